@@ -95,7 +95,7 @@ class StudyReader(KeptColumns):
 
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there, stale or damaged: why, and the command that makes them."""
-        expected = {*self.states, *(step for step in in_analysis() if not STEPS[step].extra)}
+        expected = {*self.states, *(step for step in in_analysis() if not STEPS[step].optional)}
         states = {step: self.state(step) for step in STEPS if step in expected}
         missing = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         missing |= {one.step: one for one in map(self._damaged, self.damage)}

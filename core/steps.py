@@ -37,7 +37,7 @@ STEPS: dict[str, Step] = {
             running=(*IN_BATCHES, "strict", "no_maps"),
             makes_study=True,
             check=checks.check_embed_options,
-            either=("encoder", "representations"),
+            alternatives=("encoder", "representations"),
         ),
         Step(
             name="features",
@@ -81,9 +81,9 @@ STEPS: dict[str, Step] = {
             config=config.ProbeConfig,
             function="core.analysis.probe.step:compute_probe",
             inputs=("representations", "images"),
-            more_inputs=lambda config: ("features",) if config.curves else (),  # removed by rate
+            inputs_by_settings=lambda config: ("features",) if config.curves else (),  # removed by rate
             needs=("embed",),
-            asked_each_time=("lr_candidates", "strengths"),  # no options: those of this version
+            not_remembered=("lr_candidates", "strengths"),  # no options: those of this version
             outputs=("probe", "probe_weights", "probe_bias", "val_logits", "probe_curves"),
             needs_labels=True,
         ),
@@ -97,14 +97,14 @@ STEPS: dict[str, Step] = {
             config=config.AnswersConfig,
             function="core.answers.requests:compute_answers",
             inputs=("images", "representations", *OF_HEAD),
-            outside="core.answers.requests:fingerprints",
+            external_fingerprints="core.answers.requests:fingerprints",
             needs=("embed",),
             outputs=(
                 *("answer_head", "answer_head_weights", "answer_head_bias"),
                 *("answer_head_outputs", "answer_head_gradients"),
             ),
             needs_labels=True,
-            extra=True,
+            optional=True,
         ),
         Step(
             name="crossfit",
@@ -117,13 +117,13 @@ STEPS: dict[str, Step] = {
             function="core.analysis.crossfit.step:compute_crossfit",
             inputs=("representations", "images", "pictures", "answer_head"),
             needs=("embed",),
-            asked_each_time=("strengths",),  # no option: those of this version
+            not_remembered=("strengths",),  # no option: those of this version
             outputs=(
                 *("answer_crossfit", "label_issues", "crossfit_classes", "crossfit_probabilities"),
                 *("crossfit_label_probability", "crossfit_fold", "crossfit_weights"),
             ),
             needs_labels=True,
-            extra=True,
+            optional=True,
         ),
         Step(
             name="quality",
@@ -176,7 +176,7 @@ STEPS: dict[str, Step] = {
             config=config.HeatmapsConfig,
             function="core.analysis.gradcam.step:compute_heatmaps",
             inputs=("representations", "images", "features", "firing_features"),
-            outside="core.analysis.overlap.input_masks:mask_inputs",
+            external_fingerprints="core.analysis.overlap.input_masks:mask_inputs",
             needs=("embed", "features"),
             outputs=(
                 *("heatmap_rows", "heatmap_count", "heatmap_fallback", "heatmap_features", "heatmap_maps"),
@@ -197,7 +197,7 @@ STEPS: dict[str, Step] = {
             config=config.OverlapConfig,
             function="core.analysis.overlap.step:compute_overlap",
             inputs=("images", "features", "firing_features", "heatmap_maps", "probe"),
-            outside="core.analysis.overlap.input_masks:mask_inputs",
+            external_fingerprints="core.analysis.overlap.input_masks:mask_inputs",
             needs=("embed", "features", "heatmaps"),
             outputs=(
                 *("overlap", "overlap_summary", "overlap_by_class", "overlap_by_feature", "overlap_sweep"),
@@ -219,14 +219,14 @@ STEPS: dict[str, Step] = {
             config=config.ConceptsConfig,
             function="core.concepts.step:compute_concepts",
             inputs=("representations", "images"),
-            outside="core.concepts.tools:clip_and_caption_inputs",
+            external_fingerprints="core.concepts.tools:clip_and_caption_inputs",
             needs=("embed",),
             outputs=(
                 *("concepts", "explained", "groups", "captions", "highly_activating", "counterfactuals"),
                 "concept_features",
             ),
             options=("captions", "clip", "k", "min_images"),
-            asked_each_time=("features", "explainable", "groups"),  # which units, not how
+            not_remembered=("features", "explainable", "groups"),  # which units, not how
             in_basis=True,
         ),
         Step(
@@ -246,7 +246,7 @@ STEPS: dict[str, Step] = {
                 *("feature_means", "planted_attributes"),
             ),
             running=(),
-            asked_each_time=("explained",),
+            not_remembered=("explained",),
             in_basis=True,
         ),
         Step(
@@ -258,7 +258,7 @@ STEPS: dict[str, Step] = {
             config=config.SearchConfig,
             function="core.search.index:compute_index",
             inputs=("images",),
-            outside="core.search.index:clip_fingerprint",
+            external_fingerprints="core.search.index:clip_fingerprint",
             needs=("embed",),
             outputs=("clip_images",),
             options=("clip",),
@@ -290,12 +290,12 @@ STEPS: dict[str, Step] = {
             config=config.CausesConfig,
             function="core.causes.step:compute_causes",
             inputs=("images", "representations", "probe", "answer_head", "label_issues", "pictures"),
-            outside="core.causes.step:outside",
+            external_fingerprints="core.causes.step:outside",
             needs=("embed",),
             outputs=("causes", "cause_controls", "cause_rates", "cause_rows", "cause_gaps"),
             options=("answer", "errors", "right"),
             running=IN_BATCHES,
-            asked_each_time=("image",),
+            not_remembered=("image",),
             needs_labels=True,
             on_request=True,
         ),
@@ -312,11 +312,11 @@ STEPS: dict[str, Step] = {
                 *("images", "representations", "pictures", "attributes", "firing_features"),
                 *("overlap_by_feature", "probe", "answer_head"),
             ),
-            outside="core.analysis.remedies.judged_images:decided_outside",
+            external_fingerprints="core.analysis.remedies.judged_images:decided_outside",
             needs=("embed",),
             outputs=("remedies", "remedy_images", "remedy_classes", "remedy_weights"),
             options=("answer", "features", "feature_scale"),
-            asked_each_time=("strengths",),  # no option: those of this version
+            not_remembered=("strengths",),  # no option: those of this version
             needs_labels=True,
             on_request=True,
         ),
@@ -367,5 +367,5 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
 def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a step's last run that a new run with `options` keeps."""
     row = STEPS[step]
-    dropped = {*row.asked_each_time, *(row.either if any(map(options.get, row.either)) else ())}
+    dropped = {*row.not_remembered, *(row.alternatives if any(map(options.get, row.alternatives)) else ())}
     return {name: value for name, value in before.items() if name not in dropped}

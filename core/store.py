@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, default_answer, evaluated
-from core.answers.as_read import AS_READ, SPLIT, columns_as_read, has_top5, overlap_as_read, place_as_read
+from core.answers.as_read import AS_READ, SPLIT, columns_as_read, has_top5, overlap_as_read, source_column
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.dataframes import unit_rows
 from core.common.records import Record
@@ -217,16 +217,16 @@ class Answered(Study):
         return {"skipped": OF_ANSWER, **of_any} if step == "quality" else summary
 
     def holder(self, table: str, column: str) -> StudyReader:
-        is_own = column == SPLIT or place_as_read(self.answer, table, column) != (table, column)
+        is_own = column == SPLIT or source_column(self.answer, table, column) != (table, column)
         return self if table in AS_READ and is_own else self.whole.holder(table, column)
 
     def column(self, table: str, name: str) -> pd.Series:
         if table in AS_READ and name == SPLIT:
             return self._split
-        return self.whole.column(*place_as_read(self.answer, table, name))
+        return self.whole.column(*source_column(self.answer, table, name))
 
     def value_range(self, table: str, name: str) -> tuple[Any, Any] | None:
-        return self.whole.value_range(*place_as_read(self.answer, table, name))
+        return self.whole.value_range(*source_column(self.answer, table, name))
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         if name in AS_READ and self.has(name):

@@ -179,6 +179,7 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
                 key=ANSWER_FIELD,
                 format_func=lambda name: _title(study.answers[name]),
                 on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
+                help=widgets.help_text("answer"),
             )
     return study.answering(head if head in names else None)
 
@@ -199,7 +200,7 @@ def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) ->
 
 @widgets.stable_container
 def _above(page: st.Page, study: Study) -> None:
-    """What comes and goes above a page."""
+    """The card of the tour, while it is open."""
     tour.card(study, page.url_path or HOME)
 
 

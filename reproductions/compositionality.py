@@ -49,7 +49,7 @@ from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.research.visual_tokens.training.model import load_token_model
 from core.research.visual_tokens.training.train import train_tokens
-from core.worlds.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Draws
 from reproductions import common
 
 NAME = "compositionality"
@@ -177,7 +177,7 @@ def order_test(
         for position, caption in enumerate(listed):
             words = caption_words(caption)
             tagged = list(zip(words, (tagger or textblob_tags)(words), strict=True))
-            shuffled = false_shuffles(" ".join(words), tagged, Dice(0, number, position, SHUFFLE_TAG))
+            shuffled = false_shuffles(" ".join(words), tagged, Draws(0, number, position, SHUFFLE_TAG))
             items.append(Item((key,), (" ".join(words), *shuffled)))
     return Benchmark(name, items, lambda key: KeyedPicture(key, decode(root / key)), left_out=left_out)
 
@@ -509,7 +509,7 @@ def write_smoke(root: Path) -> None:
     choices, orders, pairs = [], [], []
     for row in range(len(source)):
         statement = draw_statement(
-            scene_graph(source.plan(row), source.world.size), Dice(0, row), place=False
+            scene_graph(source.plan(row), source.world.size), Draws(0, row), place=False
         )
         name, other = f"{row}.png", f"{(row + 1) % len(source)}.png"
         for folder in ("images", "COCO"):

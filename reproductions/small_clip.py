@@ -52,7 +52,7 @@ from core.worlds.glyphworld.captions import (
     vocabulary,
     window_caption,
 )
-from core.worlds.glyphworld.scenes import FAULTS, Dice
+from core.worlds.glyphworld.scenes import FAULTS, Draws
 from core.worlds.glyphworld.word_tokens import START, UNKNOWN, WordTokenizer
 from reproductions.common import options, output_folder, run_script
 
@@ -252,9 +252,9 @@ class SceneViews:
         seed, size = self.settings.seed, self.settings.batch_size
         rows = self.rows_of(step).tolist()
         words = absent_words("read")
-        views = [self.view(row, Dice(seed, step, position)) for position, row in enumerate(rows)]
+        views = [self.view(row, Draws(seed, step, position)) for position, row in enumerate(rows)]
         absent = [
-            absent_caption(self.facts(row), Dice(seed, step, size + position), words)
+            absent_caption(self.facts(row), Draws(seed, step, size + position), words)
             for position, row in enumerate(rows[: self.settings.absent])
         ]
         return Batch(np.stack([picture for picture, _ in views]), [text for _, text in views], absent)
@@ -267,7 +267,7 @@ class SceneViews:
         order = np.random.default_rng((self.settings.seed, epoch)).permutation(n_images)
         return order[batch * size : (batch + 1) * size]
 
-    def view(self, row: int, dice: Dice) -> tuple[np.ndarray, str]:
+    def view(self, row: int, dice: Draws) -> tuple[np.ndarray, str]:
         """Return one image (S, S, 3) uint8 and a caption of it."""
         facts = self.facts(row)
         flipped = dice.chance(0.5)
@@ -284,7 +284,7 @@ class SceneViews:
         return np.clip(picture * gain, 0, 255).astype(np.uint8), caption
 
 
-def drawn_window(facts: SceneFacts, object_share: float, dice: Dice) -> Window:
+def drawn_window(facts: SceneFacts, object_share: float, dice: Draws) -> Window:
     """Draw a window around an object, or anywhere."""
     aspect = dice.between(0.6, 1.7) if dice.chance(0.4) else 1.0
     if not dice.chance(object_share):

@@ -33,7 +33,7 @@ from core.research.visual_tokens.training.train import train_tokens
 from core.training.files import log_path
 from core.worlds.glyphworld.compose import with_hues_exchanged, with_places_exchanged
 from core.worlds.glyphworld.painting import paint
-from core.worlds.glyphworld.scenes import Dice, ScenePlan
+from core.worlds.glyphworld.scenes import Draws, ScenePlan
 from reproductions import common
 from reproductions.compositionality import Benchmark, Item, Judge, result_rows
 
@@ -91,7 +91,7 @@ def planted_tests(source: GlyphworldSource, n: int = N_ITEMS) -> list[Benchmark]
         for val_row in range(source.n_val):
             row = source.n_train + val_row
             graphs.setdefault(row, scene_graph(source.plan(row), source.world.size))
-            item = makers[name](source, row, graphs[row], Dice(0, val_row, TEST_TAG, number))
+            item = makers[name](source, row, graphs[row], Draws(0, val_row, TEST_TAG, number))
             if item is not None and len(items) < n:
                 items.append(item)
         tests.append(Benchmark(name, items, partial(read_scene, source)))
@@ -112,13 +112,13 @@ def key_of(source: GlyphworldSource, row: int) -> str:
     return f"{source.seed}/{source.index_of(row)}"
 
 
-def relation_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Dice) -> Item | None:
+def relation_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Draws) -> Item | None:
     """A true caption, and the one with its noun phrases exchanged; None unless that is false."""
     true = draw_statement(graph, dice)
     return None if true is None else _choice(source, row, graph, true, true.with_objects_exchanged())
 
 
-def attribution_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Dice) -> Item | None:
+def attribution_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Draws) -> Item | None:
     """A true caption, and the one with its colours exchanged; None unless that is false."""
     true = draw_statement(graph, dice)
     if true is None or true.first.colour == true.second.colour:
@@ -134,7 +134,7 @@ def _choice(
     return Item((key_of(source, row),), (true.text, false.text), true.relation)
 
 
-def order_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Dice) -> Item | None:
+def order_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Draws) -> Item | None:
     """A true caption and its shuffles."""
     true = draw_statement(graph, dice)
     if true is None:
@@ -143,7 +143,7 @@ def order_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Dice
     return Item((key_of(source, row),), captions, true.relation)
 
 
-def pair_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Dice) -> Item | None:
+def pair_item(source: GlyphworldSource, row: int, graph: SceneGraph, dice: Draws) -> Item | None:
     """A scene and its twin; None unless each caption is true of its own picture and false of the other."""
     twin = "places" if dice.chance(0.5) else "hues"
     if [node.role for node in graph.nodes[:2]] != ["main", "companion"]:
@@ -164,7 +164,7 @@ def training_captions(source: GlyphworldSource) -> list[str]:
     """Draw one caption of each of the first train scenes: what a blind model may learn from."""
     rows = range(min(BLIND_CAPTIONS, source.n_train))
     graphs = (scene_graph(source.plan(row), source.world.size) for row in rows)
-    drawn = [draw_statement(graph, Dice(0, row)) for row, graph in enumerate(graphs)]
+    drawn = [draw_statement(graph, Draws(0, row)) for row, graph in enumerate(graphs)]
     return [statement.text for statement in drawn if statement is not None]
 
 
@@ -210,7 +210,7 @@ def held_out(judge: Judge, planted: TokenFolder, test: Benchmark) -> dict[str, f
     ids = planted.images.loc[planted.images["split"] == "val", "image_id"].tolist()
     captions = open_captions("", planted)
     ids = [image_id for image_id in ids if captions.has(image_id)]
-    texts = [captions.draw(image_id, Dice(VAL_TAG, row)) for row, image_id in enumerate(ids)]
+    texts = [captions.draw(image_id, Draws(VAL_TAG, row)) for row, image_id in enumerate(ids)]
     return retrieval(judge.pictures(test, ids), judge.texts(texts), texts)
 
 

@@ -89,6 +89,19 @@ def uses_of_dict() -> int:
     return sum(isinstance(node, ast.Attribute) and node.attr == "__dict__" for node in _nodes())
 
 
+VAGUE = {"found", "chosen", "said", "told", "wanted", "known", "kept", "own"}  # names that do not say of what
+
+
+def vague_names() -> int:
+    """How many variables and parameters have a vague name."""
+    bound = (
+        (node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else "")
+        or (node.arg if isinstance(node, ast.arg) else "")
+        for node in _nodes()
+    )
+    return sum(name in VAGUE for name in bound)
+
+
 def composers() -> int:
     """How many functions return text and compose it of words and values."""
     return sum(_composes(node) for node in _nodes() if isinstance(node, ast.FunctionDef))
@@ -140,6 +153,7 @@ def measures() -> str:
             f"reads of summaries by string: {reads_by_string()}",
             f"uses of __dict__: {uses_of_dict()}",
             f"functions that compose text: {composers()}",
+            f"variables of a vague name: {vague_names()}",
         ]
     )
 

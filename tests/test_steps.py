@@ -29,13 +29,13 @@ DOCUMENT = ROOT / "docs" / "study_folder.md"
 @pytest.mark.parametrize("step", STEPS.values(), ids=lambda step: step.name)
 def test_row__names_functions_items_and_steps_that_exist(step):
     assert callable(function_named(step.function))
-    assert step.outside is None or callable(function_named(step.outside))
+    assert step.external_fingerprints is None or callable(function_named(step.external_fingerprints))
     earlier = [name for name in STEPS if list(STEPS).index(name) < list(STEPS).index(step.name)]
     assert set(step.needs) <= set(earlier)
     made_before = {item for name in earlier for item in STEPS[name].outputs}
     assert set(step.inputs) <= made_before
     settings = {field for field in step.config.__dataclass_fields__}
-    assert {*(step.options or ()), *step.either, *step.asked_each_time} <= settings
+    assert {*(step.options or ()), *step.alternatives, *step.not_remembered} <= settings
     assert step.example.split()[0] == step.name
 
 

@@ -233,13 +233,13 @@ def _finish(
     step.array(MARK).refresh()
     extras = [step.array(MARK).extra(chunk) for chunk in range(n_chunks)]
     unreadable = [(row, reason) for extra in extras for row, reason in extra["unreadable"]]
-    found = PixelFacts()
+    facts = PixelFacts()
     for extra in extras:
-        found.merge(PixelFacts.from_dict(extra.get("pixels", {})))
+        facts.merge(PixelFacts.from_dict(extra.get("pixels", {})))
     _check_some_readable(unreadable, source)
     for name in names:
         step.finish_array(name, n_chunks)
-    return unreadable, found
+    return unreadable, facts
 
 
 def _check_some_readable(unreadable: Sequence[tuple[int, str]], source: ImageSource) -> None:
@@ -270,7 +270,7 @@ def open_ready_representations(path: str) -> np.ndarray:
 
 
 def load_ready_representations(path: str, n_images: int) -> np.ndarray:
-    """The same, checked to have one row per listed image.
+    """Open representations as `open_ready_representations` does, and check that each image has one row.
 
     Raises:
         ShapeError: it has another number of rows.

@@ -12,7 +12,7 @@ from core.reader import StudyReader
 
 SPLIT = "split"
 OF_PROBE = ("image_id", SPLIT, "true", *COLUMNS)  # columns of the table `probe` as it reads with an answer
-AS_READ = ("images", PROBE, "quality")  # tables whose columns lie elsewhere, see `place_as_read`
+AS_READ = ("images", PROBE, "quality")  # tables whose columns lie elsewhere, see `source_column`
 
 
 def columns_as_read(study: StudyReader, table: str) -> list[str]:
@@ -23,7 +23,7 @@ def columns_as_read(study: StudyReader, table: str) -> list[str]:
     return [name for name in names if name in OF_PROBE or name not in SCORES or SCORES[name].label_free]
 
 
-def place_as_read(answer: Answer, table: str, column: str) -> tuple[str, str]:
+def source_column(answer: Answer, table: str, column: str) -> tuple[str, str]:
     """The table and the column of the whole study that hold a column, but for SPLIT of one of AS_READ."""
     if table not in AS_READ:
         return table, column

@@ -55,12 +55,12 @@ def possible_orders(match: Match, labels: Sequence[str]) -> list[Match]:
     unnamed = match.how in (BY_INDEX, FROM_ONE) or (match.how == SORTED and not any(match.called))
     if not unnamed or match.unmatched or not match.one_to_one or len(match.code) != len(labels):
         return [match]
-    found = [match]
+    matches = [match]
     for how, key in ORDERS.items():
         code = np.array([place for _, place in sorted((key(name), n) for n, name in enumerate(labels))])
-        if not any((code == one.code).all() for one in found):
-            found.append(match_as_stated(match.called, code, labels, how))
-    return found
+        if not any((code == one.code).all() for one in matches):
+            matches.append(match_as_stated(match.called, code, labels, how))
+    return matches
 
 
 def right_by_order(matches: Sequence[Match], won: np.ndarray, true: np.ndarray) -> np.ndarray:

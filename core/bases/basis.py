@@ -169,7 +169,7 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
     >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[:71]
     "Latent sae/12: a direction of the encoder's numbers, active on 3.1 % of"
     >>> about_latent(Basis("sae", "topk", "basis-sae", {"on": "positions"}), row)[63:99]
-    '3.1 % of the places in images. Anoth'
+    '3.1 % of the patches of images. Anot'
     >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[-52:]
     'Without it, 0.21 % less of what varies is explained.'
     """
@@ -188,7 +188,7 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
         other_fit += f" (cosine {_short(stability)})"
         other_fit += "" if stability >= ALIKE else ": it may be an accident of the seed"
     lost = f"{100 * row['r2']:.2f} %" if row["r2"] >= 0.00005 else "less than 0.01 %"
-    places = "places in images" if basis.card.get("on") == "positions" else "images"
+    places = "patches of images" if basis.card.get("on") == "positions" else "images"
     active = f"active on {100 * row['l0']:.1f} % of the {places}"
     return f"{start}, {active}. {other_fit}. Without it, {lost} less of what varies is explained."
 

@@ -119,16 +119,16 @@ def recognise_dictionary(reading: Reading) -> tuple[str, Dictionary]:
     for layout in LIBRARIES:
         if layout.fits(reading):
             try:
-                found = layout.build(reading)
+                dictionary = layout.build(reading)
             except Undecided:
                 _check_tensors(reading, layout, only_known=True)  # what no answer of the user would mend
                 raise
-            _check_dimensions(reading, found)
+            _check_dimensions(reading, dictionary)
             _check_tensors(reading, layout)
             _note_settings(reading)
             facts = {"n_tensors": len(reading.tensors.read & set(reading.tensors))}
             reading.otherwise = {name: replace(one, facts=facts) for name, one in reading.otherwise.items()}
-            return layout.name, replace(found, facts=facts)
+            return layout.name, replace(dictionary, facts=facts)
     _refuse_matrices_alone(reading)
     names = ", ".join(sorted(reading.tensors)[:8])
     libraries = ", ".join(dict.fromkeys(layout.name for layout in LIBRARIES))

@@ -110,9 +110,9 @@ def origin_of(settings: Taken) -> VectorOrigin:
 
 def _first(parts: list[Taken], keys: tuple[str, ...], kind: Any) -> Any:
     """The first value of a kind under these keys; a text rather than a number."""
-    found = [part.get(key) for key in keys for part in parts]
+    matched = [part.get(key) for key in keys for part in parts]
     return next(
-        (one for one in found if isinstance(one, kind) and not isinstance(one, bool) and one != ""), None
+        (one for one in matched if isinstance(one, kind) and not isinstance(one, bool) and one != ""), None
     )
 
 
@@ -124,10 +124,10 @@ def _block_of(layer: str | int | None) -> tuple[int | None, str]:
     """
     if isinstance(layer, int):
         return (layer, "") if layer >= 0 else (None, "")
-    found = BLOCK.search(str(layer or ""))
-    if found is None:
+    matched = BLOCK.search(str(layer or ""))
+    if matched is None:
         return None, ""
-    block, part = int(found[1]), found[2] or ""
+    block, part = int(matched[1]), matched[2] or ""
     if part in BEFORE:
         return (block - 1, "") if block else (None, "")
     return block, "" if part in AFTER else part
@@ -167,12 +167,12 @@ def stated_layer(encoder: EncoderFacts, asked: Mapping[str, Any]) -> str:
         asked: the settings of `embed`.
     """
     layer = encoder.layer or ""
-    found = BLOCK.search(layer)
-    if found is None or asked.get("layer"):
+    matched = BLOCK.search(layer)
+    if matched is None or asked.get("layer"):
         return layer
     if _is_normed(encoder, asked):
         return FINAL_NORM
-    return f"blocks.{found[1]}.hook_resid_post"
+    return f"blocks.{matched[1]}.hook_resid_post"
 
 
 def _is_normed(encoder: EncoderFacts, asked: Mapping[str, Any]) -> bool:

@@ -151,8 +151,8 @@ def load_basis(
     where = resolve_device(device)
     name = check_name(name or name_from(Path(path)), UNITS)
     pre_bias = None if config.pre_bias is None else config.pre_bias == "yes"
-    found = read_dictionary(path, asked=Asked(k, config.activation, pre_bias))
-    dictionary = found.dictionary
+    read_file = read_dictionary(path, asked=Asked(k, config.activation, pre_bias))
+    dictionary = read_file.dictionary
     file = weights_file(Path(path))
     if k is not None and dictionary.k is None:
         raise SettingsError(
@@ -169,7 +169,7 @@ def load_basis(
         width = positions.width if positions else study.array("representations").shape[1]
         vectors = _vectors(study, positions, state, progress, CHECKED)
         sample = vectors.sample(0, CHECKED)
-        dictionary, choice = chosen(found, width, sample, where)
+        dictionary, choice = chosen(read_file, width, sample, where)
         check_dictionary(dictionary, width, f"'{file}'")
         spread = vectors.width**0.5 / vectors.scale
         length = float(np.linalg.norm(sample, axis=1).mean())
@@ -185,11 +185,11 @@ def load_basis(
             f"'{file}'",
             where,
             readouts=lambda: function_named(READOUTS)(study, where, on=config.on),
-            assumed_pre_bias=found.assumed_pre_bias,
+            assumed_pre_bias=read_file.assumed_pre_bias,
         )
         encoder = study.facts(EmbedFacts).encoder
-        others = contradictions(found.origin, encoder, study.settings("embed"), config.on)
-        notes = [found.report, *others, *found.notes, *choice, *notes]
+        others = contradictions(read_file.origin, encoder, study.settings("embed"), config.on)
+        notes = [read_file.report, *others, *read_file.notes, *choice, *notes]
         for note in notes:
             progress.note(f"{name}: {note}")
         with writer.step(step, settings, INPUTS, {"file": file_sha256(file)}) as out:

@@ -33,9 +33,9 @@ def bases_report(study: StudyReader, bases: Mapping[str, Basis]) -> list[dict[st
     report = []
     for name, one in bases.items():
         worth = judged.get(name)
-        told = {"verdict": (worth and worth.word) or None, "verdict_record": worth and worth.as_json()}
+        record = {"verdict": (worth and worth.word) or None, "verdict_record": worth and worth.as_json()}
         notes = [*([worth.sentence] if worth else []), *one.notes]
-        report.append({**one.facts, "words": one.words, "notes": notes, **told})
+        report.append({**one.facts, "words": one.words, "notes": notes, **record})
     return report
 
 

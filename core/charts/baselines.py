@@ -15,7 +15,7 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_family, score_in_sentence, score_label
-from core.common.statistics.chance import CHANCE, outcomes, untold
+from core.common.statistics.chance import CHANCE, outcomes, too_few_outcomes
 from core.measures.scores import on_most_images
 from core.store import Study
 
@@ -66,7 +66,7 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
         return f"{score_label(score)} is not ranked: far fewer images have it than other scores."
     if score not in names:
         return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
-    if few := untold(*outcomes(rows.iloc[0].to_dict())):
+    if few := too_few_outcomes(*outcomes(rows.iloc[0].to_dict())):
         return f"Which score ranks first {few}."
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
     rank = int(rows["rank"].iloc[names.index(score)])
@@ -90,7 +90,7 @@ def finding(metrics: pd.DataFrame) -> str:
     rows = _in_order(metrics, "auroc")
     if rows.empty:
         return _why_empty(metrics)
-    if few := untold(*outcomes(rows.iloc[0].to_dict())):
+    if few := too_few_outcomes(*outcomes(rows.iloc[0].to_dict())):
         return f"Which score predicts errors best {few}."
     best_score = recommend(words(rows, "score"))
     parts: list[str] = [claim(score_row(rows, best_score.score))] if best_score else []

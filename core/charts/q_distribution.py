@@ -16,7 +16,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import same_digits
 from core.common.records import Record, Templates
 from core.common.score_names import SCORES, score_label
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from core.comparison.images import study_names
 from core.store import Study
 
@@ -220,7 +220,7 @@ def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) ->
         kinds = {(True, False): "correct", (False, True): "misclassified", (False, False): "all"}
         return _say(kinds.get((has_right, has_wrong), "by_correctness"), what=label)
     medians = same_digits(above, below)
-    if few := untold(int((correct == 0).sum()), int((correct == 1).sum())):
+    if few := too_few_outcomes(int((correct == 0).sum()), int((correct == 1).sum())):
         return _say("too_few", what=label, names=medians, parts=(few,))
     kind = {"alike": "alike", "higher": "higher", "lower": "lower"}[side]
     return _say(kind, what=label, names=medians)

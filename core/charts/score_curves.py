@@ -14,7 +14,7 @@ from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_fi
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.common.score_names import score_label
-from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
+from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.store import Study
 
 
@@ -61,13 +61,13 @@ STANDINGS: dict[Standing, str] = {
     "above": "better than chance",
     "below": "worse than chance",
     "level": "as good as chance",
-    "untold": "beside chance",
+    "too_few": "beside chance",
 }
 RISKS: dict[Standing, str] = {
     "above": "better than leaving images out at random",
     "below": "worse than leaving images out at random",
     "level": "no better than leaving images out at random",
-    "untold": "beside leaving images out at random",
+    "too_few": "beside leaving images out at random",
 }
 
 
@@ -146,7 +146,7 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     if row.empty or not np.isfinite(numbers(row, "auroc")).any():
         return f"{label}: not defined on these images"
     n_wrong, n_right = outcomes(row.iloc[0].to_dict())
-    if few := untold(n_wrong, n_right):
+    if few := too_few_outcomes(n_wrong, n_right):
         return f"{label}: what it is worth {few}"
     about = KINDS[kind]
     chance = numbers(row, about.base)[0] if about.base else CHANCE

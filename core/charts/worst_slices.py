@@ -95,10 +95,10 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
     table = table.loc[significant | ~significant.any()].reset_index(drop=True)
-    own = distinct_slices(
+    distinct = distinct_slices(
         whole, outcomes.wrong & outcomes.mask, [Slice.parse(str(text)) for text in table["where"]]
     )
-    table = table.loc[own | ~own.any()].head(options.images or MOST_SLICES)
+    table = table.loc[distinct | ~distinct.any()].head(options.images or MOST_SLICES)
     words_of = {one: name for one, name in feature_names(whole).items() if len(name) <= LONGEST}
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
     for beginning in ("images on which ", "images with "):  # all rows are of images

@@ -32,14 +32,14 @@ def fetch(args: argparse.Namespace) -> None:
     if "name" not in args or args.name is None:
         print(clips_text())
         return
-    chosen = photograph_clip(args.name)
+    clip = photograph_clip(args.name)
     from core.concepts.clip.clip import clip_is_here, fetch_weights
 
-    was_here = clip_is_here(chosen.name)
+    was_here = clip_is_here(clip.name)
     if not was_here:
-        print(f"{chosen.name}: {about(chosen)}")
-    path = fetch_weights(chosen.name)
-    print(f"{chosen.name} {'was here already' if was_here else 'is here'}: {path}")
+        print(f"{clip.name}: {about(clip)}")
+    path = fetch_weights(clip.name)
+    print(f"{clip.name} {'was here already' if was_here else 'is here'}: {path}")
     print(f"words for a study: {command_line('concepts', 'STUDY')}")
 
 

@@ -271,6 +271,6 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
 def verify_text(report: Report) -> str:
     """Return the problems of a study and what it holds that is no longer shown, one per line."""
     count = counted(len(report["problems"]), "problem")
-    found = "all files are intact" if report["ok"] else count
+    result = "all files are intact" if report["ok"] else count
     unshown = [f"note: {one['line']}" for one in report["no_longer_shown"]]
-    return "\n".join([f"{report['study']}: {found}", *report["problems"], *unshown])
+    return "\n".join([f"{report['study']}: {result}", *report["problems"], *unshown])

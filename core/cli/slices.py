@@ -145,9 +145,9 @@ def _score_line(row: Mapping[str, Any]) -> str:
 
 def _too_few(scores: list[Mapping[str, Any]]) -> str:
     """Say that the AUROCs of a slice are of too few errors to tell one from chance; else ''."""
-    from core.common.statistics.chance import outcomes, untold
+    from core.common.statistics.chance import outcomes, too_few_outcomes
 
-    few = untold(*outcomes(scores[0])) if scores else ""
+    few = too_few_outcomes(*outcomes(scores[0])) if scores else ""
     return f"whether any of these predicts errors {few}" if few else ""
 
 

@@ -129,8 +129,8 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
         aurocs = {
             f"auroc of {score}": value for score, value in zip(table["score"], table["auroc"], strict=True)
         }
-        told = {"recommendation": advice(study, table)}
-        return {"answer": name, **study.facts(ProbeFacts).described, **aurocs, **told}
+        advice_record = {"recommendation": advice(study, table)}
+        return {"answer": name, **study.facts(ProbeFacts).described, **aurocs, **advice_record}
     if missing := study.why_missing("failures"):
         raise StudyError(f"no failures of '{name}' in '{args.study}': {missing}")
     return {"answer": name, **study.summary(args.command)}

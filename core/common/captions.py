@@ -85,9 +85,9 @@ def class_id(name: str, classes: Collection[str]) -> str:
     shown = next((one for one in classes if with_class_names(one) == name), None)
     if shown is not None:
         return shown
-    known = list(classes)
-    (code,) = match_labels([[name]], known).code.tolist()
-    return known[code] if code >= 0 else name
+    class_list = list(classes)
+    (code,) = match_labels([[name]], class_list).code.tolist()
+    return class_list[code] if code >= 0 else name
 
 
 def with_class_names(text: str) -> str:

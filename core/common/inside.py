@@ -155,16 +155,16 @@ def refused_once(path: Path, error_type: type[Exception]) -> Iterator[None]:
 
     A page reads a study's files each time that it is drawn; a large damaged one would cost seconds each time.
     """
-    key, found = str(path), stamp_of(path)
+    key, stamp = str(path), stamp_of(path)
     held = _refused.get(key)
-    if held is not None and held[0] == found:
+    if held is not None and held[0] == stamp:
         raise held[1].with_traceback(None)
     try:
         yield
     except error_type as error:
         while len(_refused) >= MOST_REMEMBERED:
             _refused.pop(next(iter(_refused)), None)
-        _refused[key] = found, error
+        _refused[key] = stamp, error
         raise
 
 

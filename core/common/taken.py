@@ -55,12 +55,12 @@ class Taken(Mapping[str, Any]):
         Args:
             harmless: keys that change nothing, as they are written here; `*` stands for any part of one.
         """
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for key, value in self.values_by_key.items():
             if key in self.objects and isinstance(value, Mapping):
                 inside = self.objects[key].left()
-                found |= {f"{key}.{inner}": one for inner, one in inside.items()}
+                entries |= {f"{key}.{inner}": one for inner, one in inside.items()}
             elif key not in self.read:
-                found[key] = value
+                entries[key] = value
         patterns = [re.compile(re.escape(one).replace(r"\*", ".*")) for one in harmless]
-        return {key: value for key, value in found.items() if not any(p.fullmatch(key) for p in patterns)}
+        return {key: value for key, value in entries.items() if not any(p.fullmatch(key) for p in patterns)}

@@ -126,11 +126,11 @@ def stream_in_order(
     parts = [items[at : at + length] for at in range(0, len(items), length)]
     helpers = range(1, min(n_processes, len(parts)))
     answering: list[int] = []  # have been given a part
-    told: list[int] = []  # have been given the work, and wait for its end
+    working: list[int] = []  # have been given the work, and wait for its end
     try:
         for helper in helpers:
             _send(work, helper)
-            told.append(helper)
+            working.append(helper)
             _send(parts[helper], helper)
             answering.append(helper)
         for number, part in enumerate(parts):
@@ -145,7 +145,7 @@ def stream_in_order(
                 answering.append(process)
             yield from results
     finally:
-        for helper in told:
+        for helper in working:
             with suppress(JobError):
                 if helper in answering:  # what it computes now is not needed
                     _receive(helper)

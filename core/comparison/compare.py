@@ -83,7 +83,8 @@ class Comparison:
         measures: see `measure_table`. facts: one row per study: study, encoder, n_features, n_discriminative,
             n_explainable, n_interpretable_features, n_concepts (None where not known), premise (what Q is
             worth) and premise_facts (what stands beside that).
-        classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
+        classes: see `class_accuracy_changes`. sides: see `side_table`, one block for each study except the
+            first.
         separation: see `separation_table`. estimates: accuracy without labels, as the topic
             `transfer_learning` reads it: its `table`, `sentences()` and `by_method()`.
         words: None if fewer than two studies have concepts. transfers: words transferred between them, as the

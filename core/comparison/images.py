@@ -166,13 +166,13 @@ def with_known_outcomes(
         (n_shared,) bool, all of `judged` where no image is known in every study; notes.
     """
     correct = [result_column(study, "correct")[places] for study, places in zip(studies, rows, strict=True)]
-    known = np.isfinite(correct) & judged
-    known = known[known.any(1)]
-    partly = known.any(0) & ~known.all(0)
+    is_judged = np.isfinite(correct) & judged
+    is_judged = is_judged[is_judged.any(1)]
+    partly = is_judged.any(0) & ~is_judged.all(0)
     n = counted(int(partly.sum()), "image")
     if not partly.any():
         return judged, []
-    if not known.all(0).any():
+    if not is_judged.all(0).any():
         return judged, [
             "no image is known to be right or wrong in all studies, so accuracies are of different ones"
         ]

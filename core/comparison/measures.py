@@ -287,8 +287,8 @@ def measure_table(
 def _effect_of_area(one: StudyScores, measure: str, groups: np.ndarray | None) -> float:
     """The design effect of an AUROC of AUROCS."""
     score = one.columns[CONFIDENCE] if measure == "confidence_auroc" else one.score
-    known = np.isfinite(one.correct)
-    return of_area(score[known], one.correct[known] == 1, groups_among(groups, known))
+    is_known = np.isfinite(one.correct)
+    return of_area(score[is_known], one.correct[is_known] == 1, groups_among(groups, is_known))
 
 
 COLUMNS = [

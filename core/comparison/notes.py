@@ -11,7 +11,7 @@ from core.analysis.probe.notes import notes_on_accuracy
 from core.answers.answer import PROBE
 from core.common.command_line import command_line
 from core.common.records import Record, Templates
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from core.common.step_facts import EmbedFacts
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results, result_column
@@ -80,16 +80,16 @@ def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:
     """
     notes = []
     for name, outcome in correct.items():
-        few = untold(int((outcome == 0).sum()), int((outcome == 1).sum()))
+        few = too_few_outcomes(int((outcome == 0).sum()), int((outcome == 1).sum()))
         if few and (outcome == 0).any() and (outcome == 1).any():
             notes.append(f"how well scores predict the errors of {name} {few}, so its AUROCs are not judged")
     return notes
 
 
 def why_unjudged(study: Study, rows: np.ndarray) -> Record | Literal[""]:
-    """Say why AUROCs of some images are not judged, as "cannot be told from 3 errors"; "" where they are."""
+    """Say why AUROCs of some images are not judged, as "is unclear from only 3 errors"; "" where they are."""
     correct = result_column(study, "correct")[rows]
-    return untold(int((correct == 0).sum()), int((correct == 1).sum()))
+    return too_few_outcomes(int((correct == 0).sum()), int((correct == 1).sum()))
 
 
 def feature_notes(shared: Shared) -> list[str]:

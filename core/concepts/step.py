@@ -50,7 +50,7 @@ NAMED = 8  # features listed in a note
 
 def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run: StepRun) -> None:
     """Write tables `concepts`, `explained`, `groups`, `captions`, `highly_activating`, `counterfactuals` and
-    `concept_features` (see `concept_tables`), and in the summary k, alpha and the effect of other k.
+    `concept_features` (see `write_concept_tables`), and in the summary k, alpha and the effect of other k.
 
     Raises:
         SettingsError: no unit qualifies at the given k; the message names a k that works. ClipError,

@@ -74,7 +74,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
         is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=least)
         for unit in units
     ]
-    kept = [unit.words["kept"] for unit in units]
+    is_kept = [unit.words["kept"] for unit in units]
     columns = {
         "group": text_array([unit.unit.name for unit in units]),
         "n_features": _lengths(unit.unit.features for unit in units),
@@ -89,8 +89,8 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
         "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
     }
     columns |= {
-        "n_kept": np.array([np.count_nonzero(one) for one in kept], np.int32),
-        "n_discarded": np.array([np.count_nonzero(~one) for one in kept], np.int32),
+        "n_kept": np.array([np.count_nonzero(one) for one in is_kept], np.int32),
+        "n_discarded": np.array([np.count_nonzero(~one) for one in is_kept], np.int32),
         "words": text_array([SEPARATOR.join(unit.kept_words) for unit in units]),
     }
     return pd.DataFrame(columns)

@@ -69,9 +69,9 @@ class Option:
         word = text.strip() or str(self.described["empty"])
         if not word:
             return ""
-        known = self.described["choices"]
-        if known and word not in known:
-            raise SettingsError(f"{self.title} '{word[:40]}': choose one of {', '.join(known)}")
+        choices = self.described["choices"]
+        if choices and word not in choices:
+            raise SettingsError(f"{self.title} '{word[:40]}': choose one of {', '.join(choices)}")
         try:
             bounds = {name: self.described[name] for name in ("minimum", "above", "unit")}
             return written(reader(self.hint, **bounds)(word))

@@ -33,13 +33,14 @@ class Step:
     # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
     # options, progress, ranks) -> None, since there is no study yet that it could read.
     makes_study: bool = False
-    outside: str | None = None  # (study, config, run options) -> fingerprints of what it reads elsewhere
-    more_inputs: Callable[[Any], tuple[str, ...]] = lambda config: ()  # that some settings add
+    # "module:function" of (study, config, run options) -> fingerprints of what it reads outside the study.
+    external_fingerprints: str | None = None
+    inputs_by_settings: Callable[[Any], tuple[str, ...]] = lambda config: ()  # that some settings add
     check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
-    either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
-    asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
+    alternatives: tuple[str, ...] = ()  # settings of which a new one replaces those of before
+    not_remembered: tuple[str, ...] = ()  # settings that are not kept from the run before
     on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
-    extra: bool = False  # `analyze` runs it, but a study without it lacks nothing
+    optional: bool = False  # `analyze` runs it, but a study without it lacks nothing
     in_basis: bool = False  # it reads features, so that it has its own results in each basis
     shows_through: bool = False  # in a basis that lacks them, its results of the study stand
     formulas: int = 0  # how often its formulas have changed: results of fewer changes are from earlier ones

@@ -133,13 +133,13 @@ def _names_of(
     names = parameters(tensors)
     if sum(map(len, queues)) != len(names):
         return None
-    found: dict[Any, str] = {}
+    averages: dict[Any, str] = {}
     for name in names:
         fitting = [queue for queue in queues if queue and shapes.get(queue[0]) in (None, tensors[name].shape)]
         if len(fitting) != 1:
             return None
-        found[fitting[0].pop(0)] = name
-    return found
+        averages[fitting[0].pop(0)] = name
+    return averages
 
 
 def _at(file: Mapping[str, Any], path: Sequence[str]) -> Any:

@@ -68,8 +68,8 @@ OBSTACLES = {
 
 def obstacle(keys: Collection[str]) -> str:
     """What a file has to be freed of before it is the weights of a network; "" for another file."""
-    found = (why for pattern, why in OBSTACLES.items() if any(re.search(pattern, key) for key in keys))
-    return next(found, "")
+    obstacles = (why for pattern, why in OBSTACLES.items() if any(re.search(pattern, key) for key in keys))
+    return next(obstacles, "")
 
 
 def load_strict(

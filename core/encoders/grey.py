@@ -22,10 +22,10 @@ def in_three_channels(layout: Layout, expected: Mapping[str, Tensor]) -> Layout:
         expected: the tensors of the network, which reads three channels.
     """
     for key, tensor in layout.state.items():
-        wanted = expected.get(key)
-        if wanted is None or tensor.ndim != 4 or tensor.shape[1] != 1 or wanted.shape[1] != 3:
+        shape = expected.get(key)
+        if shape is None or tensor.ndim != 4 or tensor.shape[1] != 1 or shape.shape[1] != 3:
             continue
-        if tensor.shape[0] == wanted.shape[0] and tensor.shape[2:] == wanted.shape[2:]:
+        if tensor.shape[0] == shape.shape[0] and tensor.shape[2:] == shape.shape[2:]:
             wide = tensor.float() * torch.tensor(LUMA).view(1, 3, 1, 1)
             note = assumed("one_channel", what=key)
             return replace(layout, state={**layout.state, key: wide}, notes=(*layout.notes, note))

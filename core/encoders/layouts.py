@@ -251,8 +251,8 @@ def _below(
     network of timm in a tower of open_clip is a part of it."""
     if any(all(f"{one.prefix}{name}" in one.tensors for name in expected) for one in candidates):
         return candidates
-    found = [one for path, tensors in containers for one in _by_expected(path, tensors, expected)]
-    whole = [one for one in found if all(f"{one.prefix}{name}" in one.tensors for name in expected)]
+    matching = [one for path, tensors in containers for one in _by_expected(path, tensors, expected)]
+    whole = [one for one in matching if all(f"{one.prefix}{name}" in one.tensors for name in expected)]
     return whole or candidates
 
 

@@ -94,8 +94,8 @@ def _made_of(key: str, tensors: Mapping[str, Tensor]) -> tuple[str, list[str], T
 
 
 def _refuse_adapters(tensors: Mapping[str, Tensor]) -> None:
-    found = next((key for key in tensors if LORA.search(key)), None)
-    if found is None:
+    lora_key = next((key for key in tensors if LORA.search(key)), None)
+    if lora_key is None:
         return
     has_network = any(".base_layer." in key for key in tensors)
-    raise CheckpointError((MERGE if has_network else ALONE).format(found))
+    raise CheckpointError((MERGE if has_network else ALONE).format(lora_key))

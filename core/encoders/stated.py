@@ -28,7 +28,7 @@ def stated_networks(file: Mapping[str, Any], beside: Mapping[str, Any] | None = 
     Args:
         beside: the config.json beside it.
     """
-    found: list[Sidecar] = []
+    sidecars: list[Sidecar] = []
     for name, options, source in _names(file, beside or {}):
         libraries = libraries_with(name, file)
         if options.keys() >= OF_TORCHVISION:
@@ -36,15 +36,15 @@ def stated_networks(file: Mapping[str, Any], beside: Mapping[str, Any] | None = 
         if "timm" in libraries and str(options.get("encoder_name")).startswith(UNIVERSAL):
             stride = output_stride_of(options)
             arguments = {"output_stride": stride} if stride else {}
-            found.append(Sidecar(arch=f"timm:{name}", arguments=arguments, source=source))
+            sidecars.append(Sidecar(arch=f"timm:{name}", arguments=arguments, source=source))
             continue
         if libraries and not options.keys() >= OF_TIMM and _is_plain_resnet(name):
             stride = output_stride_of(options)
             pixels = _pixels_of_torchvision(options)
-            found.append(Sidecar(arch=name, source=source, output_stride=stride, **pixels))
+            sidecars.append(Sidecar(arch=name, source=source, output_stride=stride, **pixels))
             continue
-        found += [_sidecar(library, name, options, source) for library in libraries]
-    return found
+        sidecars += [_sidecar(library, name, options, source) for library in libraries]
+    return sidecars
 
 
 def _names(

@@ -36,5 +36,5 @@ def with_name_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def names_of_classes(classes: pd.Series) -> pd.Series:
     """Return the name of each class as text; missing where there is no class."""
-    known = {name: with_class_names(str(name)) for name in classes.dropna().unique()}
-    return classes.map(known).astype("str")
+    names = {name: with_class_names(str(name)) for name in classes.dropna().unique()}
+    return classes.map(names).astype("str")

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.answers.kinds import KINDS
 from core.common.captions import shortened
-from core.common.formatting import counted, joined, percent
+from core.common.formatting import counted
 from core.common.records import Record, Templates
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
@@ -55,9 +55,9 @@ def study_finding(
         study, among = study.whole, study.chosen
     shown = images_of(study, Slice()) if among is None else among
     if not study.has("features"):
-        return "Not finished: its features are still to come"
-    verb, seen = _seen(study, shown)
-    sees = f"{verb} {joined(seen)}" if seen else ""
+        return _say("unfinished")
+    kind, seen = _seen(study, shown)
+    sees = _say(kind, names=tuple(seen)) if seen else None
     accuracy = class_accuracy(study, among)
     outcomes = judged(study, among)
     # The probe knows its train images by heart.
@@ -67,17 +67,18 @@ def study_finding(
     if among is None and accuracy.worst and not accuracy.beats_guessing:
         return _useless(study, accuracy)
     if object_preference(study, shown).high < 0:
-        sees = f"{sees or 'Its features look'}, more at the background than at the object"
+        sees = _say("to_background", parts=(sees or _say("features_look"),))
     few = too_few_errors(outcomes) if outcomes else ""
     wrong = _wrong(study, accuracy, few, find_worst or partial(worst_slice, study, among))
     if sees and study.answer is None:
         return f"{sees}; {wrong}"
-    return f"{sees}; {_subject(study)} {wrong}" if sees else _begun(f"{_subject(study)} {wrong}")
+    answered = f"{_subject(study)} {wrong}"
+    return f"{sees}; {answered}" if sees else _begun(answered)
 
 
 def _seen(study: Study, shown: np.ndarray) -> tuple[str, list[str]]:
     """Return the names of discriminative features that fire on most of some images, no two with a word in
-    common, and how they were seen: under the heat, or in the whole images.
+    common, and the kind of sentence: they were seen under the heat, or in the whole images.
     """
     if not (study.has("concepts") and has_firing(study)):  # a head's classes are no words of what is seen
         return "", []
@@ -89,19 +90,19 @@ def _seen(study: Study, shown: np.ndarray) -> tuple[str, list[str]]:
     under_heat = any(images[False].values())
     ranked = sorted(images[not under_heat].items(), key=lambda pair: (-pair[1], pair[0]))
     listed = different_words(word for word, n in ranked if n)
-    return "Sees" if under_heat else "Reacts to scenes with", listed[:MOST]
+    return "sees" if under_heat else "sees_scenes", listed[:MOST]
 
 
-def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str]) -> str:
+def _without_outcomes(study: Study, shown: np.ndarray, sees: Record | None, seen: list[str]) -> str:
     """Say what is known where no image is known to be right or wrong, or none can be wrong."""
     if len(study.class_names) > 1:
         if "probe" in study.missing():
-            return f"{sees or 'Not finished'}; where it goes wrong is still to come"
-        return f"{sees or 'Its features are known'}; no evaluation image tells where it goes wrong"
+            return _say("errors_later", parts=(sees or _say("unfinished_probe"),))
+        return _say("no_outcomes", parts=(sees or _say("features_known"),))
     if seen:
-        return f"Groups these images by {joined(seen)}"
+        return _say("groups_by", names=tuple(seen))
     if study.has("probe") and (answers := _answers(study, shown)):
-        return _begun(f"{_subject(study)} most often answers {answers}")
+        return _begun(_say("answers_most", what=_subject(study), names=answers))
     return _own_answers(study, shown) or _of_features(study, shown)
 
 
@@ -117,9 +118,8 @@ def _own_answers(study: Study, shown: np.ndarray) -> str:
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]
     logits = output_logits(study, rows)
     sure = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1) > SURE
-    sentence = f"Its own classifier is confident (above {percent(SURE, digits=0)}) on "
-    share = percent(sure.mean(), digits=0) if len(rows) >= FEW else f"{sure.sum()}"
-    sentence += f"{share} of {counted(int(shown.sum()), 'image')}"
+    kind, n_images = "confident" if len(rows) >= FEW else "confident_few", int(shown.sum())
+    sentence = _say(kind, chance=SURE, value=float(sure.mean()), of=int(sure.sum()), n=n_images)
     answers = Counter(logits[sure].argmax(1).tolist())
     if not answers:
         return sentence
@@ -127,61 +127,58 @@ def _own_answers(study: Study, shown: np.ndarray) -> str:
     name = str(study.table("head_classes", ["name"])["name"].iloc[output])
     name = shortened(name.partition(",")[0])
     if name and len(rows) == 1:
-        return f"{sentence}, and sees “{name}”"
+        return _say("sees_one", what=name, parts=(sentence,))
     if name and n > 1 and n / len(rows) >= OFTEN:
-        return f"{sentence}, and most often sees “{name}” ({percent(n / len(rows), digits=0)})"
-    return f"{sentence}, and sees {counted(len(answers), 'class')} there"
+        return _say("sees_often", what=name, value=n / len(rows), parts=(sentence,))
+    return _say("sees_classes", n=len(answers), parts=(sentence,))
 
 
 def _of_features(study: Study, shown: np.ndarray) -> str:
     """Say how many features fire, how often, and whether the encoder tells the images apart."""
-    images = counted(int(shown.sum()), "image")
-    if not (has_firing(study) and shown.any()):
-        return f"Its features are known on {images}; without labels and words nothing says what they mean"
+    n = int(shown.sum())
+    if not (has_firing(study) and n):
+        return _say("meaning_unknown", n=n)
     fires = count_firing_images(study, [shown])[0]
-    n = shown.sum()
-    n_firing, these = int(np.count_nonzero(fires)), f"these {images}"
-    if not n_firing:
-        return _say("fire_on_none", of=len(fires), what=these) + _repeats(study, shown)
-    if n == 1:
-        return _say("fire_on_one", n=n_firing, of=len(fires)) + _repeats(study, shown)
+    kind = "fire_on_one" if n == 1 else "fire"
+    n_firing, these = int(np.count_nonzero(fires)), counted(n, "image")
     mean, most = float(fires.sum() / n), float(fires.max() / n)
-    sentence = _say("fire", n=n_firing, of=len(fires), what=these, value=mean, chance=most)
-    return sentence + _repeats(study, shown)
+    sentence = _say(
+        kind if n_firing else "fire_on_none", n=n_firing, of=len(fires), what=these, value=mean, chance=most
+    )
+    if not (n_repeats := _repeats(study, shown)):
+        return sentence
+    return _say("one_repeats" if n_repeats == 1 else "repeat", n=n_repeats, parts=(sentence,))
 
 
-def _repeats(study: Study, shown: np.ndarray) -> str:
-    """Say how many evaluation images are to the encoder as good as equal to a train image; empty for none."""
+def _repeats(study: Study, shown: np.ndarray) -> int:
+    """Count the evaluation images that are to the encoder nearly equal to a train image."""
     if not (study.has("neighbour_similarity") and (shown & ~train_images(study)).any()):
-        return ""
+        return 0
     nearest = study.vector("neighbour_similarity").max(1)[shown[~train_images(study)]]
-    n = int(np.count_nonzero(nearest > EQUAL))
-    if not n:
-        return ""
-    return f"; {n:,} of them {'is' if n == 1 else 'are'} nearly equal to a train image"
+    return int(np.count_nonzero(nearest > EQUAL))
 
 
-def _answers(study: Study, shown: np.ndarray) -> str:
+def _answers(study: Study, shown: np.ndarray) -> tuple[Record, ...]:
     """Name the most common answers on some images, each with its share."""
     predicted = study.column("probe", "predicted").loc[shown].dropna().tolist()
     common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
-    return joined(
-        [f"“{shortened(str(name))}” ({percent(n / len(predicted), digits=0)})" for name, n in common]
-    )
+    shares = [(shortened(str(name)), n / len(predicted)) for name, n in common]
+    return tuple(_say("answer_share", what=name, value=share) for name, share in shares)
 
 
 def _useless(study: Study, accuracy: ClassAccuracy) -> str:
     """Say that the answers are no better than guessing, or that so few images cannot tell."""
     fitted = study.answer is None or KINDS[study.answer.kind].fitted
-    remedy = "try another encoder or layer" if fitted else "check the order of its classes, and the pixels"
-    guess = f"always answering “{shortened(accuracy.common)}”"
-    shares = f"{percent(accuracy.accuracy, digits=0)} correct against {percent(accuracy.guess, digits=0)}"
-    if accuracy.high < accuracy.guess:
-        return f"Does worse than {guess} ({shares}): {remedy}"
-    if accuracy.n < FEW:
-        few = counted(accuracy.n, "evaluation image")
-        return f"Too few images: {few} cannot tell whether it beats {guess} ({shares})"
-    return f"Does no better than {guess} ({shares}): {remedy}"
+    remedy = _say("try_another" if fitted else "check_classes")
+    kind = "few_to_tell" if accuracy.n < FEW else "guessing"
+    return _say(
+        "worse_than_guessing" if accuracy.high < accuracy.guess else kind,
+        what=shortened(accuracy.common),
+        value=accuracy.accuracy,
+        chance=accuracy.guess,
+        n=accuracy.n,
+        why=remedy,
+    )
 
 
 def _wrong(
@@ -195,30 +192,26 @@ def _wrong(
     Args:
         few: why no images can be called harder; "" where there are errors enough.
     """
-    every = "the only image" if accuracy.n == 1 else f"all {accuracy.n:,} images"
     if accuracy.accuracy in (0, 1):
-        return f"is {'right' if accuracy.accuracy else 'wrong'} on {every}"
+        kinds = ("wrong_on_one", "right_on_one") if accuracy.n == 1 else ("wrong_on_all", "right_on_all")
+        return _say(kinds[int(accuracy.accuracy)], n=accuracy.n)
     if few:
         return _say("too_few", value=accuracy.accuracy, n=accuracy.n, parts=few.parts)
     worst = find_worst()
-    right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
     if worst is None:
-        return f"{right}, and no group of images is clearly harder"
+        return _say("level", value=accuracy.accuracy, n=accuracy.n)
     share = worst.errors / worst.n
     where = Slice.parse(worst.where)
     where = replace(where, labels=tuple(map(shortened, where.labels)))
     name = plain_name(where, feature_names(study) if where.fires else {}, study.feature_kind)
-    elsewhere = percent(worst.rest, digits=0)
-    if share >= FAILS:
-        return f"fails on {name}"
-    return f"is weaker on {name} ({percent(share, digits=0)} wrong, elsewhere {elsewhere})"
+    return _say("fails" if share >= FAILS else "weaker", what=name, value=share, chance=worst.rest)
 
 
-def _subject(study: Study) -> str:
+def _subject(study: Study) -> Record:
     """Name what gives the answers."""
     if study.answer is None:
-        return "a linear probe"
-    return "its own classifier" if study.answer.kind == "head" else f"the answer {study.answer.name}"
+        return _say("probe")
+    return _say("head") if study.answer.kind == "head" else _say("another", what=study.answer.name)
 
 
 def _begun(sentence: str) -> str:

@@ -65,8 +65,8 @@ def shortened_caption(text: str) -> str:
 
 def read_figures(folder: Path) -> dict[str, KeptFigure]:
     """Return the figures of a folder by their names in it; a file that cannot be read is left out."""
-    found = ((path.stem, _read(path)) for path in _files(folder))
-    return {name: figure for name, figure in found if figure is not None}
+    figures = ((path.stem, _read(path)) for path in _files(folder))
+    return {name: figure for name, figure in figures if figure is not None}
 
 
 def count_figures(folder: Path) -> int:

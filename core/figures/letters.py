@@ -36,7 +36,7 @@ def machine_has(letter: str) -> bool:
     if program is None:
         return True
     try:
-        found = subprocess.run(
+        process = subprocess.run(
             [program, f":charset={ord(letter):x}", "family"],
             capture_output=True,
             timeout=PATIENCE,
@@ -44,7 +44,7 @@ def machine_has(letter: str) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return True
-    return found.returncode != 0 or bool(found.stdout.strip())
+    return process.returncode != 0 or bool(process.stdout.strip())
 
 
 def _texts(value: Any, key: str = "") -> Iterator[str]:

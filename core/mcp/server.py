@@ -157,8 +157,8 @@ def _guarded(function: Callable[..., Any], studies: StudyTools) -> Callable[...,
                 names = studies.opened(asked["study"]).class_names
             result = function(**asked)
         except FORESEEN as error:
-            said = user_message(error, again="ask again") or type(error).__name__
-            raise ToolError(without_middle(without_folders(said, names))) from None
+            message = user_message(error, again="ask again") or type(error).__name__
+            raise ToolError(without_middle(without_folders(message, names))) from None
         parts = [
             _text(one, names) if isinstance(one, dict) else one
             for one in (result if isinstance(result, list) else [result])

@@ -47,7 +47,7 @@ def leakage(study: StudyReader) -> Record | None:
 
 
 def sentence_on_leaks(leaks: pd.DataFrame, n_images: int) -> Record | None:
-    """The same of the rows of `leaks_of_slice` and the number of evaluation images."""
+    """Say how many of n_images evaluation images are in leaks, rows of `leaks_of_slice`; None for none."""
     if leaks.empty:
         return None
     differ = leaks["label"].notna() & leaks["train_label"].notna() & (leaks["label"] != leaks["train_label"])

@@ -106,9 +106,9 @@ def metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
         auprc_error = _dot(new_wrong, (n_wrong[:, None] - wrong[:, :-1]) / left) / n_wrong
         aurc = _dot(new_wrong / np.maximum(new, 1), np.diff(_areas(ranking, images))) / n
         augrc = _dot(new, wrong[:, :-1] + 0.5 * new_wrong) / n**2
-    found = np.stack([auroc, auprc_correct, auprc_error, aurc, augrc], axis=1)
+    values = np.stack([auroc, auprc_correct, auprc_error, aurc, augrc], axis=1)
     of_both = (n_correct > 0) & (n_wrong > 0)
-    return np.where(of_both[:, None], found, np.nan)
+    return np.where(of_both[:, None], values, np.nan)
 
 
 def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:

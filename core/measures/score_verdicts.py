@@ -41,13 +41,13 @@ def found_first(values: np.ndarray, correct: np.ndarray, groups: np.ndarray | No
     looked = first_looked(n)
     last = np.partition(values, looked - 1)[looked - 1]
     among = values <= last  # the first ones, and those that are tied with the last of them
-    found = float(errors_among_first(values[among], wrong[among], np.array([looked]))[0])
+    n_found = float(errors_among_first(values[among], wrong[among], np.array([looked]))[0])
     outcome = wrong[among].astype(np.float64)
     effect = min(of_mean(outcome, groups_among(groups, among)), looked)
     n_wrong = int(wrong.sum())
     perfect = min(looked, n_wrong)
-    low, high = (min(looked * float(end), perfect) for end in wilson(found / effect, looked / effect))
-    return FoundFirst(looked, found, low, high, looked * n_wrong / n, perfect)
+    low, high = (min(looked * float(end), perfect) for end in wilson(n_found / effect, looked / effect))
+    return FoundFirst(looked, n_found, low, high, looked * n_wrong / n, perfect)
 
 
 def score_evidence(
@@ -59,13 +59,13 @@ def score_evidence(
         row: of a table of metrics: auroc, n, n_wrong or base_rate_error, the ends auroc_low and auroc_high
             (or low and high), and why there is none: note (or reason).
     """
-    chosen = study.is_val if mask is None else mask
+    among_rows = study.is_val if mask is None else mask
     n_wrong, n_right = outcomes(row)
     low, high = (row.get(f"auroc_{end}", row.get(end, np.nan)) for end in ("low", "high"))
     held = slice_columns(study)
     has_plain = score != PLAIN and held.get(PLAIN) == "quality"
     names = [score, PLAIN] if has_plain else [score]
-    firsts = _firsts(study, names, chosen) if n_wrong and n_right else {}
+    firsts = _firsts(study, names, among_rows) if n_wrong and n_right else {}
     return ScoreEvidence(
         score,
         auroc=float(row["auroc"]),

@@ -15,8 +15,8 @@ from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 
 NOT_KNOWN = (
-    "the answer that '{path}' is read by cannot be asked again: it is no classifier of the representation "
-    "whose layers are stored, so no feature can be switched off"
+    "the classifier of '{path}' cannot be run again on changed features: its layers are not stored, or it "
+    "does not read the representation"
 )
 
 

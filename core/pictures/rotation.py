@@ -49,15 +49,15 @@ def compute_rotation(study: Study, step: StepWriter, config: RotationConfig, run
         step.summary = {"skipped": NO_ANSWER}
         return
     confidences = _confidences(study, encoder, asked, head, run)
-    known = np.isfinite(confidences).all(1)
+    is_complete = np.isfinite(confidences).all(1)
     gain = confidences.max(1) - confidences[:, 0]
     best = np.where(gain > ROUNDING, np.nan_to_num(confidences).argmax(1), 0)
     turns = pd.array(np.asarray(TURNS)[best], "Int32")
-    turns[~known] = pd.NA
+    turns[~is_complete] = pd.NA
     ids = study.column("images", "image_id")
     step.table("rotation", pd.DataFrame({"image_id": ids, "rotation": turns, "rotation_gain": gain}))
-    n_turned = int((known & (best > 0)).sum())
-    step.summary = {"answer": asked.name, "n_images": int(known.sum()), "n_turned": n_turned}
+    n_turned = int((is_complete & (best > 0)).sum())
+    step.summary = {"answer": asked.name, "n_images": int(is_complete.sum()), "n_turned": n_turned}
 
 
 def _confidences(
@@ -70,7 +70,7 @@ def _confidences(
     rows, size = list(row_of), run.options.batch_size
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     pictures = Pictures(study.source, [TurnedView(encoder.transform, turn) for turn in TURNS])
-    found = np.full((study.n_images, len(TURNS)), np.nan, np.float32)
+    confidences_of_turns = np.full((study.n_images, len(TURNS)), np.nan, np.float32)
     pin = encoder.device.type == "cuda"
     workers = default_workers(run.options, len(rows))
     with run.progress.stage("rotation", total=len(rows), unit="images") as bar:
@@ -78,9 +78,9 @@ def _confidences(
         for batch_rows, batch in zip(batches, stream, strict=True):
             here = [row_of[place] for place in batch.rows]
             for turn, views in enumerate(batch.looks if batch.rows else ()):
-                found[here, turn] = _confidence(encoder, views, asked, head)
+                confidences_of_turns[here, turn] = _confidence(encoder, views, asked, head)
             bar.update(len(batch_rows))
-    return found
+    return confidences_of_turns
 
 
 def _confidence(encoder: Encoder, views: torch.Tensor, asked: Answering, head: Head | None) -> np.ndarray:

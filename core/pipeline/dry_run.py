@@ -82,10 +82,10 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
     reported = ("spec", *READOUT, "n_features", "family", "transform", "pools_globally")
     of_pixels = facts_of_pictures(pictures).notes()
     of_sample = {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)}
-    found = _found(source)
-    found["notes"] += of_pixels
+    report = _found(source)
+    report["notes"] += of_pixels
     inputs_found = {
-        "images": found | {"n_known_to_classifier": n_known} | of_sample,
+        "images": report | {"n_known_to_classifier": n_known} | of_sample,
         "encoder": {key: about.get(key) for key in reported},
         "assumptions": [*about["assumptions"], *of_classes],
         "checkpoint": about.get("report"),
@@ -129,8 +129,8 @@ def _found(source: ImageSource) -> dict[str, Any]:
 
 def how_read(source: ImageSource) -> str:
     """Return the sentence on how a tree of folders is read; "" where nothing but CLASS/IMAGE is."""
-    told = (note for note in source.notes if isinstance(note, Record) and note.kind == "tree")
-    return next(map(str, told), "")
+    tree_notes = (note for note in source.notes if isinstance(note, Record) and note.kind == "tree")
+    return next(map(str, tree_notes), "")
 
 
 def _known_classes(

@@ -117,8 +117,8 @@ def image_rates(
     shape = maps.shape[2] * maps.shape[3] * MAP_BYTES
     map_seconds = max(decode, drawing) if together else decode + drawing
     of_pass = encoder.dtype == working_dtype(map_precision(encoder, small), encoder.device)
-    kept = method_of(encoder) == CLOSED and of_pass and not run.no_maps
-    return ImageRates(seconds, raw, map_seconds, shape, kept)
+    keeps_maps = method_of(encoder) == CLOSED and of_pass and not run.no_maps
+    return ImageRates(seconds, raw, map_seconds, shape, keeps_maps)
 
 
 def decode_rate(

@@ -55,7 +55,7 @@ def analyze(
     if which_encoder:
         progress.note(which_encoder)
     configs = {step: settings_of(step, {**named, **by_step.get(step, {})}) for step in in_analysis()}
-    with _own_words(options):
+    with _trusting_options(options):
         _analyze(folder, configs, named, progress, requested_steps(options.get("answers", ())))
 
 
@@ -87,7 +87,7 @@ def _analyze(
             if not (ranks.is_first or step.makes_study or step.shared):
                 ranks.help()
                 continue
-            with _led(step, ranks):
+            with _others_help(step, ranks):
                 if failed.keys() & set(step.needs) and not step.shared:
                     continue
                 try:
@@ -102,7 +102,7 @@ def _analyze(
         raise next(iter(failed.values()))
 
 
-def _led(step: Step, ranks: Ranks) -> AbstractContextManager[None]:
+def _others_help(step: Step, ranks: Ranks) -> AbstractContextManager[None]:
     """Let the other processes help with a step that they do not run."""
     return nullcontext() if step.makes_study or step.shared else ranks.lead()
 
@@ -137,7 +137,7 @@ def _resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
     _analyze(folder, configs, options, progress)
 
 
-def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:
+def _trusting_options(options: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Trust the code that the caller names; code that only a study names is not trusted."""
     return allowing(options.get("encoder"), options.get("captioner"))
 
@@ -151,10 +151,10 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     ranks = join_ranks()
     row = STEPS[step]
     if not (ranks.is_first or row.makes_study or row.shared):
-        with _own_words(options):
+        with _trusting_options(options):
             ranks.help()
         return {}
-    with _led(row, ranks):
+    with _others_help(row, ranks):
         if layers.below(Path(folder)) is not None and not row.in_basis:
             raise SettingsError(f"'{step}' is of the study in every basis; leave out --basis")
         if not row.makes_study:
@@ -167,7 +167,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
 def _run_opened(
     row: Step, folder: str | Path, options: Mapping[str, Any], progress: Progress, ranks: Ranks
 ) -> dict[str, Any]:
-    with _own_words(options), _opened_by_all(folder, ranks) as writer:
+    with _trusting_options(options), _opened_by_all(folder, ranks) as writer:
         before = _settings_before(row.name, folder, writer.manifest)
         config = settings_of(row.name, options, kept_settings(row.name, before, options))
         writer.asked[row.name], redo = as_settings(config), bool(options.get("redo"))
@@ -253,11 +253,13 @@ def _run(
         ranks.wait()  # until all that the first has made alone is written
         writer.read_again()
     settings = as_settings(config)
-    inputs = step.inputs + step.more_inputs(config)
+    inputs = step.inputs + step.inputs_by_settings(config)
     study = Study(writer.folder)
     if step.shared and any(study.state(needed) != "done" for needed in step.needs):
         return None  # the first process says why
-    outside = function_named(step.outside)(study, config, run) if step.outside else None
+    outside = None
+    if step.external_fingerprints:
+        outside = function_named(step.external_fingerprints)(study, config, run)
     if not redo and writer.is_current(step.name, settings, inputs, outside):
         return progress.note(f"{step.name}: up to date")
     if step.shared:

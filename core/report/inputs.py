@@ -66,7 +66,7 @@ class Source:
         return parts.gallery(([self.thumbnail(int(row))], self.lines(int(row))) for row in rows)
 
     def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Markup:
-        """The same with the heatmap below each, where one is stored."""
+        """Thumbnails with label, prediction and Q, and below each its heatmap, where one is stored."""
         pairs = ((int(row), self.heat(int(row), features)) for row in rows)
         return parts.gallery(
             ([self.thumbnail(row), *([heat] if heat else [])], self.lines(row)) for row, heat in pairs

@@ -218,11 +218,12 @@ def accuracy(source: Source) -> list[Markup]:
 def _bounds_of_accuracy(study: Study, top1: float, n: int) -> tuple[float, float]:
     """Wilson's interval, of the images that the accuracy is of, over groups where the study has some."""
     correct = result_column(study, "correct")
-    known = np.flatnonzero(np.isfinite(correct) & (study.is_val if study.chosen is None else study.chosen))
-    if study.groups is None or len(known) != n:
+    shown = study.is_val if study.chosen is None else study.chosen
+    judged_rows = np.flatnonzero(np.isfinite(correct) & shown)
+    if study.groups is None or len(judged_rows) != n:
         low, high = wilson(top1 * n, n)
         return float(low), float(high)
-    return share_bounds(correct[known], study.groups[known])
+    return share_bounds(correct[judged_rows], study.groups[judged_rows])
 
 
 def _confusions(source: Source, most: int = 12) -> list[Markup]:

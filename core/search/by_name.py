@@ -28,5 +28,5 @@ def rows_named(image_ids: pd.Series, text: str) -> np.ndarray:
     begins = files.str.startswith(part).to_numpy(bool)
     holds = files.str.contains(part, regex=False).to_numpy(bool)
     rank = np.select([called, begins, holds], [0, 1, 2], default=3)
-    kept = (rank < 3) | ~holds.any()
-    return rows[kept][np.argsort(rank[kept], kind="stable")].astype(np.int64)
+    is_listed = (rank < 3) | ~holds.any()
+    return rows[is_listed][np.argsort(rank[is_listed], kind="stable")].astype(np.int64)

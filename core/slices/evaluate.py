@@ -138,7 +138,7 @@ def class_column(study: StudyReader, column: str) -> np.ndarray:
 
 
 def _class_codes(study: StudyReader, column: str) -> np.ndarray:
-    """As `class_column`, int32 and kept."""
+    """(n_images,) int32: `class_column`, read once for the life of the study."""
 
     def read() -> np.ndarray:
         codes, names = pd.factorize(column_values(study, column))
@@ -169,10 +169,10 @@ def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> 
 
 def made_once(study: StudyReader, name: str, make: Callable[[], T]) -> T:
     """Return what is made at the first call and kept as long as the study is; nobody may change it."""
-    kept = _READ.setdefault(study, {})
-    if name not in kept:
-        kept.setdefault(name, make())
-    return kept[name]
+    columns = _READ.setdefault(study, {})
+    if name not in columns:
+        columns.setdefault(name, make())
+    return columns[name]
 
 
 def _class_conditions(where: Conditions) -> list[tuple[str, tuple[str, ...]]]:

@@ -18,7 +18,7 @@ import pandas as pd
 from core.common.dataframes import safe_divide
 from core.common.formatting import first_of
 from core.common.records import Record
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from core.common.statistics.design_effect import groups_among, of_mean
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.reader import StudyReader
@@ -121,9 +121,9 @@ def worst_slices(
 
 
 def too_few_errors(population: KnownVerdicts) -> Record | Literal[""]:
-    """Return "cannot be told from 5 errors" where no slice can be called worse; else ''."""
+    """Return "is unclear from only 5 errors" where no slice can be called worse; else ''."""
     n_wrong = int(np.count_nonzero(population.wrong & population.mask))
-    return untold(n_wrong, int(np.count_nonzero(population.mask)) - n_wrong)
+    return too_few_outcomes(n_wrong, int(np.count_nonzero(population.mask)) - n_wrong)
 
 
 def find(

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
-from core.common.formatting import percent
+from core.common.records import Templates
 from core.common.statistics.design_effect import groups_among, of_copies
 from core.common.statistics.intervals import newcombe
 from core.reader import StudyReader
@@ -35,6 +35,7 @@ MAJORITY = 0.5  # share of its class, or of the classes at home, in a cluster ca
 NAMED = 2  # classes at home that a cluster is called by
 CLEARER = 0.2  # lower end of the interval of a feature's firing rate in a cluster, minus that outside
 NONE = -1
+_say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,19 @@ class Cluster:
     @property
     def reason(self) -> str:
         """Return how the cluster got its name."""
-        here, elsewhere = percent(self.share, digits=0), percent(self.outside, digits=0)
-        sentence = f"{self.kind} {self.feature} fires on {here} of the {self.n:,} images here"
-        if self.n_classes:
-            sentence = f"{self.n_classes:,} classes, such as {self.words}, have most of their images here"
-            sentence += f" and make up {here} of the {self.n:,} images"
-        elif self.feature is None:
-            sentence = f"{here} of the {self.n:,} images here are {self.words}"
-        sentence += f"; elsewhere {elsewhere}."
-        if self.apart:
-            sentence += f" Among places of this name, {self.kind.lower()} {self.apart_by} marks this one."
-        return sentence
+        what = self.words if self.n_classes or self.feature is None else f"{self.kind} {self.feature}"
+        kind = "one_class" if self.feature is None else "feature"
+        sentence = _say(
+            "classes" if self.n_classes else kind,
+            n=self.n_classes,
+            of=self.n,
+            value=self.share,
+            chance=self.outside,
+            what=what,
+        )
+        if not self.apart:
+            return sentence
+        return _say("apart", what=f"{self.kind.lower()} {self.apart_by}", parts=(sentence,))
 
 
 def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +133,7 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
     for inside, peak in zip(members, peaks, strict=True):  # the nearest to the peak first
         inside[:] = inside[np.argsort(np.linalg.norm(places[inside] - peak, axis=1), kind="stable")]
     names: list[Name | None] = [None] * len(members)
-    others = (_words, _at_home) if study.has("concepts") else (_at_home, _words)
+    others = (_words, _majority_classes) if study.has("concepts") else (_majority_classes, _words)
     for name_them in (_classes, *others):
         left = [number for number, name in enumerate(names) if name is None]
         for number, name in zip(left, name_them(study, rows, [members[one] for one in left]), strict=True):
@@ -146,7 +149,7 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
                 )
             )
             homes_of.append(inside)
-    return _told_apart(study, clusters, homes_of)
+    return _distinct_names(study, clusters, homes_of)
 
 
 Name = tuple[str, float, float, int | None, int]  # words, share, share outside, feature, classes at home
@@ -173,7 +176,7 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
     return _by_classes(study, rows, members, lambda mine, _: np.argsort(-mine, kind="stable")[:1])
 
 
-def _at_home(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
+def _majority_classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return two of the classes that have most of their images in a cluster: large ones, then at its peak."""
 
     def at_home(mine: np.ndarray, every: np.ndarray) -> np.ndarray:
@@ -245,7 +248,7 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
     return names_of
 
 
-def _told_apart(study: StudyReader, clusters: list[Cluster], members: list[np.ndarray]) -> list[Cluster]:
+def _distinct_names(study: StudyReader, clusters: list[Cluster], members: list[np.ndarray]) -> list[Cluster]:
     """Give clusters of one name the words of a feature that only this one of them has; leave out those that
     would still be called like a larger one.
     """

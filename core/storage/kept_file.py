@@ -76,16 +76,16 @@ class KeptFile(Generic[T]):
             StudyError: the file cannot be read or points outside the study folder.
         """
         try:
-            found = self.checked(folder, self.name)
+            state = self.checked(folder, self.name)
         except DamagedKeptFile as error:
             copy = self._said_copy(folder, error.what)
             if copy is None:
                 raise
             return copy
-        if found is None and self.checked(folder, self.last) is not None:  # raises for a damaged copy alone
+        if state is None and self.checked(folder, self.last) is not None:  # raises for a damaged copy alone
             return self._said_copy(folder, "is missing")
         _read_from_copy.pop(Path(folder) / self.name, None)
-        return found
+        return state
 
     def _said_copy(self, folder: Path, what: str) -> T | None:
         """Return the content of the copy and say what the file is; None where no copy can be read."""

@@ -157,7 +157,7 @@ class KeptColumns:
     _current_entry: Callable[[str, str], tuple[Path, dict[str, Any]]]
 
     def holder(self, table: str, column: str) -> Any:
-        """Return the study that keeps a column, and what is computed of it alone."""
+        """Return the study that caches a column and everything that is computed from that column alone."""
         return self
 
     def column(self, table: str, name: str) -> pd.Series:

@@ -345,8 +345,8 @@ def _remove(path: Path) -> None:
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    known = {name: value for name, value in settings.items() if name not in SETTINGS}
-    return {name: value for name, value in known.items() if value is not None and value is not False}
+    others = {name: value for name, value in settings.items() if name not in SETTINGS}
+    return {name: value for name, value in others.items() if value is not None and value is not False}
 
 
 @contextmanager

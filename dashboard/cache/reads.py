@@ -216,7 +216,7 @@ def class_words(study: Study, feature: int) -> str:
 
 
 def where_it_fires(study: Study, feature: int) -> str:
-    """The same as a clause, "fires mostly on bird, 5 of 9 images"; empty without several classes."""
+    """Where a feature fires as a clause, "fires mostly on bird, 5 of 9 images"; empty for a single class."""
     firing = firing_classes(study).get(feature)
     return firing.clause if firing and len(study.class_names) > 1 else ""
 

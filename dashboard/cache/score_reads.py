@@ -69,8 +69,8 @@ def verdict(study: Study, where: Slice, score: str) -> Verdict | None:
 @cached_read(max_entries=8)
 def verdicts(study: Study, where: Slice) -> dict[str, Verdict]:
     """What each score is worth on the images of a filter."""
-    chosen = reads.mask(study, where)
-    return score_verdicts(study, aurocs(study, where), chosen)
+    mask = reads.mask(study, where)
+    return score_verdicts(study, aurocs(study, where), mask)
 
 
 @cached_read(max_entries=32)

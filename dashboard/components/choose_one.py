@@ -160,19 +160,19 @@ def select_classes(
     """`select_class` of several, `most` of them; `default` where none is chosen."""
     named = session.drop_unknown(key, classes)[:most]
     session.set_url(key, named)
-    chosen = named or list(default)
-    session.show_in_widget(key, chosen)
+    selection = named or list(default)
+    session.show_in_widget(key, selection)
     st.multiselect(
         label,
         classes,
-        default=chosen,
+        default=selection,
         key=key,
         format_func=with_class_names,
         on_change=lambda: session.set_url(key, session.value(key)),
         max_selections=most,
         help=help,
     )
-    return chosen
+    return selection
 
 
 def select_some(

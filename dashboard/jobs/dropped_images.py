@@ -104,7 +104,7 @@ def keep_table(name: str, data: bytes, head: bytes = b"") -> Path:
 
 
 def keep_masks(files: Sequence[tuple[str, bytes]]) -> Kept:
-    """The same for masks of images; without a folder core or spurious, all of them are of the object (core).
+    """Write masks of images into a new folder; without a folder core or spurious, all are of the object.
 
     Raises:
         SettingsError: as `keep`.

@@ -1,4 +1,4 @@
-"""The same images by other encoders, several at once: a study each, one after the other. No streamlit."""
+"""Studies of the images of one study by other encoders, computed one after the other. No streamlit."""
 
 import re
 from collections.abc import Sequence

@@ -99,14 +99,14 @@ def trust(command: Command, judge: Callable[[Path], Judgement] = judged) -> str 
 
 def judged_on_page(study: Path) -> Judgement:
     """Return `judged`, kept until the page is drawn or the manifest of the study changes."""
-    known = _on_page.get()
-    if known is None:
+    verdicts = _on_page.get()
+    if verdicts is None:
         return judged(study)
     manifests = [one / served_studies.MANIFEST for one in (study, below(study)) if one is not None]
     state = (study, *map(stamp_of, manifests))
-    if state not in known:
-        known[state] = judged(study)
-    return known[state]
+    if state not in verdicts:
+        verdicts[state] = judged(study)
+    return verdicts[state]
 
 
 @contextmanager

@@ -202,8 +202,8 @@ def _tags(study: Study, current: Slice) -> None:
     tags, any_doubted = slice_reads.tags(study)
     columns = slice_columns(study)  # a study's own column of such a name goes before
     if tags and columns[TAG] == TRACES:
-        chosen = current.extras.get(TAG, ())
-        _several(study, "Tags", "tags", tags, chosen, put=lambda study, tags: _put_extra(study, TAG, tags))
+        pressed = current.extras.get(TAG, ())
+        _several(study, "Tags", "tags", tags, pressed, put=lambda study, tags: _put_extra(study, TAG, tags))
     if any_doubted and columns[WRONG_LABEL] == TRACES:
         key, marked = "filter_wrong_label", ("true",)
         session.show_in_widget(key, current.extras.get(WRONG_LABEL) == marked)

@@ -118,7 +118,7 @@ def _confident_errors(study: Study, population: Slice) -> tuple[Card, Target] | 
         "confident",
         ("images", str(where), {"images_sort": CONFIDENT_FIRST}),
         title=f"{len(rows):,} errors, the most confident first",
-        subtitle="Each is of another pair of classes",
+        subtitle="Each confuses a different pair of classes",
         pictures=thumbnails(study, rows[:PICTURES]),
         lines=(with_class_names(headline(reads.image_facts(study, int(rows[0])))),),
         action="Open these images →",
@@ -264,7 +264,7 @@ def words_example(study: Study) -> None:
 
 
 @widgets.stable_container
-def time_outlook(study: Study | None) -> None:
+def time_estimate(study: Study | None) -> None:
     """Draw features of `study`, if there is one, as an example, and say how a study is made."""
     if study is not None and study.has("heatmap_maps"):
         name = widgets.plain(served_studies.name_of(study))

@@ -7,20 +7,19 @@ import numpy as np
 import streamlit as st
 
 from core.common.records import Record
-from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle, colour_table
+from core.heatmaps.overlay_image import OverlayStyle, colour_table
 from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads
 from dashboard.components import widgets
-from dashboard.components.choose_one import choose_one, press_some, select_one
+from dashboard.components.choose_one import choose_one, press_some
 
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
 PICTURES = ("Original", "Overlay", "Masks")
 WIDTHS = {1: 150, 2: 205, 3: 300}  # least pixels of a tile with so many pictures
-SIZES = {"Small": 0.75, "Medium": 1.0, "Large": 1.6}
 
 
 def ready(study: Study) -> bool:
@@ -42,11 +41,10 @@ def why_no_heatmaps(study: Study) -> Record | None:
 
 @dataclass(frozen=True)
 class Display:
-    """How pictures are shown: the style of the overlays, which pictures stand side by side, their size."""
+    """How pictures are shown: the style of the overlays, and which pictures stand side by side."""
 
     style: OverlayStyle
     shown: list[str]
-    scale: float = 1.0
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -57,39 +55,24 @@ class Display:
 def display(
     study: Study, *, key: str, several: bool, default: Sequence[str] = ("Original", "Overlay")
 ) -> Display:
-    """Show a button with the choices behind it: pictures side by side, their size, and the style of overlays.
+    """Show a button with the choices behind it: pictures side by side, and the style of overlays.
 
     The choices stand in the URL under names that start with `key`. `default`: the first choice.
     """
     with st.popover("Display", icon=":material/tune:", key=f"{key}_display"):
         kinds = pictures(study, key=f"{key}_shown", default=default)
-        size = choose_one("Size", SIZES, key=f"{key}_size", default="Medium", shows_label=True)
         style = controls(study, key=key, several=several)
-    return Display(style, kinds, SIZES[size])
+    return Display(style, kinds)
 
 
 def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | None = None) -> OverlayStyle:
-    """Show the controls of a style and return it, without features: how features are combined, opacity,
-    colours and masks, all in the URL under names that start with `key`. `plain`: the first choice.
+    """Show the controls of a style and return it, without features: how features are combined, and masks,
+    both in the URL under names that start with `key`. `plain`: the first choice, and the rest of the style.
     """
     plain = plain or OverlayStyle()
     with st.container(width="content"):  # keeps its place, as in `stable_container`
         combine = _combination(study, key, plain) if several else plain.combine
-    opacity = st.slider(
-        "Opacity",
-        0,
-        100,
-        round(100 * plain.opacity),
-        step=5,
-        format="%d %%",
-        key=f"{key}_opacity",
-        bind="query-params",
-        width=150,
-    )
-    colours = select_one(
-        "Colours", COLOUR_MAPS, key=f"{key}_colours", default=plain.colour_map, width=130, shows_label=True
-    )
-    return OverlayStyle((), combine, opacity / 100, colours, _masks(study, key, plain))
+    return replace(plain, features=(), combine=combine, masks=_masks(study, key, plain))
 
 
 def _combination(study: Study, key: str, plain: OverlayStyle) -> str:
@@ -130,7 +113,6 @@ def gallery(
     badges: widgets.Badges | None = None,
     page_size: int = 12,
     label: str = "heatmaps",
-    scale: float = 1.0,
     names: Sequence[str] = (),
     on_open: Callable[[int], None] | None = None,
     unstored: Callable[[int], str] = lambda row: "",
@@ -156,7 +138,7 @@ def gallery(
         captions=captions,
         badges=badges,
         page_size=page_size,
-        tile=round(scale * WIDTHS[len(kinds)]),
+        tile=WIDTHS[len(kinds)],
         label=label,
         pictures=addresses,
         names=tuple(names or kinds),

@@ -10,8 +10,9 @@ import streamlit as st
 
 from core.common.captions import with_class_names
 from core.common.command_line import command_line
-from core.common.formatting import counted, formatted, full_sentence
+from core.common.formatting import formatted, full_sentence
 from core.common.image_files import image_address
+from core.common.records import Templates
 from core.common.step_facts import SearchFacts
 from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
@@ -43,6 +44,7 @@ FINDS_NONE = "The search finds none of the images."
 NOTHING_TO_COMPARE = "There is nothing to compare this image by: its vector is zero, or it is missing."
 SAYING = "whose captions say", "with a part whose nearest captions say"  # the words, whole images first
 ON_PICTURES = "The number on a picture is the similarity."
+say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -257,14 +259,14 @@ def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
     where CLIP cannot read it.
     """
     if unknown := unknown_words(index_facts(study).clip, text):
-        words = " or ".join(f"“{widgets.plain(word)}”" for word in unknown)
-        return f"**The CLIP of this study does not know {words}.** "
+        words = tuple(f"“{widgets.plain(word)}”" for word in unknown)
+        return f"{say('unknown_words', names=words)} "
     rows, texts = tuple(shown_rows(hits)[:JUDGED].tolist()), (text, *GENERIC)
     is_loaded = clip_process.prepare(study).name == "ready"
     judged = is_loaded or all(search_reads.is_read(study, one) for one in texts)
     if not (rows and text and judged) or search_reads.text_fit(study, text, rows) >= FITS:
         return ""
-    return f"**Nothing matches well**: for CLIP, words like “{GENERIC[0]}” fit the nearest no worse. "
+    return f"{say('poor_fit', what=GENERIC[0])} "
 
 
 def _found_line(
@@ -273,14 +275,13 @@ def _found_line(
     """How many images were found, of how many, and what could not be compared."""
     n_shown, n_filter = len(hits[0]), int(np.count_nonzero(reads.mask(study, where)))
     missing = index_facts(study).n_missing
-    gone = f" {counted(missing, 'image')} of the study could not be read." if missing else ""
+    gone = f" {say('unreadable', n=missing)}" if missing else ""
     if not n_shown:
-        which, note = f"There are no images{only} here.", ""
-    elif n_shown == n_filter and not only:
-        which = f"All **{n_shown:,}** images, those {about} first."
-    else:
-        which = f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first."
-    return f"{which} {note}{gone}"
+        return f"{say('none', why=only)} {gone}"
+    line = say(
+        "all" if n_shown == n_filter and not only else "some", n=n_shown, of=n_filter, what=about, why=only
+    )
+    return f"{line} {note}{gone}"
 
 
 def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
@@ -289,13 +290,11 @@ def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | 
     text = f"“{widgets.plain(query.text)}”"
     for find, which in zip((search_reads.captioned, search_reads.said_of), SAYING, strict=True):
         if n := len((hits := find(study, query.text, where))[0]):
-            st.caption(f"Without CLIP only captions are searched: **{counted(n, 'image')}** {which} {text}.")
+            st.caption(say("captions", n=n, why=which, what=text))
             return hits
     hits = search_reads.of_classes(study, query.text, where)
-    searched = "captions and names" if has_captions(study) and not len(hits[0]) else "names"
-    images = f"**{counted(len(hits[0]), 'image')}** of classes with {text} in their name"
-    outcome = images if len(hits[0]) else f"none here has {text}"
-    st.caption(f"Without CLIP only {searched} of classes are searched: {outcome}.")
+    no_hits = "no_captions_and_names" if has_captions(study) else "no_names"
+    st.caption(say("names" if len(hits[0]) else no_hits, n=len(hits[0]), what=text))
     return hits
 
 

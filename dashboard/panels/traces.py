@@ -176,12 +176,12 @@ def _note_tags_and_save(
     st.text_area("Note", now.note, key=note_key, max_chars=limits.LONGEST_NOTE, height=110)
 
     def save() -> None:
-        text, chosen = session.value(note_key) or "", tuple(session.value(tags_key))
+        text, tags = session.value(note_key) or "", tuple(session.value(tags_key))
         save_first()
         if text != now.note:
             note(text, seen=now.note)
-        if set(chosen) != set(now.tags):
-            retag(chosen, seen=now.tags)
+        if set(tags) != set(now.tags):
+            retag(tags, seen=now.tags)
 
     def saved() -> None:
         session.set_widget(drawer, False)

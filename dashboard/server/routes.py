@@ -135,8 +135,8 @@ def _check_row(study: Study, row: int) -> None:
 
 def _not_found(error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
-    said = user_message(error, again="ask again") or type(error).__name__
-    text = f"not found: {printable(without_folders(said), MOST_SAID)}\n"
+    message = user_message(error, again="ask again") or type(error).__name__
+    text = f"not found: {printable(without_folders(message), MOST_SAID)}\n"
     return Response(text, status_code=404, media_type="text/plain", headers=headers)
 
 

@@ -31,8 +31,8 @@ def table_file(request: Request) -> Response:
         study = served_studies.asked_for(request.path_params["study"], request.query_params)
         parts = stream_table(study, name, kind)
     except FORESEEN as error:
-        said = user_message(error, again="ask again") or ""
-        text = f"not found: {printable(without_folders(said), 1000)}\n"
+        message = user_message(error, again="ask again") or ""
+        text = f"not found: {printable(without_folders(message), 1000)}\n"
         return Response(text, status_code=404, media_type="text/plain")
     shown = f"{name}_{study.answer.name}" if study.answer else name
     called = quote(f"{file_stem([study.name], shown)}.{kind}")

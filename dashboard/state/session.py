@@ -242,7 +242,7 @@ def choose_study(name: str | None) -> None:
 
 
 def recall(name: str, default: Any = None) -> Any:
-    """Return the value that `choose` set under this name in this session, or the default."""
+    """Return the value that `set_widget` stored under this name in this session, or the default."""
     return st.session_state.get(name, default)
 
 
@@ -273,7 +273,7 @@ def toast(text: str) -> None:
 
 
 def pop_toast() -> str | None:
-    """Return the sentence that `say` left, and forget it. Called by `main.py` alone."""
+    """Return the sentence of the last `toast`, and forget it. Called by `main.py` alone."""
     return st.session_state.pop(_TOLD, None)
 
 

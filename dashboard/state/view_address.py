@@ -13,12 +13,12 @@ _QUERY = "_query_asked"
 
 def address() -> str:
     """The page as it is now: its name and its query."""
-    kept = {
+    parameters = {
         name: st.query_params.get_all(name)
         for name in st.query_params
         if name not in (session.STUDY, session.BASIS)
     }
-    page, query = session.here()[0], urlencode(kept, doseq=True)
+    page, query = session.here()[0], urlencode(parameters, doseq=True)
     return f"{page}?{query}" if query else page
 
 

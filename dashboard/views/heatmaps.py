@@ -214,7 +214,6 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
                 badges=lambda row: texts.get(row, ""),
                 page_size=TILES * (3 - len(parts)),
                 label=f"{name.lower()} images with their heatmaps",
-                scale=display.scale,
             )
 
 

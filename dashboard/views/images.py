@@ -15,7 +15,7 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
-from dashboard.components.choose_one import choose_one, select_one
+from dashboard.components.choose_one import select_one
 from dashboard.panels import heatmap_grid, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.images import facets
@@ -24,8 +24,8 @@ from dashboard.state import image_filter, session
 KEY = "images"
 BOTH = "images_both"  # part of the URL: train and evaluation images together
 STUDY_ORDER = "Order of the study"
-SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
-PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
+TILE = 132  # least width of a picture in pixels
+PAGE = 48  # pictures on a page
 Badges = Callable[[int], str] | dict[int, str] | None
 FEWEST, MOST = 2, 6
 
@@ -36,7 +36,6 @@ def images_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
         query = search_box.field(study)
         score, ascending = _order(study, searching=bool(query))
-        tile = choose_one("Size of the pictures", SIZES, key=f"{KEY}_size", default="Medium")
         both = _both_splits(study)
         words = st.container(width="content")
     if both:
@@ -71,8 +70,8 @@ def images_page(study: Study, population: Slice) -> None:
                 if beside:
                     images_side_by_side(study, marked)
             widgets.image_gallery(
-                study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
-                page_size=PAGES[tile], why_none=_why_none(study, population) if hits is not None else "",
+                study, rows, key="images_gallery", select=True, badges=badges, tile=TILE,
+                page_size=PAGE, why_none=_why_none(study, population) if hits is not None else "",
             )  # fmt: skip
         if lists:
             with st.container(key="images_facets_side", width=facets.BESIDE):

@@ -194,7 +194,7 @@ def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
         still = f"Still to choose: {' and '.join(missing)}."
         st.info(still, icon=":material/info:")
         st.button("Start", key="new_start_not_yet", icon=":material/play_arrow:", disabled=True, help=still)
-        findings.time_outlook(further_steps.chosen_study())
+        findings.time_estimate(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(
                 f"You can pick files inside {plain(allowed_paths.spoken_roots())}. "

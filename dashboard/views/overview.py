@@ -41,7 +41,7 @@ from dashboard.server import table_downloads
 from dashboard.state import image_filter, session
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
-NO_OUTCOMES = "Of no image here is it known whether it is classified correctly."
+NO_OUTCOMES = "No image here has a known outcome."
 NO_LABELS = "Labels would tell accuracy and errors: images in folders named by class, or a table."
 NO_MASKS = "Masks of the objects would tell whether it looks at them."
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing

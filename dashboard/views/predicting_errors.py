@@ -72,7 +72,7 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
             details.about(study, population, score)
             threshold = picked_score.cutoff(study, population, score) if judged else None
             if not judged and part != IMAGES:
-                details.extremes(study, population, score, judged=False, n=FEW)
+                details.extremes(study, population, score, n=FEW)
     with part_slot:
         _why_nothing(study, population, aurocs, judged)
         _part(study, population, part, score, threshold)
@@ -109,7 +109,7 @@ def _part(study: Study, population: Slice, part: str, score: str, threshold: flo
     elif part == NUMBERS:
         details.all_numbers(study, population, score)
     elif part == IMAGES:
-        details.extremes(study, population, score, judged=threshold is not None)
+        details.extremes(study, population, score)
     else:
         details.distribution(study, population, score, threshold)
 

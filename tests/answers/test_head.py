@@ -17,7 +17,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from core.analysis.probe.normalisation import likely_normalisation, still_tried
+from core.analysis.probe.normalisation import likely_normalisation, remaining_candidates
 from core.answers import requests
 from core.answers.activation import least_loss
 from core.answers.answer import HEAD
@@ -608,7 +608,7 @@ def test_few_images_tell_that_no_other_normalisation_is_better(rng):
         left, n_passes = list(range(6)), 0
         for seen in range(32, 257, 32):
             n_passes += len(left)
-            left = still_tried(right[:, :seen], left)
+            left = remaining_candidates(right[:, :seen], left)
             if left == [0]:
                 break
         return n_passes, left

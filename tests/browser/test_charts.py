@@ -61,7 +61,7 @@ def test_buttons_after_a_click__the_old_click_does_not_come_back(reader, address
     page.wait_for_url("**/features?*")
     settle(page, patience=60)
     page.get_by_role("radio", name="Plot", exact=True).click()
-    page.locator("label", has_text="Logarithmic").click()
+    page.get_by_role("radio", name="Purity", exact=True).click()
     page.wait_for_timeout(300)
     settle(page, patience=60)
     assert "feature" not in one.query()

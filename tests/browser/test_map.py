@@ -233,7 +233,7 @@ def test_gallery__marked_images_side_by_side(reader, address):
     page.locator(TILE).nth(1).click(modifiers=["Control"])
     page.wait_for_selector("text=2 marked")
     page.get_by_text("Side by side", exact=True).click()
-    page.wait_for_selector("text=Opacity")
+    page.wait_for_selector(".st-key-beside_gallery")
     settle(page)
     expect(page.locator(f".st-key-beside_gallery {TILE}")).to_have_count(2)
 

@@ -9,7 +9,7 @@ from core.charts import baselines as figures
 from core.charts import by_cause
 from core.charts.theme import DARK, LIGHT, layout_of
 from core.common.score_names import score_family, score_in_sentence, score_label
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from tests.sentences import numbers, without_numbers
 from tests.tables import rows_where
 
@@ -103,7 +103,7 @@ def test_finding__has_other_words_for_every_standing():
 def test_finding__says_nothing_from_fewer_than_eight_errors(n_wrong):
     table = scored([("norm", True, 0.99), ("confidence", False, 0.99)], n_wrong=n_wrong)
     sentences = figures.finding(table), figures.rank_sentence(table, "norm")
-    assert all(untold(n_wrong, 100 - n_wrong) in sentence for sentence in sentences)
+    assert all(too_few_outcomes(n_wrong, 100 - n_wrong) in sentence for sentence in sentences)
     assert ("0.99" in numbers(sentences[0])) == (n_wrong == 8)
     assert numbers(sentences[1]) == (["1", "2", "1", "1"] if n_wrong == 8 else [str(n_wrong)])
 

@@ -19,7 +19,7 @@ from core.charts import (
     threshold_sweep,
 )
 from core.common.score_names import score_label
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from core.measures import metrics
 from core.slices.overlap_values import MASKS
 from tests.sentences import NUMBER, numbers, without_numbers
@@ -76,7 +76,7 @@ def test_curve__of_one_score_says_the_same_by_every_measure(rng):
 @pytest.mark.parametrize(("n", "n_wrong"), [(3, 1), (23, 7), (27, 8)])  # 30 % are errors
 def test_curve__says_nothing_from_fewer_than_eight_errors(kind, n, n_wrong):
     found = score_curves.curve_finding(metric(0.9, BETTER, n), "q_score", kind)
-    assert untold(n_wrong, n - n_wrong) in found
+    assert too_few_outcomes(n_wrong, n - n_wrong) in found
     assert (numbers(found) == [str(n_wrong)]) == (n_wrong < 8)
 
 

@@ -16,7 +16,7 @@ from core.analysis.probe import notes
 from core.answers.answer import Answer
 from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
 from core.storage.missing import NO_WEIGHTS
@@ -225,4 +225,4 @@ def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answe
 
 def test_notes_on_two_answers_are_sentences(answered, open_page):
     text = all_text(open_page("compare", study="demo", compare_what="Answers"))
-    assert f"deployed {untold(7, 73)}" in text
+    assert f"deployed {too_few_outcomes(7, 73)}" in text

@@ -134,10 +134,10 @@ def test_pictures__kept_and_saved_are_those_of_the_page_in_its_order(study, open
     assert len(steps) > 3 and np.ptp(confidence) > 0
 
 
-def test_pictures__have_the_colours_of_the_page(study, open_page, menus):
+def test_pictures__combine_features_as_the_page_does(study, open_page, menus):
     drawn = set()
-    for colours in ("inferno", "viridis"):
-        open_page("heatmaps", **ASKED, heat_colours=colours)
+    for how in ("Mean", "Largest"):
+        open_page("heatmaps", **ASKED, heat_combine=how)
         images = json.loads(menus["heat"].kept("serif").drawing)["layout"]["images"]
         drawn.add(tuple(one["source"] for one in images[1::2]))
     assert len(drawn) == 2

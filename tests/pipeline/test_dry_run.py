@@ -241,7 +241,8 @@ def test_own_classifier__the_images_of_its_classes_are_counted(tmp_path):
     report = plan(tmp_path / "study", options)
     assert report["images"]["n_known_to_classifier"] == 3
     assert report["assumptions"][-1] == (
-        "no output means cat: their images are left out of the accuracy; see --head-classes FILE"
+        "no classifier output matches cat: their images are excluded from the accuracy; "
+        "see --head-classes FILE"
     )
     options["images"] = str(photos(tmp_path / "digits", {"0": 2, "7": 1}))
     assert plan(tmp_path / "study", options)["images"]["n_known_to_classifier"] == 0

@@ -169,7 +169,7 @@ def test_find__nothing_planted_finds_nothing(rng):
 
 
 @pytest.mark.parametrize(
-    ("n_wrong", "kind"), [(0, "untold"), (7, "untold"), (8, None), (92, None), (93, "untold")]
+    ("n_wrong", "kind"), [(0, "too_few"), (7, "too_few"), (8, None), (92, None), (93, "too_few")]
 )
 def test_too_few_errors__below_eight_of_either_outcome(n_wrong, kind):
     wrong = np.arange(200) < n_wrong

@@ -23,7 +23,7 @@ def command(step: str, folder: Path, *more: str) -> str:
 def test_missing__the_steps_that_were_not_run(tmp_path):
     study = write_small_study(tmp_path / "s", features=False)
     missing = study.missing()
-    assert list(missing) == [name for name in in_analysis() if name != "embed" and not STEPS[name].extra]
+    assert list(missing) == [name for name in in_analysis() if name != "embed" and not STEPS[name].optional]
     run = command("features", study.path)
     assert missing["features"] == Missing(None, "features", "missing", "not run yet", run)
     assert str(missing["features"]) == f"not run yet. Run: {run}"

@@ -83,15 +83,15 @@ def search_strength(
     Args:
         most: images that are drawn from the seed where there are more.
     """
-    chosen = np.flatnonzero(images.folds != 0)
-    if len(chosen) > most:
-        chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
-    inner = assign_folds(images.codes[chosen], images.units[chosen], n_inner, seed)
-    parts = moments_by_part(images.array, images.rows[chosen], inner, n_inner)
+    rows = np.flatnonzero(images.folds != 0)
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    inner = assign_folds(images.codes[rows], images.units[rows], n_inner, seed)
+    parts = moments_by_part(images.array, images.rows[rows], inner, n_inner)
     fits = []
     for fold in range(n_inner):
-        used = chosen[inner != fold]
-        held = chosen[(inner == fold) & np.isin(images.codes[chosen], images.codes[used])]
+        used = rows[inner != fold]
+        held = rows[(inner == fold) & np.isin(images.codes[rows], images.codes[used])]
         if len(held):
             fits.append(_Fit(images, used, held, without(parts, fold), curvature, device, n_inner))
     losses: dict[float, float] = {}

@@ -71,8 +71,8 @@ def _stored_answers(study: Study, images: FoldedImages) -> tuple[np.ndarray, np.
     if not np.array_equal(used, images.rows) or not np.array_equal(folds[used], images.folds):
         return None
     names = np.array(study.class_names, object)
-    own = class_column(study, "label")[used]
-    if not np.array_equal(names[own].astype(str), np.array(images.class_names)[images.codes]):
+    labels = class_column(study, "label")[used]
+    if not np.array_equal(names[labels].astype(str), np.array(images.class_names)[images.codes]):
         return None
     largest = study.array("crossfit_classes").rows(used)[:, 0]
     predicted = np.searchsorted(images.class_names, names[largest].astype(str))
@@ -107,7 +107,7 @@ def _nearest_classes(study: Study, images: FoldedImages, config: CrossfitConfig,
     with run.progress.stage("nearest images", total=len(images.rows), unit="images") as bar:
         rows, cosines = nearest_stored(array, images.rows, against, K, run.device, bar, unit_of)
     classes = torch.from_numpy(np.where(rows >= 0, code_of[rows], 0)).long()
-    known = torch.from_numpy(np.where(rows >= 0, cosines, -np.inf)).float()
-    votes = vote(known, classes, len(images.class_names))
+    similarities = torch.from_numpy(np.where(rows >= 0, cosines, -np.inf)).float()
+    votes = vote(similarities, classes, len(images.class_names))
     best = votes.argmax(1).numpy()
     return np.where((rows >= 0).any(1), best, -1)

@@ -253,6 +253,7 @@ def _with_nearest(study: Study, table: pd.DataFrame, rows: np.ndarray, cosines: 
 
 def _order_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Keys of the ranking, last first: the margin; of equal ones, what the own classifier doubts, too."""
-    own = table["own_classifier"]
-    both = table["listed"].to_numpy(bool) & (own.notna() & (own != table["label"])).to_numpy(bool)
+    by_own_classifier = table["own_classifier"]
+    is_doubted = (by_own_classifier.notna() & (by_own_classifier != table["label"])).to_numpy(bool)
+    both = table["listed"].to_numpy(bool) & is_doubted
     return ~both, table["margin"].to_numpy(float)

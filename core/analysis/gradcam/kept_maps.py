@@ -39,13 +39,13 @@ class MapKeeper:
             rows: listing rows of the images, ascending.
             raw: (B, n_features) float32. maps: (B, n_features, h, w) float32, of the encoder's layer.
         """
-        kept, strongest = self._choose(raw.cpu())
+        map_features, strongest = self._choose(raw.cpu())
         packed: list[StoredMaps] = []
-        for image, features in enumerate(kept):
+        for image, features in enumerate(map_features):
             of_image = scaled_maps(maps[image : image + 1], self.encoder)[0]
             packed.append(pack_maps(features, of_image[torch.from_numpy(features)].cpu().numpy()))
         features, relief, peaks, floors = (np.concatenate(part) for part in zip(*packed, strict=True))
-        counts = np.array([len(one) for one in kept], np.int32)
+        counts = np.array([len(one) for one in map_features], np.int32)
         is_strongest = np.concatenate(strongest)
         self.scratch.put(
             BatchMaps(np.asarray(rows, np.int64), counts, features, is_strongest, relief, peaks, floors)
@@ -60,10 +60,10 @@ class MapKeeper:
         is_strongest = torch.zeros(n_images, n_features, dtype=torch.bool)
         is_strongest.scatter_(1, raw.topk(self.n_strongest, dim=1).indices, True)
         is_kept = is_strongest | self._among_first(torch.nn.functional.normalize(raw, dim=1))
-        kept = [torch.nonzero(one)[:, 0].numpy().astype(np.int32) for one in is_kept]
-        return kept, [
+        map_features = [torch.nonzero(one)[:, 0].numpy().astype(np.int32) for one in is_kept]
+        return map_features, [
             of_image[torch.from_numpy(features).long()].numpy()
-            for of_image, features in zip(is_strongest, kept, strict=True)
+            for of_image, features in zip(is_strongest, map_features, strict=True)
         ]
 
     def _among_first(self, h: Tensor) -> Tensor:

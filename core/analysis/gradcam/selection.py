@@ -126,10 +126,10 @@ def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
 
 def discriminative_pairs(study: Study, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return row and feature of discriminative features firing on the chosen images (n_images,) bool."""
-    chosen, firing = np.flatnonzero(selected).astype(np.int32), study.array("firing_features")
-    inside, rows, features = study.discriminative, [chosen[:0]], [np.empty(0, firing.dtype)]
-    for start in range(0, len(chosen), CHUNK_ROWS):
-        block = chosen[start : start + CHUNK_ROWS]
+    selected_rows, firing = np.flatnonzero(selected).astype(np.int32), study.array("firing_features")
+    inside, rows, features = study.discriminative, [selected_rows[:0]], [np.empty(0, firing.dtype)]
+    for start in range(0, len(selected_rows), CHUNK_ROWS):
+        block = selected_rows[start : start + CHUNK_ROWS]
         places, n = places_of_images(study, block)
         of_block = firing.rows(places)
         is_kept = inside[of_block]

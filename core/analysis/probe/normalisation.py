@@ -49,7 +49,7 @@ class Tried:
     transparency: str | None = None
 
 
-def still_tried(right: np.ndarray, left: Iterable[int]) -> list[int]:
+def remaining_candidates(right: np.ndarray, left: Iterable[int]) -> list[int]:
     """Name the normalisations that may still prove better than the first one, the study's own.
 
     After n images one has to be ahead by (n - 32) / 96 of McNemar's standard deviations. After half of the
@@ -79,8 +79,8 @@ def likely_normalisation(
     """Name the common normalisation, the padding of a 3x3 first convolution, or the way to show transparent
     parts, with which the head is right more often, on at most 256 labelled images.
 
-    Most are tried on fewer images (`still_tried`), and from 128 on one that is sure ends the search. Beyond
-    a batch for each of them it takes no more than a twentieth of the passes of `embed`.
+    Most are tried on fewer images (`remaining_candidates`), and from 128 on one that is sure ends the
+    search. Beyond a batch for each of them it takes no more than a twentieth of the passes of `embed`.
 
     Args:
         at_chance: the head is no better than guessing. Where it is better, a normalisation that came with
@@ -174,7 +174,7 @@ class _Trial:
                 bar.update(len(some))
                 seen = self.rows[: start + len(some)]
                 right = names[self.predicted[:, : len(seen)]] == self.labels[seen]
-                self.left = still_tried(right, self.left)
+                self.left = remaining_candidates(right, self.left)
                 if self.left == [0]:
                     return None
                 if len(seen) >= HALF and self.choice(right, self.left[1]).taken:

@@ -72,8 +72,8 @@ def search_penalty(
         accuracy = loss = 0.0
         for number, (used, held) in enumerate(parts):
             penalty, before = 1 / (strength * len(used)), optima[number]
-            known = {"used": used, "start": before, "tolerance": tolerance}
-            fitted = fit_classes(rows, n_classes, penalty, curvature, **known)
+            options = {"used": used, "start": before, "tolerance": tolerance}
+            fitted = fit_classes(rows, n_classes, penalty, curvature, **options)
             optima[number] = fitted
             right, losses = linear.accuracy_and_loss(linear.Fit.of(fitted[None]), rows, held)
             accuracy, loss = accuracy + right[0] * len(held) / n_held, loss + losses[0] * len(held) / n_held

@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.common.records import Record, Templates
 from core.common.score_names import score_in_sentence
-from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
+from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.common.step_facts import CalibrationFacts, QualityFacts
 from core.common.verdicts.scores import judge_score
 from core.common.verdicts.words import Verdict
@@ -42,13 +42,13 @@ def recommend(held: Collection[str], calibration: CalibrationFacts | None = None
     Args:
         held: scores that are known of the images. calibration: facts of `calibrate`, if there was one.
     Returns:
-        None where none of them is held.
+        None where the images have none of these scores.
     """
     if CONFIDENCE in held:
         return Recommendation(CONFIDENCE, say_of_scores("without_labels"))
     facts = calibration or CalibrationFacts()
-    standing = calibrated(facts) if calibration else "untold"
-    is_told = standing != "untold" and (facts.auroc or 0) > CHANCE
+    standing = calibrated(facts) if calibration else "too_few"
+    is_told = standing != "too_few" and (facts.auroc or 0) > CHANCE
     if is_told and facts.score in held:
         kind = "calibrated" if standing == "above" else "calibrated_in_vain"
         return Recommendation(str(facts.score), say_of_scores(kind, n=facts.n))
@@ -98,9 +98,9 @@ def claim(
     name = name or score_in_sentence(row["score"])
     ends, (n_wrong, n_right) = (row["auroc_low"], row["auroc_high"]), outcomes(row)
     standing = against_chance(*ends, n_wrong, n_right)
-    if standing == "untold":
-        few = untold(n_wrong, n_right)
-        return say_of_scores("untold", what=name, parts=(few,) if few else ())
+    if standing == "too_few":
+        few = too_few_outcomes(n_wrong, n_right)
+        return say_of_scores("too_few", what=name, parts=(few,) if few else ())
     kind = above if standing == "above" else standing
     return say_of_scores(kind, what=name, value=row["auroc"], interval=ends, chance=CHANCE)
 
@@ -141,5 +141,7 @@ def advise(recommended: Recommendation | None, worth: Verdict | None = None) -> 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
     """The row of a score in a table of metrics, if its AUROC or what it lacks is known; else empty."""
     rows = metrics.loc[metrics["score"] == score].to_dict("records")
-    told = bool(rows) and (np.isfinite(rows[0]["auroc"]) or (rows[0]["n"] > 0 and untold(*outcomes(rows[0]))))
-    return rows[0] if told else {}
+    if not rows:
+        return {}
+    is_explained = rows[0]["n"] > 0 and too_few_outcomes(*outcomes(rows[0]))
+    return rows[0] if is_explained or np.isfinite(rows[0]["auroc"]) else {}

@@ -84,8 +84,8 @@ class Heads:
         rows = TrainSet(self.array, self.rows[training.at], training.codes, scaled).batches(self.device)
         counts = None if (training.counts == training.counts[:1]).all() else training.counts
         penalty = 1 / (self.strength * len(training.at))
-        known = {"start": start, "counts": counts, "tolerance": fit.TOLERANCE}
-        optimum = fit_classes(rows, self.n_classes, penalty, self.curvature, **known)
+        options = {"start": start, "counts": counts, "tolerance": fit.TOLERANCE}
+        optimum = fit_classes(rows, self.n_classes, penalty, self.curvature, **options)
         self.after_each()
         return optimum
 
@@ -98,10 +98,10 @@ class Heads:
 
     def logits(self, weights: np.ndarray, at: np.ndarray) -> np.ndarray:
         """(len(at), n_classes) float64 logits of the images at some positions."""
-        found = np.empty((len(at), self.n_classes))
+        answers = np.empty((len(at), self.n_classes))
         for part, logits in fit.logits_of(self.array, self.rows[at], weights, self.device):
-            found[part] = logits.cpu().numpy()
-        return found
+            answers[part] = logits.cpu().numpy()
+        return answers
 
     def unseen(self, fold: int) -> np.ndarray:
         """Logits of the images outside a fold, each by a head that has seen neither that fold nor its own.

@@ -128,10 +128,10 @@ def _kmeans(held: Matrices) -> Dictionary:
 
 
 def _needed(held: Matrices, name: str) -> np.ndarray:
-    found = held.get(name)
-    if found is None:
+    matrix = held.get(name)
+    if matrix is None:
         raise UnknownLayout(f"holds no {name}; an .npz with {NEEDED} is read")
-    return found
+    return matrix
 
 
 KINDS_OF_SKLEARN: dict[str, Callable[[Matrices], Dictionary]] = {
@@ -189,7 +189,7 @@ def read_export(reading: Reading) -> Dictionary:
         parts |= _of_decoder(parts, activation)
     k = reading.asked.k or card.get("k")
     how = KeptCodes(activation, int(k) if k else None, parts.get("threshold") if activation == JUMP else None)
-    found = assembled(
+    dictionary = assembled(
         how,
         parts["encoder"],
         parts["decoder"],
@@ -199,7 +199,7 @@ def read_export(reading: Reading) -> Dictionary:
         norm=str(card.get("normalisation", "none")),
     )
     keeps = activation in KEEP_K or activation == NMF
-    return replace(found, k=int(k) if keeps and k else None)
+    return replace(dictionary, k=int(k) if keeps and k else None)
 
 
 def _of_decoder(parts: dict[str, np.ndarray], activation: str) -> dict[str, np.ndarray]:
@@ -207,7 +207,7 @@ def _of_decoder(parts: dict[str, np.ndarray], activation: str) -> dict[str, np.n
     if activation not in (MAGNITUDE, NMF, NEAREST):
         raise UnknownLayout("was exported without its encoder, by a version before 0.4: export it again")
     decoder = parts["decoder"]
-    found = {"encoder": decoder, "pre_bias": parts["offset"]}
+    dictionary = {"encoder": decoder, "pre_bias": parts["offset"]}
     if activation == NEAREST:
-        found["bias"] = -0.5 * (decoder.astype(np.float64) ** 2).sum(1)
-    return found
+        dictionary["bias"] = -0.5 * (decoder.astype(np.float64) ** 2).sum(1)
+    return dictionary

@@ -75,7 +75,7 @@ def read_dictionary_learning(reading: Reading) -> Dictionary:
         )
     encoder, bias = linear_encoder(reading)
     name = next(name for name in ("b_dec", "bias", "decoder.bias") if reading.has(name))
-    found = assembled(
+    dictionary = assembled(
         how,
         encoder,
         linear_decoder(reading, transposed=True),
@@ -83,7 +83,7 @@ def read_dictionary_learning(reading: Reading) -> Dictionary:
         offset=reading.tensors[name],
         pre_bias=reading.of_bias(name, stated=name != "decoder.bias", usual=True),
     )
-    return _of_unit_rows(found) if cls == "AutoEncoder" or name == "bias" else found
+    return _of_unit_rows(dictionary) if cls == "AutoEncoder" or name == "bias" else dictionary
 
 
 def _kept_by_class(reading: Reading, cls: str | None, ks: dict[str, float | None]) -> KeptCodes:
@@ -129,8 +129,8 @@ def read_visaebench(reading: Reading) -> Dictionary:
 
 def kept_by_visaebench(reading: Reading) -> KeptCodes:
     """Of one threshold for all the codes that are equal to it are kept too."""
-    said = reading.said()
-    how = kept_by(reading, said.names, said.ks, said.threshold)
+    stated = reading.said()
+    how = kept_by(reading, stated.names, stated.ks, stated.threshold)
     one_for_all = how.threshold is not None and np.size(how.threshold) == 1
     if how.activation != JUMP or not one_for_all or "jump_thresholds" in reading.tensors:
         return how
@@ -191,7 +191,7 @@ def read_openai(reading: Reading) -> Dictionary:
     if how.activation == TOPK and about.get("postact_fn") == "Identity":
         how = KeptCodes(RAW_TOPK, how.k)
     encoder, bias = linear_encoder(reading)
-    found = assembled(
+    dictionary = assembled(
         how,
         encoder,
         linear_decoder(reading, transposed=True) if reading.has("decoder.weight") else encoder,
@@ -199,25 +199,25 @@ def read_openai(reading: Reading) -> Dictionary:
         offset=reading.tensors["pre_bias"],
         pre_bias=reading.of_bias("pre_bias", stated=True, usual=True),
     )
-    return replace(found, norm="layer_norm") if name == "TopK" else found
+    return replace(dictionary, norm="layer_norm") if name == "TopK" else dictionary
 
 
 def read_two_layers(reading: Reading) -> Dictionary:
     """Two Linear layers of nobody in particular: what settings say decides, and what is assumed is said."""
-    said = reading.said()
+    stated = reading.said()
     encoder, bias = linear_encoder(reading)
     if "decoder.weight" in reading.tensors:
         decoder = linear_decoder(reading, transposed=None)
     else:
         decoder = reading.tensors["W_dec"]
-    how = kept_by(reading, said.names, said.ks, said.threshold)
+    how = kept_by(reading, stated.names, stated.ks, stated.threshold)
     offset, subtracted = _biases(reading)
-    found = assembled(how, encoder, decoder, bias=bias, offset=offset, pre_bias=subtracted)
+    dictionary = assembled(how, encoder, decoder, bias=bias, offset=offset, pre_bias=subtracted)
     if "decoder.weight" in reading.tensors and encoder.shape[0] == encoder.shape[1]:
         reading.reads_as = "the decoder of a Linear layer"
-        other = np.ascontiguousarray(found.decoder.T)
-        reading.otherwise["a decoder with a row for each latent"] = replace(found, decoder=other)
-    return found
+        other = np.ascontiguousarray(dictionary.decoder.T)
+        reading.otherwise["a decoder with a row for each latent"] = replace(dictionary, decoder=other)
+    return dictionary
 
 
 def _biases(reading: Reading) -> tuple[np.ndarray | None, np.ndarray | bool]:

@@ -126,11 +126,11 @@ def _normalised(reading: Reading, dictionary: Dictionary) -> Dictionary:
         return folded(dictionary, np.zeros(dictionary.width), float(factor))
     if norm == WHITENING:
         reading.settings.inner("activation_scaler").get("has_whitening")
-        found = [
+        matrices = [
             reading.first(f"activation_whitening.{name}") for name in ("mean", "matrix", "inverse_matrix")
         ]
-        parts = [one for one in found if one is not None]
-        if len(parts) < len(found):
+        parts = [one for one in matrices if one is not None]
+        if len(parts) < len(matrices):
             raise UnknownLayout(
                 f"its vectors were whitened ({WHITENING}), and activation_whitening.safetensors is not "
                 "beside it"
@@ -146,8 +146,8 @@ def read_matrices(reading: Reading) -> Dictionary:
     """
     if reading.has("r_mag") or reading.has("b_gate"):
         raise UnknownLayout(GATED)
-    said = reading.said()
-    how = kept_by(reading, said.names, said.ks, said.threshold)
+    statements = reading.said()
+    how = kept_by(reading, statements.names, statements.ks, statements.threshold)
     stated = reading.settings.get("apply_b_dec_to_input")
     return assembled(
         how,
@@ -156,5 +156,5 @@ def read_matrices(reading: Reading) -> Dictionary:
         bias=reading.first("b_enc"),
         offset=reading.first("b_dec"),
         pre_bias="b_dec" in reading.tensors
-        and reading.of_bias("b_dec", stated=stated, usual=said.threshold is None),
+        and reading.of_bias("b_dec", stated=stated, usual=statements.threshold is None),
     )

@@ -26,8 +26,8 @@ def read_overcomplete(reading: Reading) -> Dictionary:
 def _kept(reading: Reading) -> KeptCodes:
     """A state dict says no k and no class; what wrote it says them in settings of its own."""
     if "thresholds" in reading.tensors and "jump_thresholds" not in reading.tensors:
-        said = reading.said()
-        return kept_by(reading, said.names, said.ks, np.exp(reading.tensors["thresholds"]))
+        stated = reading.said()
+        return kept_by(reading, stated.names, stated.ks, np.exp(reading.tensors["thresholds"]))
     return kept_by_visaebench(reading)
 
 

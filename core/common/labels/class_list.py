@@ -104,23 +104,23 @@ def parse_class_list(text: str, suffix: str = ".txt") -> ClassList:
     begins = text.lstrip()[:1]
     try:
         if suffix.lower() == ".json":
-            found = _of_value(json.loads(text, object_pairs_hook=_Pairs))
+            class_list = _of_value(json.loads(text, object_pairs_hook=_Pairs))
         elif begins in ("{", "["):
-            found = _of_value(_literal(text))
+            class_list = _of_value(_literal(text))
         elif suffix.lower() in (".csv", ".tsv") and (table := _of_table(text, suffix.lower() == ".tsv")):
-            found = table
+            class_list = table
         else:
-            found = ClassList(_of_lines(text))
+            class_list = ClassList(_of_lines(text))
     except (RecursionError, MemoryError):
         raise ValueError("it is nested too deeply") from None
     except csv.Error as error:
         raise ValueError(str(error)) from None
-    if not found.classes:
+    if not class_list.classes:
         raise ValueError("it is empty")
-    twice = _first_twice(one.number for one in found.classes if one.number is not None)
+    twice = _first_twice(one.number for one in class_list.classes if one.number is not None)
     if twice is not None:
         raise ValueError(f"it names output {twice} twice")
-    return found
+    return class_list
 
 
 def _first_twice(values: Iterable[Any]) -> Any:
@@ -194,8 +194,8 @@ def _describes(pairs: _Pairs) -> bool:
     """Whether the members of an object are classes with sentences or descriptions, and not other names."""
     if not pairs or not all(_is_texts(values) and integer_of(key) is None for key, values in pairs):
         return False
-    own = sum(plain(key) in map(plain, values) for key, values in pairs)
-    return median(len(values) for _, values in pairs) >= FEWEST and 2 * own < len(pairs)
+    n_own_names = sum(plain(key) in map(plain, values) for key, values in pairs)
+    return median(len(values) for _, values in pairs) >= FEWEST and 2 * n_own_names < len(pairs)
 
 
 def _is_texts(value: Any) -> bool:

@@ -14,7 +14,7 @@ from core.common.records import Record, Templates
 CHANCE = 0.5  # AUROC of a score without skill
 LEAST = 8  # of errors, and of correct images, for a verdict
 FEW = 30  # of either outcome; DeLong's interval of a difference is rough below
-Standing = Literal["above", "below", "level", "untold"]
+Standing = Literal["above", "below", "level", "too_few"]
 _say = Templates.beside(__file__)
 
 
@@ -23,13 +23,13 @@ def against_chance(
 ) -> Standing:
     """Tell whether the interval of a measure of which more is better lies above chance, below it or across.
 
-    "untold" with fewer than LEAST errors or correct images, and without an interval.
+    "too_few" with fewer than LEAST errors or correct images, and without an interval.
 
     >>> against_chance(0.55, 0.9, 8, 40), against_chance(0.55, 0.9, 7, 40), against_chance(0.2, 0.9, 8, 8)
-    ('above', 'untold', 'level')
+    ('above', 'too_few', 'level')
     """
     if too_few(n_wrong, n_right) or not np.isfinite([low, high]).all():
-        return "untold"
+        return "too_few"
     return "above" if low > chance else "below" if high < chance else "level"
 
 
@@ -44,10 +44,10 @@ def too_few(n_wrong: float, n_right: float, *, least: int = LEAST) -> Record | L
     return _say("few_correct", n=int(n_right)) if n_right < least else ""
 
 
-def untold(n_wrong: float, n_right: float) -> Record | Literal[""]:
-    """Return "cannot be told from 5 errors" where nothing can be said against chance, else ''."""
+def too_few_outcomes(n_wrong: float, n_right: float) -> Record | Literal[""]:
+    """Return "is unclear from only 5 errors" where that is too few to compare with chance, else ''."""
     few = too_few(n_wrong, n_right)
-    return _say("untold", n=few.n, parts=(few,)) if few else ""
+    return _say("too_few", n=few.n, parts=(few,)) if few else ""
 
 
 def outcomes(row: Mapping[Any, Any]) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.common.records import Record, Templates
 from core.common.score_names import score_label
-from core.common.statistics.chance import CHANCE, Standing, against_chance, untold
+from core.common.statistics.chance import CHANCE, Standing, against_chance, too_few_outcomes
 from core.common.verdicts.words import (
     OF_PLAIN,
     OF_USE,
@@ -80,16 +80,16 @@ def judge_score(evidence: ScoreEvidence) -> Verdict:
     """Return what a score is worth, by the rule of docs/method.md 2.10.
 
     No word without an AUROC, an interval and the errors among the first images, nor from fewer than 8 errors
-    or correct images (`untold`).
+    or correct images (`too_few_outcomes`).
     """
     name = score_label(evidence.score)
     ends = (evidence.low, evidence.high)
     if math.isnan(evidence.auroc):
         return Verdict("", _say("untested", what=name, why=evidence.why))
-    if few := untold(evidence.n_wrong, evidence.n_right):
+    if few := too_few_outcomes(evidence.n_wrong, evidence.n_right):
         return Verdict("", _say("too_few", what=name, n=few.n, parts=(few,)))
     standing = against_chance(*ends, evidence.n_wrong, evidence.n_right)
-    if standing == "untold" or evidence.first is None:
+    if standing == "too_few" or evidence.first is None:
         return Verdict("", _say("no_interval", what=name, value=evidence.auroc))
     kind = _kind(standing, evidence, evidence.first)
     parts = _numbers(evidence.first, evidence.plain)
@@ -113,11 +113,11 @@ def _kind(standing: Standing, evidence: ScoreEvidence, first: FoundFirst) -> str
 
 def _numbers(first: FoundFirst, plain: FoundFirst | None) -> tuple[Record, ...]:
     """What is found among the first images, and what the confidence finds there."""
-    found = _say(
+    sentence = _say(
         "found",
         n=round(first.found),
         of=first.looked,
         interval=(first.low, first.high),
         chance=first.by_chance,
     )
-    return (found,) if plain is None else (found, _say("plain", n=round(plain.found)))
+    return (sentence,) if plain is None else (sentence, _say("plain", n=round(plain.found)))

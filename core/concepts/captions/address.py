@@ -67,6 +67,6 @@ def _separator(given: str | None) -> str | None:
         return None if given is None else NAMED_SEPARATORS[given]
     sign = {"\\t": "\t"}.get(given, given)
     if len(sign) != 1 or sign in "\"'\r\n" or sign.isalnum():
-        known = ", ".join(NAMED_SEPARATORS)
-        raise CaptionError(f"sep is one character or one of {known}, not '{given}'")
+        separators = ", ".join(NAMED_SEPARATORS)
+        raise CaptionError(f"sep is one character or one of {separators}, not '{given}'")
     return sign

@@ -180,10 +180,10 @@ def _separator(lines: Sequence[str], usual: str) -> str:
     tables = {one: [row for _, row in _split(lines, one, quotes_enclose(lines, one))] for one in order}
     shared = {one: table for one, table in tables.items() if table and _is_shared(table)}
     headed = [one for one, table in shared.items() if _names_columns(table[0])]
-    kept = [one for one, table in shared.items() if set(_outer(table)) != {TEXT}]
+    forms = [one for one, table in shared.items() if set(_outer(table)) != {TEXT}]
     tabbed = [one for one, table in shared.items() if one in ("\t", usual) and len(set(map(len, table))) == 1]
     of_words = " " if not usual and len(lines) > 1 and _blank_parts(lines) else usual
-    return next(iter([*headed, *kept, *tabbed]), of_words)
+    return next(iter([*headed, *forms, *tabbed]), of_words)
 
 
 def _is_shared(table: Sequence[Sequence[str]]) -> bool:

@@ -56,9 +56,9 @@ def base_of(word: str, part: str) -> str | None:
     """
     if exception := irregular_forms(part).get(word):
         return exception
-    known = known_words(part)
+    words = known_words(part)
     bases = (word.removesuffix(ending) + of_base for ending, of_base in RULES[part] if word.endswith(ending))
-    return next((base for base in bases if base in known), word if word in known else None)
+    return next((base for base in bases if base in words), word if word in words else None)
 
 
 @cache

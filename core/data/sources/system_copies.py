@@ -33,14 +33,14 @@ def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
     if not named:
         return {}
     row_of = {image_id: row for row, image_id in enumerate(ids)}
-    said: dict[int, int] = {}
+    first_of: dict[int, int] = {}
     numbered: dict[int, int] = {}
     for row in named:
-        for pattern, pairs in ((NAMED, said), (NUMBERED, numbered)):
+        for pattern, pairs in ((NAMED, first_of), (NUMBERED, numbered)):
             original = original_name(ids[row], pattern)
             if original is not None and original in row_of:
                 pairs[row] = row_of[original]
-    pairs = said | _that_look_alike(numbered, look)
+    pairs = first_of | _that_look_alike(numbered, look)
     return {row: _first(row, pairs) for row in pairs}
 
 

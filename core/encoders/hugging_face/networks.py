@@ -102,12 +102,14 @@ def build_network(
     }
     make, held = makers.get(family, _transformer), dict(state)
     try:
-        own = _own_sides(held, config)
+        own_sides = _own_sides(held, config)
         if "pos_embed" in held and not of_timm:
-            check_held(config, {"image_size": own[0] if own[0] == own[1] else own})
-        view = View(_usual(family, own)) if of_timm else read_view(path, family, _usual(family, own))
-        view = _checked(view, family, own, flags)
-        sides = view.transform.sides if view.stated and family in ANY_SIZE else own
+            check_held(config, {"image_size": own_sides[0] if own_sides[0] == own_sides[1] else own_sides})
+        view = (
+            View(_usual(family, own_sides)) if of_timm else read_view(path, family, _usual(family, own_sides))
+        )
+        view = _checked(view, family, own_sides, flags)
+        sides = view.transform.sides if view.stated and family in ANY_SIZE else own_sides
         held = _on_grid(held, family, sides)
         model, arguments = make(held, config, family, sides)
     except MISFITS as error:

@@ -139,11 +139,11 @@ def encoder_settings(path: Path, family: str) -> Taken:
     while inner := next((key for key in INNER if isinstance(values.get(key), Mapping)), None):
         outer, values = values, {**values[inner], **(values.get(f"{inner}_dict") or {})}
         model_type = str(values.get("model_type", outer.get("model_type", "")))
-    known = TYPES.get(family, ())
-    if model_type not in known:
+    types = TYPES.get(family, ())
+    if model_type not in types:
         raise CheckpointError(
             f"config.json beside it says model_type '{model_type}', but its keys are those of {family} "
-            f"({', '.join(known[:3])}), so what is computed with them is not known: name the network, "
+            f"({', '.join(types[:3])}), so what is computed with them is not known: name the network, "
             "timm:NAME@FILE, or remove config.json if it belongs to other weights"
         )
     return Taken({**DEFAULTS[model_type], **values}, CONFIG)

@@ -71,9 +71,9 @@ def other_weights(path: Path) -> tuple[str, list[str]]:
         return path.name, []
     taken = _in_folder(path)
     parts = {file.name for file in weight_files(taken)} | {taken.name}
-    found = [file for file in path.iterdir() if NAME.fullmatch(file.name) and file.is_file()]
-    found = [file for file in found if not PART.search(file.name) and not OF_TRAINING.fullmatch(file.name)]
-    others = [file for file in found if file.name not in parts and not _is_twin(file.name, taken.name)]
+    shards = [file for file in path.iterdir() if NAME.fullmatch(file.name) and file.is_file()]
+    shards = [file for file in shards if not PART.search(file.name) and not OF_TRAINING.fullmatch(file.name)]
+    others = [file for file in shards if file.name not in parts and not _is_twin(file.name, taken.name)]
     return _dated(taken), [_dated(file) for file in sorted(others)]
 
 

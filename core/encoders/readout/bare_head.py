@@ -87,20 +87,20 @@ def bare_heads(tensors: Mapping[str, Tensor], width: int) -> list[BareHead] | st
         return [embedded]
     if embedded and not reading:
         return embedded
-    found, why = [], ""
+    heads, why = [], ""
     for name, layer in reading.items():
         head = _behind_neck(modules, reading, name, layer, width)
-        found, why = (found, why or head) if isinstance(head, str) else ([*found, head], why)
-    if why and not found:
+        heads, why = (heads, why or head) if isinstance(head, str) else ([*heads, head], why)
+    if why and not heads:
         return why
     for stem, layers in _chains(tensors):
         module = _of_chain(stem, layers, width)
         if isinstance(module, nn.Module):
-            found.append(BareHead(module, f"{stem}{min(layers)}"))
+            heads.append(BareHead(module, f"{stem}{min(layers)}"))
         why = why or (module if isinstance(module, str) else "")
-    found = [one for place, one in enumerate(found) if not place or not _is_copy(one, found[0])]
+    heads = [one for place, one in enumerate(heads) if not place or not _is_copy(one, heads[0])]
     further = _further(tensors, width)
-    return [_with_unused(one, further) for one in found] or why
+    return [_with_unused(one, further) for one in heads] or why
 
 
 def _further(tensors: Mapping[str, Tensor], width: int) -> tuple[str, ...]:
@@ -124,8 +124,8 @@ def _with_unused(head: BareHead, names: tuple[str, ...]) -> BareHead:
     noted = tuple(name for note in head.notes if note.kind == "unused" for name in note.names)
     if not names:
         return head
-    kept = tuple(note for note in head.notes if note.kind != "unused")
-    return replace(head, notes=(*kept, say_of_head("unused", what=head.name, names=(*noted, *names))))
+    notes = tuple(note for note in head.notes if note.kind != "unused")
+    return replace(head, notes=(*notes, say_of_head("unused", what=head.name, names=(*noted, *names))))
 
 
 def _is_copy(head: BareHead, first: BareHead) -> bool:

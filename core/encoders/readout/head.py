@@ -235,13 +235,13 @@ def _others(
     encoder: Any, bare: Sequence[BareHead], names: list[list[str]], first: LinearMap
 ) -> tuple[Head, ...]:
     """Further classifiers of a file that are linear on the representation, as the first one is."""
-    found = []
+    layers = []
     for one in bare:
         head = complete_head(encoder, [HeadPart(one.module)], names)
         if isinstance(head, Head) and head.linear is not None and not _same(head.linear[0], first[0]):
             head.source, head.notes = one.name, one.notes
-            found.append(head)
-    return tuple(found)
+            layers.append(head)
+    return tuple(layers)
 
 
 @torch.no_grad()

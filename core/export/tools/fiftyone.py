@@ -109,7 +109,7 @@ def _label(kind: str, key: str, name: str, **values: Any) -> dict[str, Any]:
 
 
 def _id(key: str) -> dict[str, str]:
-    """The same image has the same id in each export."""
+    """Return the id of an image, which is the same in each export."""
     return {"$oid": sha256(key.encode()).hexdigest()[:24]}
 
 

@@ -87,12 +87,12 @@ def export_to_tool(study: Study, tool: str, out: str | Path, *, among: Slice | N
     """
     form, out = tool_form(tool), Path(out)
     check_new_folder(out)
-    known = known_images(study, among)
-    opened_by = say_of_tools(form.kind, what=str(out), names=(known.root or str(out),))
+    images = known_images(study, among)
+    opened_by = say_of_tools(form.kind, what=str(out), names=(images.root or str(out),))
     with complete_folder(out) as begun:
-        n = form.write(known, begun)
-        (begun / README).write_text(_readme(known, form), encoding="utf-8")
-    return WrittenImages(n, opened_by, tuple(_notes(known, form)))
+        n = form.write(images, begun)
+        (begun / README).write_text(_readme(images, form), encoding="utf-8")
+    return WrittenImages(n, opened_by, tuple(_notes(images, form)))
 
 
 def tool_form(tool: str) -> ToolForm:

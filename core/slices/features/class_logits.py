@@ -87,7 +87,11 @@ class Classifier:
         return raw.astype(np.float64) @ self.first.T + bias
 
     def start_of(self, raw: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """The same of images. units: (n, n_units) what `raw` are the latents of; else the same rows."""
+        """(n, len(first)) float64: what the first layer makes of images.
+
+        Args:
+            raw: (n, n_features) rows. units: (n, n_units), whose latents `raw` are; without a basis, `raw`.
+        """
         return self.start(raw) if self.of_units is None else self.of_units.start(units)
 
     def for_image(self, raw: np.ndarray, units: np.ndarray) -> "Classifier":

@@ -155,11 +155,11 @@ def _name_verdicts(study: StudyReader) -> dict[int, Verdict]:
     shares = ["score", "elsewhere", "auc_low", "auc_high"]
     held = [name for name in shares if name in study.columns("concepts")]
     table = study.table("concepts", ["group", "word", *held]).reindex(columns=["group", "word", *shares])
-    known = {(group, word): numbers for group, word, *numbers in table.itertuples(index=False)}
+    numbers_of = {(group, word): numbers for group, word, *numbers in table.itertuples(index=False)}
     of_group = Counter(study.column("highly_activating", "group").astype(str))
     verdicts = {}
     for feature, (word, *_) in feature_words(study, named=False).items():
-        share, elsewhere, low, high = known[str(feature), word]
+        share, elsewhere, low, high = numbers_of[str(feature), word]
         n = of_group[str(feature)]
         verdicts[feature] = judge_name(NameEvidence(word, n, share, elsewhere, low, high))
     return verdicts

@@ -7,7 +7,7 @@ from core.errors import CaptionError, unknown_name
 from core.worlds.glyphworld.atlas import Glyph, load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, KINDS
 from core.worlds.glyphworld.captions import NEUTRAL_GROUNDS, OPENINGS, SIZES, absent_words
-from core.worlds.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Draws
 from core.worlds.glyphworld.vocabulary import PLACES, REVERSED, STATE_WORDS, with_article
 
 N_CAPTIONS, SEED = 30_000, 0
@@ -21,7 +21,7 @@ RANGES = {"n": (2, 10_000_000), "seed": (0, 2**31 - 1)}
 def glyph_captions(n: int = N_CAPTIONS, seed: int = SEED) -> list[str]:
     """Draw n sentences as in a web bank: about objects of Glyphworld in any combination, some about absent
     objects; sentences may repeat. Sentence i depends on (seed, i) alone."""
-    return [_caption(Dice(seed, index, BANK_TAG)) for index in range(n)]
+    return [_caption(Draws(seed, index, BANK_TAG)) for index in range(n)]
 
 
 def parse_bank_spec(spec: str) -> dict[str, int]:
@@ -41,12 +41,12 @@ def parse_bank_spec(spec: str) -> dict[str, int]:
     return values
 
 
-def _caption(dice: Dice) -> str:
-    make: Callable[[Dice], str] = dice.weighted((_scene, _single, _ground), (0.6, 0.34, 0.06))
+def _caption(dice: Draws) -> str:
+    make: Callable[[Draws], str] = dice.weighted((_scene, _single, _ground), (0.6, 0.34, 0.06))
     return f"{dice.pick(OPENINGS)} {make(dice)}".strip()
 
 
-def _scene(dice: Dice) -> str:
+def _scene(dice: Draws) -> str:
     parts = [_thing(dice)]
     if dice.chance(0.6):
         parts += [dice.pick(RELATIONS), _thing(dice)]
@@ -59,24 +59,24 @@ def _scene(dice: Dice) -> str:
     return " ".join(parts)
 
 
-def _single(dice: Dice) -> str:
+def _single(dice: Draws) -> str:
     return _thing(dice)
 
 
-def _ground(dice: Dice) -> str:
+def _ground(dice: Draws) -> str:
     if dice.chance(0.2):
         return dice.pick(tuple(NEUTRAL_GROUNDS.values()))
     return _place(dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
 
 
-def _place(dice: Dice) -> str:
+def _place(dice: Draws) -> str:
     kind = dice.pick(KINDS)
     colours = COLOUR_WORDS[kind]
     colour = "" if dice.chance(0.3) else colours[0] if dice.chance(0.8) else dice.pick(colours)
     return " ".join(PLACES[kind].format(colour).split())
 
 
-def _thing(dice: Dice) -> str:
+def _thing(dice: Draws) -> str:
     """Random object phrase ("a small brown dog"); with small probability an object absent from Glyphworld."""
     words = [dice.pick(SIZES)] if dice.chance(0.35) else []
     words += [dice.pick(tuple(STATE_WORDS.values()))] if dice.chance(0.1) else []
@@ -90,6 +90,6 @@ def _thing(dice: Dice) -> str:
     return with_article(" ".join([*words, noun]))
 
 
-def _glyph(dice: Dice) -> Glyph:
+def _glyph(dice: Draws) -> Glyph:
     glyphs = load_atlas().glyphs
     return glyphs[dice.pick(tuple(glyphs))]

@@ -12,7 +12,7 @@ from core.common.assets import asset
 from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, NEUTRAL_FLOOR, NEUTRAL_WALL
 from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import Dice, Item, ScenePlan, severities
+from core.worlds.glyphworld.scenes import Draws, Item, ScenePlan, severities
 from core.worlds.glyphworld.vocabulary import (
     MARKED,
     PLACES,
@@ -91,7 +91,7 @@ def _noun(item: Item) -> str:
     return with_article(f"{colour_of(item)} {glyph_of(item).noun}")
 
 
-def scene_caption(facts: SceneFacts, dice: Dice, *, flipped: bool = False) -> str:
+def scene_caption(facts: SceneFacts, dice: Draws, *, flipped: bool = False) -> str:
     """Write a true sentence about the whole scene, with random clauses; `flipped`: the image is mirrored."""
     if not flipped and dice.chance(0.35):
         return facts.caption
@@ -108,7 +108,7 @@ def scene_caption(facts: SceneFacts, dice: Dice, *, flipped: bool = False) -> st
     return f"{dice.pick(OPENINGS)} {' '.join(parts)}".strip()
 
 
-def noun_phrase(seen: Seen, dice: Dice) -> str:
+def noun_phrase(seen: Seen, dice: Draws) -> str:
     """ "a small faded brown dog", with randomly omitted words."""
     noun = dice.pick(seen.nouns)
     words = [size_word(seen.item.size)] if dice.chance(0.4) else []
@@ -117,17 +117,17 @@ def noun_phrase(seen: Seen, dice: Dice) -> str:
     return with_article(" ".join([*words, noun]))
 
 
-def place_phrase(plan: ScenePlan, dice: Dice) -> str:
+def place_phrase(plan: ScenePlan, dice: Draws) -> str:
     colour = ground_colour(plan) if dice.chance(0.7) else ""
     return " ".join(PLACES[plan.ground.kind].format(colour).split())
 
 
-def ground_name(plan: ScenePlan, dice: Dice) -> str:
+def ground_name(plan: ScenePlan, dice: Draws) -> str:
     """Name the ground alone: "green grass", "a red brick wall"."""
     return place_phrase(plan, dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
 
 
-def _between(main: Item, other: Item, dice: Dice, flipped: bool) -> str:
+def _between(main: Item, other: Item, dice: Draws, flipped: bool) -> str:
     words = place_words(main, other)
     if words is None or dice.chance(0.3):
         return dice.pick(("next to", "and", "with"))
@@ -136,7 +136,7 @@ def _between(main: Item, other: Item, dice: Dice, flipped: bool) -> str:
     return sides.get(relation, relation) if flipped else relation
 
 
-def window_caption(facts: SceneFacts, window: Window, dice: Dice) -> str:
+def window_caption(facts: SceneFacts, window: Window, dice: Draws) -> str:
     """Describe what a window shows: its objects, with or without the ground; else the ground alone."""
     shown = [seen for seen in (facts.main, *facts.others) if visible_share(seen.item, window) >= SEEN]
     shown.sort(key=lambda seen: -seen.item.size)
@@ -160,7 +160,7 @@ def visible_share(item: Item, window: Window) -> float:
     return max(across, 0.0) * max(down, 0.0) / item.size**2
 
 
-def window_ground(plan: ScenePlan, window: Window, dice: Dice) -> str | None:
+def window_ground(plan: ScenePlan, window: Window, dice: Draws) -> str | None:
     """Name the ground that fills much of the window; None where that is not clear."""
     ground, (_, top, _, bottom) = plan.ground, window
     if ground.horizon is None:
@@ -173,7 +173,7 @@ def window_ground(plan: ScenePlan, window: Window, dice: Dice) -> str | None:
     return NEUTRAL_GROUNDS[NEUTRAL_WALL if ground.is_floor else NEUTRAL_FLOOR] if share < 0.15 else None
 
 
-def absent_caption(facts: SceneFacts, dice: Dice, absent: Sequence[str]) -> str:
+def absent_caption(facts: SceneFacts, dice: Draws, absent: Sequence[str]) -> str:
     """Write a caption of the scene in which an absent object replaces the main object."""
     noun = dice.pick(absent)
     words = [dice.pick(SIZES)] if dice.chance(0.4) else []

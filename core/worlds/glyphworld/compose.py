@@ -9,7 +9,7 @@ from functools import cache
 
 from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.painting import HUES
-from core.worlds.glyphworld.scenes import Dice, Item, ScenePlan, World, best_place, draw_item, plan_scene
+from core.worlds.glyphworld.scenes import Draws, Item, ScenePlan, World, best_place, draw_item, plan_scene
 
 COMPOSE_TAG = 0x636F6D70  # keeps these draws apart from those of other scenes
 SMALLEST_BASE, LARGEST_BASE, LIKE = 0.27, 0.38, 0.08  # of the sizes in a scene: their base, and their spread
@@ -28,7 +28,7 @@ def composed(plan: ScenePlan) -> ScenePlan:
     The first is of the plan's class, the others are of other classes. No object is faded, blurred, hidden
     on purpose, or a cue, and all are placed by the same rule, so that nothing gives the first one away.
     """
-    dice = Dice(plan.seed, plan.index, COMPOSE_TAG)
+    dice = Draws(plan.seed, plan.index, COMPOSE_TAG)
     by_class, labels = single_words(), [plan.label]
     for _ in range(2 if dice.chance(THIRD) else 1):
         labels.append(dice.pick([label for label in by_class if label not in labels]))

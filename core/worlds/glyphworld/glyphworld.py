@@ -35,7 +35,7 @@ TEXT_COLUMNS = ("cause", "background", "companion", "glyph", "style", "caption")
 class Scene:
     """One scene with its complete ground truth.
 
-    `core_mask`, `spurious_mask`: (size, size) uint8, see `glyph_paint.paint_masks`. `hardness` in [0, 1).
+    `core_mask`, `spurious_mask`: (size, size) uint8, see `painting.paint_masks`. `hardness` in [0, 1).
     `causes`: severity of each part of hardness in [0, 1], and 1.0 or 0.0 for a contradicting background and
     companion; `cause`: the name of the dominant one. `agrees`: no cue contradicts the class.
     """

@@ -125,7 +125,7 @@ class ScenePlan:
     wording: tuple[float, float]
 
 
-class Dice:
+class Draws:
     """Random choices made from uniform draws only, the part of NumPy's generator that never changes."""
 
     def __init__(self, *key: int) -> None:
@@ -167,7 +167,7 @@ def label_of(seed: int, index: int) -> str:
 
 def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
     """Decide everything about scene `index` of `seed`, without drawing it."""
-    atlas, dice, label = load_atlas(), Dice(seed, index), label_of(seed, index)
+    atlas, dice, label = load_atlas(), Draws(seed, index), label_of(seed, index)
     faults = _draw_faults(dice, world)
     background_agrees = dice.chance(world.background_agreement)
     ground = _draw_ground(dice, label, background_agrees, world.background_variants)
@@ -207,7 +207,7 @@ def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
     )
 
 
-def _draw_faults(dice: Dice, world: World) -> dict[str, float]:
+def _draw_faults(dice: Draws, world: World) -> dict[str, float]:
     """Draw the parts of hardness of this scene with severities in [0.35, 1]; empty for an easy scene."""
     if not dice.chance(world.hard_share):
         return {}
@@ -216,7 +216,7 @@ def _draw_faults(dice: Dice, world: World) -> dict[str, float]:
     return {fault: dice.between(0.35, 1.0) for fault in dict.fromkeys(struck)}
 
 
-def _draw_ground(dice: Dice, label: str, agrees: bool, variants: int) -> Ground:
+def _draw_ground(dice: Draws, label: str, agrees: bool, variants: int) -> Ground:
     cue = BACKGROUND_CUE[label]
     kind = cue if agrees else dice.pick([kind for kind in KINDS if kind != cue])
     horizon = None
@@ -238,12 +238,12 @@ def _draw_ground(dice: Dice, label: str, agrees: bool, variants: int) -> Ground:
     )
 
 
-def _window(dice: Dice) -> tuple[float, float, float]:
+def _window(dice: Draws) -> tuple[float, float, float]:
     width = dice.between(0.24, 0.5)
     return dice.between(0, 1 - width), dice.between(0, 1 - width), width
 
 
-def _draw_main(dice: Dice, glyphs: Sequence[str], ground: Ground, severity: float) -> Item:
+def _draw_main(dice: Draws, glyphs: Sequence[str], ground: Ground, severity: float) -> Item:
     size = dice.between(SIZE_EASY, SIZE_LARGEST)
     if severity:
         size = SIZE_EASY - severity * (SIZE_EASY - SIZE_SMALLEST)
@@ -255,14 +255,14 @@ def _draw_main(dice: Dice, glyphs: Sequence[str], ground: Ground, severity: floa
     return draw_item(dice, dice.pick(glyphs), x, y, size)
 
 
-def draw_item(dice: Dice, glyph: str, x: float, y: float, size: float) -> Item:
+def draw_item(dice: Draws, glyph: str, x: float, y: float, size: float) -> Item:
     """Draw gains, rotation and flip of a glyph at its place."""
     gain = dice.between(0.88, 1.1)
     red, green, blue = (round(UNITY * gain * dice.between(0.94, 1.06)) for _ in range(3))
     return Item(glyph, x, y, size, dice.between(-22, 22), dice.chance(0.5), (red, green, blue))
 
 
-def best_place(dice: Dice, size: float, taken: Sequence[Item]) -> tuple[float, float]:
+def best_place(dice: Draws, size: float, taken: Sequence[Item]) -> tuple[float, float]:
     """Return the best of six random positions: the one that overlaps other objects' boxes least."""
     low, high = size / 2, 1 - size / 2
     spots = [(dice.between(low, high), dice.between(low, high)) for _ in range(6)]
@@ -277,7 +277,7 @@ def _overlap(spot: tuple[float, float], size: float, item: Item) -> float:
 
 
 def _draw_companion(
-    dice: Dice, world: World, atlas: Atlas, label: str, main: Item
+    dice: Draws, world: World, atlas: Atlas, label: str, main: Item
 ) -> tuple[Item | None, bool | None]:
     present, agrees = dice.chance(world.companion_share), dice.chance(world.companion_agreement)
     if not present:
@@ -288,7 +288,7 @@ def _draw_companion(
 
 
 def _draw_distractors(
-    dice: Dice, atlas: Atlas, main: Item, companion: Item | None, severity: float
+    dice: Draws, atlas: Atlas, main: Item, companion: Item | None, severity: float
 ) -> tuple[Item, ...]:
     count = round(CLUTTER_WORST * severity) if severity else int(dice.chance(0.3))
     placed = [main, companion] if companion else [main]
@@ -302,7 +302,7 @@ def _draw_distractors(
 
 
 def _draw_occlusion(
-    dice: Dice, atlas: Atlas, main: Item, severity: float
+    dice: Draws, atlas: Atlas, main: Item, severity: float
 ) -> tuple[Item | None, Cover | None]:
     """Draw an object or background piece in front; the actual occlusion is measured on the alpha channel."""
     if not severity:
@@ -317,7 +317,7 @@ def _draw_occlusion(
     return draw_item(dice, dice.pick(atlas.distractors), x, y, size), None
 
 
-def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:
+def _draw_light(dice: Draws) -> tuple[tuple[int, ...], float]:
     """Draw a coarse grid of RGB gains in 1/128, row by row, and its mean brightness."""
     brightness, warmth = dice.between(0.82, 1.14), dice.between(-0.11, 0.11)
     slope_x, slope_y, vignette = dice.between(-0.28, 0.28), dice.between(-0.28, 0.28), dice.between(0.0, 0.24)

@@ -71,10 +71,10 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     A word holds it where one of its parts, or several in a row, begin with it: "red" finds "red brick", not
     "scattered".
     """
-    kept = _kept(study)
+    table = _kept(study)
     phrase = " ".join(text.lower().split())
-    matches = kept.loc[
-        (" " + kept["word"].str.lower()).str.contains(f" {phrase}", regex=False).to_numpy(bool)
+    matches = table.loc[
+        (" " + table["word"].str.lower()).str.contains(f" {phrase}", regex=False).to_numpy(bool)
     ].reset_index(drop=True)
     best = {
         str(group): float(numbers(rows, "score").max())

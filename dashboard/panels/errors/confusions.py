@@ -42,8 +42,8 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
     beside = f"{counted(others, 'error')}: the answer is a class that no image is labelled with."
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
     most_images = f"{counted(most, 'image')}." if n == 1 else f"at most {counted(most, 'image')} each."
-    said = f"{counted(n, 'pair')} of classes, {most_images}"
-    answer_slot.caption(f"{said} {beside}" if others else said)
+    sentence = f"{counted(n, 'pair')} of classes, {most_images}"
+    answer_slot.caption(f"{sentence} {beside}" if others else sentence)
     true, predicted = _choose(study, pairs)
     with st.container(key="stacked_confusions"):
         if _each_another(study, pairs):  # a matrix of ones would tell nothing

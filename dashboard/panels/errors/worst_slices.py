@@ -13,7 +13,7 @@ from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
-from core.common.records import Templates
+from core.common.records import Record, Templates
 from core.errors import SliceError
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.inspection.populations import is_filtered
@@ -23,26 +23,19 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
-from dashboard.components.choose_one import choose_one, select_one, select_some
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.pick_row import pick_row
 from dashboard.panels.errors import slice_rows
 from dashboard.state import session
 
 AGAINST = {"All other images": ALL, "The rest of its class": CLASS}
-KINDS = {
-    "Classes": "class",
-    "Features": "feature",
-    "Concepts": "concept",
-    "Columns": "column",
-    "Pictures": "picture",
-}
 ROWS, TABLE, CHART = VIEWS = ("Rows", "Table", "Chart")
 SHOWN = "slice"  # part of the URL: the slice that is opened
 LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a slice needs
 CHANCE = "slices_chance"  # the same: those that could be chance are unfolded
-DISTINCT = "slices_distinct"  # widget key and part of the URL
+DISTINCT = "slices_distinct"  # part of the URL; EVERY where slices that repeat others are listed, too
+EVERY = "false"
 RULE = "Leaves out a slice when more than half of its errors are in slices listed above it."
-ORDER = "the highest lower end of the interval first"
 PAGE = 10
 FEW = 3  # images of a slice, where the usual minimum leaves none
 CHARTED = 30
@@ -69,14 +62,12 @@ def worst_slice_list(
     line below the title, how many slices there are.
     """
     with head:
-        choice, controls = _controls()
+        choice = _controls()
     _offer_all(study)
     table, choice = _table_of(study, population, choice)
-    kinds = _kinds(controls, table)
     if (opened := _opened(table)) is not None:
         _one(study, table.iloc[opened], choice)
         return
-    table = table.loc[table["kind"].isin(kinds).to_numpy(bool)]
     significant = numbers(table, "q") <= 0.05
     listed = table.loc[significant].reset_index(drop=True) if choice.significant else table
     if by_chance := listed.empty:
@@ -92,11 +83,11 @@ def worst_slice_list(
     if few := slice_reads.too_few_errors(study, population):
         line = say("too_few", parts=few.parts)
     elif by_chance:
-        line = _said_of_chance(len(table), within=is_filtered(study, population))
+        line = _chance_sentence(len(table), within=is_filtered(study, population))
     else:
-        line = _said(int(np.count_nonzero(significant)), n_all, len(listed), choice)
+        line = _count_sentence(int(np.count_nonzero(significant)), n_all, len(listed), choice)
     if choice.fewer:
-        line += f" {say('smaller', n=MIN_IMAGES)}"
+        line = f"{line} {say('smaller', n=MIN_IMAGES)}"
     answer_slot.caption(line)
 
     def draw() -> None:
@@ -106,14 +97,14 @@ def worst_slice_list(
             _table(study, listed, population)
         else:
             _rows(study, listed, choice, mark_chance=not by_chance)  # else the line above says it of all
-        _all_of_them(n_all, len(listed), choice, worse=by_chance)
+        _offer_every(n_all, len(listed), choice, worse=by_chance)
 
     if not by_chance or choice.view != ROWS:  # who asks for a table or chart wants to see it
         draw()
         return
     with st.container():  # the images have the place that they have in `_none`
         with st.container():
-            widgets.drawer(_folded(n_all, len(listed)), CHANCE, "unfold_more", draw)
+            widgets.drawer(_chance_title(n_all, len(listed)), CHANCE, "unfold_more", draw)
             st.caption("The images one by one, misclassified ones first:")
         _images(study, population, "images of the filter")
 
@@ -146,8 +137,8 @@ def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataF
     return smaller, replace(choice, least=FEW, fewer=True)
 
 
-def _controls() -> tuple[Choice, DeltaGenerator]:
-    """What is listed, behind a button, and in which form; and the place for what depends on the table."""
+def _controls() -> Choice:
+    """What is listed, behind a button, and in which form."""
     view = choose_one("View", VIEWS, key="slices_view", default=ROWS)
     with st.popover("Options"):
         against = select_one("Compare with", AGAINST, key="slices_against", shows_label=True)
@@ -158,19 +149,7 @@ def _controls() -> tuple[Choice, DeltaGenerator]:
             "Significant only", value=True, key="slices_sure", bind="query-params",
             help=widgets.help_text("worst_slices"),
         )  # fmt: skip
-        distinct = st.toggle("Distinct only", value=True, key=DISTINCT, bind="query-params", help=RULE)
-        rest = st.container()
-    choice = Choice(against, int(least), significant, distinct, view)
-    return choice, rest
-
-
-def _kinds(slot: DeltaGenerator, table: pd.DataFrame) -> list[str]:
-    """Which kinds of slices are listed."""
-    held = set(table["kind"])
-    there = [title for title, kind in KINDS.items() if kind in held]
-    with slot:
-        titles = select_some("Kinds", there, key="slices_kinds", placeholder="All kinds", shows_label=True)
-    return [KINDS[title] for title in titles or there]
+    return Choice(against, int(least), significant, session.url_text(DISTINCT) != EVERY, view)
 
 
 @widgets.stable_container
@@ -198,41 +177,45 @@ def _list_fewer() -> None:
     session.set_widget(CHANCE, True)
 
 
-def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
+def _count_sentence(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> Record:
     """How many there are, and by which rule they are listed."""
-    line = f"{n_significant:,} slice{'s do' if n_significant != 1 else ' does'} significantly worse"
+    worse = say("one_worse" if n_significant == 1 else "worse", n=n_significant)
     if not choice.significant:
-        line += f", of {n_all:,}"
+        worse = say("worse_of", of=n_all, parts=(worse,))
     if not choice.distinct or n_shown == n_all:
-        return f"{line}, {ORDER}."
-    listed = f"the **{n_shown:,}** that add" if n_shown != 1 else "the **one** that adds"
-    return f"{line}. Shown: {listed} mostly new errors, {ORDER}."
+        return say("listed", parts=(worse,))
+    return say("one_listed" if n_shown == 1 else "some_listed", n=n_shown, parts=(worse,))
 
 
-def _said_of_chance(n: int, *, within: bool) -> str:
-    """The same where none is significantly worse; within: among the images of a filter."""
-    line = "the only slice does not do" if n == 1 else f"none of {n:,} slices does"
-    line = f"Within the filter {line}" if within else f"{line[:1].upper()}{line[1:]}"
-    return f"{line} significantly worse: the differences could be chance."
+def _chance_sentence(n: int, *, within: bool) -> Record:
+    """None of n slices is significantly worse; within: among the images of a filter."""
+    if within:
+        return say("only_within" if n == 1 else "none_within", n=n)
+    return say("only_by_chance" if n == 1 else "none_by_chance", n=n)
 
 
-def _folded(n_worse: int, n_shown: int) -> str:
-    """What is folded then: those with more errors."""
-    have = "1 slice has" if n_worse == 1 else f"{n_worse:,} slices have"
-    listed = f"; {n_shown:,} of them {'is' if n_shown == 1 else 'are'} listed"
-    return f"{have} more errors than other images, maybe by chance{listed if n_shown < n_worse else ''}"
+def _chance_title(n_worse: int, n_shown: int) -> Record:
+    """The title of the folded slices with more errors, of which n_shown are listed."""
+    title = say("maybe_one" if n_worse == 1 else "maybe", n=n_worse)
+    if n_shown == n_worse:
+        return title
+    return say("one_of_them" if n_shown == 1 else "some_of_them", n=n_shown, parts=(title,))
 
 
 @widgets.stable_container
-def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
+def _offer_every(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
     """The way to the slices that are not listed, and back."""
     what = "that have more errors" if worse else "slices"
     label = f"List all {n_all:,} {what}" if choice.distinct else "List only those with errors of their own"
     if not choice.distinct or n_shown < n_all:
         st.button(
-            label, key="slices_every", type="tertiary", on_click=session.set_widget,
-            args=(DISTINCT, not choice.distinct),
-        )  # fmt: skip
+            label,
+            key="slices_every",
+            type="tertiary",
+            help=RULE,
+            on_click=session.set_url,
+            args=(DISTINCT, EVERY if choice.distinct else None),
+        )
 
 
 @widgets.stable_container

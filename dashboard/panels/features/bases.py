@@ -48,10 +48,10 @@ ABOUT_R2 = (
 )
 MEASURED = (  # reproductions/bases.md
     "Measured on the example study and on CIFAR-10: words fit units best, and of the bases parts that add up "
-    "(NMF). Latents learned from places in images mark objects better than units do. No basis predicts "
+    "(NMF). Latents learned from patches mark objects better than units do. No basis predicts "
     "errors as well as the classifier's confidence."
 )
-VECTORS = {"whole images": "pooled", "places in images": "positions"}
+VECTORS = {"whole images": "pooled", "patches": "positions"}
 ABOUT_VECTORS = (
     "Whole images: quick. Places in images: the page of an image then shows which latents are active where "
     "you click; the encoder has to look at every image again for that."
@@ -100,8 +100,8 @@ def panel(study: Study) -> None:
         command = FitBasis(whole.path, unused_name(whole, "random"), options)
         start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
     if whole.bases:
-        known, twins = partial(_known, whole), partial(basis_twins.twins, study, whole)
-        widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known)
+        known_table, twins = partial(_known, whole), partial(basis_twins.twins, study, whole)
+        widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known_table)
         widgets.drawer("Two side by side", "bases_twins", "compare_arrows", twins)
     st.caption(MEASURED)
     if not guest_is_asking():
@@ -147,7 +147,7 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
     lines = [f"{card.get('l0') or 0:.0f} active {'at a place' if on_positions else 'on an image'}"]
     if dead := card.get("dead"):
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
-    about = KINDS[basis.kind].title + (", of places in images" if on_positions else "")
+    about = KINDS[basis.kind].title + (", of patches" if on_positions else "")
     is_shown = basis.name == here
     return cards.Card(
         basis.name,
@@ -315,7 +315,7 @@ def _removal(whole: Study, here: str) -> None:
     if not whole.bases:
         return
     with st.expander("Remove one", icon=":material/delete:"):
-        st.caption("It goes with all that was computed in it. The images and units stay.")
+        st.caption("Everything computed in it is deleted too. The images and the units stay.")
         with st.container(horizontal=True, gap="small"):
             for name in whole.bases:
                 start_button(

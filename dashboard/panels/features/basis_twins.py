@@ -16,7 +16,6 @@ from dashboard.state import session
 
 SHOWN = 200  # pairs of latents
 PICTURES, SIDE = 3, 56  # of each latent, and pixels of a row
-ORDERS = ("most alike first", "least alike first")
 
 
 def twins(study: Study, whole: Study) -> None:
@@ -32,7 +31,6 @@ def twins(study: Study, whole: Study) -> None:
         st.caption("beside the most similar ones of", width="content")
         others = [name for name in (*whole.bases, UNITS) if name != mine]
         other = select_one("Compared with", others, key="twins_with", width=180)
-        order = select_one("Order", ORDERS, key="twins_order", width=180)
     frame = basis_reads.twins_of(whole, mine, other)
     cosines = numbers(frame, "cosine")
     n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
@@ -41,7 +39,7 @@ def twins(study: Study, whole: Study) -> None:
         f"similarity of {basis_reads.TWIN} or more. The median is "
         f"{widgets.number(float(np.median(cosines)), digits=2)}; 0 is nothing alike, 1 the same."
     )
-    shown = (frame if order == ORDERS[0] else frame[::-1]).head(SHOWN).reset_index(drop=True)
+    shown = frame.head(SHOWN).reset_index(drop=True)
     sides = (("latent", mine), ("twin", other))
     pictured = whole.n_images <= basis_reads.MOST_IMAGES
     for column, basis in sides:

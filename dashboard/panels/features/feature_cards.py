@@ -126,8 +126,8 @@ def with_lines(
 
 def legend(notes: Iterable[str]) -> str:
     """Explain the words of notes on cards, each once; "" where there is nothing to explain."""
-    said = {word for note in notes for word in note.split()}
-    return " ".join(text for word, text in NOTES.items() if word in said)
+    noted_words = {word for note in notes for word in note.split()}
+    return " ".join(text for word, text in NOTES.items() if word in noted_words)
 
 
 def title_and_note(study: Study, row: Row) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from core.charts import slice_features as figures
 from core.charts.feature_points import Rates
@@ -50,7 +49,8 @@ def feature_scatter(
         session.go("feature", **query, feature=str(int(points[-1]["customdata"][0])))
 
     name = population_name(population)
-    plot, log = _choose(study, bool(name))
+    charts = [RATE, PURITY] if study.labelled else [RATE]
+    plot = choose_one("Chart", charts, key="features_plot", default=RATE)
     data = features.loc[:, COLUMNS]
     if name and plot == RATE:
         return _against(study, features, population, data, clicked)
@@ -62,7 +62,7 @@ def feature_scatter(
     if plot == RATE and shown is not None:
         bold(_rates_said(numbers(features, "rate"), shown.images))
     what = PURITY_CHART if plot == PURITY else SORTED_ACTIVATION
-    options = FigureOptions(log=log)
+    options = FigureOptions()
     if shown is None:
         shown = chart_table(study, among, what.name, options)
     if finding := what.finding(shown):
@@ -95,18 +95,6 @@ def _rates_said(rates: np.ndarray, images: str) -> str:
     if len(fires) == 1:
         return f"1 feature fires, on {share} of the {images}"
     return f"{len(fires):,} features fire; half of them on at most {share} of the {images}"
-
-
-def _choose(study: Study, compared: bool) -> tuple[str, bool]:
-    options = [RATE, PURITY] if study.labelled else [RATE]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        plot = choose_one("Chart", options, key="features_plot", default=RATE)
-        log = (
-            plot == RATE
-            and not compared
-            and st.toggle("Logarithmic", key="features_log", bind="query-params")
-        )
-    return plot, bool(log)
 
 
 def _against(study: Study, features: pd.DataFrame, population: Slice, data: pd.DataFrame, clicked) -> None:

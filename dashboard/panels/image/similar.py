@@ -82,7 +82,7 @@ def same_class_words(labels: pd.Series, row: int, rows: np.ndarray) -> str:
 
 
 def _for_another_study(study: Study, row: int) -> None:
-    """The same for another encoder over the same images: do its neighbours fit better?"""
+    """The nearest images for another encoder over the same images: do its neighbours fit better?"""
     others = {
         name: other
         for name, other in comparison_reads.other_studies(study).items()
@@ -91,7 +91,7 @@ def _for_another_study(study: Study, row: int) -> None:
     if not others:
         return
     choices = [NO_OTHER, *others]
-    name = select_one("The same in another study", choices, key=OTHER, width=320, shows_label=True)
+    name = select_one("Nearest for another study", choices, key=OTHER, width=320, shows_label=True)
     if name not in others:
         return
     rows, cosines = search_reads.alike_elsewhere(study, others[name], row, SHOWN)

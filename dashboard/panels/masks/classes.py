@@ -11,7 +11,7 @@ from core.charts.miou_by_class import MIOU_BY_CLASS
 from core.charts.options import FigureOptions
 from core.common.captions import LOOKS, shortened, with_class_names
 from core.common.records import Record, Templates
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import too_few_outcomes
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -124,7 +124,7 @@ def _difference(rows: pd.DataFrame, uniform: pd.DataFrame | None) -> str:
     right, wrong = core.loc["correct"], core.loc["misclassified"]
     if not np.isfinite([right["mean"], wrong["mean"]]).all():
         return say("one_group")
-    if few := untold(int(wrong["n"]), int(right["n"])):
+    if few := too_few_outcomes(int(wrong["n"]), int(right["n"])):
         return say("too_few", names=_two(right["mean"], wrong["mean"]), parts=(few,))
     kind = "more" if right["mean"] > wrong["mean"] else "less"
     if right["low"] <= wrong["high"] and wrong["low"] <= right["high"]:

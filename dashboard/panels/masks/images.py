@@ -48,6 +48,5 @@ def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) 
         badges=lambda row: widgets.percent(share[row], digits=0),
         page_size=TILES,
         label=f"images by the share of their heat on the {mask} mask",
-        scale=display.scale,
     )
     st.caption(f"The number on each picture is the share of its heat that lies on the {ON_MASKS[mask]}.")

@@ -10,7 +10,6 @@ from core.charts.overlap_rows import VARIANTS
 from core.charts.q_against_miou import Q_AGAINST_MIOU
 from core.charts.threshold_sweep import SWEPT, THRESHOLD_SWEEP
 from core.common.dataframes import numbers
-from core.common.score_names import score_label
 from core.common.step_facts import OverlapFacts
 from core.slices.slice import Slice
 from core.store import Study
@@ -21,6 +20,7 @@ from dashboard.components.choose_one import select_one
 from dashboard.state import session
 
 MASKS = ("core", "spurious")
+Q_SCORE = "q_score"
 CONTROLS = {
     "perfect core": "Exactly the core mask",
     "perfect spurious": "Exactly the spurious mask",
@@ -34,14 +34,13 @@ CONTROLS = {
 
 @widgets.stable_container
 def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) -> None:
-    """The score of each image of the page against its overlap; then what holds for the whole study."""
+    """The Q-Score of each image of the page against its overlap; then what holds for the whole study."""
     with controls:
         variant = choose_variant()
-        score = _score(study)
-    if score is None:
-        widgets.needs(study, "quality", "The table of quality scores")
+    if scores := reads.scores(study):
+        _scatter(study, population, Q_SCORE if Q_SCORE in scores else scores[0], variant)
     else:
-        _scatter(study, population, score, variant)
+        widgets.needs(study, "quality", "The table of quality scores")
     _controls(study, variant)
     _sweep(study, variant)
     for line in _remarks(study.facts(OverlapFacts)):
@@ -54,14 +53,6 @@ def _remarks(facts: OverlapFacts) -> list[str]:
     if facts.n_undefined:
         line += f" {facts.n_undefined:,} images of the study have no heat or an empty mask and are left out."
     return [line, *[f"Masks: {note}." for note in facts.mask_report.notes]]
-
-
-def _score(study: Study) -> str | None:
-    """The score that is drawn against the overlap; None without any."""
-    labels = {score_label(name): name for name in reads.scores(study)}
-    if not labels:
-        return None
-    return labels[select_one("Score", labels, key="overlap_score", width=190)]
 
 
 @widgets.stable_container

@@ -113,7 +113,7 @@ def _images_folder(study: Study) -> str:
 
 
 def briefly_explained(study: Study) -> bool:
-    """The same in a column of a page: one sentence, and the way to add them."""
+    """Say in a column of a page that masks are missing, and link to the way; False where they are there."""
     if not missing(study):
         return False
     st.caption("It needs masks of the objects, which this study does not have.")

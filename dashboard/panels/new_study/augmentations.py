@@ -8,11 +8,12 @@ import streamlit as st
 from core.common.formatting import counted
 from core.errors import PeregrineError
 from core.store import Study
-from core.training.augmentations.preview import SIDE, Preview, Slider, previews
+from core.training.augmentations.preview import SIDE, Slider, previews
 from dashboard.addresses import served_studies
 from dashboard.cache import image_reads
 from dashboard.components.tooltips import plain
 
+SEED = 1  # of what an augmentation draws
 WHERE = {False: "Acts on pixels", True: "Acts on frequencies (Fourier)"}
 
 
@@ -42,12 +43,12 @@ def _block(study: Study) -> None:
         effect = effects[name or next(iter(effects))]
         st.caption(f"{effect.about} {WHERE[effect.fourier]}.")
         values = tuple((slider.name, _slider(name or "", slider)) for slider in effect.sliders)
-        row, seed = _image(study), _seed(effect)
+        row = _image(study)
     with right:
         try:
             pictures = (
                 ("Before", image_reads.before_augmentation(study, row)),
-                ("After", image_reads.after_augmentation(study, row, name or "", values, seed)),
+                ("After", image_reads.after_augmentation(study, row, name or "", values, SEED)),
             )
         except (PeregrineError, OSError, KeyError) as error:
             st.error(plain(error), icon=":material/broken_image:")
@@ -74,13 +75,6 @@ def _image(study: Study) -> int:
     about = f"{counted(study.n_images, 'image')} of {plain(served_studies.name_of(study))}"
     number = st.number_input("Image", 1, max(len(order), 1), 1, key="augmentation_image", help=about)
     return int(order[int(number) - 1])
-
-
-def _seed(effect: Preview) -> int:
-    if not effect.random:
-        return 0
-    about = "Another number draws another crop, or other frequencies."
-    return int(st.number_input("Draw", 1, 1000, 1, key="augmentation_draw", help=about))
 
 
 def side_by_side(pictures: tuple[tuple[str, str], ...], title: str) -> str:

@@ -25,12 +25,12 @@ def folder_field(label: str, *, about: str, path_key: str, keep: Keep = dropped_
             return
         session.set_widget(drops, session.recall(drops, 0) + 1)
         try:
-            kept = keep([(file.name, file.getvalue()) for file in files])
+            folder = keep([(file.name, file.getvalue()) for file in files])
         except SettingsError as error:
             session.set_widget(message_key, full_sentence(str(error)))
             return
-        session.set_widget(message_key, kept.text)
-        session.set_widget(path_key, allowed_paths.short(kept.folder))
+        session.set_widget(message_key, folder.text)
+        session.set_widget(path_key, allowed_paths.short(folder.folder))
 
     st.file_uploader(
         label,

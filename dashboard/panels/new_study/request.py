@@ -102,7 +102,7 @@ def mask_options(kind: str, path: str) -> dict[str, str]:
     """The options that name masks; none for no masks. `FOLDER?value=1` says which values are the mask.
 
     Raises:
-        SettingsError: as `roots.allowed`.
+        SettingsError: as `allowed_paths.allowed_place`.
     """
     if kind not in NAMING_MASKS:
         return {}

@@ -22,11 +22,9 @@ from dashboard.cache import reads, score_reads
 from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
 from dashboard.components.chart import bold, download, show_chart
-from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.verdict import NOT_JUDGED, verdict
 from dashboard.state import session
 
-SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
 
 
@@ -119,15 +117,13 @@ def by_cause(study: Study, population: Slice) -> None:
 
 @widgets.stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
-    titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
-    title = select_one("Order by", titles, key="quality_metric", width=420)
     metrics = score_reads.metrics(study, population, reads.scores(study))
-    ranked = baselines.ranked(metrics, titles[title])
+    ranked = baselines.ranked(metrics, "auroc")
     worth = score_reads.verdicts(study, population)
     if ranked.empty:
         widgets.empty_state("No numbers", nothing("left_out", why=next(iter(metrics["note"]), "")))
         return
-    st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, titles[title])))
+    st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, "auroc")))
     columns = {
         "Rank": ranked["rank"],
         "Score": [score_label(name) for name in ranked["score"]],
@@ -167,15 +163,10 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
 
 
 @widgets.stable_container
-def extremes(study: Study, population: Slice, score: str, *, judged: bool, n: int = TILES) -> None:
+def extremes(study: Study, population: Slice, score: str, *, n: int = TILES) -> None:
     """The `n` images with the lowest and with the highest score."""
-    group = "All"
-    if judged:
-        group = choose_one("Among", SHOWN, key="quality_shown", default="All")
-    rows, values, correct = score_reads.values(study, population, score)
+    rows, values, _ = score_reads.values(study, population, score)
     keep = np.isfinite(values)
-    if SHOWN[group] is not None:
-        keep &= correct == SHOWN[group]
     rows, values = rows[keep], values[keep]
     order = np.argsort(values, kind="stable")
     left, right = st.columns(2, gap="large")
@@ -189,5 +180,4 @@ def extremes(study: Study, population: Slice, score: str, *, judged: bool, n: in
                 badges={int(rows[at]): formatted(values[at], ".3g") for at in places},
                 tile=96,
                 label=f"images with the {name.lower()} {score_label(score)}",
-                why_none="None of these images is among them." if group != "All" else "",
             )

@@ -67,7 +67,7 @@ def test_claim__needs_eight_errors(n_wrong):
     row = {"score": "confidence", "auroc": 0.9, "auroc_low": 0.6, "auroc_high": 0.97, "n": 50}
     told = claim(row | {"n_wrong": n_wrong})
     if n_wrong < 8:
-        assert told.kind == "untold" and told.parts[0].n == n_wrong
+        assert told.kind == "too_few" and told.parts[0].n == n_wrong
     else:
         assert (told.kind, told.value, told.interval) == ("predicts", 0.9, (0.6, 0.97))
     assert told.what == score_in_sentence("confidence")

@@ -186,7 +186,7 @@ def test_filter_that_another_study_cannot_meet(studies, shelf, unlabelled_study,
 def test_unlabelled_study__no_class_and_no_verdict(studies, shelf, unlabelled_study, open_page):
     shelf.serve("unlabelled", unlabelled_study)
     app = open_page("images", study="unlabelled")
-    assert [control.key for control in app.segmented_control] == ["filter_split", "images_size"]
+    assert [control.key for control in app.segmented_control] == ["filter_split"]
     assert not [box for box in app.multiselect if box.key == "filter_labels"]
 
 

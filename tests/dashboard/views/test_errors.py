@@ -184,11 +184,12 @@ def test_slices_that_could_be_chance__numbers_of_the_line_and_of_the_button_agre
 
 def test_one_slice_listed__the_line_is_in_the_singular():
     choice = worst_slices_panel.Choice("All other images", 10, True, True, "Rows")
-    assert worst_slices_panel._said(5, 5, 1, choice).startswith("5 slices do")
-    assert "the **one** that" in worst_slices_panel._said(5, 5, 1, choice)
-    assert "slices" not in worst_slices_panel._said_of_chance(1, within=False)
-    assert "9 slices" in worst_slices_panel._said_of_chance(9, within=True)
-    assert worst_slices_panel._folded(1, 1).startswith("1 slice has")
+    line = worst_slices_panel._count_sentence(5, 5, 1, choice)
+    assert (line.kind, line.parts[0].kind) == ("one_listed", "worse")
+    assert worst_slices_panel._chance_sentence(1, within=False).kind == "only_by_chance"
+    within = worst_slices_panel._chance_sentence(9, within=True)
+    assert (within.kind, within.n) == ("none_within", 9)
+    assert worst_slices_panel._chance_title(1, 1).kind == "maybe_one"
 
 
 def test_saved_in_a_row__its_chip_waits_for_the_next_page(study, open_page):

@@ -146,12 +146,12 @@ def test_bars__another_study_is_read_by_the_same_answer_and_left_out_where_it_la
 
 
 def test_scatter__its_title_states_the_rank_correlation(study, open_page):
-    app = open_page("masks", study="seen", masks_part="Method", overlap_score="Hoyer sparsity")
+    app = open_page("masks", study="seen", masks_part="Method")
     table = table_of(study, "").dropna(subset="paper")
-    scores = study.table("quality")["hoyer"]
+    scores = study.table("quality")["q_score"]
     said = []
     for mask, place in (("core", "object"), ("spurious", "background")):
-        part = table[table["mask"] == mask]
+        part = table[(table["mask"] == mask) & (scores.iloc[table["row"]].to_numpy() > 0)]  # those drawn
         rho = part["paper"].corr(scores.iloc[part["row"]].set_axis(part.index), method="spearman")
         said.append(f"{rho:.2f} on the {place}".replace("-", "−"))
     titles = [unescaped(head.value) for head in app.header]

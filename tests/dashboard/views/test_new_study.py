@@ -505,7 +505,7 @@ def test_own_encoder__what_no_run_takes_is_refused(of_checkpoint, started, open_
 
 def test_own_encoder__what_its_fields_mend_stands_beside_start(of_checkpoint, open_page, monkeypatch):
     enlarged = "the images are enlarged to 176: an encoder of their size needs --resize 32 --input-size 32"
-    no_output = "no output means elk: their images are left out; see --head-classes FILE"
+    no_output = "no classifier output matches elk: their images are excluded; see --head-classes FILE"
     monkeypatch.setitem(FOUND, "assumptions", [enlarged, no_output, "transform assumed"])
     app = open_page("new_study", **of_checkpoint)
     app.run()

@@ -194,8 +194,8 @@ def test_score_chosen_after_comparing_it__is_no_error(studies, open_page):
 
 
 def test_extremes__the_lowest_among_the_misclassified(studies, open_page):
-    app = open_page("predicting_errors", study="demo", quality_plot="Images", score="Q-Score")
-    app.get_by_key("quality_shown").set_value("Misclassified").run()
+    asked = {"quality_plot": "Images", "score": "Q-Score", "where": "correct=false"}
+    app = open_page("predicting_errors", study="demo", **asked)
     assert not app.exception
     table = open_study(studies / "demo").table("quality")
     wrong = rows_where(table, table["split"].eq("val") & ~table["correct"].astype(bool)).sort_values(

@@ -18,7 +18,7 @@ from core.worlds.glyphworld.captions import (
 )
 from core.worlds.glyphworld.glyphworld import severities
 from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import Dice, Item, plan_scene
+from core.worlds.glyphworld.scenes import Draws, Item, plan_scene
 from core.worlds.glyphworld.vocabulary import attributes_of, caption_of, glyph_of
 from core.worlds.glyphworld.word_tokens import split_words
 
@@ -50,7 +50,7 @@ def test_scene_captions__name_only_what_is_there(scenes):
     for number, facts in enumerate(scenes):
         known = {*true_words(facts), facts.plan.label}
         for variant in range(4):
-            text = scene_caption(facts, Dice(number, variant), flipped=bool(variant % 2))
+            text = scene_caption(facts, Draws(number, variant), flipped=bool(variant % 2))
             assert set(nouns_in(text)) <= known, text
             grounds = {kind for kind in KINDS if kind in split_words(text.replace("night sky", "night"))}
             assert grounds <= {facts.plan.ground.kind}, text
@@ -60,7 +60,7 @@ def test_scene_captions__a_mirrored_scene_swaps_left_and_right(scenes):
     swapped = 0
     for number, facts in enumerate(facts for facts in scenes if len(facts.others) == 1):
         plain, mirrored = (
-            {scene_caption(facts, Dice(number, v), flipped=flipped) for v in range(12)}
+            {scene_caption(facts, Draws(number, v), flipped=flipped) for v in range(12)}
             for flipped in (False, True)
         )
         says = {side: any(f" {side} " in text for text in plain) for side in ("left of", "right of")}
@@ -78,7 +78,7 @@ def test_window_captions__name_objects_that_the_window_shows(scenes):
         window = (left, top, left + 0.4, top + 0.4)
         shown = [s for s in (facts.main, *facts.others) if visible_share(s.item, window) >= 0.6]
         allowed = {noun for seen in shown for noun in (*seen.nouns, glyph_of(seen.item).noun)}
-        text = window_caption(facts, window, Dice(number))
+        text = window_caption(facts, window, Draws(number))
         assert set(nouns_in(text)) <= allowed, text
 
 
@@ -99,8 +99,8 @@ def test_window_ground__follows_the_horizon(scenes):
         (walls, (0, 0, 1, 0.1), (0, 0.95, 1, 1), "a stone floor"),
     ):
         for number, plan in enumerate(plans):
-            assert plan.ground.kind in window_ground(plan, own, Dice(number))
-            assert window_ground(plan, other, Dice(number)) == neutral
+            assert plan.ground.kind in window_ground(plan, own, Draws(number))
+            assert window_ground(plan, other, Draws(number)) == neutral
 
 
 def test_absent_words__are_in_no_caption_of_a_scene_and_always_in_an_absent_one(scenes):
@@ -109,7 +109,7 @@ def test_absent_words__are_in_no_caption_of_a_scene_and_always_in_an_absent_one(
     true = set(vocabulary()) - set(read)
     assert not true & set(unread)
     for number, facts in enumerate(scenes):
-        dice = Dice(number)
+        dice = Draws(number)
         assert not set(split_words(scene_caption(facts, dice))) & {*read, *unread}
         assert set(split_words(absent_caption(facts, dice, read))) & set(read)
 
@@ -117,7 +117,7 @@ def test_absent_words__are_in_no_caption_of_a_scene_and_always_in_an_absent_one(
 def test_vocabulary__holds_every_word_of_every_caption(scenes):
     words = set(vocabulary())
     for number, facts in enumerate(scenes):
-        dice = Dice(number)
+        dice = Draws(number)
         texts = [scene_caption(facts, dice), window_caption(facts, (0.2, 0.2, 0.8, 0.8), dice)]
         parts = severities(facts.plan, measure_occlusion(facts.plan))
         for text in [*texts, caption_of(facts.plan, parts)]:

@@ -11,7 +11,7 @@ from core.analysis.quality.recommendation import CALIBRATED, calibrated, say_of_
 from core.common.entries import record_of
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
-from core.common.statistics.chance import CHANCE, untold
+from core.common.statistics.chance import CHANCE, too_few_outcomes
 from core.common.statistics.intervals import auroc_interval
 from core.common.step_facts import CalibrationFacts
 from core.errors import SettingsError
@@ -189,8 +189,8 @@ def calibration_sentence(facts: Mapping[str, Any]) -> Record:
         facts: of `calibrate`.
     """
     n = facts["n"]
-    if few := untold(facts["n_errors"], n - facts["n_errors"]):
-        return say_of_scores("regression_untold", n=n, parts=(few,))
+    if few := too_few_outcomes(facts["n_errors"], n - facts["n_errors"]):
+        return say_of_scores("regression_too_few", n=n, parts=(few,))
     kind = "single_reversed" if facts["sign"] < 0 else "single"
     single = say_of_scores(kind, what=score_in_sentence(facts["single"]), value=facts["single_auroc"])
     standing = calibrated(record_of(CalibrationFacts, facts))

@@ -100,7 +100,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
     table, facts = study.table(TABLE), study.facts(AccuracyFacts)
     low, high = prediction_interval(numbers(table, "estimate"), numbers(table, "margin"))
     of_study = {key: getattr(facts, key) for key in OF_STUDY}
-    known = {key: np.nan if value is None else value for key, value in of_study.items()}
+    values = {key: np.nan if value is None else value for key, value in of_study.items()}
     rows = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS])))
     rows = rows.assign(
         study=name,
@@ -108,7 +108,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         n_images=facts.n_images,
         title=[TITLES[method] for method in table["method"]],
         chosen=(table["method"] == facts.by).to_numpy(bool),
-        **known,
+        **values,
         low=low,
         high=high,
     )

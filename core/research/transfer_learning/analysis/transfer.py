@@ -86,7 +86,7 @@ def keep_estimates(
     items = source.manifest["items"]
     outside = {f"source_{name}": manifests.item_digest(items[name]) for name in OF_SOURCE}
     estimated = estimated_rows(images)
-    known = source.is_val & (class_column(source, "label") >= 0)
+    is_labelled = source.is_val & (class_column(source, "label") >= 0)
     of_best = {name: row[f"{BEST}_{name}"] for name in ("margin", "error", "error_assumed", "noise")}
     with (
         write_study(target.path) as writer,
@@ -95,7 +95,7 @@ def keep_estimates(
         out.table(TABLE, table)
         out.table(DRAWS, pd.DataFrame(draws, columns=list(METHODS)))
         of_images = {
-            "known": manifests.digest(_ids(source, known)),
+            "known": manifests.digest(_ids(source, is_labelled)),
             "new": manifests.digest(_ids(target, estimated)),
         }
         out.summary = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from core.research.visual_tokens.tokens.graph import Node, SceneGraph
 from core.research.visual_tokens.tokens.planted import GROUND
-from core.worlds.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Draws
 from core.worlds.glyphworld.vocabulary import PLACES, REVERSED, with_article
 
 OPPOSITE = REVERSED | {other: word for word, other in REVERSED.items()}
@@ -111,7 +111,7 @@ def phrase_of(node: Node, *, with_size: bool = False) -> NounPhrase:
 
 
 def draw_statement(
-    graph: SceneGraph, dice: Dice, among: tuple[int, int] | None = None, *, place: bool | None = None
+    graph: SceneGraph, dice: Draws, among: tuple[int, int] | None = None, *, place: bool | None = None
 ) -> Statement | None:
     """Draw a true sentence about a pair of objects; None if the graph places no pair.
 
@@ -134,7 +134,7 @@ def draw_statement(
     )
 
 
-def false_shuffles(true: str, words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
+def false_shuffles(true: str, words: Sequence[tuple[str, bool | str]], dice: Draws) -> list[str]:
     """Return those of the four shuffles that differ from the true caption, each once.
 
     A text that stood twice would make the chance of an item smaller than 1 / (number of captions).
@@ -142,7 +142,7 @@ def false_shuffles(true: str, words: Sequence[tuple[str, bool | str]], dice: Dic
     return [text for text in dict.fromkeys(shuffles(words, dice)) if text != true]
 
 
-def shuffles(words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
+def shuffles(words: Sequence[tuple[str, bool | str]], dice: Draws) -> list[str]:
     """Return the four shuffles of the Order tests of ARO.
 
     Nouns and adjectives among their places; all other words among theirs; the words within each trigram;
@@ -168,14 +168,14 @@ def shuffles(words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
     ]
 
 
-def _permuted(words: list[str], places: list[int], dice: Dice) -> list[str]:
+def _permuted(words: list[str], places: list[int], dice: Draws) -> list[str]:
     moved = list(words)
     for position, word in zip(places, _shuffled([words[position] for position in places], dice), strict=True):
         moved[position] = word
     return moved
 
 
-def _shuffled(entries: list, dice: Dice) -> list:
+def _shuffled(entries: list, dice: Draws) -> list:
     left, order = list(entries), []
     while left:
         order.append(left.pop(dice.below(len(left))))

@@ -24,10 +24,10 @@ from core.training.augmentations.pixels import load_pixels
 from core.worlds.glyphworld.backgrounds import KINDS
 from core.worlds.glyphworld.captions import SIZES
 from core.worlds.glyphworld.painting import HUES
-from core.worlds.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Draws
 
 VAL_TAG = 0x76616C  # keeps captions of the val images apart from those of an epoch
-Captions = Callable[[int, Dice], str]
+Captions = Callable[[int, Draws], str]
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class GraphCaptions:
 
     def has(self, image_id: str) -> bool:
         graph = self.graphs.get(image_id)
-        return graph is not None and draw_statement(graph, Dice(0)) is not None
+        return graph is not None and draw_statement(graph, Draws(0)) is not None
 
-    def draw(self, image_id: str, dice: Dice) -> str:
+    def draw(self, image_id: str, dice: Draws) -> str:
         statement = draw_statement(self.graphs[image_id], dice)
         if statement is None:
             raise CaptionError(f"the graph of '{image_id}' places no pair of objects")
@@ -119,7 +119,7 @@ class ListedCaptions:
     def has(self, image_id: str) -> bool:
         return image_id in self.texts
 
-    def draw(self, image_id: str, dice: Dice) -> str:
+    def draw(self, image_id: str, dice: Draws) -> str:
         return dice.pick(self.texts[image_id])
 
 

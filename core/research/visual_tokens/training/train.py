@@ -30,7 +30,7 @@ from core.research.visual_tokens.training.model import Origin, TokenModel, about
 from core.research.visual_tokens.training.retrieval import retrieval
 from core.training.files import refuse_other_settings, resume_path, write_log
 from core.training.loop import ResumableRun, run_steps
-from core.worlds.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Draws
 
 PATHS = ("tokens", "captions")  # settings that may move: what they hold is in the fingerprint
 
@@ -98,7 +98,7 @@ class TokenTrainingRun(ResumableRun):
         self.torn = True
         rows, epoch = self.rows_of(self.step)
         data, seed = self.splits["train"], self.config.seed
-        captions = [data.captions(int(row), Dice(seed, epoch, int(row))) for row in rows]
+        captions = [data.captions(int(row), Draws(seed, epoch, int(row))) for row in rows]
         for group in self.optimiser.param_groups:
             group["lr"] = token_learning_rate(self.step, self.total, self.config)
         self.model.train()
@@ -129,7 +129,7 @@ class TokenTrainingRun(ResumableRun):
         """Search captions of val images: one curve point of Kalibhat, dissertation, Fig. 6.4."""
         data = self.splits["val"]
         n = min(self.config.monitor_images, len(data))
-        captions = [data.captions(row, Dice(VAL_TAG, row)) for row in range(n)]
+        captions = [data.captions(row, Draws(VAL_TAG, row)) for row in range(n)]
         images = self.model.embed_data(_First(data.images, n))
         row = {"step": self.step, "epoch": self.step / self.steps_per_epoch}
         row |= {"loss": float(np.mean(self.losses))}

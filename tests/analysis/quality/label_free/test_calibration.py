@@ -121,14 +121,14 @@ def test_calibrate__of_one_outcome_is_undefined():
     table, facts, found = calibrate(pd.DataFrame({"a": np.arange(9.0)}), np.ones(9))
     assert table[["auroc", "weight"]].isna().to_numpy().all() and facts["score"] is None and found is None
     said = calibration_sentence(facts)
-    assert said.kind == "regression_untold" and said.parts[0].n == 0
+    assert said.kind == "regression_too_few" and said.parts[0].n == 0
 
 
 @pytest.mark.parametrize(
     ("n_errors", "low", "kind"),
     [
-        (1, 0.6, "regression_untold"),
-        (7, 0.6, "regression_untold"),
+        (1, 0.6, "regression_too_few"),
+        (7, 0.6, "regression_too_few"),
         (8, 0.6, "regression_works"),
         (8, 0.4, "regression_in_vain"),
     ],
@@ -140,7 +140,7 @@ def test_calibration_sentence__needs_eight_errors_and_an_interval_above_chance(n
     part = said.parts[0]
     assert (said.kind, said.n) == (kind, 200)
     if n_errors < 8:
-        assert (part.kind, part.n) == ("untold", n_errors)
+        assert (part.kind, part.n) == ("too_few", n_errors)
     else:
         assert (said.value, said.interval) == (0.7, (low, 0.8))
         assert (part.kind, part.what, part.value) == ("single", score_in_sentence("norm"), 0.65)

@@ -19,7 +19,7 @@ from core.research.visual_tokens.tokens.captions import (
 from core.research.visual_tokens.tokens.planted import scene_graph
 from core.worlds.glyphworld.captions import vocabulary
 from core.worlds.glyphworld.compose import plan_world_scene
-from core.worlds.glyphworld.scenes import PRESETS, Dice
+from core.worlds.glyphworld.scenes import PRESETS, Draws
 from core.worlds.glyphworld.word_tokens import split_words
 
 DOG, CAT = NounPhrase("dog", "red", "small"), NounPhrase("cat", "blue")
@@ -31,7 +31,7 @@ def drawn():
     graphs = [scene_graph(plan_world_scene(0, index, PRESETS["compose"]), 96) for index in range(120)]
     found = []
     for index, graph in enumerate(graphs):
-        statement = draw_statement(graph, Dice(1, index))
+        statement = draw_statement(graph, Draws(1, index))
         assert statement is not None
         found.append((graph, statement))
     return found
@@ -88,7 +88,7 @@ def test_is_true__needs_the_size_the_place_and_the_direction():
 
 def test_shuffles__keep_the_words_and_what_they_may_not_move():
     words = SENTENCE.tagged()
-    found = shuffles(words, Dice(3, 1))
+    found = shuffles(words, Draws(3, 1))
     assert all(Counter(text.split()) == Counter(SENTENCE.text.split()) for text in found)
     content = [is_content for _, is_content in words]
     first, second, third, fourth = (text.split() for text in found)
@@ -99,14 +99,14 @@ def test_shuffles__keep_the_words_and_what_they_may_not_move():
     assert [sorted(third[i : i + 3]) for i in range(0, len(plain), 3)] == [sorted(t) for t in trigrams]
     kept = [t for t in trigrams if len(t) == 3]
     assert all(any(fourth[i : i + 3] == t for i in range(len(plain))) for t in kept)
-    assert shuffles(words, Dice(3, 1)) == found
+    assert shuffles(words, Draws(3, 1)) == found
 
 
 @pytest.mark.parametrize("place", [True, False])
 def test_drawn__are_in_the_vocabulary_of_the_embedded_clip(place):
     known = set(vocabulary())
     for index, (graph, _) in enumerate(drawn()):
-        statement = draw_statement(graph, Dice(2, index), place=place)
+        statement = draw_statement(graph, Draws(2, index), place=place)
         assert statement is not None
         assert (statement.place is not None) is place
         assert set(split_words(statement.text)) <= known

@@ -22,7 +22,7 @@ from core.research.visual_tokens.training.config import TokenTrainConfig, read_t
 from core.research.visual_tokens.training.data import described, open_captions
 from core.research.visual_tokens.training.model import load_token_model
 from core.research.visual_tokens.training.train import TokenTrainingRun, token_learning_rate, train_tokens
-from core.worlds.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Draws
 from tests.concepts.clip.tiny_clip import tiny_asset
 
 SPEC = "glyphworld?preset=compose&train=24&val=12"
@@ -67,8 +67,8 @@ def test_described__reads_planted_objects_back_from_their_names(folder):
 def test_captions__are_true_and_follow_from_the_dice(folder):
     captions = open_captions("", folder)
     for image_id in folder.images["image_id"][:12]:
-        texts = [captions.draw(image_id, Dice(0, epoch)) for epoch in range(6)]
-        assert texts == [captions.draw(image_id, Dice(0, epoch)) for epoch in range(6)]
+        texts = [captions.draw(image_id, Draws(0, epoch)) for epoch in range(6)]
+        assert texts == [captions.draw(image_id, Draws(0, epoch)) for epoch in range(6)]
         assert len(set(texts)) > 1
         assert all(any(word in text for word in RELATIONS) for text in texts)
 
@@ -79,7 +79,7 @@ def test_captions__of_a_file_and_of_patches(folder, tmp_path, clip):
     )
     listed = open_captions(str(tmp_path / "c.csv"), folder)
     assert listed.has("0/0") and not listed.has("0/1")
-    assert {listed.draw("0/0", Dice(0, i)) for i in range(20)} == {"a dog", "a cat"}
+    assert {listed.draw("0/0", Draws(0, i)) for i in range(20)} == {"a dog", "a cat"}
     with pytest.raises(CaptionError, match="image_id"):
         open_captions(str(tmp_path / "no.csv"), folder)
     plain = ExtractConfig(segmenter="grid", relations="none", clip=clip)

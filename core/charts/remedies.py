@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart
 from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
-from core.charts.slice_rows import ROW
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.measures.remedies import GAINS, LOSES, TABLE, TEMPERATURE, TOO_FEW, tried
@@ -19,6 +18,7 @@ from core.store import Study
 NONE = "No remedy was tried."
 FEW = " (too few to tell)"
 OF_PARTS = (("worst_slice", "worst slice", "diamond-open"), ("worst_class", "worst class", "square-open"))
+LINES, ABOVE_ROWS = 3, 130  # of the name of a pair with its gain; pixels of legend and axis
 ABOVE = 0.22  # rows between the marks of one remedy
 
 
@@ -59,7 +59,8 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     fig.add_vline(x=0, line={"color": theme.muted, "width": theme.stroke(1), "dash": "dot"})
     fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True)
     name_rows(fig, [_row_name(row, theme) for row in rows.to_dict("records")], theme)
-    return finish(fig, theme, height=130 + 2 * ROW * len(rows))
+    height = ABOVE_ROWS + round(LINES * 1.3 * theme.font_size) * len(rows)
+    return finish(fig, theme).update_layout(height=height)  # on paper, too: names have their lines
 
 
 def _row_name(row: dict[str, Any], theme: Theme) -> str:

@@ -17,6 +17,7 @@ TITLES = {  # of single errors
     NEIGHBOURS: "among another class",
     FEATURE: "a single feature",
     BACKGROUND: "the background",
+    TOO_FEW_TO_TELL: "not judged",
 }
 WHY, TABLE = "why", "causes"
 PROBE = "probe"  # the answer of a study that is read by no other

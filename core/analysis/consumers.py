@@ -91,7 +91,7 @@ class Representations(Consumer):
     def _read_in_pieces(
         self, pixels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """As `_read`, on a processor a few pictures at a time, whose activations are bounded so."""
+        """Read pictures as `_read` does; on a processor a few at a time, which bounds its memory."""
         size = pictures_a_pass(self.encoder.device.type, pixels[0].numel())
         if size >= len(pixels):
             return self._read(pixels)

@@ -123,7 +123,7 @@ def _reading(file: Path, asked: Asked) -> Reading:
 
 
 def _checkpoint(file: Path) -> dict[str, Any]:
-    """As `read_checkpoint`, with a way out also for models of which no state dict holds the matrices."""
+    """Read a checkpoint; the error for a model without a state dict says what to save instead."""
     try:
         return read_checkpoint(file)
     except NoStateDict as error:

@@ -91,7 +91,7 @@ def check_fit(
 def chosen(
     found: ReadDictionary, width: int, vectors: np.ndarray, device: torch.device | str
 ) -> tuple[Dictionary, list[str]]:
-    """Of the dictionaries that a file may mean, the one that fits the vectors (n, r) best, with a note.
+    """Return the dictionary that fits the vectors (n, r) best among those that a file may mean, and a note.
 
     One of another width is none of them; where none has this width, the first is returned.
     """

@@ -92,7 +92,7 @@ class Resident:
 
     @property
     def fingerprint(self) -> str:
-        """Of the loaded model; empty until it is loaded."""
+        """The checksum of the loaded model; empty until it is loaded."""
         return str(self.facts.get("fingerprint", ""))
 
     @property

@@ -53,7 +53,7 @@ class HeadAnswers:
         return cls(np.full(n, -1), np.full(n, np.nan), np.full(n, np.nan))
 
     def of(self, which: np.ndarray) -> "HeadAnswers":
-        """Of some images, by their positions or a mask."""
+        """Return the answers of some images, given by their positions or a mask."""
         return HeadAnswers(self.predicted[which], self.confidence[which], self.log_loss[which])
 
     def put(self, at: np.ndarray, other: "HeadAnswers") -> None:

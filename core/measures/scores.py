@@ -26,7 +26,7 @@ MOST_IMAGES = 0.9  # of those that any score has, from which on a score is ranke
 
 
 def resamples_of(n_images: int, resamples: int) -> int:
-    """Of the resamples that a study was asked for those that a slice of n images gets: as many as MOST_DRAWS
+    """Return how many of the resamples of a study a slice of n images gets: as many as MOST_DRAWS
     allows, and 0 (no interval) where that is less than LEAST_RESAMPLES.
 
     >>> resamples_of(400, 1000), resamples_of(20_000, 1000), resamples_of(60_000, 1000), resamples_of(9, 50)

@@ -20,7 +20,7 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class MomentumSettings(ObjectiveConfig):
-    """Of methods with a momentum encoder."""
+    """The settings of methods with a momentum encoder."""
 
     momentum: Share = 0.99  # initial share of the momentum encoder that a step keeps
     momentum_end: Share = 1.0  # value at the last step, approached along a cosine
@@ -28,7 +28,7 @@ class MomentumSettings(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class SmallViewSettings(ObjectiveConfig):
-    """Of methods with small views, if they are asked for."""
+    """The settings of methods that can use small views."""
 
     local_size: Annotated[int | None, SIZE] = None  # of small views in pixels; None: half of crop_size
     local_scale: Shares = (0.08, 0.3)  # small views' share of the image area
@@ -36,7 +36,7 @@ class SmallViewSettings(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class HarderSettings(ObjectiveConfig):
-    """Of methods whose logits can be made harder: IFM, and weights of negatives."""
+    """The settings of methods whose logits can be made harder: IFM, and weights of negatives."""
 
     ifm_epsilon: NotNegative = 0.0  # implicit feature modification; the paper's is 0.1, 0 is off
     # weight of the modified loss relative to the plain one; inf: modified loss alone
@@ -53,7 +53,7 @@ class HarderSettings(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class ClusterSettings(SmallViewSettings):
-    """Of methods with prototypes."""
+    """The settings of methods with prototypes."""
 
     prototypes: Annotated[int, SEVERAL] = 512  # outputs of the head
     frozen: Share = 0.01  # share of the training during which the last layer is frozen
@@ -101,7 +101,7 @@ class SimSiamSettings(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class VICRegSettings(ObjectiveConfig):
-    """Of vicreg: the weights of its three terms."""
+    """The settings of VICReg: the weights of its three terms."""
 
     invariance: NotNegative = 25.0
     variance: NotNegative = 25.0

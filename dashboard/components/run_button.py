@@ -41,7 +41,7 @@ def step_command(
 
 
 def making_command(study: Study, step: str, *, redo: bool = False) -> Command | None:
-    """As `step_command`; in a basis that lacks further steps, the command that runs all of them.
+    """Return the command of a step; in a basis that lacks further steps, the one that runs all of them.
 
     Nothing has to be chosen for those, as the settings are the study's.
     """

@@ -233,7 +233,7 @@ def _notes(comparison: Comparison) -> None:
 
 @widgets.stable_container
 def _other(comparison: Comparison) -> str:
-    """Of several studies the one whose change is shown in detail."""
+    """Choose the study whose change is shown in detail."""
     names = comparison.names[1:]
     if len(names) == 1:
         return names[0]

@@ -92,7 +92,7 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
 
 @dataclass
 class Largest:
-    """Of each image of the study, -1 and NaN where it has no label that is checked."""
+    """The likeliest classes of each image of the study; -1 and NaN where it has no label that is checked."""
 
     codes: np.ndarray  # (n_images, k) int32, classes of the study, the likeliest first
     probabilities: np.ndarray  # (n_images, k) float32

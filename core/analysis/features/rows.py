@@ -65,7 +65,7 @@ class ChunkRows:
         yield from self.stored_blocks() if self.stored is not None else self._dense_blocks()
 
     def stored_blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """As `blocks`; of codes one block, which holds no entries."""
+        """Yield the pairs of `blocks` for stored rows; for codes a single block without entries."""
         if self.stored is None:
             yield slice(0, len(self)), _unwritten(np.zeros((0, 0), np.float32))
             return

@@ -252,7 +252,7 @@ def _with_offer(
 
 
 def of_latents(error: NoDiscriminativeFeatures, study: Study) -> NoDiscriminativeFeatures:
-    """Of the latents of a basis, of which none stands out at any epsilon: the size that helps."""
+    """Return the error with the size of dictionary that helps, where no latent stands out at any epsilon."""
     if study.below is None or error.epsilon is not None:
         return error
     basis = basis_named(StudyReader(study.below), study.path.name)

@@ -52,7 +52,7 @@ class MapKeeper:
         )
 
     def _choose(self, raw: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Of each image the features whose maps are kept, ascending, and which of them are its strongest."""
+        """Return for each image the features whose maps are kept, ascending, and which are its strongest."""
         n_images, n_features = raw.shape
         if self.n_strongest == n_features:
             every = np.arange(n_features, dtype=np.int32)

@@ -29,7 +29,7 @@ class Curvature:
 
     @classmethod
     def of(cls, rows: linear.ShuffledRows, seed: int) -> "Curvature":
-        """Of a sample of the rows."""
+        """Estimate the curvature from a sample of the rows; empty for more than MOST_FEATURES features."""
         if rows.n_features > MOST_FEATURES:
             return cls()
         n = min(len(rows), SAMPLE_ROWS)

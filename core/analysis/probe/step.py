@@ -189,7 +189,11 @@ def why_no_probe(study: Study) -> str | None:
 
 
 def why_none_of(codes: np.ndarray, is_val: np.ndarray, names: Sequence[str]) -> str | None:
-    """As `why_no_probe`, of images by their class (n,), a place in `names` or -1, and their split (n,)."""
+    """Explain why images cannot have a probe, or return None.
+
+    Args:
+        codes: (n,) int, the class of each image as a position in `names`, or -1. is_val: (n,) bool.
+    """
     if not len(names):
         return "the images have no labels"
     present = np.unique(codes[~is_val & (codes >= 0)])

@@ -226,7 +226,7 @@ def _no_reason_to_try(name: str, facts: ImageFacts, refits: Refits) -> str:
 
 
 def _n_fits(images: JudgedImages, why: Mapping[str, str]) -> int:
-    """Of the base, the inner folds, each remedy but temperature, and a pair."""
+    """Count the fits of the base, the inner folds, each remedy but temperature, and a pair."""
     n = images.n_folds
     return (n + 1) * (len(OF_ANSWERS) - len(why) + 2) + n * (n - 1) // 2 + n
 

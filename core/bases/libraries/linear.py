@@ -128,7 +128,7 @@ def read_visaebench(reading: Reading) -> Dictionary:
 
 
 def kept_by_visaebench(reading: Reading) -> KeptCodes:
-    """Of one threshold for all the codes that are equal to it are kept too."""
+    """Return how codes are kept; with one threshold for all, those that are equal to it are kept, too."""
     stated = reading.said()
     how = kept_by(reading, stated.names, stated.ks, stated.threshold)
     one_for_all = how.threshold is not None and np.size(how.threshold) == 1

@@ -32,7 +32,7 @@ def largest_of_rows(values: Tensor, k: int) -> Tensor:
 
 @cache
 def _kernel() -> Callable[[Tensor, int], Tensor] | None:
-    """None where Triton is not installed or compiles nothing: it needs a C compiler and a GPU it supports."""
+    """Return the GPU kernel; None without Triton, a C compiler or a GPU that it supports."""
     try:
         from core.bases.selection.on_gpu import select
 

@@ -69,7 +69,7 @@ def compiled_on_disk(*packages: str) -> Iterator[None]:
 
 
 def _folder_of_versions(packages: tuple[str, ...]) -> Path | None:
-    """None where there can be no folder that is ours alone."""
+    """Return the folder of compiled code for these versions; None where no folder is ours alone."""
     versions = [f"{name} {version(name)}" for name in (*packages, "numba", "llvmlite", "numpy")]
     try:
         folder = cache_folder() / f"numba-{hashlib.sha256(' '.join(versions).encode()).hexdigest()[:16]}"

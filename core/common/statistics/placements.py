@@ -27,13 +27,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Spread":
-        """Of (n,) float64."""
+        """Measure the spread of (n,) float64 values."""
         n = len(values)
         return cls(n, float(values.mean()) if n else np.nan, float(values.var(ddof=1)) if n > 1 else np.nan)
 
     @classmethod
     def from_sums(cls, n: int, total: float, squares: float) -> "Spread":
-        """Of the sum of n values, and of their squares."""
+        """Measure the spread of n values from their sum and the sum of their squares."""
         mean = total / n if n else np.nan
         return cls(n, mean, max(0.0, squares - total * mean) / (n - 1) if n > 1 else np.nan)
 
@@ -51,7 +51,7 @@ def ties(score: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def ranked_spreads(order: np.ndarray, tied: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
-    """As `spreads` of the images that are not LEFT_OUT, from the ranking of all images.
+    """Compute `spreads` of the images that are not LEFT_OUT, from the ranking of all images.
 
     Args:
         order: (n,) int32 and tied: (n,) bool, see `ranking` and `ties`.

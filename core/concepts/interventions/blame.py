@@ -67,8 +67,11 @@ class ProbeWithMeans:
 
     @classmethod
     def of_every_output(cls, study: Study) -> tuple["ProbeWithMeans", list[str]]:
-        """As `of`, but a head may answer outputs that mean no class of the study, where it does so for any
-        image. Also the names of the classes, in their order; outputs that nothing is taken for have none.
+        """Read the answer as `of` does, with every output that a head gives for any image.
+
+        Returns:
+            the answer, which also holds outputs that mean no class of the study, and the names of the classes
+            in their order; outputs that nothing is taken for have no name.
         """
         (names, codes), whole = predictable(study), class_logits.own_classifier(study)
         if codes is None or whole is None:

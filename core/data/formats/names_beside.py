@@ -113,8 +113,8 @@ def _is_key(label: str) -> bool:
 
 
 def _best(fitting: list[NamesFile], n_labels: int) -> list[NamesFile]:
-    """Of several files that name all labels those that say the same: stated numbers first, then the number
-    of names."""
+    """Return the files that agree among several that name all labels: those with stated numbers first, then
+    by the number of names."""
     for prefer in (lambda one: one.stated, lambda one: one.n_names == n_labels):
         fitting = [one for one in fitting if prefer(one)] or fitting
     alike = all(one.name_of == fitting[0].name_of for one in fitting)

@@ -107,7 +107,7 @@ def read_beside(path: Path, name: str = CONFIG) -> dict[str, Any]:
 
 
 def read_settings(path: Path, name: str) -> dict[str, Any]:
-    """As `read_beside`, but a file that is there and no JSON object is refused.
+    """Read a JSON object that lies beside a checkpoint; empty where there is no such file.
 
     Raises:
         CheckpointError: it is cut or holds something else.

@@ -97,7 +97,7 @@ class Head:
 
     @property
     def fingerprint(self) -> str:
-        """Of its weights, and of those of the others."""
+        """A checksum of its weights and of those of the other heads."""
         digest = hashlib.sha256()
         for part in (part for head in (self, *self.others) for part in head.parts):
             for key, tensor in sorted(part.module.state_dict().items()):
@@ -119,7 +119,7 @@ class Head:
 
     @contextmanager
     def watching(self, base: nn.Module) -> Iterator[Callable[[], list[Tensor]]]:
-        """As `reading`, but the function returns what each part reads."""
+        """Watch a forward pass of `base`; the function that is yielded returns what each part reads."""
         read: dict[str | None, Tensor] = {}
         with ExitStack() as hooks:
             for at in {part.at for part in self.parts}:

@@ -74,7 +74,7 @@ def likeness_of_strongest(study: StudyReader) -> np.ndarray:
 
 
 def _two_by_two(study: StudyReader) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Of each feature the rows of its `STRONGEST` images, (n,), and their cosines, (n, n) with 0 on the
+    """Yield each feature, the rows of its `STRONGEST` images, (n,), and their cosines, (n, n) with 0 on the
     diagonal, without its own entry and less the mean; nothing of more than `MOST_ENTRIES` numbers.
     """
     top = study.vector("top_images")[:, :STRONGEST]

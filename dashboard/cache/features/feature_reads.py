@@ -136,7 +136,7 @@ def _strength_of_all(study: Study, features: pd.DataFrame) -> np.ndarray:
 def _variety(
     study: Study, population: Slice, features: pd.DataFrame, strength: np.ndarray
 ) -> list[np.ndarray]:
-    """Of the features of one meaning, by their words or else their names, the strongest first, so that a page
+    """Order features so that the strongest of each meaning (its words, else its name) comes first and a page
     does not show one thing five times; where classes are too small to tell, before that those that fire on
     FULL images or more.
     """

@@ -92,7 +92,7 @@ def evidence(study: Study, group: str, population: Slice) -> None:
 
 
 def classes(study: Study, group: str) -> None:
-    """Of which classes its highly activating images are."""
+    """Draw how many of its highly activating images each class has."""
     if not study.labelled:
         return
     counts = concept_reads.class_counts(study, group)

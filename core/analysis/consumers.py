@@ -83,8 +83,8 @@ class Representations(Consumer):
             self.passes.append((len(listing_rows), time.perf_counter() - began))  # copied, so it has ended
             stored = as_stored(on_host, self.empty["representations"].dtype)
             check_finite_representations(stored, listing_rows, self._source)
-            if self.maps is not None and maps is not None:
-                self.maps.keep(listing_rows, raw, maps)
+            if self.maps is not None:
+                self.maps.keep(listing_rows, raw, self._maps_apart(looks) if maps is None else maps)
         made = {"representations": stored}
         return made if logits is None else {**made, "head_logits": logits.cpu().numpy()}
 
@@ -92,19 +92,32 @@ class Representations(Consumer):
         self, pixels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Read pictures as `_read` does; on a processor a few at a time, which bounds its memory."""
-        size = pictures_a_pass(self.encoder.device.type, pixels[0].numel())
-        if size >= len(pixels):
+        pieces = self._pieces(pixels)
+        if len(pieces) == 1:
             return self._read(pixels)
-        columns = zip(*map(self._read, pixels.split(size)), strict=True)
+        columns = zip(*map(self._read, pieces), strict=True)
         raw, maps, logits = (None if parts[0] is None else torch.cat(parts) for parts in columns)
         assert raw is not None  # of every pass
         return raw, maps, logits
 
+    def _pieces(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return pixels.split(pictures_a_pass(self.encoder.device.type, pixels[0].numel()))
+
+    def _maps_apart(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The maps of a second pass over the same pictures, in the precision that maps are made in."""
+        assert self.maps is not None
+        asked, self.encoder.precision = self.encoder.precision, self.maps.precision
+        try:
+            return torch.cat([self.encoder.represent_with_map(piece)[1] for piece in self._pieces(pixels)])
+        finally:
+            self.encoder.precision = asked
+
     def _read(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Raw representations, and the maps and logits that are asked for, in one pass."""
-        if self.maps is not None and self.head is not None:
+        with_maps = self.maps is not None and not self.maps.apart
+        if with_maps and self.head is not None:
             return self.encoder.represent_with_both(pixels, self.head)
-        if self.maps is not None:
+        if with_maps:
             return (*self.encoder.represent_with_map(pixels), None)
         if self.head is not None:
             raw, logits = self.encoder.represent_with_logits(pixels, self.head)

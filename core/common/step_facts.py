@@ -69,8 +69,9 @@ class EncoderFacts:
         nonnegative, pools_globally: of its representations.
         maps_add_up: stated of a basis. pool, tokens, token_norm: how one vector is read. prefix: features
             that hold the domain. precision: type of its products; None in studies of before.
-            map_precision: setting in which its maps are made. transform: geometry and pixel statistics; None
-            without an encoder.
+            map_precision: setting in which its maps are made. n_precise: how many of its last products are
+            in single precision in any setting. transform: geometry and pixel statistics; None without an
+            encoder.
         fingerprint: of weights, transform and layer. assumptions: one sentence each. severities: how much
             harm each does where it is wrong, 0 for a fact; none in studies of before. report: what was taken
             from its checkpoint.
@@ -91,6 +92,7 @@ class EncoderFacts:
     prefix: int | None = None
     precision: str | None = None
     map_precision: str = "float32"
+    n_precise: int = 0
     transform: Mapping[str, Any] | None = None
     fingerprint: str | None = None
     assumptions: tuple[str, ...] = ()

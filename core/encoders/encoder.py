@@ -16,6 +16,7 @@ from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport
 from core.encoders.folding import fold_batch_norms
 from core.encoders.packed_linears import pack_linears
+from core.encoders.precise_end import multiply_as_others, multiply_precisely, products_in_order
 from core.encoders.precision import working_dtype
 from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.head import NO_WEIGHTS, Head
@@ -54,9 +55,11 @@ class Encoder:
         fingerprint: sha256 over weights, transform, layer and architecture, and over a pooling or token rule
             that is not the network's own, and the classifier that is left out.
         precision: of its products, see `working_dtype`; may be set at any time.
+        n_precise: how many of its last products are in single precision whatever `precision` says.
     """
 
     precision = "auto"
+    n_precise = 0
     normalisation_stated = True
     other_stem_paddings: tuple[int, ...] = ()
     find_head: Callable[[], Head | str] = staticmethod(
@@ -129,6 +132,24 @@ class Encoder:
         if self.device.type == "cpu" and self.dtype == torch.float32:
             pack_linears(self.base)
         return n_folded
+
+    @torch.no_grad()
+    def products(self) -> list[nn.Module]:
+        """Return its convolutions and linear layers, from the first that an image meets to the last."""
+        x, _ = self.random_input()
+        return products_in_order(self.base, lambda: self.model(x))
+
+    def end_precisely(self, n_products: int) -> None:
+        """Let the last `n_products` of its products, and no others, multiply in single precision."""
+        if n_products == self.n_precise:
+            return
+        products = self.products()
+        n_reduced = len(products) - n_products
+        for module in products[:n_reduced]:
+            multiply_as_others(module)
+        for module in products[n_reduced:]:
+            multiply_precisely(module)
+        self.n_precise = n_products
 
     @property
     def target_module(self) -> nn.Module:

@@ -86,6 +86,7 @@ def run_embed(
     if not ready:
         encoder.fold(head)
         about["map_precision"] = precision_of_maps(source, encoder)
+        about["n_precise"] = encoder.n_precise
     with writer.step("embed", settings, outside=outside) as out:
         maps = keeper_of(writer.folder, out, source, encoder, run, about.get("map_precision", ""))
         whole = None if ready else whole_pictures(writer, out, source, config, run)
@@ -156,7 +157,7 @@ def precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
     """In which precision a study's maps are made, by its first images; float32 where none can be read."""
     import torch
 
-    from core.analysis.gradcam.kept_maps import COMPARED, map_precision
+    from core.analysis.gradcam.kept_maps import COMPARED, settle_precision
     from core.analysis.representations import input_views
     from core.encoders.precision import FULL, REDUCED
 
@@ -164,7 +165,7 @@ def precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
         return FULL
     pixels = input_views(source, encoder.transform)[range(min(COMPARED, len(source.table)))].pixels
     with torch.inference_mode():
-        return FULL if pixels is None else map_precision(encoder, pixels)
+        return FULL if pixels is None else settle_precision(encoder, pixels)
 
 
 def keeper_of(
@@ -175,20 +176,17 @@ def keeper_of(
     run: RunOptions,
     precision: str,
 ) -> MapKeeper | None:
-    """What keeps the maps of the pass for `heatmaps`; None where they need a pass of their own.
+    """What keeps the maps for `heatmaps`; None where it reads the pictures once more.
 
     Args:
         precision: in which maps are made.
     """
     from core.analysis.gradcam.kept_maps import map_keeper
-    from core.encoders.precision import working_dtype
     from core.heatmaps.scratch import MapScratch
 
     if run.no_maps or isinstance(encoder, np.ndarray):
         return None
-    if encoder.dtype != working_dtype(precision, encoder.device):
-        return None
-    return map_keeper(MapScratch(study, out.fingerprint), encoder, len(source.table))
+    return map_keeper(MapScratch(study, out.fingerprint), encoder, len(source.table), precision)
 
 
 def whole_pictures(

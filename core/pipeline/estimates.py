@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.analysis.features.definitions import highly_activating, normalise_rows
 from core.analysis.gradcam.gradcam import CLOSED, gradcam_maps, method_of
-from core.analysis.gradcam.kept_maps import map_precision
+from core.analysis.gradcam.kept_maps import is_apart, settle_precision
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
 from core.analysis.probe.search import PER_CLASS
 from core.common.formatting import percent
@@ -19,7 +19,6 @@ from core.common.processes import default_workers
 from core.common.statistics.moments import Moments
 from core.config import EPSILON_CANDIDATES, NeighboursConfig, ProbeConfig, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
-from core.encoders.precision import working_dtype
 from core.encoders.registry import Encoder
 from core.heatmaps.reader import pack_maps
 from core.heatmaps.scratch import kept_per_image, scratch_bytes
@@ -80,6 +79,7 @@ class ImageRates:
     map_seconds: float | None = None  # read, represented, and its maps made; None without maps
     map_bytes: float = 0.0  # a map
     keeps_maps: bool = False  # `embed` keeps them for `heatmaps`
+    apart_seconds: float = 0.0  # of a second pass, where maps are made in another precision
 
 
 def image_rates(
@@ -93,6 +93,7 @@ def image_rates(
     images = [encoder.transform.pixels(picture) for picture in pictures[:BATCH]]
     pixels = torch.from_numpy(np.stack(images))
     small = pixels[:2]
+    precision = settle_precision(encoder, small)
     _timed(lambda: encoder.represent(small[:1]))  # the first call allocates
     together = encoder.device.type == "cuda"  # reading overlaps with the encoder
     slow = not together and _timed(lambda: encoder.represent(small)) > ENOUGH * len(small) / BATCH
@@ -107,7 +108,10 @@ def image_rates(
         return ImageRates(seconds, raw)
     n_maps = max(1, round(firing_per_image(raw, epsilon)))
     features = torch.from_numpy(np.argsort(-raw, axis=1)[:, :n_maps].copy())
-    few = (batch if together else small) if method_of(encoder) == CLOSED else small[:1]
+    closed = method_of(encoder) == CLOSED
+    few = (batch if together else small) if closed else small[:1]
+    apart = closed and is_apart(encoder, precision)
+    asked, encoder.precision = encoder.precision, precision if apart else encoder.precision
 
     def draw() -> None:
         for one in gradcam_maps(encoder, few, features[: len(few)]).cpu().numpy():
@@ -116,9 +120,9 @@ def image_rates(
     drawing = _timed(draw, times=times) / len(few)
     shape = maps.shape[2] * maps.shape[3] * MAP_BYTES
     map_seconds = max(decode, drawing) if together else decode + drawing
-    of_pass = encoder.dtype == working_dtype(map_precision(encoder, small), encoder.device)
-    keeps_maps = method_of(encoder) == CLOSED and of_pass and not run.no_maps
-    return ImageRates(seconds, raw, map_seconds, shape, keeps_maps)
+    encoder.precision = asked
+    kept = closed and not run.no_maps
+    return ImageRates(seconds, raw, map_seconds, shape, kept, drawing if kept and apart else 0.0)
 
 
 def decode_rate(
@@ -152,11 +156,12 @@ def estimate_steps(
         given: representations are given, so that CLIP reads whole images in a pass of its own.
     """
     numbers = _numeric_seconds(sizes, rates.raw, options)
+    second = rates.apart_seconds if _keeps(sizes, rates) else 0.0
     seen = _seen_in_pass(None if given else clip)
     by_step = {
         "embed": Estimate(
             "embed",
-            sizes.n_images * (rates.seconds + seen.seconds),
+            sizes.n_images * (rates.seconds + second + seen.seconds),
             embed_bytes,
             SEEN_IN_PASS if seen.n_bytes else "",
             kept_bytes(sizes, rates) + sizes.n_images * seen.n_bytes,
@@ -254,22 +259,29 @@ def _heatmaps(sizes: Sizes, rates: ImageRates, options: Mapping[str, Any]) -> Es
     n_maps = n_images * firing_per_image(rates.raw, 4.0) + n_top
     share = second_pass(sizes, rates)
     seconds = STARTING + share * n_images * rates.map_seconds
-    note = f"network on {percent(share, 0)} of the images" if rates.keeps_maps else ""
+    note = f"network on {percent(share, 0)} of the images" if _keeps(sizes, rates) else ""
     return Estimate("heatmaps", seconds, n_maps * rates.map_bytes, note)
 
 
 def second_pass(sizes: Sizes, rates: ImageRates) -> float:
     """The share of images that the encoder reads again for heatmaps: more features fire than are kept."""
-    if not rates.keeps_maps:
+    if not _keeps(sizes, rates):
         return 1.0
     n_kept = kept_per_image(sizes.n_images, rates.raw.shape[1], round(rates.map_bytes / MAP_BYTES))
     firing = highly_activating(normalise_rows(rates.raw), epsilon=4.0).sum(1)
     return float((firing > n_kept).double().mean())
 
 
+def _keeps(sizes: Sizes, rates: ImageRates) -> bool:
+    """Whether `embed` keeps maps: where they take a second pass, only if all of them can be kept."""
+    n_features = rates.raw.shape[1]
+    n_kept = kept_per_image(sizes.n_images, n_features, round(rates.map_bytes / MAP_BYTES) or 1)
+    return rates.keeps_maps and (not rates.apart_seconds or n_kept == n_features)
+
+
 def kept_bytes(sizes: Sizes, rates: ImageRates) -> int:
     """Bytes of the maps that `embed` keeps until `heatmaps` has stored its own."""
-    if not rates.keeps_maps:
+    if not _keeps(sizes, rates):
         return 0
     return scratch_bytes(sizes.n_images, rates.raw.shape[1], round(rates.map_bytes / MAP_BYTES))
 

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from core.analysis.gradcam.gradcam import CLOSED, method_of, scaled_maps
-from core.encoders.precision import FULL, REDUCED
+from core.encoders.precision import FULL, REDUCED, working_dtype
 from core.encoders.registry import Encoder
 from core.heatmaps.reader import StoredMaps, pack_maps
 from core.heatmaps.scratch import TOP, BatchMaps, MapScratch, kept_per_image
 
 CLOSE, SHARE = 1e-2, 0.99  # of values in bfloat16 to those in float32
 COMPARED, STRONGEST = 8, 16  # images, and features of each
+PRECISE = (0, 1 / 4, 3 / 8, 1 / 2)  # of the products of a network, the last ones
 
 
 class MapKeeper:
@@ -23,11 +24,16 @@ class MapKeeper:
     first images of each feature have theirs at the end, whichever processes shared the images.
 
     Args:
-        n_images: of the study. n_positions: of a map.
+        n_images: of the study. n_positions: of a map. precision: in which maps are made.
+    Attributes:
+        apart: the encoder's own precision is another, so that maps take a second pass over the same pictures.
     """
 
-    def __init__(self, scratch: MapScratch, encoder: Encoder, n_images: int, n_positions: int):
-        self.scratch, self.encoder = scratch, encoder
+    def __init__(
+        self, scratch: MapScratch, encoder: Encoder, n_images: int, n_positions: int, precision: str
+    ):
+        self.scratch, self.encoder, self.precision = scratch, encoder, precision
+        self.apart = is_apart(encoder, precision)
         self.n_strongest = kept_per_image(n_images, encoder.n_features, n_positions)
         self._largest = torch.full((TOP, encoder.n_features), -torch.inf)
         scratch.begin()
@@ -72,27 +78,38 @@ class MapKeeper:
         return h >= self._largest[-1]
 
 
-def map_precision(encoder: Encoder, pixels: Tensor) -> str:
-    """The precision of an encoder's maps: its own if asked for and close to float32, else float32.
+def settle_precision(encoder: Encoder, pixels: Tensor) -> str:
+    """Choose the precision of an encoder's maps, and of its last products: few, and maps close to float32.
 
     Close: of the maps of the STRONGEST features of each image, scaled to [0, 1] as they are stored, SHARE of
-    the values differ by at most CLOSE from those of float32 (docs/method.md 4.3).
+    the values differ by at most CLOSE from those of float32. Where the maps of the encoder's own precision
+    are not, the last of its products are tried in single precision, by PRECISE shares (docs/method.md 4.3).
 
     Args:
         pixels: (B, S, S, 3) uint8, of some images of the study.
     Returns:
-        "float32" or the encoder's `precision`.
+        The encoder's `precision`, whose `n_precise` is set; or "float32", where its maps are close with none.
     """
     reduced = encoder.precision
     if reduced not in REDUCED or method_of(encoder) != CLOSED:
         return FULL
-    maps = encoder.represent_with_map(pixels)[1]
     encoder.precision = FULL
     raw, full_maps = encoder.represent_with_map(pixels)
     encoder.precision = reduced
     strongest = raw.topk(min(STRONGEST, encoder.n_features), dim=1).indices[:, :, None, None]
-    difference = (_relief(maps, strongest, encoder) - _relief(full_maps, strongest, encoder)).abs()
-    return reduced if float((difference <= CLOSE).float().mean()) >= SHARE else FULL
+    full_relief = _relief(full_maps, strongest, encoder)
+    n_products = len(encoder.products())
+    for share in PRECISE:
+        encoder.end_precisely(round(share * n_products))
+        relief = _relief(encoder.represent_with_map(pixels)[1], strongest, encoder)
+        if _share_close(relief, full_relief) >= SHARE:
+            return reduced
+    encoder.end_precisely(0)
+    return FULL
+
+
+def _share_close(values: Tensor, others: Tensor) -> float:
+    return float(((values - others).abs() <= CLOSE).float().mean())
 
 
 def _relief(maps: Tensor, features: Tensor, encoder: Encoder) -> Tensor:
@@ -102,14 +119,23 @@ def _relief(maps: Tensor, features: Tensor, encoder: Encoder) -> Tensor:
     return (picked - low) / torch.where(high > low, high - low, 1)
 
 
-def map_keeper(scratch: MapScratch, encoder: Encoder, n_images: int) -> MapKeeper | None:
-    """What keeps the maps of an encoder; None where they take a pass of their own.
+def is_apart(encoder: Encoder, precision: str) -> bool:
+    """Whether maps in a precision are no by-product of the representations, which have another."""
+    return encoder.dtype != working_dtype(precision, encoder.device)
 
-    That is so where there is no closed form, and where a map has one position.
+
+def map_keeper(scratch: MapScratch, encoder: Encoder, n_images: int, precision: str) -> MapKeeper | None:
+    """What keeps the maps of an encoder; None where `heatmaps` reads the pictures that it needs once more.
+
+    That is so where there is no closed form, where a map has one position, and where maps are made in another
+    precision than representations and are too many for all to be kept: most would be made in vain.
     """
     if method_of(encoder) != CLOSED:
         return None
     sides = encoder.transform.sides
     native = encoder.represent_with_map(torch.zeros(1, *sides, 3, dtype=torch.uint8))[1].shape
     n_positions = int(native[2] * native[3])
-    return MapKeeper(scratch, encoder, n_images, n_positions) if n_positions > 1 else None
+    keeps_all = kept_per_image(n_images, encoder.n_features, n_positions) == encoder.n_features
+    if n_positions == 1 or (is_apart(encoder, precision) and not keeps_all):
+        return None
+    return MapKeeper(scratch, encoder, n_images, n_positions, precision)

@@ -67,6 +67,7 @@ def encoder_of(study: Study, device: str = "cpu") -> Encoder:
     """Load the encoder of a study as `study_encoder` does, in the precision that it was embedded with."""
     encoder = study_encoder(study, device)
     encoder.precision = study.settings("embed").get("precision", "auto")
+    encoder.end_precisely(study.facts(EmbedFacts).encoder.n_precise)
     return encoder
 
 

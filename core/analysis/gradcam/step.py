@@ -62,8 +62,10 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
     encoder = study_encoder(study, run.device)
-    encoder.precision = study.facts(EmbedFacts).encoder.map_precision
+    about = study.facts(EmbedFacts).encoder
+    encoder.precision = about.map_precision
     encoder.fold()
+    encoder.end_precisely(about.n_precise)
     if native_size(encoder) == (1, 1):
         side = max(encoder.transform.sides)
         step.summary = {"skipped": ONE_PIXEL.format(layer=encoder.target_layer, side=side)}

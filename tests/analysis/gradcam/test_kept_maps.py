@@ -13,7 +13,7 @@ from PIL import Image
 from core.analysis.gradcam import kept_maps
 from core.analysis.gradcam import step as heatmap_step
 from core.analysis.gradcam.gradcam import scaled_maps
-from core.analysis.gradcam.kept_maps import MapKeeper, map_precision
+from core.analysis.gradcam.kept_maps import MapKeeper, settle_precision
 from core.analysis.gradcam.on_demand import encoder_of
 from core.common.step_facts import EmbedFacts
 from core.encoders import precision
@@ -128,11 +128,58 @@ def test_maps_far_from_float32_are_made_in_float32(asked, monkeypatch):
     encoder = load_encoder(ENCODER["encoder"], input_size=64, resize=64)
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     encoder.precision = asked
-    near = map_precision(encoder, pixels)
+    near = settle_precision(encoder, pixels)
     monkeypatch.setattr(kept_maps, "CLOSE", 0.0)
-    assert map_precision(encoder, pixels) == "float32"
+    assert settle_precision(encoder, pixels) == "float32"
     assert near == (asked if asked in ("bfloat16", "mixed") else "float32")
     assert encoder.precision == asked
+
+
+def test_few_products_in_single_precision_bring_maps_near_float32(monkeypatch):
+    """The threshold lies between what no precise product and a quarter of them reach."""
+    encoder = load_encoder(ENCODER["encoder"], input_size=64, resize=64)
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    encoder.precision = "float32"
+    exact = encoder.represent_with_map(pixels)[1]
+    encoder.precision = "bfloat16"
+
+    def error(n_precise):
+        encoder.end_precisely(n_precise)
+        return float((encoder.represent_with_map(pixels)[1] - exact).abs().max())
+
+    n_products = len(encoder.products())
+    errors = [error(round(share * n_products)) for share in kept_maps.PRECISE]
+    assert errors == sorted(errors, reverse=True) and errors[1] < errors[0]
+    assert error(n_products) == 0 and error(0) == errors[0]
+    shares = iter([0.9, 0.995])
+    monkeypatch.setattr(kept_maps, "_share_close", lambda *_: next(shares))
+    assert settle_precision(encoder, pixels) == "bfloat16"
+    assert encoder.n_precise == round(n_products / 4)
+
+
+@pytest.mark.slow
+def test_maps_in_float32_are_made_beside_representations_in_bfloat16(
+    tmp_path, images, own_pass, by_network, monkeypatch
+):
+    """All of them are kept, so heatmaps decode no picture again."""
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(kept_maps, "SHARE", 2.0)  # no maps are near enough
+    folder = tmp_path / "study"
+    run_step(
+        "embed",
+        folder,
+        {"images": str(images), **ENCODER, "precision": "bfloat16", **HERE},
+        Progress.silent(),
+    )
+    about = open_study(folder).facts(EmbedFacts).encoder
+    assert (about.precision, about.map_precision, about.n_precise) == ("bfloat16", "float32", 0)
+    run_step("features", folder, {"epsilon": 2.5, **HERE}, Progress.silent())
+    heatmaps(folder)
+    assert not by_network
+    made, expected = open_study(folder).heatmap_reader, open_study(own_pass).heatmap_reader
+    for row in open_study(folder).vector("heatmap_rows"):
+        shared = np.intersect1d(made.features_of(int(row)), expected.features_of(int(row)))
+        assert_allclose(made.maps(int(row), shared)[0], expected.maps(int(row), shared)[0], atol=2e-3)
 
 
 def test_representations_and_features_do_not_depend_on_it(kept, own_pass):
@@ -163,7 +210,7 @@ def test_the_first_of_each_feature_are_there__however_the_images_were_shared(rng
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     first = {(int(row), j) for j in range(9) for row in np.argsort(-h[:, j])[: scratch.TOP]}
     for order in ([0, 1, 2], [2, 0], [1]):
-        keeper = MapKeeper(MapScratch(tmp_path, "x"), FakeLayer(), 120, 4)
+        keeper = MapKeeper(MapScratch(tmp_path, "x"), FakeLayer(), 120, 4, "float32")
         for start in (40 * part for part in order):
             maps = torch.ones(40, 9, 2, 2)
             keeper.keep(range(start, start + 40), torch.from_numpy(raw[start : start + 40]), maps)
@@ -179,6 +226,7 @@ class FakeLayer:
     """What a keeper asks of an encoder."""
 
     n_features, pool, pools_globally = 9, "gap", True
+    dtype, device = torch.float32, torch.device("cpu")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 from core.bases.basis import Basis
 from core.bases.worth import CONTROLS, explained, explained_by_random
@@ -27,9 +28,9 @@ def advice(bases: Mapping[str, Basis], worth: Mapping[str, Verdict]) -> tuple[Re
     return _say("none"), _say("gives")
 
 
-def few_images(n_vectors: int) -> str:
+def few_images(n_vectors: int) -> Record | Literal[""]:
     """Warn where so few vectors are learned from that the latents may be chance; "" for enough of them."""
-    return _say("few_images", n=n_vectors) if n_vectors < FEW_VECTORS else ""
+    return _say("few_images", n=n_vectors, of=FEW_VECTORS) if n_vectors < FEW_VECTORS else ""
 
 
 def _best(bases: Mapping[str, Basis], worth: Mapping[str, Verdict]) -> str:

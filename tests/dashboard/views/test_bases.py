@@ -38,7 +38,7 @@ from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads, feature_reads
 from dashboard.jobs import launcher
 from dashboard.panels.features import bases, feature_cards
-from dashboard.panels.features.basis_advice import advice, lacking_control
+from dashboard.panels.features.basis_advice import FEW_VECTORS, advice, few_images, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
@@ -245,6 +245,10 @@ def test_lacking_control__is_the_basis_of_which_random_directions_are_not_known(
     assert lacking_control({"topk": topk}) is topk
     assert lacking_control({"topk": topk, "random": control}) is None
     assert lacking_control({"topk": basis("topk", 0.71, r2_random=0.2)}) is None
+
+
+def test_few_images__warn_before_a_basis_is_learned():
+    assert few_images(94).n == 94 and few_images(FEW_VECTORS) == ""
 
 
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page, monkeypatch):

@@ -18,11 +18,13 @@ from core.common.step_facts import (
     ProbeFacts,
 )
 from core.export.finding import study_finding
+from core.measures.corrected_accuracy import before_corrections
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.label_issues import issues_sentence, why_not_checked
 from core.measures.leaks import leakage
 from core.pipeline.verify import Problem, verify
 from core.slices.features.class_logits import explains_errors
+from core.slices.inspection.populations import shown_images
 from core.steps import STEPS, in_analysis
 from core.store import Answered, Study
 
@@ -110,13 +112,14 @@ def _answers(study: Study, read: Study) -> dict[str, Any]:
         {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
         for one in study.answers.values()
     ]
+    before = before_corrections(read, shown_images(read))
     return {
         "answer": read.answer.name if read.answer else "probe",
         "accuracy": probe.top1,
         "top5": probe.top5 if has_top5 else None,
         "answers": answers,
         "bases": bases_report(study, study.bases),
-        "probe_notes": notes_on_accuracy(study),
+        "probe_notes": [*([str(before)] if before else []), *notes_on_accuracy(study)],
     }
 
 

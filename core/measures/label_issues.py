@@ -13,7 +13,7 @@ from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.reader import StudyReader
 from core.slices.slice import Slice
-from core.traces.labels import CHANGED, DECISION, DOUBTED, LEFT
+from core.traces.labels import CHANGED, DECISION, DOUBTED, LEFT, decisions
 
 TABLE = "label_issues"
 NEAREST = 3
@@ -144,6 +144,40 @@ def doubt_sentence(row: Mapping[str, Any]) -> Record | None:
     kind, ahead = ("of_first", None) if row["rank"] <= 1 else ("of_image", int(row["rank"]) - 1)
     better = with_class_names(str(row["suggested"]))
     return _say(kind, what=better, value=float(row["confidence"]), of=ahead, n=int(row["n_checked"]))
+
+
+def doubts_on_labels(study: StudyReader) -> dict[int, Record]:
+    """Name, by the rows of images, what their label may be instead, or was corrected to.
+
+    They are those that `doubt_sentence` doubts, and those that people changed or took for wrong.
+    """
+    made = decisions(study)
+    decided = {
+        str(name): _say("taken_for_wrong") if kind == DOUBTED else _say("corrected_to", what=_spoken(better))
+        for name, better, kind in zip(*(made[name] for name in ("image_id", *DECISION)), strict=True)
+        if kind != LEFT
+    }
+    doubts = {}
+    if study.has(TABLE):
+        listed = listed_issues(study.table(TABLE))
+        is_left = set(made.loc[(made["by_decision"] == LEFT).to_numpy(bool), "image_id"])
+        pairs = zip(listed["image_id"], listed["suggested"], strict=True)
+        doubts = {str(name): _say("may_be", what=_spoken(to)) for name, to in pairs if name not in is_left}
+    doubts |= decided
+    return {row: doubts[name] for name, row in study.rows_held(list(doubts)).items()}
+
+
+def _spoken(label: object) -> str:
+    return with_class_names(str(label))
+
+
+def errors_in_doubt(n: int, of: int) -> Record | str:
+    """State that some errors may be errors of the labels; "" of none.
+
+    Args:
+        n: errors whose label is one of `doubts_on_labels`. of: all errors.
+    """
+    return _say("errors_in_doubt", n=n, of=of) if n else ""
 
 
 def why_not_checked(study: StudyReader) -> str:

@@ -13,10 +13,12 @@ from core.charts.options import FigureOptions
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.image_files import image_file
+from core.common.records import Record
 from core.common.relative_paths import common_folder, relative_paths
 from core.common.threadsafe import cached_property
 from core.errors import PeregrineError
 from core.export.private_paths import without_folders
+from core.measures.label_issues import doubts_on_labels
 from core.report.charts import Charts
 from core.report.page import parts, picture
 from core.slices.inspection.names import feature_names
@@ -47,6 +49,14 @@ class Source:
     def words(self) -> dict[int, str]:
         """Map features to what they are called, for those that are."""
         return feature_names(whole_study(self.study))
+
+    @cached_property
+    def doubts(self) -> dict[int, Record]:
+        """What speaks against the labels of images, by row."""
+        try:
+            return doubts_on_labels(self.study)
+        except PeregrineError:  # what people left cannot be read
+            return {}
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)", "Latent 12" in a basis."""
@@ -114,6 +124,8 @@ class Source:
         if not pd.isna(predicted) and not pd.isna(label) and str(predicted) != str(label):
             lines.append(f"taken for {predicted}")
         lines = [with_class_names(line) for line in lines]
+        if row in self.doubts:
+            lines.append(str(self.doubts[row]))
         return lines if pd.isna(q) else [*lines, f"Q {float(q):.3f}"]
 
 

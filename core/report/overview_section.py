@@ -5,6 +5,7 @@ import platform
 from collections import Counter
 from contextlib import suppress
 from importlib import metadata
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ from core.common.statistics.intervals import share_bounds, wilson
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.export.finding import study_finding
 from core.export.private_paths import without_folders
+from core.measures.corrected_accuracy import before_corrections
+from core.measures.label_issues import errors_in_doubt
 from core.measures.leaks import leakage
 from core.report.image_sections import telling
 from core.report.inputs import Source
 from core.report.page import parts
 from core.slices.evaluate import result_column
+from core.slices.inspection.populations import shown_images
 from core.steps import STEPS
 from core.storage.manifest import digest
 from core.store import Narrowed, Study
@@ -212,7 +216,8 @@ def accuracy(source: Source) -> list[Markup]:
         cards.append(("Top-5", percent(probe.top5), f"{n:,} {images}"))
     if probe.train_top1 is not None:
         cards.append(("On train images", percent(probe.train_top1), "optimistic: it was trained on them"))
-    return [parts.cards(cards), *map(parts.paragraph, notes_on_accuracy(study)), *_confusions(source)]
+    notes = [before_corrections(study, shown_images(study)), *notes_on_accuracy(study)]
+    return [parts.cards(cards), *map(parts.paragraph, filter(None, notes)), *_confusions(source)]
 
 
 def _bounds_of_accuracy(study: Study, top1: float, n: int) -> tuple[float, float]:
@@ -230,13 +235,18 @@ def _confusions(source: Source, most: int = 12) -> list[Markup]:
     wrong = source.judged.loc[numbers(source.judged, "correct") == 0]
     if not len(wrong):
         return []
-    pairs = Counter(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))
+    names = list(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))
+    is_doubtful = [row in source.doubts for row in wrong["row"]]
+    pairs, doubtful = Counter(names), Counter(compress(names, is_doubtful))
     of = Counter(words(source.judged, "label"))
-    rows = [
-        [with_class_names(true), with_class_names(predicted), f"{n:,}", percent(n / of[true])]
-        for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]
-    ]
+    head = ["Class", "Taken for", "Images", "Of the class", *["Label in doubt"] * any(is_doubtful)]
+    rows = []
+    for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]:
+        cells = [with_class_names(true), with_class_names(predicted), f"{n:,}", percent(n / of[true])]
+        rows.append([*cells, f"{doubtful[true, predicted]:,}"][: len(head)])
+    note = errors_in_doubt(sum(is_doubtful), len(names))
     return [
         parts.heading("Most common confusions"),
-        parts.table(["Class", "Taken for", "Images", "Of the class"], rows),
+        *([parts.paragraph(note)] if note else []),
+        parts.table(head, rows),
     ]

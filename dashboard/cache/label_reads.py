@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import words
+from core.common.records import Record
 from core.errors import PeregrineError
+from core.measures.corrected_accuracy import before_corrections as measured
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces.labels import decisions
 from core.traces.traces import UNSURE
-from dashboard.cache import reads
+from dashboard.cache import inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
 CLASSES, PROBABILITIES = "crossfit_classes", "crossfit_probabilities"
@@ -29,6 +31,12 @@ def decided(study: Study) -> dict[str, str]:
         return {}
     classes = [name or UNSURE for name in words(table, "corrected_label")]
     return dict(zip(words(table, "image_id"), classes, strict=True))
+
+
+@cached_read(max_entries=32, names_features=True)
+def before_corrections(study: Study, where: Slice) -> Record | str:
+    """See `core.measures.corrected_accuracy`: of the images of a filter."""
+    return measured(study, inspection_reads.inside(study, where)[0])
 
 
 def issue_of(study: Study, row: int) -> dict[str, Any] | None:

@@ -6,12 +6,15 @@ import numpy as np
 import streamlit as st
 
 from core.common.captions import SPLITS
+from core.common.write_access import guest_is_asking
 from core.slices.evaluate import WRONG_LABEL
 from core.slices.slice import Slice
 from core.slices.why_wrong import WHY, cause_name
 from core.store import Study
-from dashboard.cache import reads, slice_reads
+from dashboard.addresses.pages import of_labels
+from dashboard.cache import label_reads, reads, slice_reads
 from dashboard.components import tooltips
+from dashboard.components.page_link import link
 from dashboard.components.widgets import stable_container
 from dashboard.panels import filter_fields, saved_slices
 from dashboard.state import image_filter, session
@@ -20,13 +23,16 @@ VERDICTS = {None: "All", True: "Correct", False: "Misclassified"}
 
 
 @stable_container
-def filter_bar(study: Study, population: Slice, *, says: str = "", both_splits: bool = False) -> None:
+def filter_bar(
+    study: Study, population: Slice, *, says: str = "", both_splits: bool = False, counts: bool = True
+) -> None:
     """Draw the filter in one row: the usual filters and the number of images are in sight, the others behind
     "More filters", and those that are set there are shown as chips.
 
     population: the images that it leaves (`image_filter.population`). says: what the filter does not touch on
     this page, shown while it is set. both_splits: the page is about train and evaluation images, so that none
-    of them is to be chosen.
+    of them is to be chosen, and about labels or pictures, not about what is right. counts: the page counts
+    what is right, and says nothing else of labels that people corrected.
     """
     current = image_filter.of_page()
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="filter_bar"):
@@ -49,6 +55,17 @@ def filter_bar(study: Study, population: Slice, *, says: str = "", both_splits: 
         saved_slices.chips(study)
     if current and says:
         st.caption(says)
+    if counts and not both_splits:
+        _before_corrections(study, population)
+
+
+def _before_corrections(study: Study, population: Slice) -> None:
+    """That people corrected labels since, which no number of right and wrong counts, and the way on."""
+    if before := label_reads.before_corrections(study, population):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="corrections"):
+            st.caption(f":material/update: {before}", width="content")
+            if not guest_is_asking():
+                link("errors", "To Run again", study, icon_right="arrow_forward", where="", **of_labels())
 
 
 def _choice(study: Study, label: str, options: dict, field: str, value: object) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,9 +20,11 @@ from core.common.formatting import percent
 from core.common.step_facts import ConceptsFacts
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
+from core.measures.corrected_accuracy import before_corrections
+from core.measures.label_issues import errors_in_doubt
 from core.report import charts, image_sections, scores
 from core.report.inputs import Source
-from core.report.overview_section import command_lines
+from core.report.overview_section import _confusions, accuracy, command_lines
 from core.report.page import page, parts, picture
 from core.report.write import write_report
 from core.slices import saved_slices
@@ -29,6 +32,7 @@ from core.slices.features.class_logits import NOT_SWITCHED_OFF
 from core.slices.finder import worst_slices
 from core.slices.slice import Slice
 from core.store import Study, open_study
+from core.traces import labels
 from tests.command_line import runner
 from tests.manifests import edited_manifest
 from tests.sampling import sample
@@ -297,3 +301,24 @@ def test_table__numbers_stand_to_the_right_whatever_their_sign():
     cells = [["0.5", "+0.5", "\N{MINUS SIGN}0.5", "-0.5", 7, "ant", "", "-"]]
     text = str(parts.table(["a"] * 8, cells))
     assert text.count('<td class="number">') == 5 and text.count("<td>") == 3
+
+
+def test_accuracy__names_the_errors_whose_label_people_corrected(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=20, n_val=12))
+    is_wrong = study.table("probe")["correct"].to_numpy(float) == 0
+    wrong, *others = np.flatnonzero(study.is_val & is_wrong).tolist()
+    names, answer = study.images["image_id"], study.table("probe")["predicted"].iat[wrong]
+    doubted = Source(study).doubts
+    n_doubted = sum(row in doubted for row in (wrong, *others))
+    assert errors_in_doubt(n_doubted, 1 + len(others)) in "".join(_confusions(Source(study)))
+    for row in doubted:
+        labels.decide_label(study, names.iat[row], study.images["label"].iat[row])  # it is right
+    before = Source(study)
+    assert doubted and not before.doubts and "in doubt" not in "".join(_confusions(before))
+    labels.decide_label(study, names.iat[wrong], answer)
+    source = Source(study)
+    assert errors_in_doubt(1, 1 + len(others)) in "".join(_confusions(source))
+    assert set(source.lines(wrong)) - set(before.lines(wrong)) == {source.doubts[wrong]}
+    assert list(source.doubts) == [wrong]
+    said = "".join(accuracy(source))
+    assert before_corrections(study, study.is_val) in said

@@ -11,6 +11,7 @@ from core.common.captions import SPLITS, cut_text, headline, split_images
 from core.common.formatting import ordinal
 from core.common.score_names import score_label
 from core.errors import FORESEEN, user_message
+from core.measures.corrected_accuracy import outcome_after_all
 from core.store import Study
 from core.traces.labels import label_words
 from dashboard.addresses import served_studies
@@ -21,6 +22,7 @@ from dashboard.components.gallery import Tile, gallery
 from dashboard.components.image_keys import image_keys
 from dashboard.components.page_link import link
 from dashboard.panels.image import heatmap as image_heatmap
+from dashboard.panels.image import label_doubt, why_wrong
 from dashboard.panels.image import similar as similar_images
 from dashboard.state import image_filter, session
 
@@ -29,7 +31,6 @@ FEATURES_SHOWN = 3
 MOST_FEATURES = 40
 TOP_IMAGES = 6
 OPTIMISTIC = "The classifier was trained on this very image, so its answer here is no evidence."
-AFTER_ALL = "By the corrected label the answer is right; numbers are of the labels as they are."
 LONGEST_CAPTION = 300  # characters
 # Streamlit sets a dialog's own title once, and the arrow keys go on to other images: it stays for screen
 # readers, and the headline of the image stands in its place.
@@ -74,6 +75,8 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
         _picture(study, row, facts)
     with right:
         verdict(study, facts)
+        label_doubt.label_doubt(study, row, facts)
+        why_wrong.first_cause(study, row, facts)
         _first_score(study, row, facts)
         _features(study, row)
     similar_images.similar_images(study, row)
@@ -132,8 +135,9 @@ def verdict(study: Study, facts: dict[str, Any]) -> None:
             st.badge("classified correctly", icon=":material/check:", color="blue")
         else:
             st.badge("misclassified", icon=":material/close:", color="orange")
-            if decision == facts["predicted"]:
-                st.caption(AFTER_ALL)
+        label, predicted = str(facts["label"]), str(facts["predicted"])
+        if after_all := outcome_after_all(bool(facts["correct"]), label, predicted, decision):
+            st.caption(after_all)
 
 
 @widgets.stable_container

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.common.write_access import guest_is_asking
 from core.measures.label_issues import doubt_sentence
 from core.store import Study
 from dashboard.addresses.pages import of_labels
@@ -23,4 +24,5 @@ def label_doubt(study: Study, row: int, facts: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="image_label_doubt"):
         st.markdown(f":orange[:material/flag:] {widgets.plain(sentence)}", width="content")
         parts = of_labels() | {label_desk.AT: str(facts["image_id"])}
-        link("errors", "Decide on it", study, icon="arrow_forward", where="", **parts)
+        way = "Among the doubtful labels" if guest_is_asking() else "Decide on it"
+        link("errors", way, study, icon="arrow_forward", where="", **parts)

@@ -14,9 +14,27 @@ from dashboard.addresses import served_studies
 from dashboard.cache import cause_reads
 from dashboard.components import widgets
 from dashboard.components.job_follower import start_button
+from dashboard.components.page_link import link
+from dashboard.state import session
 
+PAGE = "More on the page of this image"
 QUESTION = "Why is this wrong?"
 ABOUT = "Tries crops, turns, light and features on it, in the background."
+
+
+@widgets.stable_container
+def first_cause(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """The best cause of a misclassified image in a line, and the way to its page; nothing where none was
+    looked for.
+    """
+    correct = facts.get("correct")
+    rows = None if widgets.undefined(correct) or correct else cause_reads.of_image(study, row)
+    if rows is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        first = image_sentences(rows)[0]
+        st.markdown(f"**{QUESTION}** {widgets.plain(first)}", width="content")
+        link("image", PAGE, study, icon="arrow_forward", **{session.IMAGE: str(facts["image_id"])})
 
 
 def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:

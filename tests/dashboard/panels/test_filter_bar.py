@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 
+from core.measures.corrected_accuracy import before_corrections
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
+from core.traces import labels
 from dashboard.addresses.pages import PAGES
 from dashboard.state.image_filter import column_name
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
@@ -266,3 +268,17 @@ def test_saved_file_is_plain_json(studies):
     found = json.loads((studies / "demo" / "slices.json").read_text())
     assert found.pop("checksum")
     assert found == {"version": 1, "slices": {"ants": "label=ant"}}
+
+
+def test_note_on_corrections__stands_where_right_and_wrong_are_counted(studies, unread, open_page):
+    study = open_study(studies / "demo")
+    where = Slice(split="val")
+    one = study.table("probe").query("correct == 0 and split == 'val'").iloc[0]
+    pages = [{"view": view, "study": "demo"} for view in ("errors", "overview")]
+    labels.decide_label(study, one["image_id"], one["predicted"])
+    note = before_corrections(study, where.mask(study))
+    assert note.n == 1 and note.parts[0].value == pytest.approx(note.value + 1 / note.of)
+    for page in pages:
+        assert note in all_text(open_page(**page))
+    assert note not in all_text(open_page("errors", study="demo", errors_tab="Wrong labels"))
+    assert note not in all_text(open_page("images", study="demo", where=f"label={one['predicted']}"))

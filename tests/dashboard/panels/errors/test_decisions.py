@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from core.measures.cause_sentences import DECIDED, evidence_text, image_sentences, shares_sentence
+from core.measures.corrected_accuracy import outcome_after_all
+from core.measures.label_issues import doubt_sentence, label_issues
 from core.store import Study, open_study
 from core.traces import labels
-from dashboard.panels.image import detail
+from dashboard.panels.image import detail, why_wrong
 from tests.causes.planted import plant_causes
 from tests.dashboard.conftest import all_text, drawn_charts, tiles, unescaped
 from tests.dashboard.issues import write_issues
@@ -67,10 +69,11 @@ def test_causes__follow_a_decision_on_the_page_of_the_image_and_among_the_errors
 def test_verdict__names_the_label_with_what_was_decided(study, open_page):
     one = errors_of(study)[1]
     address = {"study": "demo", "image": one["image_id"]}
-    assert detail.AFTER_ALL not in text_of(open_page("images", **address))
+    after_all = outcome_after_all(False, one["label"], one["predicted"], one["predicted"])
+    assert after_all not in text_of(open_page("images", **address))
     labels.decide_label(study, one["image_id"], one["predicted"])
     text = text_of(open_page("images", **address))
-    assert labels.label_words(one["label"], one["predicted"]) in text and detail.AFTER_ALL in text
+    assert labels.label_words(one["label"], one["predicted"]) in text and after_all in text
 
 
 def test_overview__counts_labels_that_are_open(studies, unread, open_page, monkeypatch):
@@ -102,3 +105,20 @@ def test_train_image__says_once_that_the_answer_has_seen_it_and_what_models_say_
     if study.has("answer_crossfit"):
         other = pd.Series(study.table("answer_crossfit")["predicted"]).iat[rows[False]]
         assert f"answer **{other}**" in text_of(app)
+
+
+def test_pop_up__says_what_is_known_of_its_label_and_of_its_error(study, open_page):
+    first, second = errors_of(study)
+    write_issues(study.path, 4)
+    doubted = [one for one in study.images["image_id"].head(4) if one != first["image_id"]][0]
+    issue = label_issues(open_study(study.path), np.ones(study.n_images, bool))
+    sentence_of = {str(row["image_id"]): doubt_sentence(row) for row in issue.to_dict("records")}
+    text = text_of(open_page("images", study="demo", image=doubted))
+    assert sentence_of[doubted] and sentence_of[doubted] in text
+    app = open_page("images", study="demo", image=second["image_id"])
+    assert sentence(study, second["image_id"]) in text_of(app)
+    pages = [link.proto for link in app.get("page_link") if link.proto.page == "image"]
+    assert why_wrong.PAGE in [page.label for page in pages]
+    right = study.table("probe").query("correct == 1 and split == 'val'")["image_id"].iat[0]
+    links = open_page("images", study="demo", image=right).get("page_link")
+    assert why_wrong.PAGE not in [link.proto.label for link in links]

@@ -23,10 +23,12 @@ from core.comparison.notes import (
     Note,
     answer_notes,
     chosen_by_result,
+    correction_notes,
     damage_notes,
     feature_notes,
     few_error_notes,
     precision_notes,
+    relabelled_notes,
 )
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
@@ -212,19 +214,22 @@ def compare(
     groups = groups_among(shared.groups, shared.judged)
     by_class = class_accuracy_changes(correct, labels, shared.names, **settings, groups=groups)
     few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
+    sides = side_table(shared)
     return Comparison(
         shared,
         among,
         measures,
         common.facts,
         one_class_as_accuracy(by_class, measures),
-        side_table(shared),
+        sides,
         separation_table(shared, measures),
         estimates.of(shared),
         common.words,
         common.transfers,
         [
             *common.first_notes,
+            *correction_notes(shared),
+            *relabelled_notes(shared.names[0], sides),
             *map(Note, chosen_by_result(among, shared)),
             *estimates.notes(shared),
             *common.last_notes,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_accuracy
@@ -14,6 +15,8 @@ from core.common.records import Record, Templates
 from core.common.statistics.chance import too_few_outcomes
 from core.common.step_facts import EmbedFacts
 from core.comparison.images import Shared
+from core.comparison.sides import GAINED, LOST, has_other_label
+from core.measures.corrected_accuracy import before_corrections
 from core.slices.evaluate import of_results, result_column
 from core.slices.slice import Slice
 from core.store import Study
@@ -98,6 +101,32 @@ def feature_notes(shared: Shared) -> list[str]:
         f"in {name}, {note[:1].lower()}{note[1:]}"
         for name, study in zip(shared.names, shared.studies, strict=True)
         for note in (*notes_on_features(study), *notes_on_accuracy(study))
+    ]
+
+
+def correction_notes(shared: Shared) -> list[Note]:
+    """A note on each study whose labels people corrected since, with its accuracy before and after."""
+    notes = []
+    for name, study, rows in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
+        mask = np.zeros(study.n_images, bool)
+        mask[rows] = True
+        if before := before_corrections(study, mask):
+            notes.append(Note(_say("of_study", what=name, parts=(before,))))
+    return notes
+
+
+def relabelled_notes(first: str, sides: pd.DataFrame) -> list[Note]:
+    """A note on each study in which images that changed sides have another label than in the first one.
+
+    Args:
+        sides: from `side_table`.
+    """
+    moved = sides.loc[sides["side"].isin([GAINED, LOST]).to_numpy(bool)]
+    counts = moved.loc[has_other_label(moved), "study"].value_counts()
+    of = moved["study"].value_counts()
+    return [
+        Note(_say("relabelled", n=int(n), of=int(of[name]), what=str(name), names=(first,)))
+        for name, n in counts.items()
     ]
 
 

@@ -23,8 +23,9 @@ def side_table(shared: Shared) -> pd.DataFrame:
     """List how the result of each evaluation image changed from the first study to each other one.
 
     Returns:
-        study, image_id, row (in the first study), label, side (one of SIDES), predicted, confidence and q
-        each with _before and _after. Images without a known correctness in both are left out.
+        study, image_id, row (in the first study), label (in the first study), label_after (in the other one,
+        where people may have corrected it), side (one of SIDES), predicted, confidence and q each with
+        _before and _after. Images without a known correctness in both are left out.
     """
     blocks = []
     before = _answers(shared.studies[0], shared.rows[0, shared.judged])
@@ -38,6 +39,7 @@ def side_table(shared: Shared) -> pd.DataFrame:
                 "image_id": shared.image_ids[shared.judged],
                 "row": shared.rows[0, shared.judged],
                 "label": shared.labels[shared.judged],
+                "label_after": study.column("images", "label").to_numpy(object)[rows[shared.judged]],
                 "side": side,
             }
         )
@@ -46,6 +48,12 @@ def side_table(shared: Shared) -> pd.DataFrame:
             block[f"{column}_after"] = after[column].to_numpy()
         blocks.append(block.loc[np.isfinite(was) & np.isfinite(now)])
     return pd.concat(blocks, ignore_index=True)
+
+
+def has_other_label(sides: pd.DataFrame) -> np.ndarray:
+    """(n,) bool: the rows of a `side_table` whose image has another label in the other study."""
+    before, after = (sides[name].astype(object).fillna("").to_numpy() for name in ("label", "label_after"))
+    return np.asarray(before != after, bool)
 
 
 def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:

@@ -12,8 +12,10 @@ from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import along
 from core.comparison.compare import EVERYTHING, Comparison, compare, in_common
 from core.comparison.features import lone_features as core_lone_features
+from core.comparison.images import shared_images
 from core.comparison.leaderboard import leaderboard as core_leaderboard
 from core.comparison.shared_folds import shared_folds as core_shared_folds
+from core.errors import StudyError
 from core.jobs.jobs import read_job
 from core.slices.slice import Slice
 from core.store import Study
@@ -54,6 +56,16 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     return inputs[0] == inputs[1] or _have_the_same_names(study, other)
 
 
+@cached_read(max_entries=64)
+def shares_images(study: Study, other: Study) -> bool:
+    """Whether two studies hold pictures of the same names that are the same pictures."""
+    try:
+        shared_images((study, other))
+    except StudyError:
+        return False
+    return True
+
+
 @cached_read(max_entries=32)
 def _have_the_same_names(study: Study, other: Study) -> bool:
     if study.n_images != other.n_images:
@@ -65,7 +77,7 @@ def _have_the_same_names(study: Study, other: Study) -> bool:
 _in_common = cached_read(max_entries=8)(in_common)
 
 
-@cached_read(max_entries=8, spinner="Comparing the studies")
+@cached_read(max_entries=8, spinner="Comparing the studies", names_features=True)  # and labels
 def comparison(studies: tuple[Study, ...], *, among: Slice = EVERYTHING) -> Comparison:
     """See `core.comparison.compare.compare`."""
     return compare(studies, among=among, common=_in_common(studies))

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.answers.answer import CROSSFIT
 from core.bases.basis import UNITS
 from core.charts.compared_words import COMPARED_WORDS, SharedWords
 from core.common.formatting import first_of, full_sentence
 from core.common.readout import ASSETS
+from core.common.records import Templates
 from core.common.write_access import guest_is_asking
 from core.comparison.compare import Comparison
 from core.comparison.separation import scores_of
@@ -36,6 +39,8 @@ from dashboard.panels.new_study.request import GLYPHWORLD, IMAGES
 from dashboard.research import parts
 from dashboard.state import image_filter, session
 
+_say = Templates.beside(__file__)
+NAMED = 3  # studies that cannot be compared
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
 WORDS, FIGURES = "compare_words_open", "compare_figures_open"  # parts that are folded
@@ -52,7 +57,14 @@ OF_CHECKPOINTS = "The filter applies to the images compared, as the first checkp
 def compare_page(study: Study, among: Slice) -> None:
     for part in (*pictures.PARTS_OF_LINK, WORDS, FIGURES):  # a link may name them where they are not drawn
         session.url_text(part)
-    others = comparison_reads.other_studies(study)
+    every = comparison_reads.other_studies(study)
+    linked = session.drop_unknown(WITH, every)  # of these the page says why they cannot be compared
+    others = {
+        name: other
+        for name, other in every.items()
+        if name in linked or comparison_reads.shares_images(study, other)
+    }
+    unlike = [name for name in every if name not in others]
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     has_others = bool(answers.others_of(study))
     default = ANSWERS if has_others and not alike else STUDIES
@@ -87,14 +99,12 @@ def compare_page(study: Study, among: Slice) -> None:
         _or_warning(show)
         return
     if not others:
-        _alone(study, others, "There is only one study here")
+        _alone(study, unlike, "No other study has these images" if unlike else "There is only one study here")
         return
-    filter_bar(study, among, says=OF_ALL)
+    filter_bar(study, among, says=OF_ALL, counts=False)
+    _unlike(unlike)
     if not names:
-        if alike:
-            st.caption("Choose at least one study to compare with.")
-        else:
-            _alone(study, others, "No other study has these images")
+        st.caption("Choose at least one study to compare with.")
         return
     selected = tuple(others[name] for name in names)
     _still_computed(names, selected)
@@ -185,6 +195,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     answer_slot.caption(f"{_bold(n, 'image')} in {which}{evaluated}")
     other = _other(comparison)
     numbers.verdict(comparison, other)
+    _of_fewer_images(comparison)
     judged = not comparison.among or bool(comparison.shared.judged.any())
     if judged:
         pictures.changed_sides(comparison, other)
@@ -202,6 +213,31 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     figures = partial(pictures.paper_figures, comparison)
     widgets.drawer("The paper's figures, side by side", FIGURES, "imagesmode", figures)
     other_encoders_menu(comparison.shared.studies[0], kind="tertiary")
+
+
+@widgets.stable_container
+def _unlike(names: list[str]) -> None:
+    if names:
+        st.caption(_say("unlike", n=len(names), names=tuple(map(widgets.plain, names[:NAMED]))))
+
+
+@widgets.stable_container
+def _of_fewer_images(comparison: Comparison) -> None:
+    """Why the studies are judged by fewer images than their leaderboard, and the way to all of them."""
+    shared = comparison.shared
+    if any(one.answer is not None and one.answer.is_out_of_fold for one in shared.studies):
+        return
+    held = all(CROSSFIT in one.answers for one in shared.studies)
+    n, n_labelled = int(shared.judged.sum()), int(pd.notna(shared.labels).sum())
+    if not held or n_labelled <= n:
+        return
+    study, other = shared.studies[:2]
+    out_of_fold = {"answer": CROSSFIT, "compare_what": STUDIES, WITH: served_studies.name_of(other)}
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_fewer"):
+        scope = study.accuracy_scope(n, filtered=comparison.narrowed)
+        st.caption(_say("fewer", what=scope), width="content")
+        link("compare", _say("all_labelled", n=n_labelled), study, icon_right="arrow_forward", **out_of_fold)
+        link("compare", LEADERBOARD, study, icon_right="arrow_forward", compare_what=LEADERBOARD)
 
 
 @widgets.stable_container

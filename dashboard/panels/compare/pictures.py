@@ -124,7 +124,8 @@ def _overlays(study: Study, rows: list[int]) -> list[str]:
 
 def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[str, str]:
     """What each study says of the image; then Q and confidence, before and after."""
-    label = "" if widgets.undefined(row["label"]) else f"{row['label']}: "
+    names = dict.fromkeys(row[name] for name in ("label", "label_after") if not widgets.undefined(row[name]))
+    label = f"{' → '.join(map(str, names))}: " if names else ""
     if comparison.pair:
         sides = zip((comparison.names[0], other), ("before", "after"), strict=True)
         parts = [

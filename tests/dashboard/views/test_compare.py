@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from urllib.parse import parse_qs
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from core.common.records import Templates
 from core.comparison import features
 from core.comparison.checkpoints import along, checkpoints_finding
 from core.comparison.compare import compare
@@ -17,6 +19,7 @@ from core.comparison.images import shared_images
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
 from core.jobs.commands import AddAnswer
+from core.measures.accuracy_scope import evaluation_images
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
@@ -37,8 +40,11 @@ from tests.dashboard.conftest import (
     unescaped,
     write_progress,
 )
+from tests.rules import ROOT
 from tests.sampling import sample
 from tests.synthetic import make_study
+
+_say = Templates.beside(str(ROOT / "dashboard" / "views" / "compare.py"))
 
 
 @pytest.fixture
@@ -226,6 +232,27 @@ def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     app = open_page("compare", study="demo", compare_with=["foreign"])
     assert not app.exception and other.exists()
     assert any("share no image" in unescaped(one.value) for one in app.warning)
+
+
+def test_picker__offers_studies_of_the_same_images_and_names_the_others(both, full_study, open_page):
+    second_study(full_study, both / "foreign", rename="x")
+    app = open_page("compare", study="demo")
+    assert app.multiselect(key="compare_with").options == ["second"]
+    assert str(_say("unlike", n=1, names=("foreign",))) in all_text(app)
+    app = open_page("compare", study="demo", compare_what="Leaderboard")
+    assert app.multiselect(key="compare_board").options == ["demo", "second"]
+
+
+def test_fewer_images_than_the_leaderboard__are_named_with_the_way_to_all(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    n = int(found.shared.judged.sum())
+    assert str(_say("fewer", what=evaluation_images(n))) in all_text(app)
+    ways = [parse_qs(one.proto.query_string) for one in app.get("page_link") if one.proto.page == "compare"]
+    (all_of_them,) = [way for way in ways if way.get("answer") == ["crossfit"]]
+    assert all_of_them["compare_with"] == ["second"]
+    app = open_page("compare", study="demo", answer="crossfit", compare_with=["second"])
+    assert not app.exception and "**120** images in both" in all_text(app)
+    assert str(_say("fewer", what=evaluation_images(n))) not in all_text(app)
 
 
 @pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")

@@ -30,7 +30,7 @@ from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
-from core.traces.labels import DECISION, corrected_label, with_decisions
+from core.traces.labels import DECISION, corrected_label, decision_on, with_decisions
 from core.traces.tables import BETWEEN
 from core.traces.traces import ImageTrace, Traces, read_traces
 from dashboard.cache.reader import cached_read
@@ -98,6 +98,13 @@ def images(study: Study) -> LazyTable:
         lambda name: verdicts() if name == "correct" else study.column(tables[name], name),
         lambda name: study.has_values(tables[name], name),
     )
+
+
+@cached_read(max_entries=32)
+def answer_has_seen(study: Study) -> np.ndarray:
+    """(n_images,) bool: the images that the answer was fitted to, where it is optimistic."""
+    is_fitted = study.has("probe") and (study.answer is None or study.answer.is_fitted)
+    return train_images(study) & is_fitted
 
 
 def image_facts(study: Study, row: int) -> dict[str, Any]:
@@ -276,7 +283,7 @@ def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
 
 def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
     """Some rows of `images`, the names of classes that are WordNet ids (label_name, predicted_name), and what
-    people left: tags, wrong_label, right_label, note, and the label that follows, corrected_label.
+    people left: tags, wrong_label, right_label, note, and corrected_label, as in `core.traces.labels`.
     """
     table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
@@ -286,7 +293,8 @@ def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
         "wrong_label": [one.wrong_label for one in of],
         "right_label": [one.right_label for one in of],
         "corrected_label": [
-            corrected_label(one, label) for one, label in zip(of, words(table, "label"), strict=True)
+            corrected_label(one, label) if decision_on(one, label) else ""
+            for one, label in zip(of, words(table, "label"), strict=True)
         ],
         "note": [one.note for one in of],
     }

@@ -1,7 +1,7 @@
 """Building blocks that views compose. None of them computes a result."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, formatted, full_sentence
-from core.common.records import Record
+from core.common.records import Record, Templates
 from core.jobs.commands import Command, Resume
 from core.jobs.jobs import read_job
 from core.steps import STEPS
@@ -32,6 +32,8 @@ PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
 FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
 MOST_PAGE_BUTTONS = 7
 NO_MATCH = nothing("empty_filter")
+TRAIN = "train"  # badge of a train image beside others
+_say = Templates.beside(__file__)
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
 P = ParamSpec("P")
@@ -108,6 +110,7 @@ def image_gallery(
     pictures: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
     names: tuple[str, ...] = (),
     marked: bool = True,
+    unmarked: Collection[int] = (),
     columns: int = 0,
     why_none: str = "",
 ) -> None:
@@ -119,7 +122,8 @@ def image_gallery(
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
     pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
-    (an empty address is drawn as absent); names: what each of them is. marked: with the verdict on each.
+    (an empty address is drawn as absent); names: what each of them is. marked: with the verdict on each,
+    but for the rows `unmarked`.
     columns: tiles in a row, whatever the width (0: as many as fit).
     why_none: said where there are no rows, and it is not the filter that leaves none.
     """
@@ -131,8 +135,8 @@ def image_gallery(
     slot = st.container(gap="small")
     page_rows = rows[page_span(len(rows), page_size, key=f"{key}_page")]
     tiles = _tiles(study, page_rows, captions or {}, badges)
-    if not marked:
-        tiles = [replace(one, verdict="") for one in tiles]
+    hidden = {*page_rows.tolist()} if not marked else {*unmarked}
+    tiles = [replace(one, verdict="") if one.id in hidden else one for one in tiles]
     if pictures is not None:
         tiles = [
             replace(one, src=first, beside=tuple(others), names=names)
@@ -158,6 +162,7 @@ def image_gallery(
         )
 
 
+@stable_container
 def nearest_gallery(
     study: Study,
     rows: np.ndarray,
@@ -171,6 +176,7 @@ def nearest_gallery(
 ) -> None:
     """Tiles of images with their class and the cosine by which they were found, the nearest first.
 
+    Images that the answer was fitted to have no verdict, which would be no evidence, and a line says so.
     on_open: in place of moving the opened image. names: what a row is called in place of its cosine.
     """
     labels = reads.images(study)["label"]
@@ -179,9 +185,13 @@ def nearest_gallery(
         found_by = (names or {}).get(row, f"cosine {formatted(cosine, '.3f')}")
         captions[row] = (found_by,) if undefined(labels.iat[row]) else (str(labels.iat[row]), found_by)
     move = on_open or (lambda row: session.step_image(study, row))
+    seen = rows[reads.answer_has_seen(study)[rows]].tolist()
     image_gallery(
-        study, rows, key=key, captions=captions, tile=104, columns=columns, label=label, on_open=move
-    )
+        study, rows, key=key, captions=captions, tile=104, columns=columns, label=label, on_open=move,
+        badges=dict.fromkeys(seen, TRAIN) if len(seen) < len(rows) else None, unmarked=seen,
+    )  # fmt: skip
+    if seen:
+        st.caption(_say("all_seen" if len(seen) == len(rows) else "some_seen", n=len(seen)))
 
 
 def page_span(n_items: int, page_size: int, *, key: str) -> slice:

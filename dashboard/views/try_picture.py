@@ -20,6 +20,7 @@ from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES, TRY_PICTURE
+from dashboard.cache import reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
@@ -31,7 +32,7 @@ from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
 from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field, take
 from dashboard.panels.image.removal import switch, switch_row, switched_off
-from dashboard.panels.image.similar import UNLIKE_ALL, how_alike
+from dashboard.panels.image.similar import UNLIKE_ALL, how_alike, in_the_study, mostly_covered
 from dashboard.state import session
 
 OFFERED = 18  # images of the study
@@ -144,8 +145,9 @@ def _tried(study: Study | None, picture: Picture) -> None:
         if instead := tried_reads.instead_of(study):
             st.caption(widgets.plain(full_sentence(instead)))
         class_bars.answer(before, after, changed=_changed(alteration, off))
-        if is_unlike:
-            st.caption(f":material/info: {alike}")
+        warnings = [alike if is_unlike else "", _in_the_study(study, whole)]
+        for line in filter(None, [*warnings, mostly_covered(alteration.covered_share)]):
+            st.caption(f":material/info: {line}")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
     _features(study, one, after, off)
@@ -222,6 +224,19 @@ def _alteration() -> Alteration:
             session.set_url(name, None)
         session.notify("The boxes of this link are none, so that part of it was dropped.")
         return Alteration()
+
+
+def _in_the_study(study: Study | None, whole: Tried) -> Record | str:
+    """That the whole picture is an image of the study, and whether the answer was fitted to it."""
+    if study is None:
+        return ""
+    rows, cosines = tried_reads.similar(study, whole.seen.raw)
+    if not len(rows):
+        return ""
+    asked = tried_reads.classifier(study)
+    answers = study.answering(asked.name) if asked is not None and asked.name in study.answers else None
+    is_seen = answers is not None and bool(reads.answer_has_seen(answers)[rows[0]])
+    return in_the_study(study, int(rows[0]), float(cosines[0]), is_seen=is_seen)
 
 
 def _how_alike(study: Study, one: Tried) -> Record | str:

@@ -149,3 +149,19 @@ def test_outputs__of_a_head_are_labels_or_keep_their_names(encoder, study):
         assert listed.classes["name"].tolist() == [*usual["name"], least]
     logits = weights @ seen.raw.astype(np.float64)
     assert made.answer == asked.spoken[asked.column[int(np.argmax(logits))]]
+
+
+def test_covered_share__matches_a_raster(rng):
+    side = 40  # boxes end at its lines
+    for n in (0, 1, 5, 20):
+        boxes = []
+        for _ in range(n):
+            (left, right), (top, bottom) = (np.sort(rng.choice(side + 1, 2, replace=False)) for _ in range(2))
+            boxes.append(tuple(np.array([left, top, right, bottom]) / side))
+        for crop in (None, (0.25, 0.5, 0.75, 0.9)):
+            covered = np.zeros((side, side), bool)
+            for left, top, right, bottom in np.round(np.array(boxes).reshape(-1, 4) * side).astype(int):
+                covered[top:bottom, left:right] = True
+            left, top, right, bottom = np.round(np.array(crop or (0, 0, 1, 1)) * side).astype(int)
+            share = Alteration(crop, tuple(boxes)).covered_share
+            assert share == pytest.approx(covered[top:bottom, left:right].mean())

@@ -1,12 +1,16 @@
 """More images like an opened one: nearest in the encoder's space or in CLIP's, compared with every image."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.store import Study
-from dashboard.cache import comparison_reads, reads, search_reads
+from core.traces.traces import UNSURE
+from dashboard.cache import comparison_reads, label_reads, reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_one
 from dashboard.panels import search_box
@@ -20,6 +24,7 @@ OTHER, NO_OTHER = "alike_other", "None"
 UNLIKE_ALL = "unlike"  # kind of what is said
 FAR = 0.9  # share of the evaluation images that are nearer, from which on a picture lies at the edge
 UNLIKE = 0.99  # share of the evaluation images that are nearer to the study than a picture that is unlike it
+NEARLY_ALL = 0.9  # share of a picture
 THE_SAME = 0.9999  # cosine from which on a picture is an image of the study
 _say = Templates.beside(__file__)
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
@@ -64,21 +69,50 @@ def _gallery(
 ) -> None:
     """The found images, and how many of the first are of the class of the opened one."""
     labels = pd.Series(reads.images(study)["label"])
-    if words := same_class_words(labels, row, rows):
-        st.caption(words)
+    if words := same_class_words(labels, row, rows, _corrected(study, labels, row, rows)):
+        st.caption(widgets.plain(words))
     widgets.nearest_gallery(study, rows, cosines, key=key, label=label, columns=columns)
 
 
-def same_class_words(labels: pd.Series, row: int, rows: np.ndarray) -> str:
-    """Precision at NEAREST in words; empty without another image of its class, or where nothing was found."""
-    label, nearest = labels.iat[row], list(rows[:NEAREST])
-    if widgets.undefined(label) or not nearest or np.count_nonzero(labels == label) < 2:
+def same_class_words(
+    labels: pd.Series, row: int, rows: np.ndarray, corrected: Mapping[int, object] | None = None
+) -> Record | str:
+    """Precision at NEAREST in words; empty without another image of its class, or where nothing was found.
+
+    Args:
+        labels: by row. corrected: those that people changed, by row: where they change the count, it is given
+            by these, too.
+    """
+    nearest = [int(other) for other in rows[:NEAREST]]
+    if widgets.undefined(labels.iat[row]) or not nearest or np.count_nonzero(labels == labels.iat[row]) < 2:
         return ""
-    hits = sum(not widgets.undefined(labels.iat[other]) and labels.iat[other] == label for other in nearest)
-    which = "The nearest image" if len(nearest) == 1 else f"Of the {len(nearest)} nearest, {hits}"
-    if len(nearest) == 1:
-        return f"{which} is {'' if hits else 'not '}of its class, {widgets.plain(str(label))}."
-    return f"{which} {'is' if hits == 1 else 'are'} of its class, {widgets.plain(str(label))}."
+    given = {one: labels.iat[one] for one in (row, *nearest)}
+    after = given | {one: label for one, label in (corrected or {}).items() if one in given}
+    said = _count_alike(given, row)
+    if after == given or widgets.undefined(after[row]):
+        return said
+    return _say("as_corrected", parts=(said, _count_alike(after, row, "corrected")))
+
+
+def _count_alike(labels: Mapping[int, object], row: int, kind: str = "") -> Record:
+    """Count the images of the class of one of them, among the others."""
+    label = str(labels[row])
+    alike = [not widgets.undefined(one) and str(one) == label for at, one in labels.items() if at != row]
+    n, of = sum(alike), len(alike)
+    if not kind and of == 1:
+        kind = "first" if n else "first_not"
+    return _say(kind or ("one_of_some" if n == 1 else "some"), n=n, of=of, what=with_class_names(label))
+
+
+def _corrected(study: Study, labels: pd.Series, row: int, rows: np.ndarray) -> dict[int, object]:
+    """The labels of these images that people decided on; None where it is wrong without a better one."""
+    decided = label_reads.decided(study)
+    ids = study.column("images", "image_id")
+    names = {int(one): str(ids.iat[one]) for one in (row, *rows[:NEAREST])} if decided else {}
+    found = {one: decided[name] for one, name in names.items() if name in decided}
+    return {
+        one: None if label == UNSURE else label for one, label in found.items() if label != labels.iat[one]
+    }
 
 
 def _for_another_study(study: Study, row: int) -> None:
@@ -114,6 +148,23 @@ def _all_of_them(study: Study, row: int, space: str) -> None:
         args=("images",),
         kwargs={"like": str(study.column("images", "image_id").iat[row])} | words,
     )
+
+
+def in_the_study(study: Study, row: int, cosine: float, *, is_seen: bool) -> Record | str:
+    """Say that a picture is an image of the study; "" where it is none.
+
+    Args:
+        row, cosine: of the image that it is most like. is_seen: the answer was fitted to that image.
+    """
+    if cosine <= THE_SAME:
+        return ""
+    name = widgets.plain(str(study.column("images", "image_id").iat[row]))
+    return _say("image_seen" if is_seen else "image_of_study", what=name)
+
+
+def mostly_covered(share: float) -> Record | str:
+    """Warn where so much of a picture is covered that the answer is of little else; "" else."""
+    return _say("covered", value=share) if share >= NEARLY_ALL else ""
 
 
 def how_alike(study: Study, cosine: float) -> Record | str:

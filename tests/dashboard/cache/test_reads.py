@@ -14,9 +14,12 @@ from core.errors import UnreadableImage
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
 from core.store import Study, open_study
+from core.traces.labels import decide_label, with_decisions
+from core.traces.traces import UNSURE
 from dashboard.cache import heatmap_reads, highlight_reads, map_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.server import warm_up
+from tests import small
 from tests.browser.harness import run_apart
 from tests.dashboard.conftest import unescaped
 from tests.synthetic import make_study
@@ -131,6 +134,17 @@ def test_with_traces__classes_that_are_wordnet_ids_have_their_names(tmp_path):
     names = {"n02093754": "Border terrier", "n01440764": "tench"}
     assert listed["label_name"].tolist() == [names[one] for one in listed["label"]]
     assert listed["predicted_name"].tolist() == [names[one] for one in listed["predicted"]]
+
+
+def test_with_traces__a_corrected_label_stands_where_somebody_decided_alone(tmp_path):
+    study = small.write_small_study(tmp_path / "study")
+    ids = small.image_ids()
+    for row, name in ((0, "cat"), (1, "dog"), (2, UNSURE)):
+        decide_label(study, ids[row], name)
+    listed = reads.with_traces(study, [0, 1, 2, 3, 7])
+    assert listed["corrected_label"].tolist() == ["cat", "dog", "", "", ""]
+    made = with_decisions(study, listed[["image_id"]])
+    assert made["corrected_label"].fillna("").tolist() == listed["corrected_label"].tolist()
 
 
 def test_features_to_show__fire_on_an_image_that_is_shown_also_where_few_are_discriminative(unlabelled_study):

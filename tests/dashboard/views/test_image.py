@@ -22,8 +22,16 @@ from core.research.visual_tokens.tokens.graph import Node, SceneGraph
 from core.slices.features import feature_classes
 from core.store import Study, open_study
 from dashboard.cache import reads
+from dashboard.components import widgets
 from dashboard.jobs import launcher
-from dashboard.panels.image.similar import OTHER, UNLIKE_ALL, how_alike, same_class_words
+from dashboard.panels.image.similar import (
+    OTHER,
+    UNLIKE_ALL,
+    how_alike,
+    in_the_study,
+    mostly_covered,
+    same_class_words,
+)
 from dashboard.research.scene_graph import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.sentences import numbers
@@ -157,6 +165,30 @@ def test_similar_images__and_for_another_study(studies, worded, open_page):
     assert all_text(app).count("of its class") == 2
 
 
+def test_nearest__train_images_have_no_verdict_and_a_line_says_why(worded, open_page):
+    app = opened_alike(open_page, worded, mistake(worded))
+    train = ~worded.is_val
+    for key, every in (("detail_alike", False), ("detail_neighbours", True)):
+        shown = tiles(app, key)
+        seen = [tile for tile in shown if train[tile["id"]]]
+        assert seen and not any(tile["verdict"] for tile in seen)
+        assert all(tile["verdict"] for tile in shown if not train[tile["id"]])
+        assert (len(seen) == len(shown)) == every
+        assert {tile["badge"] for tile in seen} == {"" if every else widgets.TRAIN}
+        kind = "all_seen" if every else "some_seen"
+        assert str(widgets._say(kind, n=len(seen))) in all_text(app)
+
+
+def test_picture_of_the_study_and_what_is_covered__are_named(worded):
+    name = str(worded.images["image_id"].iat[3])
+    assert in_the_study(worded, 3, 0.9, is_seen=True) == mostly_covered(0.5) == ""
+    for is_seen, kind in ((True, "image_seen"), (False, "image_of_study")):
+        sentence = in_the_study(worded, 3, 1.0, is_seen=is_seen)
+        assert (sentence.kind, sentence.what) == (kind, name)
+    assert mostly_covered(0.95).value == 0.95
+    assert reads.answer_has_seen(worded).tolist() == (~worded.is_val).tolist()
+
+
 def test_same_class_words__precision_at_k():
     labels = pd.Series(["dog", "dog", "cat", "dog", None, "cat"])
     for nearest, told in ([1, 2, 3, 4], ["4", "2"]), ([2, 1, 4], ["3", "1"]):
@@ -166,6 +198,11 @@ def test_same_class_words__precision_at_k():
     assert "dog" in alike and " not " not in alike
     assert "cat" in unlike and " not " in unlike
     assert same_class_words(labels.head(5), 2, np.array([1])) == ""  # no other image could be
+    changed = same_class_words(labels, 0, np.array([1, 2, 3, 4]), {2: "dog", 3: None, 5: "dog"})
+    assert [(one.n, one.of) for one in changed.parts] == [(2, 4), (2, 4)]  # 5 is not among the nearest
+    changed = same_class_words(labels, 0, np.array([1, 2, 3, 4]), {0: "cat"})
+    assert [(one.n, one.what) for one in changed.parts] == [(2, "dog"), (1, "cat")]
+    assert same_class_words(labels, 0, np.array([1, 2]), {0: None, 1: "cat"}).kind == "one_of_some"
     assert same_class_words(labels, 4, np.array([1])) == same_class_words(labels, 0, np.array([], int)) == ""
 
 

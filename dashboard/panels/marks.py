@@ -26,7 +26,7 @@ from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, page_theme
 from dashboard.panels import traces
-from dashboard.state import marked_images, problems, session
+from dashboard.state import image_filter, marked_images, problems, session
 
 MOST_SAVED = 20_000  # images that a slice names one by one; more would make its file slow to read
 LAST = "_last_action"  # of this session: the study, what was done, and what takes it back
@@ -203,13 +203,14 @@ def _slice(study: Study, rows: np.ndarray, key: str) -> None:
 
 def _export(study: Study, rows: np.ndarray, key: str) -> None:
     table = partial(reads.with_traces, study, rows)  # all columns: made when a button is pressed
-    download(study, table, name=f"{len(rows)}_images", label="List as CSV", key=key)
+    where = _filter_of(study, rows)
+    download(study, table, where, name=f"{len(rows)}_images", label="List as CSV", key=key)
     n = min(len(rows), MOST_PICTURES)
     most = f"at most {MOST_PICTURES:,} pictures or {MOST_BYTES / 1e6:.0f} MB"
     st.download_button(
         f"{counted(n, 'picture')} as zip",
         data=lambda: pictures_zip(study, rows, table()),
-        file_name=f"{file_stem([study.name], f'{n}_pictures')}.zip",
+        file_name=f"{file_stem([study.name], f'{n}_pictures', where)}.zip",
         mime="application/zip",
         key=f"{key}_zip",
         type="tertiary",
@@ -217,6 +218,12 @@ def _export(study: Study, rows: np.ndarray, key: str) -> None:
         on_click="ignore",
         help=f"A folder a class, and the list; {most}",
     )
+
+
+def _filter_of(study: Study, rows: np.ndarray) -> Slice | None:
+    """The filter of the page where it holds all of these images, with its split if that holds them, too."""
+    filters = (image_filter.population(), image_filter.of_page())
+    return next((where for where in filters if reads.mask(study, where)[rows].all()), None)
 
 
 def _undo(study: Study, key: str) -> None:

@@ -41,6 +41,7 @@ MOST_BACK = 500  # decisions of this session that can be taken back
 PICTURE, NEAR = 340, 130  # least width in pixels
 UNKNOWN = "Wrong, unsure what it is"
 KEYS = {"Enter": "desk_take", "n": "desk_right", " ": "desk_later", "u": "desk_back"}
+ONCE_MORE = "Click an image below to decide again."
 KEYS_HELP = (
     "Enter takes the suggestion, 1 to 9 another class, / begins typing one, N leaves the label, "
     "Space goes on, U takes back."
@@ -298,7 +299,7 @@ def _all_decided(study: Study, queue: Queue) -> None:
         what = (
             f"{len(made) - right - unsure:,} changed, {right:,} right, {unsure:,} wrong without a better one."
         )
-        st.caption(f"{what} Click an image below to decide again.")
+        st.caption(what if guest_is_asking() else f"{what} {ONCE_MORE}")
         _back_button(study, None)
 
 

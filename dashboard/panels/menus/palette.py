@@ -18,6 +18,7 @@ from dashboard.panels.menus import saved_views
 from dashboard.state import session, view_address
 
 OPEN, CHOICE = "_palette", "palette_choice"
+MOST_IMAGES = 2000  # in a study whose images' names are completed
 NAMED, MOST_NAMED = "_palette_named", 24  # a part of the names of several images, which are offered
 OF_PAPERS: dict[str, tuple[str, dict[str, str]]] = {  # where figures of papers are, by their chart
     "sorted_activation": ("features", {"features_as": "Plot"}),
@@ -130,15 +131,29 @@ def _places(study: Study) -> dict[str, Go]:
         destinations[f"Class {with_class_names(label)}"] = lambda label=label: _filtered(
             "features", str(Slice(labels=(label,)))
         )
-    for number, name in slice_reads.names_by_feature(study).items():
-        destinations[name] = lambda number=number: session.go("feature", feature=str(number))
     for name, address in saved_views.known(study).items():
         destinations[f"View {name}"] = lambda address=address: view_address.go_to(address)
     for name in saved_slices.names(study):
         destinations[f"Slice {name}"] = lambda name=name: _filtered(
             "images", saved_slices.applied(study, name)
         )
-    return {with_class_names(name): go for name, go in destinations.items()}  # an option is no Markdown
+    features: dict[str, Go] = {
+        name: lambda number=number: session.go("feature", feature=str(number))
+        for number, name in slice_reads.names_by_feature(study).items()
+    }
+    places = {with_class_names(name): go for name, go in destinations.items()}  # an option is no Markdown
+    images = {name: go for name, go in _image_places(study).items() if name not in places}
+    return places | images | {with_class_names(name): go for name, go in features.items()}
+
+
+def _image_places(study: Study) -> dict[str, Go]:
+    """The images by their names, before the features, of which many hold a class that is in such a name, too;
+    of a large study none, as the browser would be sent all of them.
+    """
+    names = study.column("images", "image_id")
+    if len(names) > MOST_IMAGES:
+        return {}
+    return {str(name): lambda row=row: _to_image(study, row) for row, name in enumerate(names)}
 
 
 def _filtered(page: str, where: str) -> None:

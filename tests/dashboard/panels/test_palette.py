@@ -88,3 +88,13 @@ def test_figures_of_papers__by_their_number(chosen):
     assert all(chart.source for chart in places.values())
     one = places["sorted_activation"]
     assert chosen(f"{one.source}: {one.title}")[0] == ("features", {"features_as": "Plot"})
+
+
+def test_images__are_completed_by_their_names_after_pages_and_before_features(chosen, studies, monkeypatch):
+    study = open_study(studies / "demo")
+    image = str(study.images["image_id"].iat[83])
+    assert chosen(image)[0] == ("image", {"image": image})
+    options = list(palette._places(study))
+    assert options.index("Errors") < options.index(image) < options.index(reads.feature_name(study, 3))
+    monkeypatch.setattr(palette, "MOST_IMAGES", 100)  # the study has 120
+    assert image not in palette._places(study)

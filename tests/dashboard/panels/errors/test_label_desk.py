@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.common import write_access
 from core.storage.writer import write_study
 from core.store import open_study
 from core.traces import labels
@@ -115,3 +116,20 @@ def test_files_and_the_next_study(made, studies, shelf, open_page, started, monk
 def test_run_again__says_why_it_cannot(studies):
     reason = run_again.why_not(open_study(studies / "demo"))
     assert reason is not None and "\n" not in reason
+
+
+def test_desk__of_a_guest_offers_no_decision(unread, studies, open_page, monkeypatch):
+    table, study = write_issues(studies / "demo", 2), open_study(studies / "demo")
+    labels.decide_label(study, table["image_id"].iat[0], table["suggested"].iat[0])
+    address = {"study": "demo", **TAB, label_desk.AT: table["image_id"].iat[0]}
+    for is_guest in (False, True):
+        monkeypatch.setattr(write_access, "_is_guest", lambda is_guest=is_guest: is_guest)
+        decides = [key for key in label_desk.KEYS.values() if key != "desk_later"]
+        app = open_page("errors", **address)
+        assert not app.exception and tiles(app, "desk_picture")
+        assert bool({one.key for one in app.button} & {*decides, "desk_digit_1"}) != is_guest
+    monkeypatch.setattr(write_access, "_is_guest", lambda: False)
+    labels.decide_label(study, table["image_id"].iat[1], table["label"].iat[1])
+    assert label_desk.ONCE_MORE in all_text(open_page("errors", study="demo", **TAB))
+    monkeypatch.setattr(write_access, "_is_guest", lambda: True)
+    assert label_desk.ONCE_MORE not in all_text(open_page("errors", study="demo", **TAB))

@@ -46,9 +46,19 @@ def folder_of(command: Command, version: str = "") -> Path:
     """
     if command.in_study and command.target is not None and not getattr(command, "dry_run", False):
         return command.target
-    text = json.dumps([_with_outputs(command, Path()).record(), version], sort_keys=True)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return home() / f"{command.name}-{digest}"
+    text = json.dumps(_with_outputs(command, Path()).record(), sort_keys=True)
+    return home() / "-".join([command.name, _digest(text), *([_digest(version)] if version else [])])
+
+
+def of_earlier_versions(command: Command, version: str) -> list[Path]:
+    """Return the folders of a command's runs on earlier versions of what it reads, the latest first."""
+    present, plain = folder_of(command, version), folder_of(command)
+    folders = [one for one in plain.parent.glob(f"{plain.name}-*") if one != present and one.is_dir()]
+    return sorted(folders, key=lambda folder: -folder.stat().st_mtime)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def refusal(command: Command) -> str | None:

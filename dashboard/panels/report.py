@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.common.records import Templates
 from core.common.write_access import guest_is_asking, lets_guests_in
 from core.jobs.commands import MakeReport, PublishStudy
 from core.jobs.jobs import Job, read_job
@@ -17,6 +18,7 @@ from dashboard.jobs import launcher
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.jobs.controls import controls
 
+_say = Templates.beside(__file__)
 KINDS = (
     (MakeReport, "report", "**One HTML file** to read or print."),
     (PublishStudy, "pages", "**Pages** to click through, with lists of images and features, as a zip."),
@@ -52,7 +54,7 @@ def section(study: Study) -> None:
             command = kind(study.path, answer=answer)
             with column:
                 st.caption(about)
-                _made(study, command, name, launcher.folder_of(command, version))
+                _made(study, command, name, version)
         _read_only_link()
 
 
@@ -65,28 +67,38 @@ def _read_only_link() -> None:
     st.code(START_WITH_TOKEN, language="bash", wrap_lines=True)
 
 
-def _made(study: Study, command: MakeReport, name: str, folder: Path) -> None:
-    job, made = read_job(folder), folder / launcher.REPORTS[command.name]
+def _made(study: Study, command: MakeReport, name: str, version: str) -> None:
+    """The latest file, also one of before the last change, and the button that makes it of the study now."""
+    folder = launcher.folder_of(command, version)
+    job = read_job(folder)
     if job is not None and job.running:
         follow(folder, _bar)
         return
-    if job is None or not made.is_file():
+    folders = (folder, *launcher.of_earlier_versions(command, version))
+    files = (one / launcher.REPORTS[command.name] for one in folders)
+    made = next((file for file in files if file.is_file()), None)
+    if made is None:
         _button(f"Make the {name}", command, folder)
-        if job is not None and job.error:
-            st.error(plain(job.error), icon=":material/error:")
-        return
-    with st.container(horizontal=True):
-        st.download_button(
-            f"Download the {name}",
-            data=made.read_bytes,
-            file_name=f"{study.name}-{name}{made.suffix}",
-            mime="text/html" if made.suffix == ".html" else "application/zip",
-            key=f"{name}_file",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        _button(f"Make the {name} again", command, folder)
-    st.caption(f"Made from the study as it is now, {made.stat().st_size / 1e6:.1f} MB.")
+    else:
+        with st.container(horizontal=True):
+            _download(study, name, made)
+            _button(f"Make the {name} again", command, folder)
+        kind = "now" if made.parent == folder else "before"
+        st.caption(_say(kind, value=made.stat().st_size / 1e6))
+    if job is not None and job.error:
+        st.error(plain(job.error), icon=":material/error:")
+
+
+def _download(study: Study, name: str, made: Path) -> None:
+    st.download_button(
+        f"Download the {name}",
+        data=made.read_bytes,
+        file_name=f"{study.name}-{name}{made.suffix}",
+        mime="text/html" if made.suffix == ".html" else "application/zip",
+        key=f"{name}_file",
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 def _button(label: str, command: MakeReport, folder: Path) -> None:

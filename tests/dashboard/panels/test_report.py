@@ -5,6 +5,7 @@ from core.served.token import GUEST_TOKEN
 from core.store import open_study
 from core.traces.changes import name_feature
 from dashboard.jobs import launcher
+from dashboard.panels.report import _say
 from tests.dashboard.conftest import write_progress
 
 
@@ -32,16 +33,21 @@ def test_share__names_the_read_only_link_of_the_terminal_or_how_to_get_one(studi
     assert not any("--host" in one for one in codes())
 
 
-def test_a_report_made_before_a_feature_was_named_is_not_as_the_study_is_now(
-    studies, open_page, started, trusted
-):
+def test_a_report_made_before_a_feature_was_named_stays_and_says_so(studies, open_page, started, trusted):
+    def kind(app) -> str:
+        texts = {_say(one, value=0.0): one for one in _say.by_kind}
+        return next((kind for text, kind in texts.items() if text in {one.value for one in app.caption}), "")
+
     app = open_page("overview", study="demo")
     app.session_state["report"] = True
     app.run().button(key="report_Make the report").click().run()
     folder = started[0][1]
     write_progress(folder, state="done")
     (folder / "report.html").write_text("<html>")
-    labels = {button.label for button in app.run().button}
-    assert "Make the report again" in labels
+    assert "Make the report again" in {button.label for button in app.run().button} and kind(app) == "now"
     name_feature(open_study(studies / "demo"), 3, "wheels")
-    assert "Make the report" in {button.label for button in app.run().button}
+    app.run().button(key="report_Make the report again").click().run()
+    assert kind(app) == "before" and started[1][1] != folder
+    write_progress(started[1][1], state="done")
+    (started[1][1] / "report.html").write_text("<html>")
+    assert kind(app.run()) == "now"

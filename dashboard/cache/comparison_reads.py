@@ -12,7 +12,7 @@ from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import along
 from core.comparison.compare import EVERYTHING, Comparison, compare, in_common
 from core.comparison.features import lone_features as core_lone_features
-from core.comparison.images import shared_images
+from core.comparison.images import Shared, shared_images
 from core.comparison.leaderboard import leaderboard as core_leaderboard
 from core.comparison.shared_folds import shared_folds as core_shared_folds
 from core.errors import StudyError
@@ -81,6 +81,11 @@ _in_common = cached_read(max_entries=8)(in_common)
 def comparison(studies: tuple[Study, ...], *, among: Slice = EVERYTHING) -> Comparison:
     """See `core.comparison.compare.compare`."""
     return compare(studies, among=among, common=_in_common(studies))
+
+
+def shared_by(studies: tuple[Study, ...]) -> Shared:
+    """The images that all studies hold, of both splits and whatever the filter."""
+    return _in_common(studies).shared
 
 
 answers_compared = cached_read(max_entries=8, spinner="Comparing the answers")(compare_answers)

@@ -25,7 +25,7 @@ from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import comparison_reads
+from dashboard.cache import comparison_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_some
@@ -228,14 +228,15 @@ def _of_fewer_images(comparison: Comparison) -> None:
     if any(one.answer is not None and one.answer.is_out_of_fold for one in shared.studies):
         return
     held = all(CROSSFIT in one.answers for one in shared.studies)
-    n, n_labelled = int(shared.judged.sum()), int(pd.notna(shared.labels).sum())
+    study, other = shared.studies[:2]
+    whole = comparison_reads.shared_by(shared.studies)
+    of_both_splits = reads.mask(study, image_filter.of_page())[whole.rows[0]]
+    n, n_labelled = int(shared.judged.sum()), int(pd.notna(whole.labels[of_both_splits]).sum())
     if not held or n_labelled <= n:
         return
-    study, other = shared.studies[:2]
     out_of_fold = {"answer": CROSSFIT, "compare_what": STUDIES, WITH: served_studies.name_of(other)}
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_fewer"):
-        scope = study.accuracy_scope(n, filtered=comparison.narrowed)
-        st.caption(_say("fewer", what=scope), width="content")
+        st.caption(_say("fewer"), width="content")
         link("compare", _say("all_labelled", n=n_labelled), study, icon_right="arrow_forward", **out_of_fold)
         link("compare", LEADERBOARD, study, icon_right="arrow_forward", compare_what=LEADERBOARD)
 

@@ -158,7 +158,7 @@ def in_the_study(study: Study, row: int, cosine: float, *, is_seen: bool) -> Rec
     """
     if cosine <= THE_SAME:
         return ""
-    name = widgets.plain(str(study.column("images", "image_id").iat[row]))
+    name = str(study.column("images", "image_id").iat[row])
     return _say("image_seen" if is_seen else "image_of_study", what=name)
 
 

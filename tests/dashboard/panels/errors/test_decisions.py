@@ -11,6 +11,7 @@ import pytest
 from core.measures.cause_sentences import DECIDED, evidence_text, image_sentences, shares_sentence
 from core.measures.corrected_accuracy import outcome_after_all
 from core.measures.label_issues import doubt_sentence, label_issues
+from core.slices.why_wrong import cause_name
 from core.store import Study, open_study
 from core.traces import labels
 from dashboard.panels.image import detail, why_wrong
@@ -62,7 +63,7 @@ def test_causes__follow_a_decision_on_the_page_of_the_image_and_among_the_errors
     shown = {tile["id"]: tile for tile in tiles(app, "causes")}
     tile = shown[study.row_of(second["image_id"])]
     assert tile["badge"] == DECIDED and evidence_text(errors_of(study)[1]) in tile["lines"]
-    assert shown[study.row_of(first["image_id"])]["badge"] == "crop"
+    assert shown[study.row_of(first["image_id"])]["badge"] == cause_name("crop")
     assert len(tiles(open_page("images", study="demo", where="why=label"), "images_gallery")) == 1
 
 

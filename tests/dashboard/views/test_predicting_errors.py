@@ -216,7 +216,8 @@ def test_numbers__table_has_every_score_in_order(studies, open_page):
         row = shown.set_index("Score").loc[score_label(name)]
         for column, title in (("auroc", "AUROC"), ("auprc_error", "AUPRC (errors)"), ("augrc", "AUGRC")):
             assert row[title].startswith(f"{by_score.loc[name, column]:.3f}")
-        ahead = "" if name == "q_score" else f"{by_score.loc[name, 'auroc_difference']:.3f} ("
+        difference = f"{by_score.loc[name, 'auroc_difference']:.3f} (".replace("-", "−")
+        ahead = "" if name == "q_score" else difference
         assert row["AUROC minus Q's"].startswith(ahead) and (ahead or not row["AUROC minus Q's"])
 
 

@@ -106,7 +106,7 @@ def _write_chunks(
     Args:
         kept: what `embed` has made already.
     """
-    ranks, n_read = run.ranks, 0
+    ranks, n_read, n_written = run.ranks, 0, 0  # images, by this process
     with ranks.first():
         array = step.array(CLIP_IMAGES)
     starts = range(0, study.n_images, CHUNK_ROWS)
@@ -116,12 +116,12 @@ def _write_chunks(
             bar.skip(len(rows))
         elif ranks.owns(chunk):
             vectors, lacking = _made_before(kept, rows, clip.width)
-            n_read += len(lacking)
+            n_read, n_written = n_read + len(lacking), n_written + len(rows)
             bar.update(len(rows) - len(lacking))
             for row, vector in _embedded(study, lacking, clip, run.options, bar):
                 vectors[row - start] = vector
             array.put(chunk, vectors, extra=int((~vectors.any(1)).sum()))
-    run.progress.note(f"search: CLIP on {n_read} of {study.n_images} images")
+    run.progress.note(f"search: CLIP on {n_read} of {n_written} images")
     ranks.wait()
     if not ranks.is_first:
         return 0

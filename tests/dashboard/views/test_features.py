@@ -56,7 +56,7 @@ def test_cards__name_and_bar_tell_the_same_class_of_the_images_it_fires_on(studi
         assert shares(card)[0].startswith(f"{100 * wanted['rate'][feature]:.1f} %")
         if len(card["bars"]) == 1:
             assert labels.sum() < 5 and f"{labels.sum()} image" in card["bars"][0]["text"]
-            assert "fires on" in card["note"] or card["note"].startswith("#")
+            assert not card["note"] or card["note"].startswith("#")  # the bar has said on how many
             continue
         label = card["bars"][1]["label"].removeprefix("most often ")
         assert labels[label] == labels.max() and labels.sum() >= 5

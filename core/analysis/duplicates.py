@@ -74,10 +74,8 @@ class _Candidates:
         self.unique, first, which = np.unique(hashes, return_index=True, return_inverse=True)
         self._which = which.ravel()
         order = np.argsort(self._which, kind="stable")
-        self._members, self._ends = (
-            order,
-            np.searchsorted(self._which[order], np.arange(len(self.unique) + 1)),
-        )
+        self._members = order
+        self._ends = np.searchsorted(self._which[order], np.arange(len(self.unique) + 1))
         self._is_cut = np.zeros(len(self.unique), bool)
         self._close = self._close_hashes(first)
         self._is_cut |= np.diff(self._ends) > CANDIDATES
@@ -160,7 +158,8 @@ def _first_few(
     order = np.lexsort([others, values])
     values, others = values[order], others[order]
     is_new = np.ones(len(values), bool)
-    is_new[1:] = (values[1:] != values[:-1]) | (others[1:] != others[:-1])
+    is_new[1:] = values[1:] != values[:-1]
+    is_new[1:] |= others[1:] != others[:-1]
     values, others = values[is_new], others[is_new]
     nth = np.arange(len(values)) - np.searchsorted(values, values)
     if is_cut is not None:

@@ -46,10 +46,9 @@ def measure_picture(picture: Image.Image | None) -> tuple[np.ndarray, np.ndarray
     facts = file_facts(picture)
     transparent = facts.get(TRANSPARENT) or (0.0,)
     light_of = [mean, dark, light, deviation, _sharpness(luma), saturation]
-    return (
-        np.array([*light_of, *picture.size, transparent[0], TURNED in facts], np.float32),
-        np.array([*_checksum(pixels), _hash(luma)], np.uint64),
-    )
+    values = np.array([*light_of, *picture.size, transparent[0], TURNED in facts], np.float32)
+    prints = np.array([*_checksum(pixels), _hash(luma)], np.uint64)
+    return values, prints
 
 
 def _light_and_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
@@ -91,10 +90,13 @@ def percentiles(luma: np.ndarray, shares: Sequence[float]) -> list[float]:
 
     places = [share / 100 * (luma.size - 1) for share in shares]
     lows = [(int(place), place - int(place)) for place in places]
-    return [
-        smallest(k) * (1 - part) + smallest(min(k + 1, luma.size - 1)) * part if part else smallest(k)
-        for k, part in lows
-    ]
+    values = []
+    for k, part in lows:
+        value = smallest(k)
+        if part:
+            value = value * (1 - part) + smallest(min(k + 1, luma.size - 1)) * part
+        values.append(value)
+    return values
 
 
 def _sharpness(luma: np.ndarray) -> float:

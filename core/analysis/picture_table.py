@@ -22,10 +22,12 @@ def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any
     has_picture = np.isfinite(values[:, VALUES.index("width")])
     duplicates = find_duplicates(prints, has_picture, finished_array(step, "representations"))
     step.table("pictures", picture_table(image_ids, values, duplicates))
+    n_exact = int((duplicates.exact != NONE).sum())
+    n_near = int((duplicates.near != NONE).sum())
     return {
         "n_without": int((~has_picture).sum()),
-        "n_exact": int((duplicates.exact != NONE).sum()),
-        "n_near": int((duplicates.near != NONE).sum()),
+        "n_exact": n_exact,
+        "n_near": n_near,
         "n_cut": duplicates.n_cut,
     }
 

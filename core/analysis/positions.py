@@ -66,12 +66,9 @@ class PositionReader:
         places = [listing.get_indexer(pd.Index(ids.iloc[rows])) for rows in batches]
         held = [[int(at) for at in some if at >= 0] for some in places]
         options = RunOptions(workers=self.workers)
-        stream = picture_batches(
-            input_views(self.study.source, self.encoder.transform),
-            held,
-            workers=default_workers(options, sum(map(len, held))),
-            pin=self.encoder.device.type == "cuda",
-        )
+        views = input_views(self.study.source, self.encoder.transform)
+        workers = default_workers(options, sum(map(len, held)))
+        stream = picture_batches(views, held, workers=workers, pin=self.encoder.device.type == "cuda")
         for rows, some, batch in zip(batches, places, stream, strict=True):
             row_of = dict(zip(some.tolist(), rows.tolist(), strict=True))
             self.missing += [(int(row), GONE) for row, at in zip(rows, some, strict=True) if at < 0]

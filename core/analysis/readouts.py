@@ -57,12 +57,10 @@ def other_readouts(
     flat = _pooled if on == "pooled" else _single
     layers = [name for name, _ in encoder.base.named_modules() if name and name.count(".") < DEEPEST]
     with ExitStack() as stack:
-        held = {
-            name: stack.enter_context(
-                capture(encoder.base.get_submodule(name), lambda output: _of_width(flat(output), width))
-            )
-            for name in layers
-        }
+        held = {}
+        for name in layers:
+            layer = encoder.base.get_submodule(name)
+            held[name] = stack.enter_context(capture(layer, lambda output: _of_width(flat(output), width)))
         encoder.base(x)
     for name, captured in held.items():
         if name != target and captured.output is not None and len(captured.output):

@@ -67,10 +67,10 @@ def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
     same = {name: (answers[name] == answers[taken]).mean() for name in TRIED}
     for other in alike:
         if same[other] < ALIKE:
+            images, of_taken, of_other = len(rows), _words(taken, right, rows), _words(other, right, rows)
             raise SettingsError(
                 f"the file does not say which activation lies between the layers of the classifier, and "
-                f"{len(rows):,} labelled images do not tell {_words(taken, right, rows)} from "
-                f"{_words(other, right, rows)}: {STATE} {taken}"
+                f"{images:,} labelled images do not tell {of_taken} from {of_other}: {STATE} {taken}"
             )
     tried = (
         f"the file does not say which activation lies between its layers: of {len(TRIED)} that were tried on "

@@ -168,9 +168,9 @@ def answers_table(study: Any) -> pd.DataFrame:
             f"no answers in '{study.path}'. Run: {command_line('answers', study.path, add='FILE')}"
         )
     columns = ["predicted", "confidence", "correct"]
-    parts = [
-        study.answering(name).table(PROBE, columns).rename(columns=lambda one, name=name: f"{name}_{one}")
-        for name in study.answers
-    ]
+    parts = []
+    for name in study.answers:
+        table = study.answering(name).table(PROBE, columns)
+        parts.append(table.add_prefix(f"{name}_"))
     images = study.table("images", ["image_id", "split", "label"]).rename(columns={"label": "true"})
     return pd.concat([images, *parts], axis=1)

@@ -69,14 +69,9 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     answer.facts |= {"activation": activation} if activation else {}
     about = study.facts(EmbedFacts).head
     sigmoid = [SINGLE] * about.single + [SEVERAL] * about.independent
-    answer.notes = (
-        match.notes("; name the outputs: --head-classes FILE")
-        + [*about.notes]
-        + order_notes
-        + activation_notes
-        + sigmoid
-        + (usual_order_note(study, answer, match) or order_note(study, answer, match))
-    )
+    of_match = match.notes("; name the outputs: --head-classes FILE")
+    of_order = usual_order_note(study, answer, match) or order_note(study, answer, match)
+    answer.notes = [*of_match, *about.notes, *order_notes, *activation_notes, *sigmoid, *of_order]
     _add_weights(study, answer, match)
     if arch := about.unchecked:
         answer.notes.append(UNCHECKED.format(arch=arch))
@@ -106,10 +101,10 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
     outputs = ", ".join(one[-1].partition(",")[0] for one in names[:3] if one)
     outputs = f": {outputs}{' …' * (len(names) > 3)}" if outputs else ", without names"
+    n_outputs, n_labels = counted(len(names), "output"), counted(len(labels), "label")
+    examples = ", ".join(labels[:3]) + " …" * (len(labels) > 3)
     return (
-        "no output of the head is a label of the images. "
-        f"{counted(len(names), 'output')}{outputs}; "
-        f"{counted(len(labels), 'label')}: {', '.join(labels[:3])}{' …' * (len(labels) > 3)}. "
+        f"no output of the head is a label of the images. {n_outputs}{outputs}; {n_labels}: {examples}. "
         "Name them in their order: answers STUDY --head-classes FILE"
     )
 
@@ -165,10 +160,8 @@ def _logits(
     """The logits of images from one row up to another: as stored, or representations times weights."""
     import torch
 
-    rows, *head = (
-        torch.from_numpy(values).to(device).float()
-        for values in (np.array(array[start:stop]), *(weights or ()))
-    )
+    part = np.array(array[start:stop])
+    rows, *head = (torch.from_numpy(values).to(device).float() for values in (part, *(weights or ())))
     return rows @ head[0].T + head[1] if head else rows
 
 
@@ -227,7 +220,8 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
     The answer of each label is read off every other image of it, and judged on the others.
     """
     label = study.images["label"]
-    rows = np.flatnonzero(label.isin(list(answer.known or ())).to_numpy() & (answer.best[:, 0] >= 0))
+    is_known = label.isin(list(answer.known or ())).to_numpy()
+    rows = np.flatnonzero(is_known & (answer.best[:, 0] >= 0))
     if len(rows) < 20:
         return []
     true = np.searchsorted(study.class_names, label.to_numpy(object)[rows].astype(str))

@@ -57,7 +57,8 @@ def possible_orders(match: Match, labels: Sequence[str]) -> list[Match]:
         return [match]
     matches = [match]
     for how, key in ORDERS.items():
-        code = np.array([place for _, place in sorted((key(name), n) for n, name in enumerate(labels))])
+        by_name = sorted((key(name), number) for number, name in enumerate(labels))
+        code = np.array([number for _, number in by_name])
         if not any((code == one.code).all() for one in matches):
             matches.append(match_as_stated(match.called, code, labels, how))
     return matches

@@ -156,7 +156,9 @@ def _predicted(
     top, places = first_largest(logits, 5)
     total = (logits - top[:, :1]).exp().sum(1).double()
     shares = (top - top[:, :1]).exp().double() / total[:, None]
-    margin = shares[:, 0] - shares[:, 1] if top.shape[1] > 1 else torch.full_like(total, torch.nan)
+    margin = torch.full_like(total, torch.nan)
+    if top.shape[1] > 1:
+        margin = shares[:, 0] - shares[:, 1]
     values = torch.stack([shares[:, 0], margin, top[:, 0].double() + torch.log(total)])
     return places.int().cpu().numpy(), values.cpu().numpy()
 
@@ -195,23 +197,15 @@ def answer_facts(
     has_top5 = np.isfinite(top5).any() and len(answer.names) > 5
     left_out = evaluated & study.images["label"].notna().to_numpy() & ~judged
     other_notes = _other_classes_note(predicted.to_numpy(object)[others])
-    shares = {
-        "top1": n_right / n if n else None,
-        "top5": float(np.nanmean(top5)) if has_top5 else None,
-        "n": n,
-        "n_wrong": n - n_right if n else None,
-    }
-    return {
-        "kind": kind,
-        **shares,
-        "n_missing": int(predicted.isna().to_numpy().sum()),
-        "n_left_out": int(left_out.sum()),
-        "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
-        "at_chance": bool(n_right < n and low <= guess),
-        "linear": answer.weights is not None,
-        "notes": [*answer.notes, *other_notes],
-        **answer.facts,
-    }
+    top1 = n_right / n if n else None
+    top5_share = float(np.nanmean(top5)) if has_top5 else None
+    shares = {"top1": top1, "top5": top5_share, "n": n, "n_wrong": n - n_right if n else None}
+    n_missing = int(predicted.isna().to_numpy().sum())
+    share_of_others = float(others[evaluated].mean()) if evaluated.any() else 0.0
+    facts = {"kind": kind, **shares, "n_missing": n_missing, "n_left_out": int(left_out.sum())}
+    facts |= {"other_classes": share_of_others, "at_chance": bool(n_right < n and low <= guess)}
+    facts |= {"linear": answer.weights is not None, "notes": [*answer.notes, *other_notes]}
+    return facts | answer.facts
 
 
 def quoted(names: Sequence[object] | pd.Index | np.ndarray) -> str:

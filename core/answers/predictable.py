@@ -35,7 +35,8 @@ def predictable(study: StudyReader) -> tuple[list[str], np.ndarray | None]:
     if places is None or others.empty:
         return labels, None
     logits = class_logits.output_logits(study, others.index.to_numpy())
-    places[np.where(places < 0, logits, -np.inf).argmax(1)] = len(labels) + np.arange(len(others))
+    best_of_other = np.where(places < 0, logits, -np.inf).argmax(1)
+    places[best_of_other] = len(labels) + np.arange(len(others))
     return [*labels, *others.astype(str)], places
 
 
@@ -50,9 +51,10 @@ def stated_outputs(study: StudyReader) -> tuple[list[list[str]], np.ndarray] | N
     if codes is None:
         return None
     places = codes if places is None else places
-    return [
-        [names[place]] if code < 0 <= place else [] for place, code in zip(places, codes, strict=True)
-    ], codes
+    stated = []
+    for place, code in zip(places, codes, strict=True):
+        stated.append([names[place]] if code < 0 <= place else [])
+    return stated, codes
 
 
 def _labels_of_outputs(study: StudyReader) -> np.ndarray | None:

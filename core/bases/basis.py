@@ -91,12 +91,9 @@ class Basis:
         r2 = f"R2 {_short(card.get('r2'))}"
         if held_out is not None:
             r2 += f" ({_short(held_out)} on evaluation images)"
-        parts = [
-            r2,
-            f"L0 {card.get('l0') or 0:.1f}",
-            f"{100 * (card.get('dead') or 0):.0f} % dead",
-            "stability unknown" if stability is None else f"stability {_short(stability)}",
-        ]
+        l0, dead = f"L0 {card.get('l0') or 0:.1f}", f"{100 * (card.get('dead') or 0):.0f} % dead"
+        stable = "stability unknown" if stability is None else f"stability {_short(stability)}"
+        parts = [r2, l0, dead, stable]
         return f"{start}: {', '.join(parts)}"
 
 

@@ -91,10 +91,9 @@ class Coder:
 
     def __init__(self, dictionary: Dictionary, device: str | torch.device = "cpu"):
         self.about, self.device = dictionary, torch.device(device)
-        self.weights = {
-            name: torch.from_numpy(np.ascontiguousarray(one)).to(self.device)
-            for name, one in dictionary.arrays().items()
-        }
+        self.weights = {}
+        for name, array in dictionary.arrays().items():
+            self.weights[name] = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def __reduce__(self) -> Any:
         return Coder, (self.about, self.device)
@@ -180,14 +179,10 @@ def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
     from sklearn.decomposition import non_negative_factorization
 
     factorise: Any = non_negative_factorization
+    decoder = about.decoder.astype(np.float64)
+    positive = np.maximum(raw, 0, dtype=np.float64)
     codes, _, _ = factorise(
-        np.maximum(raw, 0, dtype=np.float64),
-        H=about.decoder.astype(np.float64),
-        n_components=about.size,
-        init="custom",
-        update_H=False,
-        tol=1e-4,
-        max_iter=200,
+        positive, H=decoder, n_components=about.size, init="custom", update_H=False, tol=1e-4, max_iter=200
     )
     return codes.astype(np.float32)
 
@@ -228,14 +223,20 @@ def with_gain(dictionary: Dictionary, gain: float) -> Dictionary:
     )
 
 
+def _float32(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
 def folded(dictionary: Dictionary, mean: np.ndarray, factor: float) -> Dictionary:
     """A dictionary for (x - mean) * factor as one for x, with the same codes."""
+    encoder, decoder = dictionary.encoder * factor, dictionary.decoder / factor
+    pre_bias, offset = mean + dictionary.pre_bias / factor, mean + dictionary.offset / factor
     return replace(
         dictionary,
-        encoder=(dictionary.encoder * factor).astype(np.float32),
-        pre_bias=(mean + dictionary.pre_bias / factor).astype(np.float32),
-        decoder=(dictionary.decoder / factor).astype(np.float32),
-        offset=(mean + dictionary.offset / factor).astype(np.float32),
+        encoder=_float32(encoder),
+        pre_bias=_float32(pre_bias),
+        decoder=_float32(decoder),
+        offset=_float32(offset),
     )
 
 
@@ -249,11 +250,14 @@ def whitened(
     """
     directions = dictionary.encoder.astype(np.float64)
     before = directions @ dictionary.pre_bias.astype(np.float64)
+    decoder = dictionary.decoder.astype(np.float64) @ backward
+    offset = dictionary.offset.astype(np.float64) @ backward + mean
+    encoder, bias = directions @ forward.T, dictionary.bias - before
     return replace(
         dictionary,
-        encoder=(directions @ forward.T).astype(np.float32),
-        bias=(dictionary.bias - before).astype(np.float32),
-        pre_bias=mean.astype(np.float32),
-        decoder=(dictionary.decoder.astype(np.float64) @ backward).astype(np.float32),
-        offset=(dictionary.offset.astype(np.float64) @ backward + mean).astype(np.float32),
+        encoder=_float32(encoder),
+        bias=_float32(bias),
+        pre_bias=_float32(mean),
+        decoder=_float32(decoder),
+        offset=_float32(offset),
     )

@@ -130,19 +130,11 @@ def write_basis(
     held_out = sums.held_out
     about = card(study, new)
     about |= {**extra, "notes": [*about.get("notes", ()), *extra.get("notes", ())]}
-    out.summary = {
-        "basis": {
-            **about,
-            "r2": whole.r2,
-            "r2_val": held_out.r2 if 0 < held_out.n < whole.n else None,
-            "l0": whole.l0,
-            "dead": float(1 - alive.mean()),
-            "stability": float(stable.mean()) if np.isfinite(stable).any() else None,
-            "n_again": n_again(frame),
-            "n_alive": int(alive.sum()),
-            "n_vectors": whole.n,
-        }
-    }
+    measured: dict[str, Any] = {"r2": whole.r2, "r2_val": held_out.r2 if 0 < held_out.n < whole.n else None}
+    measured |= {"l0": whole.l0, "dead": float(1 - alive.mean())}
+    measured["stability"] = float(stable.mean()) if np.isfinite(stable).any() else None
+    measured |= {"n_again": n_again(frame), "n_alive": int(alive.sum()), "n_vectors": whole.n}
+    out.summary = {"basis": about | measured}
 
 
 def _encode_pooled(study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar) -> Sums:
@@ -201,7 +193,8 @@ def _encode_positions(
     chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
     arrays = [out.array(name) for name in names]
     packed = ArrayWriter(state, out.fingerprint)
-    todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, packed))]
+    items = (*arrays, packed)
+    todo = [chunk for chunk in range(len(chunks)) if not all(item.has(chunk) for item in items)]
     bar.skip(n - sum(len(chunks[chunk]) for chunk in todo))
     encoded = stream_in_order(encoder.encoded, [chunks[chunk] for chunk in todo])
     for chunk, (parts, sums, missing) in zip(todo, encoded, strict=True):
@@ -290,7 +283,7 @@ def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
     """What a basis is, apart from what is measured: encoder, layer, tokens, and how it encodes."""
     encoder = study.facts(EmbedFacts).encoder
     dictionary = new.dictionary
-    return {
+    facts = {
         "name": new.name,
         "kind": new.kind,
         "size": dictionary.size,
@@ -298,12 +291,8 @@ def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
         "on": new.on,
         "activation": dictionary.activation,
         "normalisation": dictionary.norm,
-        "encoder": encoder.fingerprint,
-        "encoder_name": study.encoder_name or None,
-        "layer": encoder.layer,
-        "tokens": encoder.tokens,
-        "token_norm": encoder.token_norm,
-        "readout": readout_words(encoder) or None,
-        **dictionary.facts,
-        **new.facts,
     }
+    facts |= {"encoder": encoder.fingerprint, "encoder_name": study.encoder_name or None}
+    facts |= {"layer": encoder.layer, "tokens": encoder.tokens, "token_norm": encoder.token_norm}
+    facts |= {"readout": readout_words(encoder) or None}
+    return facts | dictionary.facts | new.facts

@@ -84,11 +84,13 @@ def read_dictionary(path: str | Path, *, asked: Asked | None = None) -> ReadDict
     origin = origin_of(reading.settings)
     report = _report(library, dictionary, origin)
     facts = {**dictionary.facts, "library": library, "report": report, "origin": origin.facts}
+    otherwise = {name: replace(one, facts=facts) for name, one in reading.otherwise.items()}
+    notes = tuple(reading.notes)
     return ReadDictionary(
         replace(dictionary, facts=facts),
         report,
-        tuple(reading.notes),
-        {name: replace(one, facts=facts) for name, one in reading.otherwise.items()},
+        notes,
+        otherwise,
         reading.reads_as,
         origin,
         reading.assumed_pre_bias,
@@ -270,7 +272,10 @@ def _numpy(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"'{file}' cannot be read as arrays of NumPy: {reason}") from None
-    texts = {name: str(one) for name, one in held.items() if one.dtype.kind in "US" and one.size == 1}
+    texts = {}
+    for name, array in held.items():
+        if array.dtype.kind in "US" and array.size == 1:
+            texts[name] = str(array)
     arrays = {name: _plain(one) for name, one in held.items() if one.dtype.kind in "fiub"}
     return arrays, texts
 

@@ -191,7 +191,8 @@ def _meaning(tensor: str) -> str:
 def _note_settings(reading: Reading) -> None:
     """Note the settings that nobody has taken and that may change codes."""
     left = reading.settings.left(*HARMLESS)
-    names = [f"{key} = {_short(one)}" for key, one in left.items() if CHANGES.fullmatch(key) and _says(one)]
+    changing = {key: value for key, value in left.items() if CHANGES.fullmatch(key)}
+    names = [f"{key} = {_short(value)}" for key, value in changing.items() if _says(value)]
     if names:
         reading.notes.append(noted("settings_left", names=tuple(names[:6])))
 

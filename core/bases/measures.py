@@ -109,15 +109,10 @@ def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -
     varies = whole.r2 is not None
     unknown = np.full(tally.size, np.nan)
     means = np.divide(tally.sums["value"], active, out=np.zeros(tally.size), where=active > 0)
-    frame = {
-        "latent": np.arange(tally.size),
-        "l0": active / max(whole.n, 1),
-        "r2": tally.sums["gain"] / whole.variation if varies else unknown,
-        "stability": unknown if stable is None else stable,
-        "dead": active == 0,
-        "mean": means,
-        "max": tally.sums["max"],
-    }
+    r2 = tally.sums["gain"] / whole.variation if varies else unknown
+    frame: dict[str, Any] = {"latent": np.arange(tally.size), "l0": active / max(whole.n, 1), "r2": r2}
+    frame["stability"] = unknown if stable is None else stable
+    frame |= {"dead": active == 0, "mean": means, "max": tally.sums["max"]}
     return pd.DataFrame({name: frame[name] for name in LATENTS})
 
 

@@ -31,9 +31,8 @@ def write_index(out: StepWriter, item: str, size: int) -> None:
     norms = []
     for counts, latents, values in parts.chunks():
         totals += np.bincount(latents, minlength=size)
-        squares = np.bincount(
-            np.repeat(np.arange(len(counts)), counts), values.astype(np.float64) ** 2, minlength=len(counts)
-        )
+        owners = np.repeat(np.arange(len(counts)), counts)
+        squares = np.bincount(owners, values.astype(np.float64) ** 2, minlength=len(counts))
         norms.append(np.sqrt(squares).astype(np.float32))
     out.vector(f"{item}_index_count", totals)
     out.vector(f"{item}_position_norm", np.concatenate(norms))
@@ -89,9 +88,8 @@ def _bands(totals: np.ndarray) -> list[tuple[int, int]]:
 
 def _band(parts: _Parts, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
     """Places and values of the latents low to high - 1, by latent and within a latent by value."""
-    entries: list[tuple[np.ndarray, ...]] = [
-        (np.zeros(0, parts.latents.dtype), np.zeros(0, np.uint32), np.zeros(0, np.float32))
-    ]
+    nothing = (np.zeros(0, parts.latents.dtype), np.zeros(0, np.uint32), np.zeros(0, np.float32))
+    entries: list[tuple[np.ndarray, ...]] = [nothing]
     start = 0
     for counts, latents, values in parts.chunks():
         inside = np.flatnonzero((latents >= low) & (latents < high))
@@ -143,11 +141,8 @@ def codes_at(study: StudyReader, basis: Basis, image: str | int) -> tuple[np.nda
     here = np.asarray(of_chunk[first : first + n])
     high = low + int(here.sum(dtype=np.int64))
     latents, values = (study.array(basis.item(f"position_{part}")) for part in ("features", "values"))
-    return (
-        here,
-        latents._sound(np.asarray(latents.chunk(chunk)[low:high])),
-        np.asarray(values.chunk(chunk)[low:high]),
-    )
+    latents_here = latents._sound(np.asarray(latents.chunk(chunk)[low:high]))
+    return here, latents_here, np.asarray(values.chunk(chunk)[low:high])
 
 
 def code_at(study: StudyReader, basis: Basis, image: str | int, place: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,12 +13,10 @@ from core.common.taken import Taken
 from core.errors import CheckpointError
 
 # What names mean that libraries and people give an activation, as `_plain` writes them.
-ACTIVATIONS = {
-    **{name: RELU for name in ("relu", "standard", "vanilla", "l1")},
-    **{name: TOPK for name in ("topk", "ksparse")},
-    **{name: JUMP for name in ("jumprelu", "jump", "batchtopk", "matryoshkabatchtopk", "threshold")},
-    **{name: MAGNITUDE for name in ("abstopk", "magnitude")},
-}
+_OF_RELU = ("relu", "standard", "vanilla", "l1")
+_OF_JUMP = ("jumprelu", "jump", "batchtopk", "matryoshkabatchtopk", "threshold")
+ACTIVATIONS = dict.fromkeys(_OF_RELU, RELU) | dict.fromkeys(("topk", "ksparse"), TOPK)
+ACTIVATIONS |= dict.fromkeys(_OF_JUMP, JUMP) | dict.fromkeys(("abstopk", "magnitude"), MAGNITUDE)
 KEEP_K = (TOPK, RAW_TOPK, MAGNITUDE)
 WITH_K = re.compile(r"(\w*topk)(\d+)")
 # Where it is said: of the activation, of an architecture that names one, of k, of a threshold.
@@ -221,7 +219,8 @@ def kept_by(
             f"nothing in {library} says how codes are kept: give --k K if it keeps the k largest (TopK), "
             "--activation relu if it keeps every positive one"
         )
-    return _completed(str(said or usual), k, threshold, ", ".join(f"{w} {n}" for w, n in names.items() if n))
+    stated_names = ", ".join(f"{where} {name}" for where, name in names.items() if name)
+    return _completed(str(said or usual), k, threshold, stated_names)
 
 
 def _only(said: Mapping[str, Any], option: str) -> Any:

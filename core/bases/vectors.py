@@ -105,9 +105,10 @@ class Vectors:
         """
         places = np.arange(step * size, (step + 1) * size)
         epochs = places // len(self)
-        parts = [
-            self._order(seed, int(epoch))[places[epochs == epoch] % len(self)] for epoch in np.unique(epochs)
-        ]
+        parts = []
+        for epoch in np.unique(epochs):
+            in_epoch = places[epochs == epoch] % len(self)
+            parts.append(self._order(seed, int(epoch))[in_epoch])
         return np.concatenate(parts)
 
     @cached_property

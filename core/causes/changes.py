@@ -91,7 +91,8 @@ def neutral_views(view: np.ndarray) -> dict[str, np.ndarray]:
     """
     height, width = view.shape[:2]
     image = Image.fromarray(view)
-    cut = (width * ZOOM / 2, height * ZOOM / 2, width * (1 - ZOOM / 2), height * (1 - ZOOM / 2))
+    rest = 1 - ZOOM / 2
+    cut = (width * ZOOM / 2, height * ZOOM / 2, width * rest, height * rest)
     zoomed = image.resize((width, height), Image.Resampling.BILINEAR, box=cut)
     shifted = np.pad(view, ((0, 0), (SHIFT, 0), (0, 0)), mode="edge")[:, :width]
     darker = 255 * (view / 255) ** GAMMA

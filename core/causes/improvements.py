@@ -29,10 +29,11 @@ class Usual:
     is_outer: np.ndarray
 
     def improvements(self) -> list[Improvement]:
-        return [
-            Improvement(*(float(median[at]) if outer[at] else None for at in (0, 1)), bool(outer[2]))
-            for median, outer in zip(self.median, self.is_outer, strict=True)
-        ]
+        improvements = []
+        for median, outer in zip(self.median, self.is_outer, strict=True):
+            light = (float(median[at]) if outer[at] else None for at in (0, 1))
+            improvements.append(Improvement(*light, bool(outer[2])))
+        return improvements
 
 
 def usual_measures(study: Study, asked: Answering, drawn: DrawnImages) -> Usual | None:

@@ -188,7 +188,8 @@ class PictureAnswers:
             if batch.pixels is not None:
                 logits, of = self.logits(batch.pixels), np.array(batch.position)
                 at, target = np.arange(len(logits)), drawn.target[of]
-                values = logits[at, target] - logits[at, drawn.answer[of]], logits.argmax(1) == target
+                gap = logits[at, target] - logits[at, drawn.answer[of]]
+                values = gap, logits.argmax(1) == target
                 gaps[np.searchsorted(places, of), batch.view] = np.stack(values, axis=1)
             n_unreadable += len(batch.unreadable)
             bar.update(len(set(batch.position)) + len(batch.unreadable))

@@ -48,12 +48,8 @@ def plan_of_causes(study: Study, options: Mapping[str, Any]) -> dict[str, Any]:
             ask(sample, bar)
         each = (time.perf_counter() - loaded) / len(sample)
         seconds = loaded - started + each * n_images
-    return {
-        "n_errors": int(drawn.is_error.sum()),
-        "n_all_errors": drawn.n_errors,
-        "n_right": int((~drawn.is_error).sum()),
-        "n_all_right": drawn.n_right,
-        "n_passes": n_images * len(VIEWS),
-        "seconds": round(seconds, 1),
-        "time": format_duration(seconds),
-    }
+    is_error = drawn.is_error
+    plan: dict[str, Any] = {"n_errors": int(is_error.sum()), "n_all_errors": drawn.n_errors}
+    plan |= {"n_right": int((~is_error).sum()), "n_all_right": drawn.n_right}
+    plan["n_passes"] = n_images * len(VIEWS)
+    return plan | {"seconds": round(seconds, 1), "time": format_duration(seconds)}

@@ -78,18 +78,12 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
         rates = cause_rates(causes, controls, groups_among(study.groups, drawn.rows[drawn.is_error]))
         step.table("cause_rates", rates)
         notes += wrong_too_often(rates)
-    step.summary = {
-        "answer": read.answer.name if read.answer else PROBE,
-        "complete": complete,
-        "n_errors": int(drawn.is_error.sum()),
-        "n_all_errors": drawn.n_errors,
-        "n_right": int((~drawn.is_error).sum()),
-        "n_all_right": drawn.n_right,
-        "n_passes": passes.n_passes,
-        "n_unreadable": passes.n_unreadable,
-        "first": first_counts(causes),
-        "notes": notes,
-    }
+    is_error = drawn.is_error
+    summary = {"answer": read.answer.name if read.answer else PROBE, "complete": complete}
+    summary |= {"n_errors": int(is_error.sum()), "n_all_errors": drawn.n_errors}
+    summary |= {"n_right": int((~is_error).sum()), "n_all_right": drawn.n_right}
+    summary |= {"n_passes": passes.n_passes, "n_unreadable": passes.n_unreadable}
+    step.summary = summary | {"first": first_counts(causes), "notes": notes}
     for note in notes:
         run.progress.note(note)
 

@@ -74,7 +74,8 @@ def neighbour_trial(study: Study, asked: Answering, drawn: DrawnImages, units: n
     wrong = np.where(drawn.is_error, drawn.answer, drawn.target)
     truth = np.where(drawn.is_error, drawn.target, drawn.answer)
     n = np.count_nonzero(nearest >= 0, axis=1)
-    shares = [(labels == of[:, None]).sum(1) / np.where(n > 0, n, np.nan) for of in (wrong, truth)]
+    n_or_nan = np.where(n > 0, n, np.nan)
+    shares = [(labels == codes_of_side[:, None]).sum(1) / n_or_nan for codes_of_side in (wrong, truth)]
     gain = shares[0] - shares[1]
     evidence = {"value": shares[0], "usual": shares[1]}
     return Trial(gain, gain >= MOST_NEIGHBOURS, np.full(len(gain), -np.inf), evidence=evidence)
@@ -114,7 +115,8 @@ def feature_trial(study: Study, asked: Answering, drawn: DrawnImages, seed: int)
     if asked.classifier is None:
         return None
     n, rng = len(drawn.rows), np.random.default_rng(seed)
-    gain, control, answered = np.full(n, np.nan), np.full(n, -np.inf), np.zeros(n, bool)
+    gain, control = np.full(n, np.nan), np.full(n, -np.inf)
+    answered = np.zeros(n, bool)
     feature, value = np.full(n, -1), np.full(n, np.nan)
     for start in range(0, n, BLOCK):
         part = slice(start, start + BLOCK)

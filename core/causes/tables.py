@@ -35,11 +35,9 @@ def trials_of_views(gaps: np.ndarray, usual: Usual | None) -> dict[str, Trial]:
     gain = gaps[..., 0] - gaps[:, VIEWS.index(AS_IT_IS), 0][:, None]  # (n, len(VIEWS))
     answered = gaps[..., 1] == 1
     neutral = gain[:, _places(NEUTRAL)].max(1)
-    trials = {
-        CROP: _of_view(gain, answered, WHOLE, neutral),
-        TURN: _turned(gain, answered, neutral),
-        BACKGROUND: _of_view(gain, answered, REPLACED, gain[:, VIEWS.index(OTHER_REPLACED)]),
-    }
+    other_replaced = gain[:, VIEWS.index(OTHER_REPLACED)]
+    trials = {CROP: _of_view(gain, answered, WHOLE, neutral), TURN: _turned(gain, answered, neutral)}
+    trials[BACKGROUND] = _of_view(gain, answered, REPLACED, other_replaced)
     if usual is not None:
         trials[PICTURE] = _improved(gain, answered, neutral, usual)
     return {cause: trial for cause, trial in trials.items() if np.isfinite(trial.gain).any()}
@@ -73,7 +71,8 @@ def _improved(gain: np.ndarray, answered: np.ndarray, neutral: np.ndarray, usual
     by_light, by_sharpness = best != 1, best != 0
     used = usual.is_outer & np.stack([by_light, by_light, by_sharpness], axis=1)
     spread = np.nanstd(usual.value, axis=0)
-    distance = np.where(used, np.abs(usual.value - usual.median) / np.where(spread > 0, spread, 1), -1.0)
+    spreads = np.where(spread > 0, spread, 1)
+    distance = np.where(used, np.abs(usual.value - usual.median) / spreads, -1.0)
     farthest = distance.argmax(1)
     measure = np.where(used.any(1), np.array(MEASURES, object)[farthest], None)
     evidence = {"measure": measure, "value": usual.value[at, farthest], "usual": usual.median[at, farthest]}
@@ -114,6 +113,7 @@ def _rows_of(study: Study, drawn: DrawnImages, cause: str, tried: Trial | None) 
     labels, answers = (
         study.column(of, name).to_numpy(object) for of, name in (("images", "label"), ("probe", "predicted"))
     )
+    finite_control = np.where(np.isfinite(control), control, np.nan)
     columns = {
         "image_id": _ids(study, drawn),
         "label": labels[drawn.rows],
@@ -121,13 +121,10 @@ def _rows_of(study: Study, drawn: DrawnImages, cause: str, tried: Trial | None) 
         "cause": cause,
         "gain": gain,
         "threshold": threshold,
-        "outcome": outcome,
-        "gap": drawn.gap,
-        "neutral": np.where(np.isfinite(control), control, np.nan),
-        "drawn": drawn.is_drawn,
-        IS_RIGHT: ~drawn.is_error,
-        "reference": drawn.is_reference,
     }
+    columns |= {"outcome": outcome}
+    columns |= {"gap": drawn.gap, "neutral": finite_control, "drawn": drawn.is_drawn}
+    columns |= {IS_RIGHT: ~drawn.is_error, "reference": drawn.is_reference}
     return pd.DataFrame({**columns, **NO_VALUES, **evidence}, index=range(n))
 
 

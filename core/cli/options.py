@@ -82,11 +82,13 @@ def add_command(
     Args:
         run: called with the parsed arguments.
     """
+    description = f"{summary[0].upper()}{summary[1:]}."
+    epilog = example(*examples, notes=notes)
     sub = commands.add_parser(
         name,
         help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=example(*examples, notes=notes),
+        description=description,
+        epilog=epilog,
         formatter_class=Formatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -154,12 +156,13 @@ def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, defaul
     elif hint is bool:
         group.add_argument(*flags, action="store_false" if field.default else "store_true", **common)
     else:
+        bare = {} if about["bare"] is None else {"nargs": "?", "const": about["bare"]}
         group.add_argument(
             *flags,
             type=reader(hint, about),
             choices=about["choices"] or None,
             metavar=about["metavar"],
-            **({} if about["bare"] is None else {"nargs": "?", "const": about["bare"]}),
+            **bare,
             **common,
         )
 

@@ -360,13 +360,10 @@ def _export_frame(args: argparse.Namespace) -> None:
             f"which {args.table}? Give --image IMAGE_ID (`export STUDY images` lists the ids)"
         )
     settings = {name: getattr(args, name) for name in ("combine", "mask", "device") if name in args}
+    study = _open(args.study)
+    features = getattr(args, "feature", None)
     height, width = export_frame(
-        _open(args.study),
-        args.table,
-        args.output,
-        image=args.image,
-        features=getattr(args, "feature", None),
-        **settings,
+        study, args.table, args.output, image=args.image, features=features, **settings
     )
     print(f"{args.output}: {height} x {width}")
 

@@ -48,9 +48,8 @@ def objective_notes() -> str:
     lines = ["settings of each method, in the table [objective] of CONFIG:"]
     for method, kind in OBJECTIVES.items():
         values = dataclasses.asdict(kind()) | DEFAULTS[method].get("objective", {})
-        text = ", ".join(
-            name if value is None else f"{name} = {json.dumps(value)}" for name, value in values.items()
-        )
+        parts = [name if value is None else f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        text = ", ".join(parts)
         lines += textwrap.wrap(
             text, 98, initial_indent=f"  {method:<{width}}  ", subsequent_indent=" " * (width + 4)
         )

@@ -49,10 +49,9 @@ def as_written(value: Any) -> Any:
 
 def harmless_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts and column names are `harmless`; numeric columns are not changed."""
-    columns = {
-        position: values.astype(object).map(harmless) if _may_hold_text(values) else values
-        for position, (_, values) in enumerate(frame.items())
-    }
+    columns = {}
+    for position, (_, values) in enumerate(frame.items()):
+        columns[position] = values.astype(object).map(harmless) if _may_hold_text(values) else values
     return pd.DataFrame(columns, index=frame.index).set_axis([harmless(str(c)) for c in frame], axis=1)
 
 

@@ -136,7 +136,9 @@ def evenly(count: int, n: int) -> np.ndarray:
     >>> evenly(9, 3).tolist(), evenly(2, 5).tolist(), evenly(0, 4).tolist()
     ([0, 4, 8], [0, 1], [])
     """
-    return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int)) if count else np.arange(0)
+    if not count:
+        return np.arange(0)
+    return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int))
 
 
 def group_codes(groups: pd.Series) -> np.ndarray:

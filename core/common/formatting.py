@@ -175,7 +175,9 @@ def joined(texts: Sequence[str], last: str = "and") -> str:
     >>> joined(["a"]), joined(["a", "b", "c"]), joined(["a", "b"], "or")
     ('a', 'a, b and c', 'a or b')
     """
-    return f"{', '.join(texts[:-1])} {last} {texts[-1]}" if len(texts) > 1 else "".join(texts)
+    if len(texts) < 2:
+        return "".join(texts)
+    return f"{', '.join(texts[:-1])} {last} {texts[-1]}"
 
 
 def first_of(texts: Sequence[str], most: int) -> str:

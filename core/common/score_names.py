@@ -59,7 +59,9 @@ def score_in_sentence(column: str) -> str:
         return name
     if name.lower().endswith("distinctiveness"):
         return name.lower()
-    return f"the {name if name[1:2].isupper() or name[1:2] == '-' else name[:1].lower() + name[1:]}"
+    if name[1:2].isupper() or name[1:2] == "-":
+        return f"the {name}"
+    return f"the {name[:1].lower()}{name[1:]}"
 
 
 def available_scores(quality: pd.DataFrame | LazyTable) -> list[str]:

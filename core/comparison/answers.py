@@ -54,17 +54,23 @@ def compare_answers(
     measures = measures.loc[measures["measure"].isin(OF_ANSWERS).to_numpy()].reset_index(drop=True)
     notes = [*shared.notes, *chosen_by_result(among, shared)]
     notes += few_error_notes(dict(zip(names, correct, strict=True)))
+    facts = fact_table(shared).assign(**dict.fromkeys(NOT_OF_ANSWERS))
+    by_class = accuracy_by_class(correct, shared.labels[shared.judged], names, groups)
+    no_estimates = function_of_option("compare of estimates")(pd.DataFrame())
+    no_transfers = function_of_option("compare of transfers")()
+    paired, sides = _paired(measures, pair, names, correct, groups), side_table(shared)
+    separation = separation_table(shared, measures)
     return Comparison(
         shared,
         among,
-        _paired(measures, pair, names, correct, groups),
-        fact_table(shared).assign(**dict.fromkeys(NOT_OF_ANSWERS)),
-        accuracy_by_class(correct, shared.labels[shared.judged], names, groups),
-        side_table(shared),
-        separation_table(shared, measures),
-        function_of_option("compare of estimates")(pd.DataFrame()),
+        paired,
+        facts,
+        by_class,
+        sides,
+        separation,
+        no_estimates,
         None,
-        function_of_option("compare of transfers")(),
+        no_transfers,
         list(map(Note, notes)),
         frozenset(),
         pair,
@@ -73,11 +79,12 @@ def compare_answers(
 
 def _left_out(val: np.ndarray, names: tuple[str, str]) -> list[str]:
     """A note on each answer that is not judged on images that the other one is judged on."""
-    return [
-        f"{counted(n, 'image')} that {name} was fitted on are left out"
-        for name, mine, other in zip(names, val, val[::-1], strict=True)
-        if (n := int((other & ~mine).sum()))
-    ]
+    notes = []
+    for name, mine, other in zip(names, val, val[::-1], strict=True):
+        n = int((other & ~mine).sum())
+        if n:
+            notes.append(f"{counted(n, 'image')} that {name} was fitted on are left out")
+    return notes
 
 
 def _paired(
@@ -125,11 +132,9 @@ def agreement_lines(comparison: Comparison) -> list[str]:
     ends = f"{100 * pair.agreement_low:.1f} to {100 * pair.agreement_high:.1f}"
     share = f"{100 * pair.agreement:.1f} % ({ends})"
     only_one = f"only {first} {pair.only_first:,}, only {second} {pair.only_second:,}"
-    return [
-        f"{first} and {second} agree on {share} of {counted(pair.n, 'image')}",
-        f"right: both {pair.both_right:,}, {only_one}, neither {pair.both_wrong:,}; {mcnemar_text(pair)}",
-        answers_finding(comparison),
-    ]
+    agreement = f"{first} and {second} agree on {share} of {counted(pair.n, 'image')}"
+    right = f"right: both {pair.both_right:,}, {only_one}, neither {pair.both_wrong:,}; {mcnemar_text(pair)}"
+    return [agreement, right, answers_finding(comparison)]
 
 
 def mcnemar_text(pair: PairedAccuracy) -> str:

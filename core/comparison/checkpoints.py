@@ -130,10 +130,12 @@ def _amount(measure: str, cells: pd.DataFrame, name: str) -> str:
 
 def checkpoints_report(data: Checkpoints) -> dict[str, Any]:
     """Return the numbers and the features as a JSON-able dict."""
+    notes = list(map(str, data.comparison.notes))
+    n_judged = int(data.comparison.shared.judged.sum())
     return {
         "studies": data.names,
-        "n_judged": int(data.comparison.shared.judged.sum()),
-        "notes": list(map(str, data.comparison.notes)),
+        "n_judged": n_judged,
+        "notes": notes,
         "numbers": data.frame.to_dict("records"),
         "features": data.features.to_dict("records"),
     }

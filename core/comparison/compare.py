@@ -170,15 +170,11 @@ def in_common(studies: Sequence[Study]) -> Common:
     """Read what `compare` needs and no slice changes. Raises as `compare` does, but of slices."""
     shared = shared_images(studies)
     notes, odd = differences_in_setup(shared)
-    return Common(
-        shared,
-        fact_table(shared),
-        compare_words(shared),
-        function_of_option("compare of transfers").of(shared),
-        [*map(Note, shared.notes), *damage_notes(shared)],
-        [*answer_notes(shared), *precision_notes(shared), *notes, *map(Note, feature_notes(shared))],
-        odd,
-    )
+    first_notes = [*map(Note, shared.notes), *damage_notes(shared)]
+    last_notes = [*answer_notes(shared), *precision_notes(shared), *notes]
+    last_notes += map(Note, feature_notes(shared))
+    transfers = function_of_option("compare of transfers").of(shared)
+    return Common(shared, fact_table(shared), compare_words(shared), transfers, first_notes, last_notes, odd)
 
 
 def compare(
@@ -214,27 +210,24 @@ def compare(
     groups = groups_among(shared.groups, shared.judged)
     by_class = class_accuracy_changes(correct, labels, shared.names, **settings, groups=groups)
     few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
-    sides = side_table(shared)
+    classes, sides = one_class_as_accuracy(by_class, measures), side_table(shared)
+    notes = [*common.first_notes, *correction_notes(shared), *relabelled_notes(shared.names[0], sides)]
+    notes += [*map(Note, chosen_by_result(among, shared)), *estimates.notes(shared)]
+    notes += [*common.last_notes, *map(Note, few_errors)]
+    separation = separation_table(shared, measures)
+    estimated = estimates.of(shared)
     return Comparison(
         shared,
         among,
         measures,
         common.facts,
-        one_class_as_accuracy(by_class, measures),
+        classes,
         sides,
-        separation_table(shared, measures),
-        estimates.of(shared),
+        separation,
+        estimated,
         common.words,
         common.transfers,
-        [
-            *common.first_notes,
-            *correction_notes(shared),
-            *relabelled_notes(shared.names[0], sides),
-            *map(Note, chosen_by_result(among, shared)),
-            *estimates.notes(shared),
-            *common.last_notes,
-            *map(Note, few_errors),
-        ],
+        notes,
         common.not_comparable,
     )
 
@@ -283,12 +276,7 @@ def differences_in_setup(
     for one in ALIKE:
         if measures_shown is not None and not set(measures_shown) & set(one.measures):
             continue
-        values = [  # as a finished step recorded it, else as given; None without its results
-            _plain(summary.get(one.setting, study.settings(one.step).get(one.setting)))
-            if (summary := study.summary(one.step)) and "skipped" not in summary
-            else None
-            for study in shared.studies
-        ]
+        values = [_value_of(study, one) for study in shared.studies]
         present = [at for at, value in enumerate(values) if value is not None]
         if len({values[at] for at in present}) < 2:
             continue
@@ -305,6 +293,15 @@ def differences_in_setup(
     return notes, frozenset(measures)
 
 
+def _value_of(study: Study, setting: Alike) -> Any:
+    """Return a setting as a finished step recorded it, else as given; None without its results."""
+    summary = study.summary(setting.step)
+    if not summary or "skipped" in summary:
+        return None
+    given = study.settings(setting.step).get(setting.setting)
+    return _plain(summary.get(setting.setting, given))
+
+
 def _plain(value: object) -> str | None:
     """A setting with all its digits, so that two that differ never read alike."""
     if isinstance(value, float):
@@ -317,25 +314,26 @@ def report(comparison: Comparison) -> dict[str, Any]:
     changed = comparison.sides.loc[comparison.sides["side"].isin([GAINED, LOST])]
     shared, words = comparison.shared, comparison.words
     studies = zip(comparison.names, shared.studies, strict=True)
+    side_counts = {name: comparison.side_counts(name) for name in comparison.names[1:]}
+    estimates = records(comparison.estimates.table)
+    class_rows = records(comparison.classes)
     tables = {
         "measures": records(titled(comparison.measures)),
         "facts": records(comparison.facts),
-        "classes": records(comparison.classes),
-        "estimates": records(comparison.estimates.table),
-        "side_counts": {name: comparison.side_counts(name) for name in comparison.names[1:]},
+        "classes": class_rows,
+        "estimates": estimates,
+        "side_counts": side_counts,
         "changed_sides": records(changed),
     }
-    return {
-        "studies": [{"name": name, "path": str(study.path)} for name, study in studies],
-        "where": str(comparison.among),
-        "n_images": shared.n_images,
-        "n_judged": int(shared.judged.sum()),
-        "notes": list(map(str, comparison.notes)),
-        **tables,
-        "words": None if words is None else _word_report(words),
-        "transfers": comparison.transfers.report(),
-        "answers": comparison.pair and asdict(comparison.pair),
-    }
+    about: dict[str, Any] = {"studies": [{"name": name, "path": str(study.path)} for name, study in studies]}
+    about["where"] = str(comparison.among)
+    about |= {"n_images": shared.n_images, "n_judged": int(shared.judged.sum())}
+    about["notes"] = list(map(str, comparison.notes))
+    about |= tables
+    about["words"] = None if words is None else _word_report(words)
+    about["transfers"] = comparison.transfers.report()
+    about["answers"] = comparison.pair and asdict(comparison.pair)
+    return about
 
 
 def _word_report(words: Words) -> dict[str, Any]:

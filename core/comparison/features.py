@@ -37,7 +37,8 @@ def lone_features(shared: Shared, one: int, other: int, unlike: float | None = N
     studies = shared.studies[one], shared.studies[other]
     if not all(has_firing(study) and study.has("features") for study in studies):
         return pd.DataFrame(columns=COLUMNS)
-    mine, theirs = (_firing(shared.studies[at], shared.rows[at][shared.judged]) for at in (one, other))
+    rows = shared.rows[:, shared.judged]
+    mine, theirs = (_firing(shared.studies[at], rows[at]) for at in (one, other))
     n, (closest, best) = _sizes(mine), _closest(mine, theirs)
     unlike = UNLIKE if unlike is None else unlike
     alone = np.flatnonzero((best < unlike) & (n >= LEAST) & studies[0].discriminative)

@@ -79,10 +79,11 @@ class Shared:
 def study_names(studies: Sequence[Study]) -> list[str]:
     """Name each study by its folder; equal names are numbered."""
     plain = [study.name for study in studies]
-    return [
-        f"{name} ({plain[: at + 1].count(name)})" if plain.count(name) > 1 else name
-        for at, name in enumerate(plain)
-    ]
+    names = []
+    for at, name in enumerate(plain):
+        number = plain[: at + 1].count(name)
+        names.append(f"{name} ({number})" if plain.count(name) > 1 else name)
+    return names
 
 
 def shared_images(studies: Sequence[Study]) -> Shared:
@@ -120,10 +121,15 @@ def nothing_shared(studies: Sequence[Study]) -> str:
     """Return one line on the difference: the images of each study, or names that never agree."""
     made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
     descriptions = " and ".join(
-        f"'{study.path}' ({study.n_images:,} images of {images}, e.g. '{study.images['image_id'].iat[0]}')"
-        for study, images in zip(studies, made_of, strict=True)
+        _described(study, images) for study, images in zip(studies, made_of, strict=True)
     )
     return f"{descriptions} share no image. Make them from the same --images"
+
+
+def _described(study: Study, images: str) -> str:
+    """Name a study with the number of its images, what they are made of, and one of their ids."""
+    example = study.images["image_id"].iat[0]
+    return f"'{study.path}' ({study.n_images:,} images of {images}, e.g. '{example}')"
 
 
 def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
@@ -182,10 +188,8 @@ def with_known_outcomes(
 def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
     """Return a note if an image has different classes in different studies, or a class in one only."""
     notes, (first_name, *names) = [], study_names(studies)
-    first, *others = (
-        study.column("images", "label").astype("object").fillna("").to_numpy()[places]
-        for study, places in zip(studies, rows, strict=True)
-    )
+    columns = (study.column("images", "label").astype("object").fillna("").to_numpy() for study in studies)
+    first, *others = (labels[places] for labels, places in zip(columns, rows, strict=True))
     for name, labels in zip(names, others, strict=True):
         other, bare, bare_first = labels != first, labels == "", first == ""
         for odd, what in (

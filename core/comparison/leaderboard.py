@@ -115,10 +115,9 @@ def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed:
     apart = apart_matrix(pairs, names)
     classes = _lowest(correct, _classes(folds), LEAST)
     slices = _lowest(correct, _slices(folds), MIN_IMAGES)
-    scores = [
-        _scores(folds, int(number), tables[number], classes[at], slices[at])
-        for at, number in enumerate(order)
-    ]
+    scores = []
+    for number, worst_class, worst_slice in zip(order.tolist(), classes, slices, strict=True):
+        scores.append(_scores(folds, number, tables[number], worst_class, worst_slice))
     measures = measure_table(scores, names, resamples=resamples, seed=seed)
     measures = _without_few(measures.loc[measures["measure"].isin(MEASURED)].reset_index(drop=True), correct)
     board = Leaderboard(folds, pd.DataFrame(), measures, pairs, order, correct, predicted, [])
@@ -159,11 +158,12 @@ def _slices(folds: SharedFolds) -> list[Part]:
     mask[rows] = True
     tokens = tokens_of(study, mask, (COLUMN, PICTURE))
     tables = slice_columns(study)
-    return [
-        Part(_slice_name(tokens, trait), _has_trait(tokens, trait, study.n_images)[rows])
-        for trait in range(len(tokens))
-        if tables.get(tokens.within[trait]) in OF_IMAGES
-    ]
+    parts = []
+    for trait in range(len(tokens)):
+        if tables.get(tokens.within[trait]) in OF_IMAGES:
+            has_trait = _has_trait(tokens, trait, study.n_images)
+            parts.append(Part(_slice_name(tokens, trait), has_trait[rows]))
+    return parts
 
 
 def _slice_name(tokens: Tokens, trait: int) -> str:
@@ -190,15 +190,12 @@ def _scores(
     study, rows = folds.shared.studies[number], folds.shared.rows[number]
     correct = table["correct"].to_numpy(float)
     q = result_column(study, "q_score")[rows] if study.has("quality") else np.full(len(rows), np.nan)
-    columns = {
-        "accuracy": correct,
-        "q_correct": np.where(correct == 1, q, np.nan),
-        "q_misclassified": np.where(correct == 0, q, np.nan),
-        "confidence": table["confidence"].to_numpy(float),
-        "knn": table["knn_correct"].to_numpy(float),
-        "worst_class": _within(correct, worst_class),
-        "worst_slice": _within(correct, worst_slice),
-    }
+    columns = {"accuracy": correct, "q_correct": np.where(correct == 1, q, np.nan)}
+    columns["q_misclassified"] = np.where(correct == 0, q, np.nan)
+    columns["confidence"] = table["confidence"].to_numpy(float)
+    columns["knn"] = table["knn_correct"].to_numpy(float)
+    columns["worst_class"] = _within(correct, worst_class)
+    columns["worst_slice"] = _within(correct, worst_slice)
     return StudyScores(columns, q, correct, folds.units)
 
 

@@ -117,10 +117,12 @@ def leaderboard_text(board: Leaderboard, *, as_markdown: bool = False) -> str:
 
 def leaderboard_report(board: Leaderboard) -> dict[str, Any]:
     """Return a leaderboard as a JSON-able dict."""
+    notes = list(map(str, notes_of(board)))
+    finding = str(leaderboard_finding(board))
     return {
         "leaderboard": board.frame.to_dict("records"),
         "measures": board.measures.to_dict("records"),
         "pairs": board.pairs.to_dict("records"),
-        "finding": str(leaderboard_finding(board)),
-        "notes": list(map(str, notes_of(board))),
+        "finding": finding,
+        "notes": notes,
     }

@@ -105,15 +105,12 @@ def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
     read = ("correct", "q_score", "n_firing", "n_firing_discriminative", "confidence")
     correct, q, firing, discriminative, confidence = (result_column(study, name)[rows] for name in read)
-    columns = {
-        "accuracy": correct,
-        "q_correct": np.where(correct == 1, q, np.nan),
-        "q_misclassified": np.where(correct == 0, q, np.nan),
-        "mean_firing": firing,
-        "mean_firing_discriminative": discriminative,
-        "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
-        "confidence": confidence,
-    }
+    has_discriminative = (discriminative > 0).astype(float)
+    columns = {"accuracy": correct, "q_correct": np.where(correct == 1, q, np.nan)}
+    columns["q_misclassified"] = np.where(correct == 0, q, np.nan)
+    columns |= {"mean_firing": firing, "mean_firing_discriminative": discriminative}
+    columns["share_scored"] = np.where(np.isnan(discriminative), np.nan, has_discriminative)
+    columns["confidence"] = confidence
     return StudyScores(columns, q, correct, groups_among(study.groups, rows))
 
 
@@ -126,15 +123,12 @@ def overlaps_of(shared: Shared) -> list[StudyScores]:
     masked = np.logical_and.reduce(there) if there else np.zeros((shared.n_images, 2), bool)
     compared = np.asarray(masked.all(1) if masked.all(1).any() else masked.any(1))
     nothing = np.full(int(compared.sum()), np.nan)
-    return [
-        StudyScores(
-            {f"miou_{kind}": values[compared, at] for at, kind in enumerate(MASKS)},
-            nothing.copy(),
-            nothing,
-            groups_among(shared.groups, compared),
-        )
-        for values, _ in overlaps
-    ]
+    scores = []
+    for values, _ in overlaps:
+        columns = {f"miou_{kind}": values[compared, at] for at, kind in enumerate(MASKS)}
+        groups = groups_among(shared.groups, compared)
+        scores.append(StudyScores(columns, nothing.copy(), nothing, groups))
+    return scores
 
 
 def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -157,9 +151,8 @@ def _ranked(score: np.ndarray, correct: np.ndarray) -> _Ranked:
     among = np.flatnonzero(np.isfinite(score) & np.isfinite(correct))
     ranking = rank(score, correct, among=among)
     ordered = score[ranking.rows]
-    return _Ranked(
-        ranking.rows, ranking.outcome, np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
-    )
+    starts = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    return _Ranked(ranking.rows, ranking.outcome, starts)
 
 
 class Statistics:
@@ -264,7 +257,8 @@ def measure_table(
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
         if measure in SHARES:  # a bootstrap of images that are all right never errs
             effect = np.array([of_mean(one.columns[measure], groups) for one in studies])
-            low, high = wilson(values[:, at] * n[:, at] / effect, n[:, at] / effect)
+            n_effective = n[:, at] / effect
+            low, high = wilson(values[:, at] * n[:, at] / effect, n_effective)
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         if measure == "q_auprc":
@@ -280,7 +274,8 @@ def measure_table(
         for number, name in enumerate(names):
             row = [measure, name, values[number, at], low[number], high[number]]
             apart = [values[number, at] - values[0, at], apart_low[number], apart_high[number]]
-            rows.append([*row, *(apart if number else [np.nan] * 3), int(n[number, at])])
+            apart_of_row = apart if number else [np.nan] * 3
+            rows.append([*row, *apart_of_row, int(n[number, at])])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -37,21 +37,20 @@ class Note:
 
 def damage_notes(shared: Shared) -> list[Note]:
     """A note on each step of a study whose files are damaged."""
-    return [
-        Note(f"the step '{step}' of {name} is {missing.reason}", missing.command)
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        for step, missing in study.missing().items()
-        if missing.state == "damaged"
-    ]
+    notes = []
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        for step, missing in study.missing().items():
+            if missing.state == "damaged":
+                notes.append(Note(f"the step '{step}' of {name} is {missing.reason}", missing.command))
+    return notes
 
 
 def answer_notes(shared: Shared) -> list[Note]:
     """A note where studies are read by different answers, with the command that reads all by the same one."""
-    answers = {
-        name: study.answer.name if study.answer else PROBE
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        if study.has(PROBE)
-    }
+    answers = {}
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        if study.has(PROBE):
+            answers[name] = study.answer.name if study.answer else PROBE
     if len(set(answers.values())) < 2:
         return []
     by_study = ", ".join(f"{name} {answer}" for name, answer in answers.items())
@@ -65,11 +64,11 @@ def answer_notes(shared: Shared) -> list[Note]:
 
 def precision_notes(shared: Shared) -> list[Note]:
     """A note where encoders multiplied in different numeric types; studies of before do not say theirs."""
-    types = {
-        name: precision
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        if (precision := study.facts(EmbedFacts).encoder.precision)
-    }
+    types = {}
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        precision = study.facts(EmbedFacts).encoder.precision
+        if precision:
+            types[name] = precision
     if len(set(types.values())) < 2:
         return []
     return [Note(_say("precision", names=tuple(f"{name} {type_}" for name, type_ in types.items())))]
@@ -97,11 +96,11 @@ def why_unjudged(study: Study, rows: np.ndarray) -> Record | Literal[""]:
 
 def feature_notes(shared: Shared) -> list[str]:
     """List cautions about the studies' discriminative features and accuracy."""
-    return [
-        f"in {name}, {note[:1].lower()}{note[1:]}"
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        for note in (*notes_on_features(study), *notes_on_accuracy(study))
-    ]
+    notes = []
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        for note in (*notes_on_features(study), *notes_on_accuracy(study)):
+            notes.append(f"in {name}, {note[:1].lower()}{note[1:]}")
+    return notes
 
 
 def correction_notes(shared: Shared) -> list[Note]:

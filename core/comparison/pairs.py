@@ -50,11 +50,14 @@ def encoder_pairs(
     rows = []
     for first, second in pairs:
         apart = correct[first] != correct[second]
-        ahead, ahead_drawn = (one[..., first] - one[..., second] for one in (n_right.sum(0), n_right_drawn))
+        totals = n_right.sum(0)
+        ahead = totals[first] - totals[second]
+        ahead_drawn = n_right_drawn[:, first] - n_right_drawn[:, second]
         few = len(np.unique(units[apart])) < LEAST
         low, high = (np.nan, np.nan) if few else np.percentile(ahead_drawn / n_drawn, [2.5, 97.5])
         p = 1.0 if few else two_sided_p(float(ahead), ahead_drawn, n_drawn, len(units))
-        rows.append([names[first], names[second], ahead / len(units), low, high, int(apart.sum()), few, p])
+        share_ahead, n_apart = ahead / len(units), int(apart.sum())
+        rows.append([names[first], names[second], share_ahead, low, high, n_apart, few, p])
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"few": bool})
 
 

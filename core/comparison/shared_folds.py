@@ -97,14 +97,12 @@ def shared_folds(studies: Sequence[Study], seed: int = 0) -> SharedFolds:
         )
     rows = labelled[several]
     notes = [*_of_sizes(shared), *_of_labels(n_other, len(labelled) - len(rows)), *_of_copies(shared)]
+    shared_rows = replace(shared, rows=shared.rows[:, rows], judged=np.ones(len(rows), bool))
+    codes_of_units = pd.factorize(units[several])[0].astype(np.int32)
+    fold_codes = np.unique(folds[several], return_inverse=True)[1].astype(np.int8)
+    class_codes = codes_judged.astype(np.int64)
     return SharedFolds(
-        replace(shared, rows=shared.rows[:, rows], judged=np.ones(len(rows), bool)),
-        pd.factorize(units[several])[0].astype(np.int32),
-        np.unique(folds[several], return_inverse=True)[1].astype(np.int8),
-        codes_judged.astype(np.int64),
-        names[judged].tolist(),
-        seed,
-        notes,
+        shared_rows, codes_of_units, fold_codes, class_codes, names[judged].tolist(), seed, notes
     )
 
 
@@ -129,10 +127,11 @@ def joined_units(shared: Shared) -> np.ndarray:
 
 def _common_labels(shared: Shared) -> tuple[np.ndarray, int]:
     """(n_shared,) the label of each image, "" where studies disagree or it has none; how many disagree."""
-    first, *others = (
-        study.column("images", "label").astype("object").fillna("").to_numpy(object)[rows]
-        for study, rows in zip(shared.studies, shared.rows, strict=True)
-    )
+    labels = []
+    for study, rows in zip(shared.studies, shared.rows, strict=True):
+        column = study.column("images", "label").astype("object").fillna("")
+        labels.append(column.to_numpy(object)[rows])
+    first, *others = labels
     differs = np.zeros(len(first), bool)
     for labels in others:
         differs |= labels != first
@@ -154,8 +153,9 @@ def _of_labels(n_other: int, n_single: int) -> list[Note]:
 
 def _of_copies(shared: Shared) -> list[Note]:
     """A note on each study with pictures that does not know which of them repeat each other."""
-    return [
-        Note(_say("unknown_copies", what=name), command_line("embed", study.path, redo=True))
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        if not study.has("pictures") and study.has("thumbnail_sizes")
-    ]
+    notes = []
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        if not study.has("pictures") and study.has("thumbnail_sizes"):
+            command = command_line("embed", study.path, redo=True)
+            notes.append(Note(_say("unknown_copies", what=name), command))
+    return notes

@@ -32,17 +32,13 @@ def side_table(shared: Shared) -> pd.DataFrame:
     for name, study, rows in zip(shared.names[1:], shared.studies[1:], shared.rows[1:], strict=True):
         after = _answers(study, rows[shared.judged])
         was, now = numbers(before, "correct"), numbers(after, "correct")
-        side = np.select([(was == 0) & (now == 1), (was == 1) & (now == 0), was == 1], SIDES[:3], WRONG)
-        block = pd.DataFrame(
-            {
-                "study": name,
-                "image_id": shared.image_ids[shared.judged],
-                "row": shared.rows[0, shared.judged],
-                "label": shared.labels[shared.judged],
-                "label_after": study.column("images", "label").to_numpy(object)[rows[shared.judged]],
-                "side": side,
-            }
-        )
+        gained, lost = (was == 0) & (now == 1), (was == 1) & (now == 0)
+        side = np.select([gained, lost, was == 1], SIDES[:3], WRONG)
+        judged = shared.judged
+        labels_after = study.column("images", "label").to_numpy(object)[rows[judged]]
+        columns = {"study": name, "image_id": shared.image_ids[judged], "row": shared.rows[0, judged]}
+        columns |= {"label": shared.labels[judged], "label_after": labels_after, "side": side}
+        block = pd.DataFrame(columns)
         for column in ("predicted", "confidence", "q"):
             block[f"{column}_before"] = before[column].to_numpy()
             block[f"{column}_after"] = after[column].to_numpy()

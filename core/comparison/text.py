@@ -92,11 +92,11 @@ def head(comparison: Comparison) -> str:
 def premise_lines(comparison: Comparison) -> list[str]:
     """State for each study what its Q is worth; that is known of all its images only."""
     of = " (all images)" if comparison.narrowed else ""
-    return [
-        f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip()
-        for fact in records(comparison.facts)
-        if isinstance(fact["premise"], str)
-    ]
+    lines = []
+    for fact in records(comparison.facts):
+        if isinstance(fact["premise"], str):
+            lines.append(f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip())
+    return lines
 
 
 def legend(comparison: Comparison) -> str:
@@ -185,9 +185,8 @@ def amount(row: dict[str, Any], unit: str, digits: int) -> str:
     if not row or not np.isfinite(row["value"]):
         return "not known"
     scale, sign = (100, " %") if unit == PERCENT else (1, "")
-    value, low, high = (
-        f"{scale * row[end]:.{digits}f}".replace("-", MINUS) for end in ("value", "low", "high")
-    )
+    texts = (f"{scale * row[end]:.{digits}f}" for end in ("value", "low", "high"))
+    value, low, high = (text.replace("-", MINUS) for text in texts)
     return f"{value}{sign} ({low} to {high})" if np.isfinite(row["low"]) else f"{value}{sign}"
 
 
@@ -275,10 +274,11 @@ def word_lines(comparison: Comparison) -> list[str]:
 def columns_text(rows: Sequence[Sequence[str]]) -> str:
     """Align cells in columns."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    lines = []
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

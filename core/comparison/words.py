@@ -37,10 +37,10 @@ def compare_words(shared: Shared) -> Words | None:
     if len(counts) < 2:
         return None
     first, *others = counts
-    changes = {
-        name: {"gained": _only(counts[name], counts[first]), "lost": _only(counts[first], counts[name])}
-        for name in others
-    }
+    changes = {}
+    for name in others:
+        gained, lost = _only(counts[name], counts[first]), _only(counts[first], counts[name])
+        changes[name] = {"gained": gained, "lost": lost}
     return Words(across_table(counts, facts), shared_matrix(counts), shared_words(counts), changes)
 
 

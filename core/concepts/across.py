@@ -29,7 +29,8 @@ def concept_counts(concepts: pd.DataFrame) -> Counter[str]:
 
 def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
     """Return the words that most groups have; ties in alphabetical order."""
-    return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
+    most_common_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [word for word, _ in most_common_first[:n]]
 
 
 def across_table(word_counts: Mapping[str, Counter[str]], facts: Mapping[str, ConceptsFacts]) -> pd.DataFrame:
@@ -45,21 +46,17 @@ def across_table(word_counts: Mapping[str, Counter[str]], facts: Mapping[str, Co
     for name, counts in word_counts.items():
         others = {word for other, words in word_counts.items() if other != name for word in words}
         about = facts[name]
-        rows.append(
-            {
-                "study": name,
-                "n_interpretable_groups": about.n_interpretable_groups,
-                "n_interpretable_features": about.n_interpretable_features,
-                "n_concepts": len(counts),
-                "n_unshared": len(set(counts) - others),
-                "most_common_words": "; ".join(most_common_words(counts)),
-                "k": about.k,
-                "alpha": about.alpha,
-                "n_explainable": about.n_explainable,
-                "n_features": about.n_features,
-                "highly_activating_share": about.highly_activating_share,
-            }
-        )
+        row = {
+            "study": name,
+            "n_interpretable_groups": about.n_interpretable_groups,
+            "n_interpretable_features": about.n_interpretable_features,
+            "n_concepts": len(counts),
+            "n_unshared": len(set(counts) - others),
+        }
+        row |= {"most_common_words": "; ".join(most_common_words(counts))}
+        row |= {"k": about.k, "alpha": about.alpha, "n_explainable": about.n_explainable}
+        row |= {"n_features": about.n_features, "highly_activating_share": about.highly_activating_share}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

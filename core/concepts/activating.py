@@ -122,13 +122,15 @@ def threshold_of(activations: HighActivations, k: float | str, *, min_images: in
             continue
         groups = activations.groups(alpha)
         large = groups.sizes > min_images
+        n_explainable = int((activations.n_activating(alpha) > min_images).sum())
+        n_groups, n_joint_groups = int(large.sum()), int((large & (groups.n_members > 1)).sum())
         per_k.append(
             {
                 "k": candidate,
                 "alpha": alpha,
-                "n_explainable": int((activations.n_activating(alpha) > min_images).sum()),
-                "n_groups": int(large.sum()),
-                "n_joint_groups": int((large & (groups.n_members > 1)).sum()),
+                "n_explainable": n_explainable,
+                "n_groups": n_groups,
+                "n_joint_groups": n_joint_groups,
             }
         )
     counts = {line["k"]: line["n_explainable"] for line in per_k}

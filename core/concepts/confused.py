@@ -143,15 +143,17 @@ def without_feature(
     to_true = np.count_nonzero(here == truth)
     to_another = np.count_nonzero(here != now)
     too_little = raw[:, feature].mean() < probe.means[feature]
+    changed_alike = float(np.mean(changed)) if changed else np.nan
+    push_of_feature = float(mean[feature])
     return Without(
         answers=named,
         to_true=int(to_true),
         changed=int(to_another),
         too_little=bool(too_little),
-        changed_alike=float(np.mean(changed)) if changed else np.nan,
+        changed_alike=changed_alike,
         n_alike=len(changed),
         lead=lead,
-        push=float(mean[feature]),
+        push=push_of_feature,
     )
 
 

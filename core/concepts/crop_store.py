@@ -92,13 +92,11 @@ class CropStore:
         pairs = pd.DataFrame({"row": rows.astype(np.int64), "unit": units.astype(object)})
         if not parts:
             nothing = np.full(len(rows), -1)
-            return Crops(
-                rows, units, np.zeros((len(rows), 4), np.int32), np.zeros(len(rows), bool), nothing, nothing
-            )
+            no_boxes, nowhere_hot = np.zeros((len(rows), 4), np.int32), np.zeros(len(rows), bool)
+            return Crops(rows, units, no_boxes, nowhere_hot, nothing, nothing)
         held = pd.concat(parts, ignore_index=True).drop_duplicates(["row", "unit"])
-        located = pairs.merge(held, on=["row", "unit"], how="left").fillna(
-            {"file": -1, "place": -1, "hot": False} | {f"box{side}": 0 for side in range(4)}
-        )
+        missing = {"file": -1, "place": -1, "hot": False} | {f"box{side}": 0 for side in range(4)}
+        located = pairs.merge(held, on=["row", "unit"], how="left").fillna(missing)
         boxes = located[[f"box{side}" for side in range(4)]].to_numpy(np.int32)
         whole = {name: located[name].to_numpy(np.int64) for name in ("file", "place")}
         return Crops(rows, units, boxes, located["hot"].to_numpy(bool), whole["file"], whole["place"])

@@ -169,20 +169,26 @@ class Cropper:
         boxes = self._boxes(batch, by_row)
         pictures = {row: Image.fromarray(pixels.numpy()) for row, pixels in batch.pictures.items()}
         pairs = [(row, unit) for row in batch.pictures for unit in by_row[row]]
-        crops = [
-            crop_of(pictures[row], boxes[row, unit][0], batch.sizes[row]) if unit != WHOLE else pictures[row]
-            for row, unit in pairs
-        ]
+        crops = []
+        for row, unit in pairs:
+            crop = pictures[row]
+            if unit != WHOLE:
+                crop = crop_of(crop, boxes[row, unit][0], batch.sizes[row])
+            crops.append(crop)
         captions, scores = self._captions(crops)
         rows, units = [row for row, _ in pairs], [unit for _, unit in pairs]
         sides = [boxes[pair][0] for pair in pairs]
         hot = [boxes[pair][1] for pair in pairs]
         is_whole = np.array([unit == WHOLE for unit in units], bool)
+        box_array = np.array(sides, np.int32).reshape(-1, 4)
+        row_array = np.array(rows, np.int64)
+        unit_array = np.array(units, np.str_)
+        hot_array = np.array(hot, bool)
         return CropBatch(
-            rows=np.array(rows, np.int64),
-            units=np.array(units, np.str_),
-            boxes=np.array(sides, np.int32).reshape(-1, 4),
-            hot=np.array(hot, bool),
+            rows=row_array,
+            units=unit_array,
+            boxes=box_array,
+            hot=hot_array,
             embeddings=self._embeddings(crops, is_whole),
             captions=captions,
             scores=scores,
@@ -282,8 +288,9 @@ def box_on_image(
         (left, top, right, bottom), inside the image, at least one pixel wide and high.
     """
     rows, columns = sides_of(size)
-    x = np.array([box[0], box[2]]) / columns * (frame[2] - frame[0]) + frame[0]
-    y = np.array([box[1], box[3]]) / rows * (frame[3] - frame[1]) + frame[1]
+    left_edge, top_edge, right_edge, bottom_edge = frame
+    x = np.array([box[0], box[2]]) / columns * (right_edge - left_edge) + left_edge
+    y = np.array([box[1], box[3]]) / rows * (bottom_edge - top_edge) + top_edge
     (left, right), (top, bottom) = _outwards(x, width), _outwards(y, height)
     return left, top, right, bottom
 

@@ -75,12 +75,14 @@ def describe(
         {"feature": j, "activation": float(h[j]), "box": None, "words": split(words.get(j, ""))}
         for j in strongest.tolist()
     ]
+    group = group_name(tuple(above.tolist())) if len(above) else None
+    behind = _behind(study, raw, raw if units is None else units, true, words)
     return {
         "features": features,
-        "group": group_name(tuple(above.tolist())) if len(above) else None,
+        "group": group,
         "n_features": len(above),
         "alpha": alpha,
-        **_behind(study, raw, raw if units is None else units, true, words),
+        **behind,
         "notes": _notes(study),
     }
 

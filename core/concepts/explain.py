@@ -165,19 +165,20 @@ class Explainer:
                     )
                 heat = np.nan if mass is None else shares_under_heat(mass, mine[here], words["word"].tolist())
                 words = words.assign(under_heat=heat)
-                explanations.append(
-                    UnitExplanation(
-                        unit,
-                        mine[here],
-                        unit.positions[here],
-                        counter_positions=positions,
-                        counter_dots=counter.dots[there],
-                        largest_beta=counter.largest_beta,
-                        words=words,
-                        cosine=float(cosines[number, 0]),
-                        cosine_diagonal=float(cosines[number, 1]),
-                    )
+                cosine, cosine_diagonal = (float(value) for value in cosines[number, :2])
+                counter_dots = counter.dots[there]
+                explanation = UnitExplanation(
+                    unit,
+                    mine[here],
+                    unit.positions[here],
+                    counter_positions=positions,
+                    counter_dots=counter_dots,
+                    largest_beta=counter.largest_beta,
+                    words=words,
+                    cosine=cosine,
+                    cosine_diagonal=cosine_diagonal,
                 )
+                explanations.append(explanation)
                 bar.update()
         missing = len(np.unique(rows[~crops.there]))
         of_subsets, shown = cosines[len(units) : -1], self.shown_words
@@ -209,10 +210,8 @@ class Explainer:
         """Read the captions of all crops, and the mean pairwise cosine (n_members, 2) of sets of them."""
         n = len(crops.rows)
         owner = np.repeat(np.arange(len(members)), [len(places) for places in members])
-        belongs = sparse.csc_matrix(
-            (np.ones(len(owner)), (owner, np.concatenate([*members, np.empty(0, np.int64)]))),
-            shape=(len(members), n),
-        )
+        columns = np.concatenate([*members, np.empty(0, np.int64)])
+        belongs = sparse.csc_matrix((np.ones(len(owner)), (owner, columns)), shape=(len(members), n))
         totals = np.zeros((len(members), self.cropper.clip.width))
         parts: list[tuple[np.ndarray, ...]] = []
         texts: list[np.ndarray] = []
@@ -231,12 +230,10 @@ class Explainer:
                     parts.append((which, np.asarray(cosine, np.float32), confidence))
                 bar.update(len(which))
         sizes = [len(places) for places in members]
-        cosines = np.array(
-            [
-                [cosine_from_sum(total, size), cosine_from_sum(total, size, diagonal=True)]
-                for total, size in zip(totals, sizes, strict=True)
-            ]
-        ).reshape(-1, 2)
+        pairs = []
+        for total, size in zip(totals, sizes, strict=True):
+            pairs.append([cosine_from_sum(total, size), cosine_from_sum(total, size, diagonal=True)])
+        cosines = np.array(pairs).reshape(-1, 2)
         return self._captioned(n, parts, texts), cosines
 
     def _captioned(self, n: int, parts: list[tuple[np.ndarray, ...]], keys: list[np.ndarray]) -> Captioned:

@@ -76,12 +76,11 @@ def top_rows(
     row, rank = np.nonzero(features >= 0)
     top_features = features[row, rank]
     frame = pd.DataFrame({name: column[row] for name, column in about.items()})
+    words_of_rows = [words.get(int(feature), "") for feature in top_features]
+    ranks = (rank + 1).astype(np.int32)
+    feature_column = top_features.astype(np.int32)
     return frame.assign(
-        rank=(rank + 1).astype(np.int32),
-        feature=top_features.astype(np.int32),
-        contribution=values[row, rank],
-        side=side,
-        words=[words.get(int(feature), "") for feature in top_features],
+        rank=ranks, feature=feature_column, contribution=values[row, rank], side=side, words=words_of_rows
     )
 
 
@@ -142,17 +141,21 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
     intervened = _intervene(study, step, config, run.progress) if config.interventions else {}
     features = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in features)
-    step.summary = {
+    n_pairs = len(np.unique(np.stack([true, predicted], 1), axis=0))
+    note = note_on(len(features), without, bool(words))
+    summary: dict[str, Any] = {
         "n_failures": len(rows),
-        "n_pairs": len(np.unique(np.stack([true, predicted], 1), axis=0)),
+        "n_pairs": n_pairs,
         "n_features": len(features),
         "n_without_words": without,
         "split": config.split,
-        "note": note_on(len(features), without, bool(words)),
-        **({"left_out": elsewhere} if elsewhere else {}),
-        **({"local": class_logits.LOCAL} if class_logits.has_gradients(study) else {}),
-        **intervened,
+        "note": note,
     }
+    if elsewhere:
+        summary["left_out"] = elsewhere
+    if class_logits.has_gradients(study):
+        summary["local"] = class_logits.LOCAL
+    step.summary = summary | intervened
 
 
 def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress: Progress) -> dict[str, Any]:
@@ -162,10 +165,10 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
     if not class_logits.can_switch_off(study):
         return {"interventions": class_logits.NOT_SWITCHED_OFF}
     probe, names = blame.ProbeWithMeans.of_every_output(study)
-    rows = {
-        kind: images_of_verdict(study, config.split, names, correct=kind == blame.CORRECT)[:2]
-        for kind in (blame.MISCLASSIFIED, blame.CORRECT)
-    }
+    rows = {}
+    for kind in (blame.MISCLASSIFIED, blame.CORRECT):
+        is_correct = kind == blame.CORRECT
+        rows[kind] = images_of_verdict(study, config.split, names, correct=is_correct)[:2]
     if not len(rows[blame.MISCLASSIFIED][0]):
         return {}
     removal = blame.intervene(study, probe, rows, seed=config.seed, progress=progress)
@@ -312,12 +315,9 @@ class PairSums:
         """Build the table `failure_pairs`."""
         names, parts = self.names, []
         pair = np.arange(len(self.pairs))
-        about = {
-            "pair": pair,
-            "true": names[self.pairs[:, 0]],
-            "predicted": names[self.pairs[:, 1]],
-            "n_images": self.counts.astype(np.int32),
-        }
+        true, predicted = self.pairs.T
+        n_images = self.counts.astype(np.int32)
+        about = {"pair": pair, "true": names[true], "predicted": names[predicted], "n_images": n_images}
         for side in SIDES:
             means = self.totals[side] / self.counts[:, None]
             features, best = top_contributions(np.where(self.allowed, means, -np.inf), self.top)

@@ -103,13 +103,12 @@ def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> 
             raise ShapeError(f"{len(captions)} captions of a crop, but {len(values)} confidences")
         for word, value in best_by_word(captions, values, kinds).items():
             totals[word] = totals.get(word, 0.0) + value
-    frame = pd.DataFrame(
-        {
-            "word": pd.array(list(totals), dtype="str"),
-            "kind": pd.array([kinds[word] for word in totals], dtype="str"),
-            "score": np.array(list(totals.values()), np.float64) / max(len(words), 1),
-        }
-    )
+    columns = {
+        "word": pd.array(list(totals), dtype="str"),
+        "kind": pd.array([kinds[word] for word in totals], dtype="str"),
+    }
+    columns |= {"score": np.array(list(totals.values()), np.float64) / max(len(words), 1)}
+    frame = pd.DataFrame(columns)
     return frame.sort_values(["score", "word"], ascending=[False, True], ignore_index=True)
 
 
@@ -154,9 +153,8 @@ class CounterfactualSearch:
         self.targets = np.array(sums, np.float64) / np.maximum(np.asarray(counts), 1)[:, None]  # h^mu
         for target, features in zip(self.targets, groups, strict=True):
             target[list(features)] = 0.0  # restricts the dot product to V
-        self.nearest: list[tuple[np.ndarray, np.ndarray]] = [
-            (np.empty(0, np.int64), np.empty(0)) for _ in groups
-        ]
+        nothing = (np.empty(0, np.int64), np.empty(0))
+        self.nearest: list[tuple[np.ndarray, np.ndarray]] = [nothing for _ in groups]
         # The largest dot product of an image below the means, whatever beta is.
         self.largest_beta = np.full(len(groups), -np.inf)
 
@@ -214,13 +212,14 @@ def contrast(
     shared = set(scores.loc[scores["score"] >= min_score, "word"])
     values = np.asarray(counter_confidence, np.float64).tolist()
     best = [best_by_word(captions, value, {}) for captions, value in zip(counter_words, values, strict=True)]
-    holders = [
-        sorted((q for q in range(len(best)) if word in best[q]), key=lambda q: -best[q][word])
-        if word in shared
-        else []
-        for word in words
-    ]
+    holders = [_best_first(best, word) if word in shared else [] for word in words]
     return Contrast(np.array([word not in shared for word in words], bool), holders)
+
+
+def _best_first(best: Sequence[Mapping[str, float]], word: str) -> list[int]:
+    """List the images that show a word, best first; `best` holds each image's words with their scores."""
+    with_word = [image for image, scores in enumerate(best) if word in scores]
+    return sorted(with_word, key=lambda image: -best[image][word])
 
 
 def softmax_confidence(cosine: np.ndarray, logsumexp: np.ndarray, temperature: float = 100.0) -> np.ndarray:
@@ -236,10 +235,12 @@ def softmax_confidence(cosine: np.ndarray, logsumexp: np.ndarray, temperature: f
     return np.exp(temperature * np.asarray(cosine, np.float64) - np.asarray(logsumexp, np.float64)[:, None])
 
 
-CONFIDENCES: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
-    "cosine": lambda cosine, logsumexp, temperature: np.asarray(cosine, np.float64),
-    "softmax": softmax_confidence,
-}
+def _cosine(cosine: np.ndarray, logsumexp: np.ndarray, temperature: float) -> np.ndarray:
+    return np.asarray(cosine, np.float64)
+
+
+_Confidence = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+CONFIDENCES: dict[str, _Confidence] = {"cosine": _cosine, "softmax": softmax_confidence}
 
 
 def confidence_of(kind: str, cosine: np.ndarray, logsumexp: np.ndarray, temperature: float) -> np.ndarray:

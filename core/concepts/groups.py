@@ -108,7 +108,8 @@ def as_words(bits: np.ndarray) -> np.ndarray:
     """Convert packed rows to (n, w) uint64, padded with zeros if their length is not a multiple of 8."""
     if bits.shape[1] and bits.shape[1] % WORD_BYTES == 0:
         return np.ascontiguousarray(bits).view(np.uint64)
-    padded = np.zeros((len(bits), -(-max(bits.shape[1], 1) // WORD_BYTES) * WORD_BYTES), np.uint8)
+    n_words = -(-max(bits.shape[1], 1) // WORD_BYTES)
+    padded = np.zeros((len(bits), n_words * WORD_BYTES), np.uint8)
     padded[:, : bits.shape[1]] = bits
     return padded.view(np.uint64)
 

@@ -109,17 +109,20 @@ class Selection:
         at_k = [line["n_explainable"] for line in threshold.per_k if line["k"] == threshold.k]
         n_activating = len(self.activations.above(threshold.alpha)[0])
         n_entries = len(self.probe) * self.probe.n_features
-        return {
+        numbers: dict[str, Any] = {
             "k": threshold.k,
             "alpha": threshold.alpha,
             "mean": moments.mean,
             "std": moments.std,
+        }
+        numbers |= {
             "n_images": len(self.probe),
             "n_features": self.probe.n_features,
             "per_k": threshold.per_k,
-            "n_explainable": at_k[0] if at_k else 0,
-            "highly_activating_share": n_activating / n_entries,
         }
+        numbers["n_explainable"] = at_k[0] if at_k else 0
+        numbers["highly_activating_share"] = n_activating / n_entries
+        return numbers
 
 
 def look(study: Study, config: ConceptsConfig, progress: Progress) -> Selection:
@@ -155,15 +158,11 @@ def explain(
     """Compute crops, captions and words of all units, and the CLIP cosine of groups of one feature."""
     cropper = make_cropper(study, tools, config, device)
     by_majority = naming_of(config) == MAJORITY
+    rows, shown_words = selection.probe.rows, None
+    if by_majority:
+        shown_words = look_at_images(cropper, rows, tools, progress)
     explainer = Explainer(
-        cropper,
-        selection.probe.rows,
-        config,
-        tools.retrieve,
-        tools.bank,
-        progress,
-        lone_groups(selection),
-        look_at_images(cropper, selection.probe.rows, tools, progress) if by_majority else None,
+        cropper, rows, config, tools.retrieve, tools.bank, progress, lone_groups(selection), shown_words
     )
     return explainer.explain(selection.units, selection.counterfactuals)
 
@@ -227,10 +226,10 @@ def group_cosines(selection: Selection, explained: Explained) -> dict[str, tuple
         if len(unit.unit.features) > 1
     }
     names = [name for name, _ in lone_groups(selection)]
-    return joint | {
-        name: (float(pair[0]), float(pair[1]))
-        for name, pair in zip(names, explained.subset_cosines, strict=True)
-    }
+    lone = {}
+    for name, (cosine, with_diagonal) in zip(names, explained.subset_cosines, strict=True):
+        lone[name] = (float(cosine), float(with_diagonal))
+    return joint | lone
 
 
 def write_concept_tables(
@@ -265,13 +264,16 @@ def write_concept_tables(
     single = (about["n_features"] == 1).to_numpy()
     joint = groups["n_features"] > 1
     alone = about.loc[about["n_counterfactuals"] == 0, "group"].tolist()
-    summary = selection.numbers() | {
-        "n_explained_features": int(np.count_nonzero(single)),
-        "n_explained_groups": int(np.count_nonzero(~single)),
-        "n_interpretable_features": int(np.count_nonzero(about["interpretable"] & single)),
-        "n_interpretable_groups": int(np.count_nonzero(groups["interpretable"])),
-        "n_interpretable_joint_groups": int(np.count_nonzero(groups["interpretable"] & joint)),
+    interpretable = groups["interpretable"]
+    counts = {
+        "n_explained_features": single,
+        "n_explained_groups": ~single,
+        "n_interpretable_features": about["interpretable"] & single,
+        "n_interpretable_groups": interpretable,
+        "n_interpretable_joint_groups": interpretable & joint,
     }
+    summary = selection.numbers()
+    summary |= {name: int(np.count_nonzero(mask)) for name, mask in counts.items()}
     summary["naming"] = naming_of(config)
     summary["word_auc"] = aucs
     summary["gamma"] = gamma
@@ -300,10 +302,12 @@ def concept_notes(
     if alone and naming_of(config) == FALCON:
         more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
         half = np.median([unit.largest_beta for unit in explained.units])
+        features = f"{len(alone)} of {len(explained.units)}"
+        largest_for_half = np.floor(half * 100) / 100
+        names = ", ".join(alone[:NAMED]) + more
         notes.append(
-            f"no counterfactual image at beta = {config.beta:g} for {len(alone)} of {len(explained.units)} "
-            f"(their words are kept without contrast; beta = {np.floor(half * 100) / 100:g} would find one "
-            f"for half of all): {', '.join(alone[:NAMED])}{more}"
+            f"no counterfactual image at beta = {config.beta:g} for {features} (their words are kept without "
+            f"contrast; beta = {largest_for_half:g} would find one for half of all): {names}"
         )
     joint = selection.groups.larger_than(config.min_images)
     if config.features is None and not any(len(group.features) > 1 for group in joint):

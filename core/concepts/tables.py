@@ -45,16 +45,17 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     def column(name: str, kind: type) -> np.ndarray:
         return stacked[name].to_numpy(kind) if len(stacked) else np.empty(0, kind)
 
-    columns = {
-        "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
-        "rank": _ranks(counts),
-        "word": text_array(stacked["word"].tolist()),
+    discarded_by = [SEPARATOR.join(ids[by]) for by in column("discarded_by", object)]
+    groups = np.repeat([unit.unit.name for unit in units], counts)
+    columns = {"group": text_array(groups), "rank": _ranks(counts)}
+    columns |= {"word": text_array(stacked["word"].tolist())}
+    columns |= {
         "kind": text_array(column("kind", object)),
         "score": column("score", float),
         "kept": column("kept", bool),
-        "discarded_by": text_array([SEPARATOR.join(ids[by]) for by in column("discarded_by", object)]),
-        "elsewhere": column("elsewhere", float) if "elsewhere" in stacked else unknown,
+        "discarded_by": text_array(discarded_by),
     }
+    columns |= {"elsewhere": column("elsewhere", float) if "elsewhere" in stacked else unknown}
     columns |= {name: unknown for name in AUCS}
     return pd.DataFrame({**columns, "under_heat": column("under_heat", float)})
 
@@ -75,24 +76,19 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
         for unit in units
     ]
     is_kept = [unit.words["kept"] for unit in units]
-    columns = {
-        "group": text_array([unit.unit.name for unit in units]),
-        "n_features": _lengths(unit.unit.features for unit in units),
-        "n_images": _lengths(unit.unit.positions for unit in units),
-        "n_crops": _lengths(unit.crops for unit in units),
-    }
-    columns |= {
-        "clip_cosine": np.array([unit.cosine for unit in units], np.float64),
-        "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
-        "interpretable": np.array(interpretable, bool),
-        "n_counterfactuals": _lengths(unit.counter_dots for unit in units),
-        "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
-    }
-    columns |= {
-        "n_kept": np.array([np.count_nonzero(one) for one in is_kept], np.int32),
-        "n_discarded": np.array([np.count_nonzero(~one) for one in is_kept], np.int32),
-        "words": text_array([SEPARATOR.join(unit.kept_words) for unit in units]),
-    }
+    columns: dict[str, Any] = {"group": text_array([unit.unit.name for unit in units])}
+    columns["n_features"] = _lengths(unit.unit.features for unit in units)
+    columns["n_images"] = _lengths(unit.unit.positions for unit in units)
+    columns["n_crops"] = _lengths(unit.crops for unit in units)
+    columns["clip_cosine"] = np.array([unit.cosine for unit in units], np.float64)
+    with_diagonal = [unit.cosine_diagonal for unit in units]
+    columns["clip_cosine_with_diagonal"] = np.array(with_diagonal, np.float64)
+    columns["interpretable"] = np.array(interpretable, bool)
+    columns["n_counterfactuals"] = _lengths(unit.counter_dots for unit in units)
+    columns["largest_beta"] = np.array([unit.largest_beta for unit in units], np.float64)
+    columns["n_kept"] = np.array([np.count_nonzero(mask) for mask in is_kept], np.int32)
+    columns["n_discarded"] = np.array([np.count_nonzero(~mask) for mask in is_kept], np.int32)
+    columns["words"] = text_array([SEPARATOR.join(unit.kept_words) for unit in units])
     return pd.DataFrame(columns)
 
 
@@ -113,16 +109,16 @@ def group_table(
     pairs = [cosines.get(name, (np.nan, np.nan)) for name in names]
     cosine_pairs = np.array(pairs, np.float64).reshape(-1, 2)
     sizes = groups.sizes
-    return pd.DataFrame(
-        {
-            "group": text_array(names),
-            "n_images": sizes.astype(np.int32),
-            "clip_cosine": cosine_pairs[:, 0],
-            "interpretable": (sizes > min_images) & (cosine_pairs[:, 0] > gamma),
-            "n_features": groups.n_members.astype(np.int32),
-            "clip_cosine_with_diagonal": cosine_pairs[:, 1],
-        }
-    )
+    cosine, with_diagonal = cosine_pairs.T
+    columns = {
+        "group": text_array(names),
+        "n_images": sizes.astype(np.int32),
+        "clip_cosine": cosine,
+        "interpretable": (sizes > min_images) & (cosine > gamma),
+    }
+    columns |= {"n_features": groups.n_members.astype(np.int32)}
+    columns |= {"clip_cosine_with_diagonal": with_diagonal}
+    return pd.DataFrame(columns)
 
 
 def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
@@ -131,18 +127,11 @@ def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
     for unit in explained.units:
         codes = captioned.codes[unit.crops]
         crop, rank = np.nonzero(codes >= 0)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "group": unit.unit.name,
-                    "image_id": ids[unit.positions[crop]],
-                    "rank": (rank + 1).astype(np.int32),
-                    "code": codes[crop, rank],
-                    "cosine": captioned.cosine[unit.crops][crop, rank],
-                    "confidence": captioned.confidence[unit.crops][crop, rank],
-                }
-            )
-        )
+        cosine, confidence = captioned.cosine[unit.crops], captioned.confidence[unit.crops]
+        rows = {"group": unit.unit.name, "image_id": ids[unit.positions[crop]]}
+        rows |= {"rank": (rank + 1).astype(np.int32), "code": codes[crop, rank]}
+        rows |= {"cosine": cosine[crop, rank], "confidence": confidence[crop, rank]}
+        parts.append(pd.DataFrame(rows))
     columns = ["group", "image_id", "rank", "code", "cosine", "confidence"]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     text = np.array([*captioned.texts, ""], object)[frame["code"].to_numpy(np.int64)]
@@ -168,14 +157,15 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
             captioned.cosine[crop_rows, 0] if captioned.cosine.shape[1] else np.full(len(crop_rows), np.nan)
         )
         sides = dict(zip(("left", "top", "right", "bottom"), boxes.T, strict=True))
+        group = unit.unit
         columns = {
-            "group": unit.unit.name,
-            "image_id": ids[unit.unit.positions[order]],
-            "activation": unit.unit.values[order],
+            "group": group.name,
+            "image_id": ids[group.positions[order]],
+            "activation": group.values[order],
             **sides,
-            "hot": there & crops.hot[crop_rows],
-            "cosine": np.where(there, best, np.nan).astype(np.float64),
         }
+        columns |= {"hot": there & crops.hot[crop_rows]}
+        columns |= {"cosine": np.where(there, best, np.nan).astype(np.float64)}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True).astype({"group": "str", "image_id": "str"})
 
@@ -185,10 +175,12 @@ def counterfactual_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataF
     counts = [len(unit.counter_dots) for unit in units]
     positions = [np.empty(0, np.int64), *(unit.counter_positions for unit in units)]
     similarities = [np.empty(0), *(unit.counter_dots for unit in units)]
+    groups = np.repeat([unit.unit.name for unit in units], counts)
+    image_ids = ids[np.concatenate(positions)]
     return pd.DataFrame(
         {
-            "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
-            "image_id": text_array(ids[np.concatenate(positions)]),
+            "group": text_array(groups),
+            "image_id": text_array(image_ids),
             "rank": _ranks(counts),
             "score": np.concatenate(similarities),
         }
@@ -200,9 +192,10 @@ def explainability_table(
 ) -> pd.DataFrame:
     """Table `concept_features`: |T_i| of every feature, and whether it is explainable."""
     counts = activations.n_activating(threshold.alpha)
+    features = np.arange(len(counts), dtype=np.int32)
     return pd.DataFrame(
         {
-            "feature": np.arange(len(counts), dtype=np.int32),
+            "feature": features,
             "n_images": counts.astype(np.int32),
             "explainable": counts > config.min_images,
             "mean": activations.means,

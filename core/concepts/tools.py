@@ -86,12 +86,13 @@ class Tools:
 
     def about(self) -> dict[str, Any]:
         bank: Any = self.bank
+        captions, n_bank = getattr(bank, "name", None) if bank else None, len(bank) if bank else 0
         return {
             "clip": self.clip.name,
             "clip_fingerprint": self.clip.fingerprint,
             "clip_precision": self.clip.image_precision,
-            "captions": getattr(bank, "name", None) if bank else None,
-            "n_bank": len(bank) if bank else 0,
+            "captions": captions,
+            "n_bank": n_bank,
             "clip_temperature": clip_temperature(self.clip),
             "captioner": self.config.captioner,
         }

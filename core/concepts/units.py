@@ -39,10 +39,11 @@ def feature_units(activations: HighActivations, alpha: float, features: np.ndarr
     positions, owners, values = activations.above(alpha)
     order = np.argsort(owners, kind="stable")
     ends = np.searchsorted(owners[order], [features, features + 1])
-    return [
-        Unit((int(feature),), positions[order[low:high]].astype(np.int64), values[order[low:high]])
-        for feature, low, high in zip(features, *ends, strict=True)
-    ]
+    units = []
+    for feature, low, high in zip(features, *ends, strict=True):
+        images = order[low:high]
+        units.append(Unit((int(feature),), positions[images].astype(np.int64), values[images]))
+    return units
 
 
 def group_units(activations: HighActivations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
@@ -96,9 +97,10 @@ def _named_units(
     features = np.unique(np.asarray(config.features, np.int64))
     outside = features[(features < 0) | (features >= probe.n_features)]
     if not len(features) or len(outside):
+        unknown = outside[0] if len(outside) else "(none named)"
         raise SettingsError(
-            f"there is no feature {outside[0] if len(outside) else '(none named)'} in '{probe.study.path}': "
-            f"it has {probe.n_features}, from 0 to {probe.n_features - 1}"
+            f"there is no feature {unknown} in '{probe.study.path}': it has {probe.n_features}, from 0 to "
+            f"{probe.n_features - 1}"
         )
     units = feature_units(activations, threshold.alpha, features)
     if not any(len(unit.positions) for unit in units):
@@ -107,9 +109,11 @@ def _named_units(
             peaks = np.maximum(peaks, h[:, features].max(0, initial=0.0))
         k = (peaks.max() - activations.moments.mean) / activations.moments.std
         which = f"feature {features[0]}" if len(features) == 1 else "none of these features"
+        article = "no" if len(features) == 1 else "a"
+        smaller_k = np.floor(k * 100) / 100
         raise SettingsError(
-            f"{which} has {'no ' if len(features) == 1 else 'a '}highly activating image at k = "
-            f"{threshold.k:g}; a k below {np.floor(k * 100) / 100:g} leaves some"
+            f"{which} has {article} highly activating image at k = {threshold.k:g}; a k below {smaller_k:g} "
+            "leaves some"
         )
     return [unit for unit in units if len(unit.positions)]
 

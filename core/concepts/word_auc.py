@@ -83,10 +83,10 @@ def word_aucs(
         is true of all images or of none.
     """
     column = {name: at for at, name in enumerate(names)}
-    aucs = [
-        auroc_interval(activations[:, column[group]], truth.column(word))[:3]
-        for group, word in zip(groups, words, strict=True)
-    ]
+    aucs = []
+    for group, word in zip(groups, words, strict=True):
+        of_group = activations[:, column[group]]
+        aucs.append(auroc_interval(of_group, truth.column(word))[:3])
     return pd.DataFrame(np.array(aucs, np.float64).reshape(-1, 3), columns=list(AUCS))
 
 

@@ -56,7 +56,9 @@ def pooled(
         good = [word in related[group] for word in words]
         hits = [hits[0] + sum(good[:k]), hits[1] + sum(good)]
         n += len(words[:k])
-    return (hits[0] / n if n else float("nan"), hits[0] / hits[1] if hits[1] else float("nan"))
+    precision = hits[0] / n if n else float("nan")
+    recall = hits[0] / hits[1] if hits[1] else float("nan")
+    return precision, recall
 
 
 def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:

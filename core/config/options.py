@@ -92,9 +92,8 @@ def options_of(config: type, names: Sequence[str] = ()) -> dict[str, Option]:
     }
 
 
-OPTIONS: Mapping[str, Option] = {
-    name: one for config, names in IN_ANALYZE for name, one in options_of(config, names).items()
-}
+_OF_COMMANDS = [options_of(config, names) for config, names in IN_ANALYZE]
+OPTIONS: Mapping[str, Option] = {name: one for options in _OF_COMMANDS for name, one in options.items()}
 
 
 def given_options(settings: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -32,13 +32,12 @@ def reader(hint: Any, *, minimum: float | None = None, above: float | None = Non
     [kind] = kinds
     if kind is int:
         return whole_number(minimum)
-    return {
-        str: str,
-        float: saying(finite_number(minimum, above), f"a number{_bounds(minimum, above)}"),
-        tuple[int, ...]: saying(whole_numbers, f"a list of {unit or 'numbers'}, as in 5,10"),
-        tuple[float, ...]: saying(triple(above), f"three numbers R,G,B{_bounds(minimum, above)}"),
-        tuple[str, ...]: names,
-    }[kind]
+    if kind is float:
+        return saying(finite_number(minimum, above), f"a number{_bounds(minimum, above)}")
+    if kind == tuple[float, ...]:
+        return saying(triple(above), f"three numbers R,G,B{_bounds(minimum, above)}")
+    whole = saying(whole_numbers, f"a list of {unit or 'numbers'}, as in 5,10")
+    return {str: str, tuple[int, ...]: whole, tuple[str, ...]: names}[kind]
 
 
 def saying(convert: Reader, expected: str) -> Reader:

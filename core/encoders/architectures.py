@@ -165,14 +165,16 @@ def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
             "name the model: python:package.module:factory@PATH"
         )
     cifar = conv1.shape[-1] == 3
+    base_width = inner * 64 // (width * groups) if bottleneck else 64
+    stem = Stem(cifar=cifar, padding=1 if cifar else 3, maxpool=not cifar)
     return ResNetShape(
         bottleneck=bottleneck,
         depths=tuple(depths),
         width=width,
-        base_width=inner * 64 // (width * groups) if bottleneck else 64,
+        base_width=base_width,
         groups=groups,
         stem_channels=conv1.shape[0],
-        stem=Stem(cifar=cifar, padding=1 if cifar else 3, maxpool=not cifar),
+        stem=stem,
     )
 
 
@@ -263,7 +265,7 @@ def vit_arguments(
     n_class = int("cls_token" in state)
     n_places = state["pos_embed"].shape[1] if "pos_embed" in state else 0
     counts = (0, n_class + n_registers) if n_registers else (n_class, 0)  # tokens may have no places
-    n_prefix = next((n for n in counts if round(max(n_places - n, 0) ** 0.5) ** 2 == n_places - n > 0), None)
+    n_prefix = next((n for n in counts if _is_square(n_places - n)), None)
     side = round((n_places - (n_prefix or 0)) ** 0.5)
     if patch.ndim != 4 or n_prefix is None:
         raise CheckpointError(
@@ -276,18 +278,10 @@ def vit_arguments(
     usual = 16 if dim == 1536 and not n_class else usual
     hidden = state["blocks.0.mlp.fc1.weight"].shape[0]
     pools_places = "fc_norm.weight" in state or not n_class
-    arguments: dict[str, Any] = {
-        "img_size": side * size,
-        "patch_size": size,
-        "embed_dim": dim,
-        "depth": len(blocks),
-        "num_heads": heads or usual,
-        "mlp_ratio": hidden / dim,
-        "qkv_bias": "blocks.0.attn.qkv.bias" in state,
-        "class_token": n_class == 1,
-        "num_classes": 0,
-        "global_pool": "avg" if pools_places else "token",
-    }
+    arguments: dict[str, Any] = {"img_size": side * size, "patch_size": size, "embed_dim": dim}
+    arguments |= {"depth": len(blocks), "num_heads": heads or usual, "mlp_ratio": hidden / dim}
+    arguments |= {"qkv_bias": "blocks.0.attn.qkv.bias" in state, "class_token": n_class == 1}
+    arguments |= {"num_classes": 0, "global_pool": "avg" if pools_places else "token"}
     if "attn_pool.latent" in state:
         arguments["global_pool"] = "map"
     if "attn_pool.latent" in state and "norm_pre.weight" in state:
@@ -308,6 +302,10 @@ def vit_arguments(
     if "blocks.0.ls1.gamma" in state:
         arguments["init_values"] = 1.0
     return arguments
+
+
+def _is_square(n: int) -> bool:
+    return n > 0 and round(n**0.5) ** 2 == n
 
 
 def timm_dinov3(state: Mapping[str, Tensor]) -> str | None:

@@ -92,11 +92,11 @@ def load_strict(
     counters = [key for key in missing if key.endswith("num_batches_tracked")]
     missing = [key for key in missing if key not in set(counters)]
     unexpected = [key for key in state if key not in expected]
-    reshaped = [
-        f"{key} {tuple(state[key].shape)} in the file, {tuple(value.shape)} in the model"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
+    reshaped = []
+    for key, value in expected.items():
+        if key in state and state[key].shape != value.shape:
+            shapes = f"{tuple(state[key].shape)} in the file, {tuple(value.shape)} in the model"
+            reshaped.append(f"{key} {shapes}")
     problems = [
         _count(missing, "missing"),
         _count(unexpected, "unexpected"),

@@ -91,21 +91,17 @@ def tower_transform(tower: nn.Module, agreed: Mapping[str, Any] | None = None) -
     """
     config: Mapping[str, Any] = {**(getattr(tower, "preprocess_cfg", None) or {}), **(agreed or {})}
     size = config.get("size") or getattr(tower, "image_size", 224)
-    sides = (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    height, width = (size, size) if isinstance(size, int) else size[:2]
+    sides = (int(height), int(width))
     mode, notes = config.get("resize_mode", "shortest"), []
     if mode not in CROPS:
         notes.append(assumed("open_clip_resize", what=str(mode)))
-    return (
-        Transform(
-            resize=min(sides),
-            input_size=sides,
-            mean=tuple(config["mean"]),
-            std=tuple(config["std"]),
-            interpolation=config.get("interpolation", "bicubic"),
-            crop=CROPS.get(mode, "center"),
-        ),
-        notes,
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    interpolation, crop = config.get("interpolation", "bicubic"), CROPS.get(mode, "center")
+    transform = Transform(
+        resize=min(sides), input_size=sides, mean=mean, std=std, interpolation=interpolation, crop=crop
     )
+    return transform, notes
 
 
 @contextmanager

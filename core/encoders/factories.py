@@ -109,9 +109,11 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
     if weights is None:
         return Built(model, Transform(), spec.arch, "random", notes, **parts)
     preset: Any = available[str(weights)].transforms()
+    resize = int(preset.resize_size[0])
+    input_size = int(preset.crop_size[0])
     transform = Transform(
-        resize=int(preset.resize_size[0]),
-        input_size=int(preset.crop_size[0]),
+        resize=resize,
+        input_size=input_size,
         mean=tuple(preset.mean),
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
@@ -150,11 +152,10 @@ def _torchvision_head(
 
 def _outputs_in(tensors: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> dict[str, Any]:
     """The number of outputs of a network, where its classifier in a file has another than in `whole`."""
-    other = {
-        len(tensors[key])
-        for key, tensor in whole.items()
-        if key in tensors and tensor.ndim and tensors[key].ndim and len(tensors[key]) != len(tensor)
-    }
+    other = set()
+    for key, tensor in whole.items():
+        if key in tensors and tensor.ndim and tensors[key].ndim and len(tensors[key]) != len(tensor):
+            other.add(len(tensors[key]))
     return {"num_classes": other.pop()} if len(other) == 1 else {}
 
 
@@ -267,12 +268,14 @@ def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple
     resize = math.floor(min(height, width) / (config.get("crop_pct") or 1.0))
     if crop == "squash" and resize != min(height, width):
         crop = "squash center"
+    usual_interpolation = interpolation if interpolation != "random" else "bilinear"
+    mean = tuple(config["mean"])
     transform = Transform(
         resize=resize,
         input_size=(height, width),
-        mean=tuple(config["mean"]),
+        mean=mean,
         std=tuple(config["std"]),
-        interpolation=interpolation if interpolation != "random" else "bilinear",
+        interpolation=usual_interpolation,
         crop=crop,
     )
     return transform, notes

@@ -79,11 +79,11 @@ def _pairs(base: nn.Module, x: Tensor) -> dict[str, str]:
         for hook in hooks:
             hook.remove()
     convolutions = list(seen.read_by.values())
-    return {
-        norm: made_by
-        for norm, made_by in seen.read_by.items()
-        if seen.runs[norm] == seen.runs[made_by] == convolutions.count(made_by) == 1
-    }
+    pairs = {}
+    for norm, made_by in seen.read_by.items():
+        if seen.runs[norm] == seen.runs[made_by] == convolutions.count(made_by) == 1:
+            pairs[norm] = made_by
+    return pairs
 
 
 def _is_plain_convolution(module: nn.Module) -> bool:

@@ -33,16 +33,20 @@ class Clues:
     def of(cls, file: Mapping[str, Any], candidate: Any, state: Mapping[str, Any], filename: str) -> "Clues":
         outer = candidate.prefix[: len(candidate.prefix) - len(candidate.core)]
         keys = [key.removeprefix(outer) for key in candidate.tensors]
+        file_keys = frozenset(str(key) for key in file)
+        groups = frozenset(key.split(".")[0] for key in keys)
+        heads = frozenset(key.split(".")[0] for key in state)
+        settings = frozenset(map(str, _settings(file)))
         return cls(
             core=candidate.core,
             path=candidate.path,
             kind=candidate.kind,
-            file_keys=frozenset(str(key) for key in file),
-            groups=frozenset(key.split(".")[0] for key in keys),
-            heads=frozenset(key.split(".")[0] for key in state),
+            file_keys=file_keys,
+            groups=groups,
+            heads=heads,
             state=state,
             filename=filename,
-            settings=frozenset(map(str, _settings(file))),
+            settings=settings,
         )
 
     def has(self, *groups: str) -> bool:

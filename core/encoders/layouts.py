@@ -184,11 +184,10 @@ def containers_of(
     """Return every dictionary of tensors in the file, with the keys that lead to it."""
     if not isinstance(value, Mapping) or len(path) > MAX_DEPTH:
         return
-    tensors = {
-        INNER_WRAPPERS.sub("", key): item
-        for key, item in value.items()
-        if isinstance(key, str) and isinstance(item, Tensor)
-    }
+    tensors = {}
+    for key, item in value.items():
+        if isinstance(key, str) and isinstance(item, Tensor):
+            tensors[INNER_WRAPPERS.sub("", key)] = item
     if tensors:
         yield path, tensors
     for key, item in value.items():
@@ -235,11 +234,11 @@ def _whole(
 ) -> list[Candidate]:
     """The containers that hold every tensor of a network, by its own names or wrapped."""
     held = ((path, tensors, wrapper_of(tensors)) for path, tensors in containers)
-    return [
-        Candidate(path, wrapper, "other", tensors)
-        for path, tensors, wrapper in held
-        if all(f"{wrapper}{name}" in tensors for name in expected)
-    ]
+    candidates = []
+    for path, tensors, wrapper in held:
+        if all(f"{wrapper}{name}" in tensors for name in expected):
+            candidates.append(Candidate(path, wrapper, "other", tensors))
+    return candidates
 
 
 def _below(
@@ -302,13 +301,16 @@ def _choose(
 
 def _same_weights(one: Candidate, other: Candidate) -> bool:
     """Whether two places of a file hold one network, as an attack beside its model does."""
-    first, second = (
-        {key.removeprefix(c.prefix): t for key, t in c.tensors.items() if key.startswith(c.prefix)}
-        for c in (one, other)
-    )
+    first, second = _below_prefix(one), _below_prefix(other)
     common = first.keys() & second.keys()
     smaller = min(len(first), len(second))
     return len(common) == smaller and all(torch.equal(first[key], second[key]) for key in common)
+
+
+def _below_prefix(candidate: Candidate) -> dict[str, Tensor]:
+    """Return the tensors of a network, by their names below its prefix."""
+    prefix, tensors = candidate.prefix, candidate.tensors
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 def _shown(candidate: Candidate) -> str:
@@ -447,15 +449,18 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
         None where number, order, shapes or modules differ.
     """
     pairs = list(zip(layout.state.items(), names.items(), strict=False))
-    modules = {(old.rpartition(".")[0], new.rpartition(".")[0]) for (old, _), (new, _) in pairs}
+    modules = set()
+    for (old, _), (new, _) in pairs:
+        modules.add((old.rpartition(".")[0], new.rpartition(".")[0]))
     last = next(reversed(list(names)), "").rpartition(".")[0]  # a classifier, which may have other outputs
-    same_names = all(old.rpartition(".")[2] == new.rpartition(".")[2] for (old, _), (new, _) in pairs)
-    same_shapes = all(
-        theirs.shape == ours.shape or (new.startswith(f"{last}.") and theirs.shape[1:] == ours.shape[1:])
-        for (_, theirs), (new, ours) in pairs
-    )
+    same_names = all(_last_part(old) == _last_part(new) for (old, _), (new, _) in pairs)
+    same_shapes = True
+    for (_, theirs), (new, ours) in pairs:
+        of_last = new.startswith(f"{last}.") and theirs.shape[1:] == ours.shape[1:]
+        same_shapes &= theirs.shape == ours.shape or of_last
     same = same_names and same_shapes
-    one_to_one = len(modules) == len({old for old, _ in modules}) == len({new for _, new in modules})
+    old_modules, new_modules = {old for old, _ in modules}, {new for _, new in modules}
+    one_to_one = len(modules) == len(old_modules) == len(new_modules)
     moved = any(old in names and old != new for (old, _), (new, _) in pairs)
     if len(layout.state) != len(names) or not same or not one_to_one or moved:
         return None
@@ -463,6 +468,10 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
     note = assumed("by_order", n=len(pairs), what=arch, names=(first[0][0], first[1][0]))
     state = {new: tensor for (_, tensor), (new, _) in pairs}
     return replace(layout, name=BY_ORDER, state=state, notes=(*layout.notes, note))
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _group(key: str) -> str:

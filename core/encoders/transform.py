@@ -107,12 +107,9 @@ class Transform:
         new_width, new_height = self._resized(right - left, bottom - top)
         x, y = self._corner(new_width, new_height)
         per_x, per_y = (right - left) / new_width, (bottom - top) / new_height
-        return (
-            left + x * per_x,
-            top + y * per_y,
-            left + (x + self.sides[1]) * per_x,
-            top + (y + self.sides[0]) * per_y,
-        )
+        right_end, bottom_end = x + self.sides[1], y + self.sides[0]
+        first_corner = left + x * per_x, top + y * per_y
+        return *first_corner, left + right_end * per_x, top + bottom_end * per_y
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict that `from_dict` accepts."""

@@ -91,8 +91,8 @@ def _stability_ends(whole: Study, basis: Basis | None) -> dict[str, float]:
 def _with_ends(means: pd.DataFrame, of: str) -> dict[str, float]:
     """Three entries a measure: for `_minus_units` ap_minus_units, ap_minus_units_low, ap_minus_units_high."""
     cells = means[["measure", "mean", "low", "high"]].itertuples(index=False)
-    return {
-        f"{measure}{of}{end}": value
-        for measure, *values in cells
-        for end, value in zip(("", "_low", "_high"), values, strict=True)
-    }
+    ends = ("", "_low", "_high")
+    row = {}
+    for measure, *values in cells:
+        row |= {f"{measure}{of}{end}": value for end, value in zip(ends, values, strict=True)}
+    return row

@@ -70,26 +70,29 @@ def _changes(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFram
 
 
 USUAL_FORM = "csv"
+_LIST = LabelForm(
+    "List: path, label, split",
+    "For New study and Hugging Face's csv reader. Paths begin in the folder of the images.",
+    _list,
+)
+_FOLDER_METADATA = LabelForm(
+    "metadata.csv",
+    f"For Hugging Face's imagefolder: {IN_THE_FOLDER}.",
+    _metadata,
+    (".csv",),
+    (IN_THE_FOLDER,),
+)
+_CHANGES_ONLY = LabelForm("Changes only", "A row an image whose label was changed or is doubted.", _changes)
+_TASKS = LabelForm(
+    "Label Studio tasks", "Suggestions are predictions, labels are annotations.", label_tasks, (".json",)
+)
+_LINKS = LabelForm("Folder of links", "SPLIT/CLASS/IMAGE, as torchvision's ImageFolder reads.", None, ())
 LABEL_FORMS = {
-    USUAL_FORM: LabelForm(
-        "List: path, label, split",
-        "For New study and Hugging Face's csv reader. Paths begin in the folder of the images.",
-        _list,
-    ),
-    "metadata": LabelForm(
-        "metadata.csv",
-        f"For Hugging Face's imagefolder: {IN_THE_FOLDER}.",
-        _metadata,
-        (".csv",),
-        (IN_THE_FOLDER,),
-    ),
-    "changes": LabelForm("Changes only", "A row an image whose label was changed or is doubted.", _changes),
-    "label-studio": LabelForm(
-        "Label Studio tasks", "Suggestions are predictions, labels are annotations.", label_tasks, (".json",)
-    ),
-    "imagefolder": LabelForm(
-        "Folder of links", "SPLIT/CLASS/IMAGE, as torchvision's ImageFolder reads.", None, ()
-    ),
+    USUAL_FORM: _LIST,
+    "metadata": _FOLDER_METADATA,
+    "changes": _CHANGES_ONLY,
+    "label-studio": _TASKS,
+    "imagefolder": _LINKS,
 }
 
 

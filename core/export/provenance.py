@@ -19,10 +19,12 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
     """
     of_study: Slice | None = vars(study).get("slice")
     parts: list[Any] = [one for one in (of_study, among) if one]
+    basis = study.path.name if study.below is not None else UNITS
+    answer = study.answer.name if study.answer else PROBE
     return {
         "study": layers.name_of(study.below or study.path),
-        "answer": study.answer.name if study.answer else PROBE,
-        "basis": study.path.name if study.below is not None else UNITS,
+        "answer": answer,
+        "basis": basis,
         "filter": str(Slice.joined(parts)) if parts else "",
     }
 

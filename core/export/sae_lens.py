@@ -47,16 +47,11 @@ def sae_lens_parts(
     bias = parts["bias"] if subtracts else parts["bias"] - encoder.astype(np.float64) @ pre_bias
     tensors = {"W_enc": encoder.T, "W_dec": decoder, "b_enc": bias, "b_dec": parts["offset"]}
     tensors |= {"threshold": parts["threshold"]} if activation == "jumprelu" else {}
-    settings: dict[str, Any] = {
-        "architecture": ARCHITECTURES[activation],
-        "d_in": decoder.shape[1],
-        "d_sae": decoder.shape[0],
-        "dtype": "float32",
-        "device": "cpu",
-        "apply_b_dec_to_input": subtracts,
-        "normalize_activations": NORMS[norm],
-        "reshape_activations": "none",
-    }
+    n_latents, n_features = decoder.shape
+    settings: dict[str, Any] = {"architecture": ARCHITECTURES[activation]}
+    settings |= {"d_in": n_features, "d_sae": n_latents, "dtype": "float32", "device": "cpu"}
+    settings |= {"apply_b_dec_to_input": subtracts, "normalize_activations": NORMS[norm]}
+    settings["reshape_activations"] = "none"
     settings |= {"k": int(card.get("k") or len(decoder))} if "topk" in settings["architecture"] else {}
     return {name: np.ascontiguousarray(one, np.float32) for name, one in tensors.items()}, settings
 
@@ -73,9 +68,10 @@ def write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndar
     place = out.with_name(SETTINGS)
     _check_place(place)
     facts = study.facts(EmbedFacts).encoder
+    model = "" if facts.is_given else study.encoder_name or facts.spec
     about = {
         "sae_lens_version": OF_VERSION,
-        "model_name": "" if facts.is_given else study.encoder_name or facts.spec,
+        "model_name": model,
         "hook_name": stated_layer(facts, study.settings("embed")),
         OURS: "Peregrine",
         "basis": basis.name,

@@ -38,28 +38,26 @@ def info(study: Study) -> dict[str, Any]:
     study = read.whole if isinstance(read, Answered) else study
     embed, overlap = read.facts(EmbedFacts), study.facts(OverlapFacts)
     report = embed.encoder.report
+    described = None if report is None else dict(report.described)
+    encoder = embed.encoder
     assumed = {
-        "checkpoint": None if report is None else dict(report.described),
-        "assumptions": list(embed.encoder.assumptions),
-        "most_harmful": embed.encoder.most_harmful,
+        "checkpoint": described,
+        "assumptions": list(encoder.assumptions),
+        "most_harmful": encoder.most_harmful,
         "notes": list(embed.notes),
     }
-    return {
-        "name": study.name,
-        "finding": study_finding(read),
-        "path": str(study.path),
-        "images": study.settings("embed").get("images"),
-        **_encoder(study, embed.encoder),
-        **_counts(study, read),
-        **_answers(study, read),
+    summary: dict[str, Any] = {"name": study.name, "finding": study_finding(read), "path": str(study.path)}
+    summary["images"] = study.settings("embed").get("images")
+    summary |= {**_encoder(study, embed.encoder), **_counts(study, read), **_answers(study, read)}
+    summary |= {
         **_quality(study, read),
         "miou_core": overlap.miou_core,
         "miou_spurious": overlap.miou_spurious,
-        **assumed,
-        **_steps(study, read),
-        "no_longer_shown": [one.as_json() for one in study.no_longer_shown],
-        "bytes": bytes_below(study.path),
     }
+    summary |= {**assumed, **_steps(study, read)}
+    summary["no_longer_shown"] = [one.as_json() for one in study.no_longer_shown]
+    summary["bytes"] = bytes_below(study.path)
+    return summary
 
 
 def _encoder(study: Study, encoder: EncoderFacts) -> dict[str, Any]:
@@ -74,22 +72,17 @@ def _encoder(study: Study, encoder: EncoderFacts) -> dict[str, Any]:
 
 def _counts(study: Study, read: Study) -> dict[str, Any]:
     embed, features = read.facts(EmbedFacts), read.facts(FeaturesFacts)
-    return {
-        "epsilon": features.epsilon,
-        "k": study.facts(ConceptsFacts).k,
-        "n_images": embed.n_images,
-        "n_train": embed.n_train,
-        "n_val": embed.n_val,
-        "n_classes": embed.n_classes,
-        "group": embed.group,
-        "n_groups": embed.n_groups,
-        "n_skipped": embed.n_skipped,
-        **_repeats(study),
+    counts: dict[str, Any] = {"epsilon": features.epsilon, "k": study.facts(ConceptsFacts).k}
+    of_images = ("n_images", "n_train", "n_val", "n_classes", "group", "n_groups", "n_skipped")
+    counts |= {name: getattr(embed, name) for name in of_images}
+    counts |= _repeats(study)
+    counts |= {
         "n_features": embed.encoder.n_features,
         "n_discriminative": features.n_discriminative,
         "mean_firing": features.mean_firing,
         "feature_notes": notes_on_features(study),
     }
+    return counts
 
 
 def _repeats(study: Study) -> dict[str, Any]:
@@ -108,32 +101,33 @@ def _repeats(study: Study) -> dict[str, Any]:
 def _answers(study: Study, read: Study) -> dict[str, Any]:
     probe = read.facts(ProbeFacts)
     has_top5 = read is not study or (read.facts(EmbedFacts).n_classes or 0) > 5
-    answers = [
-        {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
-        for one in study.answers.values()
-    ]
+    answers = []
+    for answer in study.answers.values():
+        about = {"name": answer.name, "kind": answer.kind, "words": answer.words}
+        answers.append(about | {"notes": answer.facts.get("notes", [])})
+    name = read.answer.name if read.answer else "probe"
+    top5 = probe.top5 if has_top5 else None
     before = before_corrections(read, shown_images(read))
+    notes = [*([str(before)] if before else []), *notes_on_accuracy(study)]
     return {
-        "answer": read.answer.name if read.answer else "probe",
+        "answer": name,
         "accuracy": probe.top1,
-        "top5": probe.top5 if has_top5 else None,
+        "top5": top5,
         "answers": answers,
         "bases": bases_report(study, study.bases),
-        "probe_notes": [*([str(before)] if before else []), *notes_on_accuracy(study)],
+        "probe_notes": notes,
     }
 
 
 def _quality(study: Study, read: Study) -> dict[str, Any]:
     quality, trust = headline(read), read_check(read)
     scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
-    return {
-        **{name: _plain(getattr(quality, name)) for name in OF_QUALITY},
-        "recommendation": advice(read, scores) or None,
-        "label_issues": _label_issues(study),
-        "premise": trust.sentence if trust else None,
-        "premise_facts": trust.facts if trust else None,
-        "premise_record": trust.verdict.as_json() if trust else None,
-    }
+    facts = {name: _plain(getattr(quality, name)) for name in OF_QUALITY}
+    facts |= {"recommendation": advice(read, scores) or None, "label_issues": _label_issues(study)}
+    if trust is None:
+        return facts | dict.fromkeys(("premise", "premise_facts", "premise_record"))
+    premise = {"premise": trust.sentence, "premise_facts": trust.facts}
+    return facts | premise | {"premise_record": trust.verdict.as_json()}
 
 
 def _plain(value: Any) -> Any:
@@ -146,12 +140,12 @@ def _steps(study: Study, read: Study) -> dict[str, Any]:
     skipped = {step: why for step in STEPS if (why := study.why_skipped(step))}
     if read is not study and explains_errors(read):
         skipped.pop("failures", None)  # those of an answer need no step
-    return {
-        "steps": {step: study.state(step) for step in STEPS if step in in_analysis() or settings[step]},
-        "settings": {step: values for step, values in settings.items() if values},
-        "skipped_steps": skipped,
-        "missing": {step: str(missing) for step, missing in study.missing().items()},
-    }
+    analysed = [step for step in STEPS if step in in_analysis() or settings[step]]
+    steps: dict[str, Any] = {"steps": {step: study.state(step) for step in analysed}}
+    steps["settings"] = {step: values for step, values in settings.items() if values}
+    steps["skipped_steps"] = skipped
+    steps["missing"] = {step: str(missing) for step, missing in study.missing().items()}
+    return steps
 
 
 def _label_issues(study: Study) -> str | None:

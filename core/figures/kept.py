@@ -48,13 +48,15 @@ class KeptFigure:
 def kept_figure(figure: go.Figure, stem: str, caption: str, numbers: bytes) -> KeptFigure:
     """Keep a figure that is drawn for print; `numbers` are its data as CSV."""
     layout = layout_of(figure)
+    drawing = str(plotly.io.to_json(figure, validate=False))
+    height = round(layout.height or USUAL_HEIGHT)
     return KeptFigure(
         stem=stem,
         caption=shortened_caption(caption),
-        drawing=str(plotly.io.to_json(figure, validate=False)),
+        drawing=drawing,
         numbers=numbers.decode(),
         width=round(layout.width),
-        height=round(layout.height or USUAL_HEIGHT),
+        height=height,
     )
 
 

@@ -47,7 +47,8 @@ def square_around(box: Box, width: int, height: int) -> Box:
     Args:
         box: (left, top, right, bottom). width, height: of the picture, pixels.
     """
-    longest, shorter = max(box[2] - box[0], box[3] - box[1]), min(width, height)
+    longest = max(box[2] - box[0], box[3] - box[1])
+    shorter = min(width, height)
     side = round(min(max(AROUND * longest, LEAST_SIDE * shorter), shorter))
     left = min(max(round((box[0] + box[2] - side) / 2), 0), width - side)
     top = min(max(round((box[1] + box[3] - side) / 2), 0), height - side)

@@ -133,9 +133,10 @@ def _hatch(canvas: np.ndarray, region: np.ndarray) -> None:
 def _surround(canvas: np.ndarray, seen: np.ndarray) -> None:
     """Draw a thin line, light inside and dark outside, around the rectangle that the encoder sees."""
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    first, last = (int(columns[0]), int(rows[0])), (int(columns[-1]), int(rows[-1]))
-    cv2.rectangle(canvas, (first[0] - 1, first[1] - 1), (last[0] + 1, last[1] + 1), (20, 20, 20), 1)
-    cv2.rectangle(canvas, first, last, VIEW_LINE, 1)
+    left, right = int(columns[0]), int(columns[-1])
+    top, bottom = int(rows[0]), int(rows[-1])
+    cv2.rectangle(canvas, (left - 1, top - 1), (right + 1, bottom + 1), (20, 20, 20), 1)
+    cv2.rectangle(canvas, (left, top), (right, bottom), VIEW_LINE, 1)
 
 
 def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:

@@ -43,7 +43,8 @@ class StoredMaps(NamedTuple):
         """(K, h, w) float32, in units of each map's own maximum; a map without heat is zero."""
         share = np.divide(self.floors, self.peaks, out=np.zeros_like(self.peaks), where=self.peaks > 0)
         share = share[:, None, None]
-        return np.where(self.peaks[:, None, None] > 0, share + (1 - share) * self.maps.astype(np.float32), 0)
+        values = share + (1 - share) * self.maps.astype(np.float32)
+        return np.where(self.peaks[:, None, None] > 0, values, 0)
 
 
 def pack_maps(features: np.ndarray, maps: np.ndarray) -> StoredMaps:
@@ -62,8 +63,9 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
     so a file from before a change is never read.
     """
     encoder = study.facts(EmbedFacts).encoder
+    image = str(study.column("images", "image_id").iat[row])
     made_from = {
-        "image": str(study.column("images", "image_id").iat[row]),
+        "image": image,
         "inputs": study.manifest["steps"].get("embed", {}).get("inputs"),
         "encoder": encoder.fingerprint,
         "layer": encoder.layer,

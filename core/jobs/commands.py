@@ -294,13 +294,11 @@ class BuildDemo(Command):
     single: bool = False
 
 
-COMMANDS: dict[str, type[Command]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Analyze, RunStep, Resume, RequestHeatmaps, ExplainError, DecomposeImage, MakeReport),
-        *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, CompareEncoders, BuildDemo),
-    )
-}
+_KINDS: tuple[type[Command], ...] = (
+    *(Analyze, RunStep, Resume, RequestHeatmaps, ExplainError, DecomposeImage, MakeReport),
+    *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, CompareEncoders, BuildDemo),
+)
+COMMANDS: dict[str, type[Command]] = {kind.__name__: kind for kind in _KINDS}
 
 
 def typed(**values: object) -> Options:

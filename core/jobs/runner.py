@@ -166,9 +166,10 @@ def _log(folder: Path) -> int:
 
 def _spawn(command: Command, folder: Path, log: Any) -> subprocess.Popen[bytes]:
     ours = {JOB_MARK: "1", JOB_FOLDER: str(folder.resolve()), "PYTHONUNBUFFERED": "1"}
+    environment = without_tokens(os.environ) | ours
     return subprocess.Popen(
         [*LAUNCH, *command.words],
-        env=without_tokens(os.environ) | ours,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -52,7 +52,8 @@ def _wrong_with(error: ToolError) -> str:
         return str(error)
     wrong = error.__cause__.errors(include_url=False, include_input=False)
     parts = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong[:MOST_PROBLEMS]]
-    return "; ".join([*parts, *([f"and {len(wrong) - len(parts)} more"] if len(wrong) > len(parts) else [])])
+    more = len(wrong) - len(parts)
+    return "; ".join([*parts, f"and {more} more"] if more else parts)
 
 
 def make_server(folder: Path, address: str) -> MCPServer:

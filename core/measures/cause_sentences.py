@@ -166,11 +166,13 @@ def evidence_text(row: Mapping[str, Any]) -> str:
         return f"perhaps {with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
     if cause == NEIGHBOURS:
         return f"{100 * float(row['value']):.0f} % of its neighbours"
-    detail = {
-        TURN: f"by {row['degrees']:.0f}°, " if np.isfinite(row["degrees"]) else "",
-        FEATURE: f"feature {int(row['feature'])}, ",
-        PICTURE: f"{row['measure']}, ",
-    }.get(cause, "")
+    detail = ""
+    if cause == TURN and np.isfinite(row["degrees"]):
+        detail = f"by {row['degrees']:.0f}°, "
+    elif cause == FEATURE:
+        detail = f"feature {int(row['feature'])}, "
+    elif cause == PICTURE:
+        detail = f"{row['measure']}, "
     return f"{detail}+{float(row['gain']):.2f} logits"
 
 

@@ -151,7 +151,8 @@ def cause_rates(
         counts = int(here.sum()), int((why == cause).sum()), n
         counted = np.count_nonzero(outcomes != NOT_TRIED), np.count_nonzero(outcomes == TOO_FEW)
         counted = (*counted, int((is_decided & (why == cause)).sum()) if cause == LABEL else 0)
-        rows.append((cause, *counts, counts[0] / n if n else np.nan, low, high, *rates, len(right), *counted))
+        share = counts[0] / n if n else np.nan
+        rows.append((cause, *counts, share, low, high, *rates, len(right), *counted))
     return pd.DataFrame(rows, columns=list(RATES))
 
 

@@ -55,10 +55,10 @@ def errors_found(
         for name, values in scores.items()
     }
     counts |= {RANDOM: looked * n_errors / n, PERFECT: np.minimum(looked, n_errors).astype(float)}
-    parts = [
-        pd.DataFrame(dict(zip(columns, (name, looked, looked / n, count, count / n_errors), strict=True)))
-        for name, count in counts.items()
-    ]
+    parts = []
+    for name, count in counts.items():
+        values = (name, looked, looked / n, count, count / n_errors)
+        parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
 

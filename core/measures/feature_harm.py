@@ -88,15 +88,10 @@ def harm_by_class(made: SwitchedOff, classes: Sequence[str]) -> pd.DataFrame:
         return np.bincount(true, weights=images.astype(float), minlength=len(classes))
 
     random = (made.random[:, has_truth] == true).mean(0) if len(true) else np.empty(0)
-    table = pd.DataFrame(
-        {
-            "class": list(classes),
-            "n": count(np.ones(len(true))).astype(int),
-            "fixed": count(after & ~before).astype(int),
-            "broken": count(before & ~after).astype(int),
-            "random_net": count(random - before) if len(true) else np.zeros(len(classes)),
-        }
-    )
+    numbers = {"n": np.ones(len(true)), "fixed": after & ~before, "broken": before & ~after}
+    columns = {name: count(images).astype(int) for name, images in numbers.items()}
+    columns["random_net"] = count(random - before) if len(true) else np.zeros(len(classes))
+    table = pd.DataFrame({"class": list(classes), **columns})
     table.insert(4, "net", table["fixed"] - table["broken"])
     changed = table.loc[(table["fixed"] + table["broken"]) > 0]
     return changed.sort_values("net", ascending=False, kind="stable").reset_index(drop=True)

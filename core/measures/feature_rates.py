@@ -47,16 +47,19 @@ def feature_differences(
     its, n_its = effective_counts(k_against[fires], n_against, d_against)
     p[fires] = two_sided(mine, n_mine, mine + its, n_mine + n_its)
     rate, rate_against = safe_divide(k, n), safe_divide(k_against, n_against)
+    q = benjamini_hochberg(p)
+    difference = rate - rate_against
+    features = np.arange(len(k))
     table = pd.DataFrame(
         {
-            "feature": np.arange(len(k)),
+            "feature": features,
             "rate": rate,
             "rate_against": rate_against,
-            "difference": rate - rate_against,
+            "difference": difference,
             "low": low,
             "high": high,
             "p": p,
-            "q": benjamini_hochberg(p),
+            "q": q,
         }
     )
     if means:
@@ -94,17 +97,16 @@ def feature_numbers(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """
     whole = study.table("features")
     moments, n_features = activation_moments(study, mask), len(whole)
-    rate, purity, top = np.full(n_features, np.nan), np.full(n_features, np.nan), np.full(n_features, -1)
+    rate, purity = np.full(n_features, np.nan), np.full(n_features, np.nan)
+    top = np.full(n_features, -1)
     if has_firing(study):
         rate = 100.0 * safe_divide(count_firing_images(study, [mask])[0], np.count_nonzero(mask))
     if has_firing(study) and study.labelled:
         classes = most_common_classes(*class_firing(study, mask))
         purity, top = classes["purity"].to_numpy(), classes["top"].to_numpy()
     names = np.array([*study.class_names, None], object)
+    top_classes = pd.array(names[top], dtype="str")
+    mean = moments.mean if moments.n else np.nan
     return whole.assign(
-        mean=moments.mean if moments.n else np.nan,
-        std=moments.std,
-        activation_rate=rate,
-        top_class=pd.array(names[top], dtype="str"),
-        purity=purity,
+        mean=mean, std=moments.std, activation_rate=rate, top_class=top_classes, purity=purity
     )

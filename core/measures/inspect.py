@@ -43,10 +43,9 @@ def inspect(
     report |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
     report |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
     report["confusions"] = confusions(study, mask).to_dict("records")
-    report["features"] = [
-        row | {"name": names.get(row["feature"], ""), "words": words.get(row["feature"], [])}
-        for row in features
-    ]
+    for row in features:
+        row |= {"name": names.get(row["feature"], ""), "words": words.get(row["feature"], [])}
+    report["features"] = features
     for row in scale.loc[scale["heatmap"] == ENCODER].to_dict("records"):
         name = f"miou_{row['mask']}"
         report |= {name: row["value"], f"{name}_interval": (row["low"], row["high"]), f"{name}_n": row["n"]}

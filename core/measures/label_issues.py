@@ -17,14 +17,10 @@ from core.traces.labels import CHANGED, DECISION, DOUBTED, LEFT, decisions
 
 TABLE = "label_issues"
 NEAREST = 3
+_NEAR = tuple(f"near_{rank}{end}" for rank in range(1, NEAREST + 1) for end in ("", "_label", "_similarity"))
 STORED = (
     *("image_id", "split", "label", "suggested", "confidence", "margin", "rank", "listed", "n_checked"),
-    *("probability_wrong", "own_classifier"),
-    *(
-        name
-        for rank in range(1, NEAREST + 1)
-        for name in (f"near_{rank}", f"near_{rank}_label", f"near_{rank}_similarity")
-    ),
+    *("probability_wrong", "own_classifier", *_NEAR),
 )
 COLUMNS = (*STORED, *DECISION)
 ACCURATE = 0.9

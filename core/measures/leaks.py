@@ -22,15 +22,10 @@ def leaks_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     pairs = pairs[mask[pairs[:, 0]]]
     ids, labels = study.column("images", "image_id"), study.column("images", "label")
     val, train = pairs.T
-    return pd.DataFrame(
-        {
-            "image_id": ids.iloc[val].array,
-            "label": labels.iloc[val].array,
-            "train_image": ids.iloc[train].array,
-            "train_label": labels.iloc[train].array,
-            "exact": _has_same_pixels(study)[val],
-        }
-    )
+    same_pixels = _has_same_pixels(study)[val]
+    columns = {"image_id": ids.iloc[val].array, "label": labels.iloc[val].array}
+    columns |= {"train_image": ids.iloc[train].array, "train_label": labels.iloc[train].array}
+    return pd.DataFrame(columns | {"exact": same_pixels})
 
 
 def _has_same_pixels(study: StudyReader) -> np.ndarray:

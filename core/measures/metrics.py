@@ -97,7 +97,9 @@ def metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
     """
     images, correct = map(np.atleast_2d, cumulated(ranking, counts))
     wrong = images - correct
-    n, n_correct, n_wrong = images[:, -1], correct[:, -1], wrong[:, -1]
+    n = images[:, -1]
+    n_correct = correct[:, -1]
+    n_wrong = wrong[:, -1]
     new, new_correct, new_wrong = np.diff(images), np.diff(correct), np.diff(wrong)
     left = np.maximum(n[:, None] - images[:, :-1], 1)
     with np.errstate(divide="ignore", invalid="ignore"):  # of resamples with one outcome
@@ -325,16 +327,15 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     images, right = cumulated(ranking, None)
     wrong = images - right
     n, n_right, n_wrong = images[-1], right[-1], wrong[-1]
-    behind, wrong_behind = (n - images)[:-1][::-1], (n_wrong - wrong)[:-1][::-1]
+    behind = (n - images)[:-1][::-1]
+    wrong_behind = (n_wrong - wrong)[:-1][::-1]
     precision = safe_divide(right[1:], images[1:])
     precision_of_errors = safe_divide(wrong_behind, behind)
     risk = safe_divide(wrong[1:], images[1:])
-    points = {
-        "roc": (wrong / n_wrong, right / n_right),
-        "pr": (right[1:] / n_right, precision),
-        "pr_error": (wrong_behind / n_wrong, precision_of_errors),
-        "risk": (images[1:] / n, risk),
-    }
+    recall = right[1:] / n_right
+    points = {"roc": (wrong / n_wrong, right / n_right), "pr": (recall, precision)}
+    points["pr_error"] = (wrong_behind / n_wrong, precision_of_errors)
+    points["risk"] = (images[1:] / n, risk)
     return pd.concat([_thinned(name, x, y) for name, (x, y) in points.items()], ignore_index=True)
 
 

@@ -22,11 +22,9 @@ SHARE = 0.0, 1.0  # what an overlap can be
 def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
     """Rows of all, correct and misclassified images, (n_rows,) bool each; unknown rows are in neither."""
     correct = scores["correct"].astype("boolean")
-    return {
-        "all": np.ones(len(scores), bool),
-        "correct": correct.fillna(False).to_numpy(bool),
-        "misclassified": (~correct).fillna(False).to_numpy(bool),
-    }
+    is_correct = correct.fillna(False).to_numpy(bool)
+    is_misclassified = (~correct).fillna(False).to_numpy(bool)
+    return {"all": np.ones(len(scores), bool), "correct": is_correct, "misclassified": is_misclassified}
 
 
 def has_both(scores: pd.DataFrame) -> np.ndarray:

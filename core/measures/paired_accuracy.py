@@ -52,9 +52,8 @@ def paired_accuracy(
     """
     in_all = np.asarray(np.isfinite(correct).all(0))
     first, second = correct[:, in_all] == 1
-    both, only_first, only_second = (
-        int(np.sum(mask)) for mask in (first & second, first & ~second, ~first & second)
-    )
+    masks = (first & second, first & ~second, ~first & second)
+    both, only_first, only_second = (int(np.sum(mask)) for mask in masks)
     n = int(in_all.sum())
     agrees = np.asarray(predicted[0, in_all] == predicted[1, in_all], bool)
     held = groups_among(groups, in_all)
@@ -62,17 +61,21 @@ def paired_accuracy(
     low, high = difference_interval(both / effect, only_first / effect, only_second / effect, n / effect)
     share_low, share_high = share_bounds(agrees, held)
     discordant = round(only_first / effect), round(only_second / effect)
+    both_wrong = n - both - only_first - only_second
+    difference = (only_second - only_first) / n if n else np.nan
+    p = mcnemar(*discordant) if n else np.nan
+    agreement = int(agrees.sum()) / n if n else np.nan
     return PairedAccuracy(
         n,
         both,
         only_first,
         only_second,
-        both_wrong=n - both - only_first - only_second,
-        difference=(only_second - only_first) / n if n else np.nan,
+        both_wrong=both_wrong,
+        difference=difference,
         low=low,
         high=high,
-        p=mcnemar(*discordant) if n else np.nan,
-        agreement=int(agrees.sum()) / n if n else np.nan,
+        p=p,
+        agreement=agreement,
         agreement_low=share_low,
         agreement_high=share_high,
     )
@@ -96,11 +99,14 @@ def difference_interval(both: float, only_first: float, only_second: float, n: f
     above = [float(high) - share for share, (_, high) in zip(shares, ends, strict=True)]
     product = both * neither - only_first * only_second
     product = max(product - n / 2, 0.0) if product > 0 else product
-    root = np.sqrt(float(right[0]) * (n - right[0]) * float(right[1]) * (n - right[1]))
+    right_first, right_second = right
+    root = np.sqrt(float(right_first) * (n - right_first) * float(right_second) * (n - right_second))
     phi = product / root if root else 0.0
     apart = shares[1] - shares[0]
-    down = np.sqrt(max(below[1] ** 2 - 2 * phi * below[1] * above[0] + above[0] ** 2, 0.0))
-    up = np.sqrt(max(above[1] ** 2 - 2 * phi * above[1] * below[0] + below[0] ** 2, 0.0))
+    below_second, above_first = below[1], above[0]
+    down = np.sqrt(max(below_second**2 - 2 * phi * below_second * above_first + above_first**2, 0.0))
+    above_second, below_first = above[1], below[0]
+    up = np.sqrt(max(above_second**2 - 2 * phi * above_second * below_first + below_first**2, 0.0))
     return float(apart - down), float(apart + up)
 
 

@@ -6,6 +6,7 @@ wrong, are written by the step `remedies`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,19 +110,16 @@ def compare_heads(
         means = np.where(finite, columns, 0.0).sum(0) / finite.sum(0)
     gap_means = gaps.mean(0, keepdims=True) if len(gaps) else np.full((1, 2 * BINS), np.nan)
     values = dict(zip(MEANS, [*means, *_calibration_gain(gap_means)], strict=True))
-    bounds = {
-        f"{name.removesuffix('gain')}{end}": float(value)
-        for end, row in zip(("low", "high"), ends, strict=True)
-        for name, value in zip(MEANS, row, strict=True)
-    }
-    return {
-        "accuracy": float(now.mean()) if len(now) else np.nan,
-        **{name: float(value) for name, value in values.items()},
-        **bounds,
-        "mended": int((now & ~was).sum()),
-        "broken": int((was & ~now).sum()),
-        "n": len(now),
-    }
+    bounds = {}
+    for end, row in zip(("low", "high"), ends, strict=True):
+        for name, value in zip(MEANS, row, strict=True):
+            bounds[f"{name.removesuffix('gain')}{end}"] = float(value)
+    row: dict[str, Any] = {"accuracy": float(now.mean()) if len(now) else np.nan}
+    row |= {name: float(value) for name, value in values.items()}
+    row |= bounds
+    row |= {"mended": int((now & ~was).sum()), "broken": int((was & ~now).sum())}
+    row["n"] = len(now)
+    return row
 
 
 def _gaps(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
@@ -134,7 +132,8 @@ def _gaps(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 def _calibration_gain(means: np.ndarray) -> np.ndarray:
     """(k,) calibration error of the first head less that of the second, of (k, 2 BINS) means of `_gaps`."""
-    return np.abs(means[:, :BINS]).sum(1) - np.abs(means[:, BINS:]).sum(1)
+    first, second = means[:, :BINS], means[:, BINS:]
+    return np.abs(first).sum(1) - np.abs(second).sum(1)
 
 
 def outcome_of(remedy: str, row: dict[str, float]) -> str:

@@ -62,7 +62,8 @@ def logits_without(
     changed = np.array(started, np.float64)
     rows = np.arange(n)
     for removed in features.T:
-        change = np.where(removed < 0, 0.0, means[removed] - np.asarray(raw[rows, removed], np.float64))
+        values = np.asarray(raw[rows, removed], np.float64)
+        change = np.where(removed < 0, 0.0, means[removed] - values)
         changed += change[:, None] * weights[:, removed].T
     return classifier.finish(changed)
 

@@ -66,16 +66,20 @@ def score_evidence(
     has_plain = score != PLAIN and held.get(PLAIN) == "quality"
     names = [score, PLAIN] if has_plain else [score]
     firsts = _firsts(study, names, among_rows) if n_wrong and n_right else {}
+    reason = str(row.get("note", row.get("reason", "")) or "")
+    first_of_plain = firsts.get(PLAIN) if has_plain else None
+    auroc = float(row["auroc"])
+    first_errors = firsts.get(score)
     return ScoreEvidence(
         score,
-        auroc=float(row["auroc"]),
+        auroc=auroc,
         low=float(low),
         high=float(high),
         n_wrong=n_wrong,
         n_right=n_right,
-        first=firsts.get(score),
-        plain=firsts.get(PLAIN) if has_plain else None,
-        why=str(row.get("note", row.get("reason", "")) or ""),
+        first=first_errors,
+        plain=first_of_plain,
+        why=reason,
     )
 
 

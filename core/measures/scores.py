@@ -109,7 +109,8 @@ def with_rivals(
 
 
 def _rival(table: pd.DataFrame, free: list[str], name: str) -> str:
-    others = [other for other in free if other != name and table.loc[other, "n"] == table.loc[name, "n"]]
+    n = table.loc[name, "n"]
+    others = [other for other in free if other != name and table.loc[other, "n"] == n]
     return max(others, key=lambda other: table.loc[other, "auroc"], default="")
 
 

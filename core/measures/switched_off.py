@@ -84,9 +84,9 @@ def switched_off_table(made: SwitchedOff) -> pd.DataFrame:
     rows = []
     for name, codes in ((AS_IT_IS, made.before[None]), (WITHOUT, made.after[None]), (AT_RANDOM, made.random)):
         right, was = codes == made.true, made.before == made.true
-        values = np.stack(
-            [np.where(has_truth, right.mean(0), np.nan), (codes != made.before).mean(0)], axis=1
-        )
+        share_right = np.where(has_truth, right.mean(0), np.nan)
+        share_changed = (codes != made.before).mean(0)
+        values = np.stack([share_right, share_changed], axis=1)
         mean, low, high, _ = share_intervals(values)
         fixed = (right & ~was & has_truth).sum(1)
         broken = (~right & was & has_truth).sum(1)

@@ -22,7 +22,8 @@ def unit_codes(study: StudyReader) -> np.ndarray:
     n = study.n_images
     pairs = [pair for pair in (_of_groups(study), *_of_copies(study)) if len(pair[0])]
     ends = np.concatenate(pairs, 1) if pairs else np.empty((2, 0), np.int64)
-    graph = coo_array((np.ones(ends.shape[1], bool), (ends[0], ends[1])), shape=(n, n))
+    edges = np.ones(ends.shape[1], bool)
+    graph = coo_array((edges, (ends[0], ends[1])), shape=(n, n))
     components = connected_components(graph, directed=False)[1]
     return pd.factorize(components)[0].astype(np.int32)
 

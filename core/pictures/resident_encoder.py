@@ -58,14 +58,17 @@ def encoder_answers(
         picture = last[1]
         if picture.width * picture.height > MOST_KEPT:
             last.clear()
+        alteration = Alteration.of(request.get("crop"), request.get("covered") or ())
+        epsilon, dtype = float(request["epsilon"]), str(request["dtype"])
+        classifier = head() if request.get("logits") else None
         seen = see(
             encoder,
             picture,
-            Alteration.of(request.get("crop"), request.get("covered") or ()),
-            epsilon=float(request["epsilon"]),
-            dtype=str(request["dtype"]),
+            alteration,
+            epsilon=epsilon,
+            dtype=dtype,
             features=request.get("features"),
-            head=head() if request.get("logits") else None,
+            head=classifier,
         )
         return {"arrays": seen.arrays}
 
@@ -103,7 +106,8 @@ def see(
         raise EncoderError("NaN or infinity in the representation of this picture")
     stored = pack_maps(numbers, maps)
     left, top, right, bottom = encoder.transform.box(*view.size)
-    seen = [left + crop[0], top + crop[1], right + crop[0], bottom + crop[1]]
+    x, y = crop[0], crop[1]
+    seen = [left + x, top + y, right + x, bottom + y]
     fires = highly_activating(raw[None], epsilon=epsilon)[0].numpy()
     preview = image_file(reduced(ground.copy(), PREVIEW), quality=88)
     return Glance(

@@ -67,12 +67,9 @@ def study_charts(study: Study, *, interactive: bool) -> Charts:
     """Every chart of a report that the study holds the tables for."""
     figures = drawable(study)
     titles = [chart_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
-    pieces = embed(
-        [figure for figure, _ in figures.values()],
-        [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles],
-        interactive,
-        [alt for _, alt in figures.values()],
-    )
+    headings = [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles]
+    charts = [figure for figure, _ in figures.values()]
+    pieces = embed(charts, headings, interactive, [alt for _, alt in figures.values()])
     return Charts(dict(zip(figures, pieces, strict=True)))
 
 

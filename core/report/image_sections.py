@@ -43,13 +43,14 @@ def features(source: Source) -> list[Markup]:
     """State how many fire how often, and show the most telling ones with words and top images."""
     study = source.study
     table, epsilon = study.table("features"), study.facts(FeaturesFacts).epsilon
-    pieces = [
-        parts.paragraph(f"{bands_sentence(table)} Epsilon is {math.nan if epsilon is None else epsilon:g}."),
-        *(parts.paragraph(note) for note in notes_on_features(study)),
-        *source.charts.row("sorted_activation", "purity"),
-        parts.heading("The most telling discriminative features"),
-        parts.quiet("With the images on which each is largest, and where it looks if that is stored."),
-    ]
+    shown_epsilon = math.nan if epsilon is None else epsilon
+    pieces = [parts.paragraph(f"{bands_sentence(table)} Epsilon is {shown_epsilon:g}.")]
+    pieces += [parts.paragraph(note) for note in notes_on_features(study)]
+    pieces += source.charts.row("sorted_activation", "purity")
+    pieces.append(parts.heading("The most telling discriminative features"))
+    pieces.append(
+        parts.quiet("With the images on which each is largest, and where it looks if that is stored.")
+    )
     seen = study.has("heatmap_maps")
     for feature, facts, rows in telling(study, FEATURES):
         pieces += [parts.heading(source.feature_name(feature)), parts.quiet(facts)]
@@ -125,10 +126,9 @@ def overlap(source: Source) -> list[Markup]:
     paper = summary.loc[summary["variant"] == "paper"]
     both = paper.loc[paper["images"] == "both masks"]
     both = both if np.isfinite(numbers(both, "mean")).any() else paper
-    rows = [
-        [row["mask"], row["group"], row["split"], _amount(row), f"{int(row['n']):,}"]
-        for row in both.to_dict("records")
-    ]
+    rows = []
+    for row in both.to_dict("records"):
+        rows.append([row["mask"], row["group"], row["split"], _amount(row), f"{int(row['n']):,}"])
     head = ["Mask", "Images", "Split", "mIoU (95 % interval)", "n"]
     pieces = [
         *source.charts.row("miou", "threshold_sweep"),
@@ -136,10 +136,9 @@ def overlap(source: Source) -> list[Markup]:
     ]
     if study.has("overlap_controls"):
         controls = study.table("overlap_controls")
-        control_rows = [
-            [row["control"], row["mask"], _amount(row), f"{int(row['n']):,}"]
-            for row in controls.loc[controls["variant"] == "paper"].to_dict("records")
-        ]
+        control_rows = []
+        for row in controls.loc[controls["variant"] == "paper"].to_dict("records"):
+            control_rows.append([row["control"], row["mask"], _amount(row), f"{int(row['n']):,}"])
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
         pieces += [parts.heading("What other heatmaps would have"), parts.table(head, control_rows)]
     if notes := study.facts(OverlapFacts).notes:
@@ -180,15 +179,10 @@ def causes(source: Source) -> list[Markup]:
         return []
     rates = source.study.table("cause_rates")
     tried = rates.loc[(rates["n_tried"] > 0) | (rates["cause"].isin(NO_CAUSE) & (rates["n"] > 0))]
-    rows = [
-        [
-            row["cause"],
-            f"{int(row['n']):,}",
-            with_interval(*(float(row[name]) for name in ("share", "low", "high"))),
-            number(row["false_rate_alike"]),
-        ]
-        for row in tried.to_dict("records")
-    ]
+    rows = []
+    for row in tried.to_dict("records"):
+        share = with_interval(*(float(row[name]) for name in ("share", "low", "high")))
+        rows.append([row["cause"], f"{int(row['n']):,}", share, number(row["false_rate_alike"])])
     head = ["Cause", "Errors", "Share (95 % interval)", "Correct images with a similar margin"]
     pieces = [parts.paragraph(shares_sentence(rates)), *source.charts.row("error_causes")]
     pieces.append(parts.table(head, rows))
@@ -219,20 +213,16 @@ def concepts(source: Source) -> list[Markup]:
     facts = study.facts(ConceptsFacts)
     explained = study.table("explained")
     explained = explained.sort_values("n_images", ascending=False, kind="stable").head(CONCEPTS)
-    rows = [
-        [
-            row["group"],
-            row["words"] or "no word was kept",
-            f"{int(row['n_images']):,}",
-            number(row["clip_cosine"]),
-            "yes" if row["interpretable"] else "no",
-        ]
-        for row in explained.to_dict("records")
-    ]
+    rows = []
+    for row in explained.to_dict("records"):
+        words, n_images = row["words"] or "no word was kept", f"{int(row['n_images']):,}"
+        interpretable = "yes" if row["interpretable"] else "no"
+        rows.append([row["group"], words, n_images, number(row["clip_cosine"]), interpretable])
     n, bank = facts.n_explained_features, facts.n_bank
     captions = f"{bank:,} captions ({facts.captions})" if bank else str(facts.captioner)
+    named = f"{counted(n, 'feature')} {'was' if n == 1 else 'were'}"
     text = (
-        f"{counted(n, 'feature')} {'was' if n == 1 else 'were'} put into words with {facts.clip} "
+        f"{named} put into words with {facts.clip} "
         f"and {captions}; highly activating means above alpha = {number(facts.alpha)}."
     )
     head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]

@@ -49,25 +49,21 @@ def _headline(of_q: dict) -> list[tuple[str, str, str]]:
         ends = f"{number(of_q[f'{name}_low'])} to {number(of_q[f'{name}_high'])}"
         return number(of_q[name]), f"{ends}; {beside}"
 
-    return [
-        ("AUROC of Q", *card("auroc", "guessing 0.500")),
-        ("AUPRC, correct", *card("auprc_correct", f"base rate {number(of_q['base_rate_correct'])}")),
-        ("AUPRC, errors", *card("auprc_error", f"base rate {number(of_q['base_rate_error'])}")),
-        ("AURC", *card("aurc", f"guessing {number(of_q['base_rate_error'])}")),
-    ]
+    rate_correct, rate_error = number(of_q["base_rate_correct"]), number(of_q["base_rate_error"])
+    cards = [("AUROC of Q", *card("auroc", "guessing 0.500"))]
+    cards.append(("AUPRC, correct", *card("auprc_correct", f"base rate {rate_correct}")))
+    cards.append(("AUPRC, errors", *card("auprc_error", f"base rate {rate_error}")))
+    cards.append(("AURC", *card("aurc", f"guessing {rate_error}")))
+    return cards
 
 
 def _metrics(rows: list[dict], words: Mapping[str, str]) -> Markup:
     """A row a score; `words`: the verdict on each, "" where there is none."""
-    cells = [
-        [
-            score_label(row["score"]),
-            words[row["score"]] or "not judged",
-            "no" if row["label_free"] else "yes",
-            *(with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in COLUMNS),
-        ]
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        name, verdict = score_label(row["score"]), words[row["score"]] or "not judged"
+        values = [with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in COLUMNS]
+        cells.append([name, verdict, "no" if row["label_free"] else "yes", *values])
     if rows:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
         half = number(rows[0]["base_rate_error"] / 2)
@@ -87,11 +83,11 @@ def premise(source: Source) -> list[Markup]:
         ("Entries near zero (below 1 % of the row's largest)", near_zero),
         ("Negative entries", percent(of_q.negative_share)),
         ("Features that are 0 on every train image", percent(of_q.dead_share)),
-        ("Images on which a discriminative feature fires", percent(of_q.share_nonempty)),
-        ("Features firing on an image, on average", number(of_q.mean_firing, 2)),
-        ("RankMe, effective rank of the representations", number(of_q.rankme, 1)),
-        ("alpha-ReQ, decay of their spectrum", number(of_q.alpha_req, 2)),
     ]
+    facts.append(("Images on which a discriminative feature fires", percent(of_q.share_nonempty)))
+    facts.append(("Features firing on an image, on average", number(of_q.mean_firing, 2)))
+    facts.append(("RankMe, effective rank of the representations", number(of_q.rankme, 1)))
+    facts.append(("alpha-ReQ, decay of their spectrum", number(of_q.alpha_req, 2)))
     notes = [parts.paragraph(note) for note in notes_on_features(source.study)]
     return [parts.strong(trust.sentence), parts.paragraph(trust.facts), *notes, parts.facts(facts)]
 
@@ -104,14 +100,12 @@ def worst_images(source: Source) -> list[Markup]:
     positive = source.judged.loc[q > 0]
     none = source.judged.loc[q == 0, "row"].to_numpy()
     rows = [*none[evenly(len(none), SHOWN // 2)].tolist(), *lowest(positive, "q_score", SHOWN // 2)]
-    pieces = [
-        parts.heading("Lowest Q-Scores"),
-        parts.quiet(
-            f"{zero:,} of {int(np.isfinite(q).sum()):,} images {'has' if zero == 1 else 'have'} Q = 0: no "
-            f"discriminative feature fires there.{SOME_FIRST if zero else ''}"
-        ),
-        source.tiles(rows),
-    ]
+    n_images, verb = int(np.isfinite(q).sum()), "has" if zero == 1 else "have"
+    note = (
+        f"{zero:,} of {n_images:,} images {verb} Q = 0: no discriminative feature fires "
+        f"there.{SOME_FIRST if zero else ''}"
+    )
+    pieces = [parts.heading("Lowest Q-Scores"), parts.quiet(note), source.tiles(rows)]
     return [*pieces, *_most_confident_errors(source)] if study.has("probe") else pieces
 
 

@@ -122,10 +122,11 @@ class _Site:
         """A card a feature: its number, name, facts and the rows of its strongest images."""
         if not self.study.has("features"):
             return []
-        return [
-            {"feature": feature, "name": self.source.feature_name(feature), "facts": facts, "rows": rows}
-            for feature, facts, rows in telling(self.study, self.n_features)
-        ]
+        features = []
+        for feature, facts, rows in telling(self.study, self.n_features):
+            name = self.source.feature_name(feature)
+            features.append({"feature": feature, "name": name, "facts": facts, "rows": rows})
+        return features
 
     def _page(self, rows: Sequence[int], cards: Sequence[dict[str, Any]], kept: dict[int, bool]) -> str:
         study, source = self.study, self.source

@@ -119,10 +119,9 @@ def study_sections(source: Source) -> list[Section]:
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
     with progress.step("comparison"):
         first = studies[0]
-        sections, figures, names = compared(
-            [study.whole if isinstance(study, Narrowed) else study for study in studies],
-            first.slice if isinstance(first, Narrowed) else None,
-        )
+        whole = [study.whole if isinstance(study, Narrowed) else study for study in studies]
+        among = first.slice if isinstance(first, Narrowed) else None
+        sections, figures, names = compared(whole, among)
     with progress.step("charts"):
         titles = [title for _, title, _ in figures]
         pieces = embed([figure for _, _, figure in figures], titles, living)
@@ -213,10 +212,9 @@ def _sides(comparison: Comparison) -> Section:
         for side in (GAINED, LOST):
             moved = comparison.changed(name, side)
             if len(moved):
-                section.parts += [
-                    parts.heading(f"{comparison.names[0]} to {name}: {side}, the most confident first"),
-                    source.tiles(numbers(moved, "row").astype(int)[:SHOWN]),
-                ]
+                title = f"{comparison.names[0]} to {name}: {side}, the most confident first"
+                rows = numbers(moved, "row").astype(int)[:SHOWN]
+                section.parts += [parts.heading(title), source.tiles(rows)]
     return section
 
 

@@ -52,9 +52,9 @@ def means(
         groups: (n_images,) codes of patients, lesions or sequences, over which intervals are; or None.
     """
     inside = np.flatnonzero(mask)
-    rows: list[tuple[str, float, float, float, int]] = [
-        ("n_images", float(len(inside)), np.nan, np.nan, len(inside))
-    ]
+    n_images = len(inside)
+    rows: list[tuple[str, float, float, float, int]] = []
+    rows.append(("n_images", float(n_images), np.nan, np.nan, n_images))
     values = {name: column[inside] for name, column in columns.items()}
     held = groups_among(groups, inside)
     if "correct" in values:
@@ -62,18 +62,18 @@ def means(
         outcomes = values["correct"][is_known]
         low, high = intervals.share_bounds(outcomes, groups_among(held, is_known))
         rows.append(("accuracy", float(safe_divide(outcomes.sum(), len(outcomes))), low, high, len(outcomes)))
-    rows += [
-        (name, *intervals.mean_interval(values[name], within=within, groups=held))
-        for name, within in MEANS.items()
-        if name in values
-    ]
+    for name, within in MEANS.items():
+        if name in values:
+            rows.append((name, *intervals.mean_interval(values[name], within=within, groups=held)))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
 
 
 def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Make two masks disjoint: common images stay in the smaller one (in `a` where both are equal)."""
     both = a & b
-    return (a & ~both, b) if np.count_nonzero(a) > np.count_nonzero(b) else (a, b & ~both)
+    if np.count_nonzero(a) > np.count_nonzero(b):
+        return a & ~both, b
+    return a, b & ~both
 
 
 def trait_differences(
@@ -103,23 +103,11 @@ def trait_differences(
     for kind in set(kinds):
         q[kinds == kind] = intervals.benjamini_hochberg(p[kinds == kind])
     rate_a, rate_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
-    table = pd.DataFrame(
-        {
-            "trait": there,
-            "kind": kinds,
-            "name": np.array(traits.names, object)[there],
-            "within": np.array(traits.within, object)[there],
-            "k_a": k_a,
-            "k_b": k_b,
-            "rate_a": rate_a,
-            "rate_b": rate_b,
-            "difference": rate_a - rate_b,
-            "low": low,
-            "high": high,
-            "p": p,
-            "q": q,
-        }
-    )
+    names, within = np.array(traits.names, object)[there], np.array(traits.within, object)[there]
+    columns = {"trait": there, "kind": kinds, "name": names, "within": within}
+    columns |= {"k_a": k_a, "k_b": k_b, "rate_a": rate_a, "rate_b": rate_b}
+    columns |= {"difference": rate_a - rate_b, "low": low, "high": high, "p": p, "q": q}
+    table = pd.DataFrame(columns)
     order = np.lexsort([-np.abs(np.nan_to_num(table["difference"])), table["p"]])
     return table.iloc[order].reset_index(drop=True)
 

@@ -101,6 +101,7 @@ def worst_slices(
         return pd.DataFrame(columns=COLUMNS)
     tokens = tokens_of(study, population.mask)
     groups = groups_among(study.groups, population.mask)
+    effect = of_mean(population.wrong[population.mask].astype(float), groups)
     candidates = find(
         tokens,
         population.wrong,
@@ -108,7 +109,7 @@ def worst_slices(
         population.mask,
         min_images=min_images,
         against=against,
-        effect=of_mean(population.wrong[population.mask].astype(float), groups),
+        effect=effect,
     )
     if too_few_errors(population):
         candidates["q"] = np.nan
@@ -217,17 +218,17 @@ def _tested(
         ]
         marked = marked.astype(np.int64)
     else:
-        totals, marked = np.full(len(n), len(wrong)), np.full(len(n), int(wrong.sum()))
+        totals = np.full(len(n), len(wrong))
+        marked = np.full(len(n), int(wrong.sum()))
     low, high = wilson(errors / effect, n / effect)
     rate, rest = safe_divide(errors, n), safe_divide(marked - errors, totals - n)
     counts = (errors, n, marked, totals)
     if effect != 1.0:
         counts = tuple(np.rint(one / effect).astype(np.int64) for one in counts)
     p = at_least(*counts)
-    candidates = candidates.assign(
-        error_rate=rate, low=low, high=high, rest=rest, lift=safe_divide(rate, np.nan_to_num(rest)), p=p,
-        q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
-    )  # fmt: skip
+    lift = safe_divide(rate, np.nan_to_num(rest))
+    q = benjamini_hochberg(np.where(totals > n, p, np.nan))
+    candidates = candidates.assign(error_rate=rate, low=low, high=high, rest=rest, lift=lift, p=p, q=q)
     # A candidate with all images of its class has no comparison.
     return candidates.loc[totals > n].reset_index(drop=True)
 
@@ -265,10 +266,13 @@ def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -
     if trait < 0:
         return base
     kind, name = tokens.kinds[trait], tokens.names[trait]
-    extra = {
-        FEATURE: lambda: Slice(fires=(int(name),)),
-        CONCEPT: lambda: Slice(concepts=(name,)),
-        COLUMN: lambda: Slice(extras={tokens.within[trait]: (name,)}),
-        PICTURE: lambda: Slice.parse(f"{tokens.within[trait]}={name}"),
-    }[kind]()
+    column = tokens.within[trait]
+    if kind == FEATURE:
+        extra = Slice(fires=(int(name),))
+    elif kind == CONCEPT:
+        extra = Slice(concepts=(name,))
+    elif kind == COLUMN:
+        extra = Slice(extras={column: (name,)})
+    else:
+        extra = Slice.parse(f"{column}={name}")
     return Slice.joined([base, extra])

@@ -72,14 +72,17 @@ def class_accuracy(study: StudyReader, among: np.ndarray | None = None) -> Class
     worst = int(np.nanargmin(rates)) if several else -1
     low, high = share_bounds(~wrong, groups_among(study.groups, population.mask))
     most_common = study.class_names[int(n.argmax())] if n.any() else ""
+    guess = float(n.max(initial=0) / len(labels))
+    worst_class = study.class_names[worst] if several else ""
+    worst_accuracy = float(rates[worst]) if several else np.nan
     return ClassAccuracy(
         accuracy=float(1 - wrong.mean()),
         low=low,
         high=high,
         common=most_common,
-        guess=float(n.max(initial=0) / len(labels)),
-        worst=study.class_names[worst] if several else "",
-        worst_accuracy=float(rates[worst]) if several else np.nan,
+        guess=guess,
+        worst=worst_class,
+        worst_accuracy=worst_accuracy,
         n=len(labels),
     )
 
@@ -100,14 +103,12 @@ def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSli
     assert population is not None  # there is a slice
     rows = np.flatnonzero(Slice.parse(text).mask(study) & population.mask & population.wrong)
     label = best["label"]
+    label_or_none = None if pd.isna(label) else str(label)
+    trait = str(best["trait"])
+    n = int(best["n"])
+    errors = int(best["errors"])
     return WorstSlice(
-        trait=str(best["trait"]),
-        label=None if pd.isna(label) else str(label),
-        where=text,
-        n=int(best["n"]),
-        errors=int(best["errors"]),
-        rest=float(best["rest"]),
-        rows=rows,
+        trait=trait, label=label_or_none, where=text, n=n, errors=errors, rest=float(best["rest"]), rows=rows
     )
 
 

@@ -142,11 +142,10 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
     for (x, y), inside, name in zip(peaks.tolist(), members, names, strict=True):
         if name is not None:
             bottom, top = places[inside, 1].min(), places[inside, 1].max()
+            words_of_cluster, *about = name
+            ends = (float(top), float(bottom))
             clusters.append(
-                Cluster(
-                    *(name[0], x, y, float(top), float(bottom), len(inside), *name[1:]),
-                    kind=study.feature_kind,
-                )
+                Cluster(words_of_cluster, x, y, *ends, len(inside), *about, kind=study.feature_kind)
             )
             homes_of.append(inside)
     return _distinct_names(study, clusters, homes_of)
@@ -159,7 +158,7 @@ def _uphill(density: np.ndarray) -> np.ndarray:
     """(CELLS, CELLS) int64: the flat index of the peak that a walk uphill from each cell ends at."""
     around = np.pad(density, 1, constant_values=-np.inf)
     steps = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
-    views = np.stack([around[1 + dx : 1 + dx + CELLS, 1 + dy : 1 + dy + CELLS] for dx, dy in steps])
+    views = np.stack([_shifted(around, dx, dy) for dx, dy in steps])
     views[4] = np.nextafter(density, np.inf)  # the cell itself goes first where others equal it
     best = np.array(steps)[views.argmax(0)]  # (CELLS, CELLS, 2)
     x, y = np.indices(density.shape)
@@ -169,6 +168,11 @@ def _uphill(density: np.ndarray) -> np.ndarray:
         if np.array_equal(further, target):
             return target.reshape(density.shape)
         target = further
+
+
+def _shifted(padded: np.ndarray, dx: int, dy: int) -> np.ndarray:
+    """(CELLS, CELLS): the neighbour of each cell in one direction; `padded` has a border of one cell."""
+    return padded[1 + dx : 1 + dx + CELLS, 1 + dy : 1 + dy + CELLS]
 
 
 def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
@@ -244,7 +248,8 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
             names_of.append(None)
             continue
         name = ", ".join(words[int(features[best])])
-        names_of.append((name, mine[best] / n, (every - mine)[best] / others, int(features[best]), 0))
+        share, share_outside = mine[best] / n, (every - mine)[best] / others
+        names_of.append((name, share, share_outside, int(features[best]), 0))
     return names_of
 
 

@@ -185,7 +185,8 @@ def plural(name: str) -> str:
     """
     if not re.fullmatch(r"[a-z]{2,}([ -][a-z]{2,})*", name) or " of " in name or " or " in name:
         return name
-    head, last = name[: -len(name.split(" ")[-1])], name.split(" ")[-1]
+    last = name.split(" ")[-1]
+    head = name[: -len(last)]
     if last in PLURALS:
         return head + PLURALS[last]
     if re.search(r"(ss|x|ch|sh|us)$", last):

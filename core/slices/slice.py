@@ -67,17 +67,15 @@ class Slice:
         ranges = {str(key): _bounds(key, pair) for key, pair in sorted(self.ranges.items())}
         fires = {_feature(number) for number in self.fires}
         extras = {str(key): _names(values) for key, values in sorted(self.extras.items())}
-        canonical = {
-            "labels": _names(self.labels),
-            "predicted": _names(self.predicted),
+        confusion = None if self.confusion is None else _pair(self.confusion)
+        canonical: dict[str, Any] = {
             "ranges": ranges,
             "fires": tuple(sorted(fires)),
-            "concepts": _names(self.concepts),
-            "confusion": None if self.confusion is None else _pair(self.confusion),
-            "image_ids": _names(self.image_ids),
-            "saved": _names(self.saved),
+            "confusion": confusion,
             "extras": extras,
         }
+        for name in ("labels", "predicted", "concepts", "image_ids", "saved"):
+            canonical[name] = _names(getattr(self, name))
         for name, value in canonical.items():
             object.__setattr__(self, name, value)
         if both := sorted(set(self.ranges) & set(self.extras)):

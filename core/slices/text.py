@@ -31,9 +31,8 @@ def write_text(conditions: Mapping[str, Any]) -> str:
     if "confusion" in conditions:
         words.append("confusion=" + ">".join(map(_quote, conditions["confusion"])))
     ranges, extras = conditions.get("ranges", {}), conditions.get("extras", {})
-    words += [
-        f"{_column(key)}={number_text(low)}..{number_text(high)}" for key, (low, high) in ranges.items()
-    ]
+    for key, (low, high) in ranges.items():
+        words.append(f"{_column(key)}={number_text(low)}..{number_text(high)}")
     words += [f"{_column(key)}={_list(values)}" for key, values in extras.items()]
     words += [f"{SAVED}{_quote(name)}" for name in conditions.get("saved", ())]
     if "fires" in conditions:

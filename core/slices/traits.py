@@ -5,7 +5,7 @@ They serve to compare and find slices.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import pandas as pd
@@ -78,13 +78,11 @@ def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Trait
 def _together(parts: list[Tokens]) -> Tokens:
     starts = np.cumsum([0, *(len(part) for part in parts)])
     shifted_ids = [part.ids + np.int32(start) for part, start in zip(parts, starts, strict=False)]
-    return Tokens(
-        tuple(chain.from_iterable(part.kinds for part in parts)),
-        tuple(chain.from_iterable(part.names for part in parts)),
-        tuple(chain.from_iterable(part.within for part in parts)),
-        np.concatenate([part.rows for part in parts]),
-        np.concatenate(shifted_ids),
-    )
+    kinds = tuple(chain.from_iterable(part.kinds for part in parts))
+    names = tuple(chain.from_iterable(part.names for part in parts))
+    within = tuple(chain.from_iterable(part.within for part in parts))
+    rows = np.concatenate([part.rows for part in parts])
+    return Tokens(kinds, names, within, rows, np.concatenate(shifted_ids))
 
 
 def _made(rows: np.ndarray, ids: np.ndarray, kind: str, names: Sequence[str], within: str = "") -> Tokens:
@@ -128,7 +126,9 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
     inside = np.flatnonzero((rows >= 0) & mask[rows])
     inside = inside[np.argsort(codes[inside], kind="stable")]
     ends = np.searchsorted(codes[inside], np.arange(len(groups) + 1))
-    rows_of = {group: rows[inside[ends[at] : ends[at + 1]]] for at, group in enumerate(groups)}
+    rows_of = {}
+    for group, (start, end) in zip(groups, pairwise(ends), strict=True):
+        rows_of[group] = rows[inside[start:end]]
     there = []  # word by word: its images in all its groups, joined at once for all words, take gigabytes
     for names in groups_of_words:
         has_word = np.zeros(len(mask), bool)

@@ -182,7 +182,8 @@ class ChunkedArray:
             if low >= stop:
                 break
             if high > start:
-                parts.append(np.asarray(self.part(number, slice(max(start - low, 0), min(stop, high) - low))))
+                rows_of_chunk = slice(max(start - low, 0), min(stop, high) - low)
+                parts.append(np.asarray(self.part(number, rows_of_chunk)))
         return self._sound(np.concatenate(parts))
 
     def __getitem__(self, key: Any) -> Any:
@@ -274,12 +275,9 @@ def write_chunk(
 
 def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Return an array's manifest entry, built from the ledger entries of its chunks."""
-    return {
-        "kind": "array",
-        "shape": [sum(line["rows"] for line in lines), *lines[0]["shape"]],
-        "dtype": lines[0]["dtype"],
-        "chunks": [{"rows": line["rows"], "sha256": line["sha256"]} for line in lines],
-    }
+    chunks = [{"rows": line["rows"], "sha256": line["sha256"]} for line in lines]
+    shape = [sum(line["rows"] for line in lines), *lines[0]["shape"]]
+    return {"kind": "array", "shape": shape, "dtype": lines[0]["dtype"], "chunks": chunks}
 
 
 def write_whole(

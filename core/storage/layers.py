@@ -149,10 +149,11 @@ def _layered(
 def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card: Mapping[str, Any]) -> None:
     """Codes in place of the representations; weights of classifiers by what a latent adds to their logits."""
     parts = [of["items"][f"basis_{name}_{part}"] for part in ("count", "features", "values")]
-    chunks = [
-        {"rows": chunks[0]["rows"], "sha256": manifests.digest([one["sha256"] for one in chunks])}
-        for chunks in zip(*(part["chunks"] for part in parts), strict=True)
-    ]
+    together = zip(*(part["chunks"] for part in parts), strict=True)
+    chunks = []
+    for of_parts in together:
+        digest = manifests.digest([one["sha256"] for one in of_parts])
+        chunks.append({"rows": of_parts[0]["rows"], "sha256": digest})
     made = {"kind": "array", "dtype": "<f4", "step": "embed", BELOW: True}
     shape = [parts[0]["shape"][0], card["size"]]
     items["representations"] = {**made, "shape": shape, "chunks": chunks, MADE: CODES}
@@ -258,7 +259,8 @@ class DenseCodes(ChunkedArray):
             places = np.flatnonzero(homes == chunk)
             mine = numbers[places] - self.starts[chunk]
             n = begin[mine + 1] - begin[mine]
-            at = np.repeat(begin[mine] - np.concatenate([[0], np.cumsum(n)[:-1]]), n) + np.arange(n.sum())
+            n_before = np.concatenate([[0], np.cumsum(n)[:-1]])
+            at = np.repeat(begin[mine] - n_before, n) + np.arange(n.sum())
             dense[np.repeat(places, n), features[at]] = values[at]
         return dense
 

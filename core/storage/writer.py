@@ -110,13 +110,9 @@ class StepWriter:
             checked = {"compression": "zstd", "write_page_checksum": True}
             pq.write_table(arrow, temporary, use_dictionary=words, **checked)
             self.begin()
-        self.items[name] = {
-            "kind": "table",
-            "shape": [len(frame), len(frame.columns)],
-            "columns": list(map(str, frame.columns)),
-            "sha256": file_sha256(path),
-            "types": type_names(pq.read_schema(path)),
-        }
+        entry = {"kind": "table", "shape": [len(frame), len(frame.columns)]}
+        entry |= {"columns": list(map(str, frame.columns)), "sha256": file_sha256(path)}
+        self.items[name] = entry | {"types": type_names(pq.read_schema(path))}
 
 
 class Collected:
@@ -172,12 +168,9 @@ class StudyWriter:
         """
         entry = self.manifest["steps"].get(step)
         current_inputs = self._inputs(step, inputs, outside)
-        return (
-            bool(entry)
-            and not is_begun_again(self.folder, step)
-            and _given(entry["settings"]) == _given(settings)
-            and entry["inputs"] == current_inputs
-        )
+        if not entry or is_begun_again(self.folder, step):
+            return False
+        return _given(entry["settings"]) == _given(settings) and entry["inputs"] == current_inputs
 
     def _inputs(
         self, step: str, inputs: tuple[str, ...], outside: dict[str, str] | None
@@ -291,11 +284,12 @@ class StudyWriter:
         self._write()
 
     def _unfinished(self) -> dict[str, dict[str, Any]]:
-        return {
-            step: settings
-            for step, settings in self.asked.items()
-            if step not in self.manifest["steps"] or step in self._again or is_begun_again(self.folder, step)
-        }
+        unfinished = {}
+        for step, settings in self.asked.items():
+            is_missing = step not in self.manifest["steps"] or step in self._again
+            if is_missing or is_begun_again(self.folder, step):
+                unfinished[step] = settings
+        return unfinished
 
     def note_asked(self) -> None:
         """Write what was asked for, unless the manifest says it already, or there is none yet."""

@@ -97,10 +97,12 @@ def save_view(study: StudyReader, name: str, address: str) -> str:
 
 def remove_view(study: StudyReader, name: str) -> None:
     """Forget a saved view; one that is gone already is no error."""
-    _change(
-        traces_home(study.path),
-        lambda traces: replace(traces, views={key: one for key, one in traces.views.items() if key != name}),
-    )
+
+    def without_view(traces: Traces) -> Traces:
+        views = {key: view for key, view in traces.views.items() if key != name}
+        return replace(traces, views=views)
+
+    _change(traces_home(study.path), without_view)
 
 
 def _in_place_of(now: str, new: str, seen: str | None) -> str:

@@ -60,11 +60,11 @@ def change_images(
 
     def changed(name: str, now: ImageTrace) -> ImageTrace:
         label = labels.get(name)
+        has_line = f"\n{line}\n" in f"\n\n{now.note}\n"
+        tags = (set(now.tags) - gone) | set(new)
+        own_label = now.wrong_label if label is None else label
         return replace(
-            now,
-            tags=(set(now.tags) - gone) | set(new),
-            wrong_label=now.wrong_label if label is None else label,
-            note=now.note if f"\n{line}\n" in f"\n\n{now.note}\n" else f"{now.note}\n{line}",
+            now, tags=tags, wrong_label=own_label, note=now.note if has_line else f"{now.note}\n{line}"
         )
 
     return rewrite(study, names, changed)
@@ -79,7 +79,9 @@ def take_back(study: StudyReader, done: ChangedTraces) -> int:
 
     def restored(name: str, now: ImageTrace) -> ImageTrace:
         before, after = done.before[name], done.after[name]
-        tags = (set(now.tags) | set(before.tags) - set(after.tags)) - (set(after.tags) - set(before.tags))
+        tags_before, tags_after = set(before.tags), set(after.tags)
+        added, removed = tags_after - tags_before, tags_before - tags_after
+        tags = (set(now.tags) | removed) - added
         parts = {}
         for part in ("note", "wrong_label", "right_label"):
             if getattr(now, part) == getattr(after, part):

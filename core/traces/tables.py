@@ -14,13 +14,10 @@ def images_table(study: StudyReader) -> pd.DataFrame:
     """Return one row per image with a trace, by image id; without a label where the image is gone."""
     traces = read_traces(study.path).images
     labels = study.images.set_index("image_id")["label"].reindex(list(traces)).astype(object)
-    rows = [
-        (
-            *(image_id, None if pd.isna(label) else label),
-            *(one.note, BETWEEN.join(one.tags), one.wrong_label, one.right_label),
-        )
-        for (image_id, one), label in zip(traces.items(), labels, strict=True)
-    ]
+    rows = []
+    for (image_id, one), label in zip(traces.items(), labels, strict=True):
+        given = None if pd.isna(label) else label
+        rows.append((image_id, given, one.note, BETWEEN.join(one.tags), one.wrong_label, one.right_label))
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype(object)
 
 

@@ -97,11 +97,12 @@ class Traces:
 
     def content(self) -> dict[str, Any]:
         """Return what the file holds: nothing that is empty."""
-        return {
-            "images": {key: _given(one) for key, one in sorted(self.images.items()) if one},
-            "features": {str(key): _given(one) for key, one in sorted(self.features.items()) if one},
-            **({"views": dict(self.views)} if self.views else {}),
-        }
+        images = {key: _given(one) for key, one in sorted(self.images.items()) if one}
+        features = {str(key): _given(one) for key, one in sorted(self.features.items()) if one}
+        content: dict[str, Any] = {"images": images, "features": features}
+        if self.views:
+            content["views"] = dict(self.views)
+        return content
 
 
 def traces_home(folder: Path) -> Path:

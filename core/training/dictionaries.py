@@ -172,10 +172,11 @@ def gradients_of(
         of_these = torch.where(latents >= low, inside, 0)
         to_decoder += _transposed(latents, of_these, size, to_x)
         to_z = torch.where(of_these > 0, _sampled(latents, to_x, model.decoder), to_z)
+    to_bias = x.new_zeros(size).index_add_(0, latents.flatten(), to_z.flatten())
     gradients = {
         "decoder": to_decoder,
         "encoder": _transposed(latents, to_z, size, centred),
-        "bias": x.new_zeros(size).index_add_(0, latents.flatten(), to_z.flatten()),
+        "bias": to_bias,
         "centre": to_x.sum(0),
     }
     if dead.any():

@@ -79,7 +79,8 @@ def refuse_other_settings(path: Path, stored: dict[str, Any], requested: dict[st
 def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """List the differences between settings: "lr 0.5 -> 0.3"."""
     old, new = _one_level(old), _one_level(new)
-    return [f"{key} {old.get(key)} -> {value}" for key, value in new.items() if old.get(key) != value]
+    changed = [key for key, value in new.items() if old.get(key) != value]
+    return [f"{key} {old.get(key)} -> {new[key]}" for key in changed]
 
 
 def _one_level(settings: dict[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,9 @@ def representation_statistics(raw: Tensor) -> dict[str, float]:
     """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) representations."""
     h = torch.nn.functional.normalize(raw.double(), dim=1)
     z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)
-    values = {
-        "near_zero": near_zero_share(raw).mean().item(),
-        "dead": (raw.amax(0) <= 0).double().mean().item(),
-        "rankme": rankme(torch.linalg.svdvals(raw.double())),
-    }
+    dead = (raw.amax(0) <= 0).double().mean().item()
+    near_zero = near_zero_share(raw).mean().item()
+    values = {"near_zero": near_zero, "dead": dead, "rankme": rankme(torch.linalg.svdvals(raw.double()))}
     for epsilon in (4, 3, 2):
         values[f"firing_{epsilon}"] = (z > epsilon).sum(1).double().mean().item()
     return values

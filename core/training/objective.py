@@ -123,9 +123,10 @@ OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
     "vicreg": VICRegSettings,
     "barlow": BarlowSettings,
 }
+_SETTINGS = {name: None for kind in OBJECTIVES.values() for name in kind.__dataclass_fields__}
 METHODS_OF = {  # by setting, the methods that have it
     name: [method for method, kind in OBJECTIVES.items() if name in kind.__dataclass_fields__]
-    for name in {name: None for kind in OBJECTIVES.values() for name in kind.__dataclass_fields__}
+    for name in _SETTINGS
 }
 LOGITS = "changes the logits of simclr and moco; {} has none."
 SWITCHES = {  # settings that turn something on, and why another method cannot have it

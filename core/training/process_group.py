@@ -46,12 +46,14 @@ def connect(config: TrainConfig) -> Any:
         check_share(device, n_here)
         leave_at_exit()
     one: Any = [device.index or 0] if device.type == "cuda" else 1
+    strategy = DDPStrategy(**_own_buffers()) if n_all > 1 else "auto"
+    precision = "bf16-mixed" if config.precision == "bf16" else "32-true"
     fabric = Fabric(
         accelerator=device.type,
         devices=n_here if n_all > 1 else one,
         num_nodes=n_all // n_here,
-        strategy=DDPStrategy(**_own_buffers()) if n_all > 1 else "auto",
-        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+        strategy=strategy,
+        precision=precision,
     )
     fabric.launch()
     return fabric

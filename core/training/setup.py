@@ -174,9 +174,10 @@ def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list
     counts = [np.bincount(images[rows, :, :, channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
     mean = [float(np.average(values, weights=count)) for count in counts]
-    spread = [
-        math.sqrt(np.average((values - m) ** 2, weights=count)) for m, count in zip(mean, counts, strict=True)
-    ]
+    spread = []
+    for channel_mean, count in zip(mean, counts, strict=True):
+        variance = np.average((values - channel_mean) ** 2, weights=count)
+        spread.append(math.sqrt(variance))
     return [round(m, 4) for m in mean], [round(max(s, 1e-3), 4) for s in spread]
 
 

@@ -196,15 +196,10 @@ class TrainingRun(ResumableRun):
         self.check_weights()
         means = self.steps.end_epoch()
         n_views = (self.method.n_views + self.method.n_local) * self.config.batch_size * len(self.losses)
-        row = {
-            "epoch": self.epoch,
-            "loss": round(float(np.mean(self.losses)), 5),
-            "lr": round(self.optimiser.param_groups[0]["lr"], 7),
-            "views_per_s": round(n_views / max(self.seconds, 1e-9), 1),
-            "seconds": round(self.seconds, 1),
-            **self.facts(),
-            **means,
-        }
+        rate = self.optimiser.param_groups[0]["lr"]
+        row = {"epoch": self.epoch, "loss": round(float(np.mean(self.losses)), 5), "lr": round(rate, 7)}
+        row |= {"views_per_s": round(n_views / max(self.seconds, 1e-9), 1)}
+        row |= {"seconds": round(self.seconds, 1), **self.facts(), **means}
         self.losses, self.seconds = [], 0.0
         self.rows.append(row)
         if not self.fabric.is_global_zero:
@@ -290,20 +285,11 @@ class TrainingRun(ResumableRun):
         output = output or self.output
         config, arch = self.config, self.config.export_arch or self.config.arch
         last = next((row for row in reversed(self.rows) if "near_zero" in row), {})
-        sidecar = {
-            "arch": arch,
-            "arguments": parse_arch(arch).arguments,
-            "stem": config.stem,
-            "transform": self.transform.to_dict(),
-            "method": config.method,
-            "epochs": self.epoch,
-            "images": config.images,
-            "seed": config.seed,
-            "monitors": last,
-            "source": setup.describe_source(self.source),
-            "settings": lasting(config),
-            **self.method.sidecar(),
-        }
+        sidecar: dict[str, Any] = {"arch": arch, "arguments": parse_arch(arch).arguments, "stem": config.stem}
+        sidecar |= {"transform": self.transform.to_dict(), "method": config.method, "epochs": self.epoch}
+        sidecar |= {"images": config.images, "seed": config.seed, "monitors": last}
+        sidecar |= {"source": setup.describe_source(self.source), "settings": lasting(config)}
+        sidecar |= self.method.sidecar()
         if config.start is not None:
             regularizer = as_settings(config.regularizer)
             sidecar |= {"start": config.start, "frozen": config.frozen, "regularizer": regularizer}

@@ -131,6 +131,8 @@ def gallery(
         }
         return list(zip(*(sources[name]() for name in kinds), strict=True))
 
+    tile = WIDTHS[len(kinds)]
+    titles = tuple(names or kinds)
     widgets.image_gallery(
         study,
         rows,
@@ -138,10 +140,10 @@ def gallery(
         captions=captions,
         badges=badges,
         page_size=page_size,
-        tile=WIDTHS[len(kinds)],
+        tile=tile,
         label=label,
         pictures=addresses,
-        names=tuple(names or kinds),
+        names=titles,
         on_open=on_open,
     )
 

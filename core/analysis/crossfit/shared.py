@@ -84,13 +84,9 @@ def _fitted(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """(n,) class and confidence by probes that are fitted here; facts."""
     order = np.argsort(images.rows, kind="stable")  # as they lie in the study
-    labelled = fit.Labelled(
-        study.array("representations"),
-        images.rows[order],
-        images.codes[order],
-        images.units[order],
-        images.folds[order],
-    )
+    array = study.array("representations")
+    folds = images.folds[order]
+    labelled = fit.Labelled(array, images.rows[order], images.codes[order], images.units[order], folds)
     columns = np.arange(len(images.class_names))
     largest, searched = predict_out_of_fold(labelled, step, config, run, study.n_images, columns, item)
     predicted, confidence = largest.codes[images.rows, 0], largest.probabilities[images.rows, 0]

@@ -61,13 +61,8 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
     array = study.array("representations")
     images = fit.Labelled(array, rows, of_class, units[rows], of_fold)
     largest, searched = predict_out_of_fold(images, step, config, run, len(study.images), names)
-    answers = OutOfFold(
-        np.searchsorted(names, largest.codes[rows]),
-        largest.probabilities[rows],
-        largest.of_label[rows],
-        of_class,
-        len(names),
-    )
+    answered = np.searchsorted(names, largest.codes[rows])
+    answers = OutOfFold(answered, largest.probabilities[rows], largest.of_label[rows], of_class, len(names))
     _write_probabilities(step, largest, images, array.by_chunk)
     facts = _write_answer(study, step, largest, [study.class_names[name] for name in names])
     table = _issues(study, labelled, rows, names, answers)
@@ -78,16 +73,16 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
     table = table.iloc[np.lexsort(_order_of(table))].reset_index(drop=True)
     table["rank"] = np.arange(1, len(table) + 1)
     step.table(ISSUES, table[list(STORED)])
-    step.summary = {
+    unchecked = np.setdiff1d(codes[labelled], names)
+    summary = {
         "answers": {CROSSFIT: facts},
         "n_labelled": len(labelled),
         "n_checked": len(rows),
         "n_listed": int(table["listed"].sum()),
-        "n_units": len(np.unique(units[rows])),
-        "n_compared": len(against),
-        "unchecked_classes": [study.class_names[code] for code in np.setdiff1d(codes[labelled], names)],
-        **searched,
     }
+    summary |= {"n_units": len(np.unique(units[rows])), "n_compared": len(against)}
+    summary |= {"unchecked_classes": [study.class_names[code] for code in unchecked]}
+    step.summary = summary | searched
 
 
 @dataclass
@@ -103,7 +98,8 @@ class Largest:
     def empty(cls, n: int, k: int) -> "Largest":
         unknown = np.full(n, np.nan, np.float32)
         values = {name: np.full(n, np.nan) for name in ("confidence", "margin", "energy")}
-        return cls(np.full((n, k), -1, np.int32), np.full((n, k), np.nan, np.float32), unknown, values)
+        nothing = np.full((n, k), -1, np.int32)
+        return cls(nothing, np.full((n, k), np.nan, np.float32), unknown, values)
 
     def put(self, rows: np.ndarray, logits: Tensor, labels: np.ndarray, names: np.ndarray) -> None:
         """Keep what logits (m, n_classes) say of some images; names: the class that each column is."""
@@ -219,14 +215,16 @@ def _issues(
     doubtful[at] = likely_wrong(answers)
     of_rival, margins, wrong = unknown.copy(), unknown.copy(), unknown.copy()
     of_rival[at], margins[at], wrong[at] = shares, answers.margins, probability_wrong(answers)
+    own = pd.array(_own_classifier(study)[labelled], dtype="str")
+    suggested_names = pd.array(suggested, dtype="str")
     return table.assign(
-        suggested=pd.array(suggested, dtype="str"),
+        suggested=suggested_names,
         confidence=of_rival,
         margin=margins,
         probability_wrong=wrong,
         listed=doubtful,
         n_checked=len(rows),
-        own_classifier=pd.array(_own_classifier(study)[labelled], dtype="str"),
+        own_classifier=own,
     )
 
 

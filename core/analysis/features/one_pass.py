@@ -206,9 +206,9 @@ def complete_top_images(
         return
     top.restart(weak)
     scale = 1.0 / np.maximum(rows.norm, LEAST_NORM)
-    items = (
-        (chunk, scale[start:stop], top.least[weak])  # as it is when the chunk's turn comes
-        for chunk, (start, stop) in enumerate(pairwise(array.starts.tolist()))
+    spans = enumerate(pairwise(array.starts.tolist()))
+    items = (  # each as it is when the chunk's turn comes
+        (chunk, scale[start:stop], top.least[weak]) for chunk, (start, stop) in spans
     )
     for features, values, owners in map_in_order(partial(_entries_above, array, weak), items):
         top.add(ByFeature.of_entries(features, values, owners, array.shape[1]))

@@ -57,7 +57,8 @@ class ChunkRows:
             return ChunkRows(np.asarray(self.stored[rows]), self.n_features)
         n = np.diff(self.begin)[rows]
         begin = np.concatenate([[0], np.cumsum(n)])
-        entries = np.repeat(self.begin[rows] - begin[:-1], n) + np.arange(begin[-1])
+        shifts = self.begin[rows] - begin[:-1]
+        entries = np.repeat(shifts, n) + np.arange(begin[-1])
         return ChunkRows(None, self.n_features, begin, self.columns[entries], self.values[entries])
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:

@@ -74,11 +74,8 @@ def compute_features(study: Study, step: StepWriter, config: FeaturesConfig, run
     # parallel.
     with ThreadPoolExecutor(3) as pool:
         rows = pd.DataFrame(vars(feature_pass.rows), dtype=np.float32)
-        waiting = [
-            pool.submit(feature_pass.store.finish),
-            pool.submit(step.table, "row_stats", rows),
-            pool.submit(_write_views, study, step, feature_pass),
-        ]
+        waiting = [pool.submit(feature_pass.store.finish), pool.submit(step.table, "row_stats", rows)]
+        waiting.append(pool.submit(_write_views, study, step, feature_pass))
         for task in waiting:
             task.result()
     step.table("features", table)
@@ -172,18 +169,15 @@ def _summary(feature_pass: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:
     note |= {"constant_note": CONSTANT_NOTE} if feature_pass.is_constant else {}
     dead = feature_pass.statistics.moments.m2 + feature_pass.statistics.moments.mean**2 == 0
     count = np.concatenate(feature_pass.store.counts)
-    return {
-        "epsilon": feature_pass.choice.epsilon,
-        "n_discriminative": int(np.count_nonzero(table["discriminative"])),
-        "n_dead": int(np.count_nonzero(dead)),
-        "dead_share": float(dead.mean()),
-        "mean_firing": float(count.mean()),
-        "share_firing": float((count > 0).mean()),
-        "near_zero_share": feature_pass.activations.near_zero_share,
-        "negative_share": feature_pass.activations.negative_share,
-        "sampled_rows": feature_pass.activations.n_rows,
-        **note,
-    }
+    activations = feature_pass.activations
+    summary: dict[str, Any] = {"epsilon": feature_pass.choice.epsilon}
+    summary["n_discriminative"] = int(np.count_nonzero(table["discriminative"]))
+    summary |= {"n_dead": int(np.count_nonzero(dead)), "dead_share": float(dead.mean())}
+    summary |= {"mean_firing": float(count.mean()), "share_firing": float((count > 0).mean())}
+    summary["near_zero_share"] = activations.near_zero_share
+    summary["negative_share"] = activations.negative_share
+    summary["sampled_rows"] = activations.n_rows
+    return summary | note
 
 
 def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
@@ -286,24 +280,22 @@ def _feature_table(study: Study, feature_pass: FeaturePass, config: FeaturesConf
     discriminative = discriminative_features(feature_pass.rate, **bounds)
     purity, top_class = class_purity(feature_pass.statistics.firing[:, : len(study.class_names)])
     names = np.array([*study.class_names, None], dtype=object)
-    return pd.DataFrame(
-        {
-            "feature": np.arange(len(discriminative), dtype=np.int32),
-            "mean": feature_pass.statistics.moments.mean,
-            "std": feature_pass.statistics.moments.std,
-            "activation_rate": feature_pass.rate,
-            "tail": tails(feature_pass.rate, **bounds),
-            "discriminative": discriminative.numpy(),
-            "top_class": pd.array(names[top_class], dtype="str"),
-            "purity": purity,
-        }
-    )
+    moments = feature_pass.statistics.moments
+    columns = {
+        "feature": np.arange(len(discriminative), dtype=np.int32),
+        "mean": moments.mean,
+        "std": moments.std,
+        "activation_rate": feature_pass.rate,
+    }
+    columns |= {"tail": tails(feature_pass.rate, **bounds), "discriminative": discriminative.numpy()}
+    columns |= {"top_class": pd.array(names[top_class], dtype="str"), "purity": purity}
+    return pd.DataFrame(columns)
 
 
 def _class_table(study: Study) -> pd.DataFrame:
     code, n_classes = class_column(study, "label"), len(study.class_names)
-    count = {
-        f"n_{split}": np.bincount(code[(study.is_val == val) & (code >= 0)], minlength=n_classes)
-        for split, val in (("train", False), ("val", True))
-    }
+    count = {}
+    for split, is_val in (("train", False), ("val", True)):
+        in_split = (study.is_val == is_val) & (code >= 0)
+        count[f"n_{split}"] = np.bincount(code[in_split], minlength=n_classes)
     return pd.DataFrame({"label": pd.array(study.class_names, dtype="str"), **count})

@@ -18,11 +18,10 @@ def dictionary_of(study: Study) -> Dictionary:
     """The dictionary of the basis in which a study is read."""
     basis, whole = study.basis, Study(study.below or study.path)
     assert basis is not None
-    parts: dict[str, Any] = {
-        name: whole.vector(basis.item(name)).astype(np.float32)
-        for name in PARTS
-        if whole.has(basis.item(name))
-    }
+    parts: dict[str, Any] = {}
+    for name in PARTS:
+        if whole.has(basis.item(name)):
+            parts[name] = whole.vector(basis.item(name)).astype(np.float32)
     about = basis.card
     return Dictionary(
         **parts, activation=about["activation"], k=about.get("k"), norm=about.get("normalisation") or "none"

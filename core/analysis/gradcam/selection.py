@@ -109,7 +109,8 @@ def _most_active(pairs: pd.DataFrame, label: np.ndarray, each: int) -> pd.DataFr
     row, feature = pairs["row"].to_numpy(), pairs["feature"].to_numpy()
     order = np.lexsort([row, -pairs["activation"].to_numpy(), feature, label[row]])
     feature, of_class = feature[order], label[row[order]]
-    begins = np.r_[True, (np.diff(of_class) != 0) | (np.diff(feature) != 0)][: len(order)]
+    differs = (np.diff(of_class) != 0) | (np.diff(feature) != 0)
+    begins = np.r_[True, differs][: len(order)]
     index = np.arange(len(order))
     is_kept = index - np.maximum.accumulate(np.where(begins, index, 0)) < each
     return pairs.iloc[order[is_kept]]

@@ -114,7 +114,8 @@ def maps_of_entries(entries: Sequence[Entries], masked: MaskedPositions, size: i
     areas = [average_precision_of_entries(_signed(judged, sign), masked.has[1], size) for sign in (1, -1)]
     rows = []
     for at, name in enumerate(masked.names):
-        truth, feature, inverted = masked.has[1][at], int(best[0][at]), int(best[1][at])
+        truth = masked.has[1][at]
+        feature, inverted = int(best[0][at]), int(best[1][at])
         purity = _purity(judged, feature, truth, n_positions)
         of_one = int(truth.sum()), truth.mean(), feature, areas[0][at, feature], purity
         of_others = inverted, areas[1][at, inverted], np.nan, masked.centre[at]

@@ -40,14 +40,16 @@ def control_heatmaps(
         each (n_images, S, S) float32 in [0, 1].
     """
     size = core.shape[-2:]
+    random = noise_maps(size, native=native, rows=rows, seed=seed)
+    centre = np.broadcast_to(centre_gaussian(size), core.shape)
     return {
         "perfect core": core,
         "perfect spurious": spurious,
         "core at map resolution": at_resolution(core, native),
         "spurious at map resolution": at_resolution(spurious, native),
         "uniform": np.ones_like(core),
-        "random": noise_maps(size, native=native, rows=rows, seed=seed),
-        "centre": np.broadcast_to(centre_gaussian(size), core.shape),
+        "random": random,
+        "centre": centre,
     }
 
 
@@ -66,11 +68,9 @@ def control_overlaps(
         (n_images, n_masks, 4) float64: the variant `paper` of each of CONTROLS; NaN where the mask is empty.
     """
     size = masks.shape[-2:]
-    same = {
-        "noise": noise_maps(size, native=native, rows=rows, seed=seed),
-        "uniform": np.ones((len(masks), *size), np.float32),
-        "centre": np.broadcast_to(centre_gaussian(size), (len(masks), *size)),
-    }
+    shape = (len(masks), *size)
+    same = {"noise": noise_maps(size, native=native, rows=rows, seed=seed)}
+    same |= {"uniform": np.ones(shape, np.float32), "centre": np.broadcast_to(centre_gaussian(size), shape)}
     overlaps = np.empty((*masks.shape[:2], len(CONTROLS)))
     for kind in range(masks.shape[1]):
         mask = masks[:, kind]

@@ -3,6 +3,7 @@
 Many images at once, each separately; all sums are in float64. docs/method.md 5.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -52,12 +53,10 @@ def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndar
     heat_joined = np.vecdot(g, marked) + np.vecdot(g, outside)
     paper = safe_divide(np.vecdot(g, inside), heat_joined, empty=0.0)
     binary = safe_divide(inside.sum(1), marked.sum(1) + outside.sum(1))
-    return {
-        "paper": np.where(region, paper, np.nan),
-        "binary": np.where(region, binary, np.nan),
-        "soft": np.where(defined, safe_divide(lower, total + mass - lower), np.nan),
-        "energy": np.where(defined, safe_divide(np.vecdot(g, m), total), np.nan),
-    }
+    soft = safe_divide(lower, total + mass - lower)
+    energy = safe_divide(np.vecdot(g, m), total)
+    scores = {"paper": np.where(region, paper, np.nan), "binary": np.where(region, binary, np.nan)}
+    return scores | {"soft": np.where(defined, soft, np.nan), "energy": np.where(defined, energy, np.nan)}
 
 
 def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float]) -> dict[str, np.ndarray]:
@@ -86,15 +85,12 @@ def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]
     marked, n = m >= MASK_REGION, len(g)
     reached = np.searchsorted(t, g.reshape(-1), side="right").reshape(g.shape)  # how many are <= the pixel
     bin_of = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
-    heats, counts = (
-        np.bincount(bin_of.reshape(-1), weights, 2 * n * (len(t) + 1)).reshape(n, 2, len(t) + 1)
-        for weights in (g.reshape(-1), None)
-    )
+    shape = (n, 2, len(t) + 1)
+    sums = (np.bincount(bin_of.reshape(-1), weights, math.prod(shape)) for weights in (g.reshape(-1), None))
+    heats, counts = (one.reshape(shape) for one in sums)
     is_defined = ((g.sum(1) > 0) & marked.any(1))[:, None]
-    return {
-        "paper": np.where(is_defined, _above(heats, empty=0.0), np.nan),
-        "binary": np.where(is_defined, _above(counts, empty=np.nan), np.nan),
-    }
+    paper, binary = _above(heats, empty=0.0), _above(counts, empty=np.nan)
+    return {"paper": np.where(is_defined, paper, np.nan), "binary": np.where(is_defined, binary, np.nan)}
 
 
 def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:

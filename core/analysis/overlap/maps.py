@@ -65,14 +65,19 @@ def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
     pair_keys = np.union1d(in_heatmap, ours[np.isin(ours, firing)])
     nearest = np.minimum(np.searchsorted(stored, pair_keys), max(len(stored) - 1, 0))
     held = stored[nearest] == pair_keys if len(stored) else np.zeros(len(pair_keys), bool)
+    row_starts = np.append(rows, study.n_images) * n_features
+    feature_numbers = (pair_keys % n_features).astype(np.int32)
+    fires = np.isin(pair_keys, firing)
+    has_heatmap = np.isin(pair_keys, in_heatmap)
+    nearest_held = np.where(held, nearest, -1)
     return MapPairs(
         rows=rows,
         fallback=fallback,
-        starts=np.searchsorted(pair_keys, np.append(rows, study.n_images) * n_features),
-        features=(pair_keys % n_features).astype(np.int32),
-        in_heatmap=np.isin(pair_keys, in_heatmap),
-        fires=np.isin(pair_keys, firing),
-        places=np.where(held, nearest, -1),
+        starts=np.searchsorted(pair_keys, row_starts),
+        features=feature_numbers,
+        in_heatmap=has_heatmap,
+        fires=fires,
+        places=nearest_held,
     )
 
 

@@ -54,12 +54,16 @@ class Measured:
     @staticmethod
     def empty(n: int, n_thresholds: int) -> Measured:
         shape = n, len(KINDS)
+        scores = np.full((*shape, len(VARIANTS)), np.nan)
+        swept = np.full((*shape, len(SWEPT), n_thresholds), np.nan, np.float32)
+        scale = np.full((*shape, len(CONTROLS)), np.nan, np.float32)
+        notes = np.full(shape, "", object)
         return Measured(
-            scores=np.full((*shape, len(VARIANTS)), np.nan),
+            scores=scores,
             area=np.full(shape, np.nan),
-            swept=np.full((*shape, len(SWEPT), n_thresholds), np.nan, np.float32),
-            scale=np.full((*shape, len(CONTROLS)), np.nan, np.float32),
-            notes=np.full(shape, "", object),
+            swept=swept,
+            scale=scale,
+            notes=notes,
             stretched=np.zeros(shape, bool),
         )
 
@@ -191,11 +195,12 @@ class Measurer:
         pairs = np.flatnonzero(readable[batch.owners])
         owners = batch.owners[pairs]
         values = overlap_scores(batch.singles[pairs], masks[owners], threshold=self.config.threshold)
+        mask_area = out.area[owners, number]
         about = {
             "feature": batch.features[pairs],
             "mask": np.full(len(pairs), number),
             "row": rows[owners],
-            "mask_area": out.area[owners, number],
+            "mask_area": mask_area,
         }
         out.pairs.append(about | values)
 

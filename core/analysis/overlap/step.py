@@ -95,24 +95,20 @@ def image_overlaps(
     images = measurer.study.images.iloc[rows].reset_index(drop=True)
     values = dict(zip(VARIANTS, measured.scores[image, number].T, strict=True))
     controls = dict(zip(map(control_column, CONTROLS), measured.scale[image, number].T, strict=True))
+    correct = verdicts(measurer.study)[rows]
+    fallback = measurer.heat.pairs.fallback[image]
     of_images = {
         "row": rows.astype(np.int32),
         "split": images["split"],
         "label": images["label"],
-        "correct": verdicts(measurer.study)[rows],
-        "fallback": measurer.heat.pairs.fallback[image],
+        "correct": correct,
+        "fallback": fallback,
     }
-    return pd.DataFrame(
-        {
-            "image_id": images["image_id"],
-            "mask": pd.array(np.array(KINDS)[number], dtype="str"),
-            **values,
-            **of_images,
-            "mask_area": measured.area[image, number],
-            "note": pd.array(measured.notes[image, number], dtype="str"),
-            **controls,
-        }
-    )
+    masks = pd.array(np.array(KINDS)[number], dtype="str")
+    notes = pd.array(measured.notes[image, number], dtype="str")
+    columns = {"image_id": images["image_id"], "mask": masks, **values, **of_images}
+    columns |= {"mask_area": measured.area[image, number], "note": notes, **controls}
+    return pd.DataFrame(columns)
 
 
 def verdicts(study: Study) -> Any:
@@ -127,18 +123,14 @@ def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict
     both = np.unique(scores["row"].to_numpy()[measures.has_both(scores)])
     area, miou = (scores[name].to_numpy(float) for name in ("mask_area", "paper"))
     both_train = ~measurer.study.is_val[both]
-    return {
-        "n_images": len(measurer.rows),
-        "n_both": len(both),
-        "n_both_train": int(both_train.sum()),
-        "n_undefined": int(np.isnan(miou).sum()),
-        "n_empty_masks": int((area == 0).sum()),
-        "n_unreadable": int(np.isnan(area).sum()),
-        "n_stretched": int(measured.stretched.sum()),
-        "n_fallback": int(measurer.heat.pairs.fallback.sum()),
-        "n_computed": int(measurer.heat.unstored.sum()),
-        "n_control_images": measured.n_controls,
-    }
+    numbers = {"n_images": len(measurer.rows), "n_both": len(both), "n_both_train": int(both_train.sum())}
+    numbers |= {"n_undefined": int(np.isnan(miou).sum()), "n_empty_masks": int((area == 0).sum())}
+    numbers["n_unreadable"] = int(np.isnan(area).sum())
+    numbers["n_stretched"] = int(measured.stretched.sum())
+    numbers["n_fallback"] = int(measurer.heat.pairs.fallback.sum())
+    numbers["n_computed"] = int(measurer.heat.unstored.sum())
+    numbers["n_control_images"] = measured.n_controls
+    return numbers
 
 
 def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]:
@@ -239,35 +231,24 @@ def overlap_by_feature(
     blocks = np.split(np.argsort(pairs["feature"].to_numpy(), kind="stable"), starts[1:])
     for number, block in zip(features.tolist(), blocks, strict=False):
         by_mask = {mask: block[of_mask[mask][block]] for mask in MASKS}
-        lifts = {
-            mask: heat_lift(
-                energy[part],
-                area[part],
-                resamples=config.bootstrap,
-                seed=config.seed,
-                groups=groups_among(of_pairs, part),
+        lifts = {}
+        for mask, part in by_mask.items():
+            among = groups_among(of_pairs, part)
+            lifts[mask] = heat_lift(
+                energy[part], area[part], resamples=config.bootstrap, seed=config.seed, groups=among
             )
-            for mask, part in by_mask.items()
-        }
         verdict = mask_preference(lifts["core"], lifts["spurious"])
-        rows += [
-            _feature_row(number, mask, values[part], lifts[mask])
-            | {"verdict": verdict, "keywords": ", ".join(keywords.get((number, mask), ()))}
-            for mask, part in by_mask.items()
-            if len(part)
-        ]
+        for mask, part in by_mask.items():
+            if len(part):
+                row = _feature_row(number, mask, values[part], lifts[mask])
+                words = ", ".join(keywords.get((number, mask), ()))
+                rows.append(row | {"verdict": verdict, "keywords": words})
     return pd.DataFrame(rows, columns=list(FEATURE_COLUMNS)).astype(FEATURE_COLUMNS)
 
 
 def _feature_row(feature: int, mask: str, values: np.ndarray, lift: Lift) -> dict[str, Any]:
     values = np.asfortranarray(values)  # summed column by column, so that the last bit does not depend on it
     means = safe_divide(np.nansum(values, axis=0), np.isfinite(values).sum(0))
-    return {
-        "feature": feature,
-        "mask": mask,
-        "n": lift.n,
-        **dict(zip(VARIANTS, means.tolist(), strict=True)),
-        "lift": lift.value,
-        "lift_low": lift.low,
-        "lift_high": lift.high,
-    }
+    row = {"feature": feature, "mask": mask, "n": lift.n}
+    row |= dict(zip(VARIANTS, means.tolist(), strict=True))
+    return row | {"lift": lift.value, "lift_low": lift.low, "lift_high": lift.high}

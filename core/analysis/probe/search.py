@@ -76,7 +76,8 @@ def search_penalty(
             fitted = fit_classes(rows, n_classes, penalty, curvature, **options)
             optima[number] = fitted
             right, losses = linear.accuracy_and_loss(linear.Fit.of(fitted[None]), rows, held)
-            accuracy, loss = accuracy + right[0] * len(held) / n_held, loss + losses[0] * len(held) / n_held
+            accuracy = accuracy + right[0] * len(held) / n_held
+            loss = loss + losses[0] * len(held) / n_held
         scores[strength] = float(accuracy), -float(loss)
         after_each()
         if scores[strength] >= max(scores.values()):

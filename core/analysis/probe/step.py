@@ -227,16 +227,17 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
         raise SettingsError("--lr is the rate of --solver sgd; --solver lbfgs has none. Leave one out.")
     total = len(strengths) + 1 if strengths else config.epochs * (1 if config.lr is not None else 2)
     with run.progress.stage("probe", total=total, unit="penalties" if strengths else "epochs") as bar:
+        groups, standard = groups_among(study.groups, train.rows), train.standard
         probe = train_on_rows(
             rows,
-            train.standard,
+            standard,
             n_classes,
             lr=config.lr,
             candidates=config.lr_candidates,
             strengths=strengths,
             recipe=recipe,
             after_epoch=lambda: bar.update(1),
-            groups=groups_among(study.groups, train.rows),
+            groups=groups,
         )
     step.vector("probe_weights", probe.weights.float().cpu().numpy())
     step.vector("probe_bias", probe.bias.float().cpu().numpy())
@@ -275,14 +276,9 @@ def _predicted(
 
 def _verdicts(logits: Tensor) -> pd.DataFrame:
     best = first_largest(logits, 5)[1].cpu().numpy()
-    return pd.DataFrame(
-        {
-            "best": list(best),
-            "confidence": confidence(logits).cpu().numpy(),
-            "margin": margin(logits).cpu().numpy(),
-            "energy": energy(logits).cpu().numpy(),
-        }
-    )
+    scores = {"confidence": confidence(logits), "margin": margin(logits), "energy": energy(logits)}
+    columns = {name: values.cpu().numpy() for name, values in scores.items()}
+    return pd.DataFrame({"best": list(best), **columns})
 
 
 def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -290,11 +286,13 @@ def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     best = np.stack(predictions["best"].to_list()) if len(predictions) else np.empty((0, 1), int)
     labelled = codes >= 0
     verdicts = {"correct": best[:, 0] == codes, "top5_correct": (best == codes[:, None]).any(1)}
+    true = pd.array(names[codes], dtype="str")
+    predicted = pd.array(names[best[:, 0]], dtype="str")
     columns = {
         "image_id": study.images["image_id"],
         "split": study.images["split"],
-        "true": pd.array(names[codes], dtype="str"),
-        "predicted": pd.array(names[best[:, 0]], dtype="str"),
+        "true": true,
+        "predicted": predicted,
     }
     columns |= {name: predictions[name] for name in ("confidence", "margin", "energy")}
     for name, values in verdicts.items():
@@ -323,12 +321,7 @@ def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int)
         verdicts = table[column].to_numpy(dtype=float, na_value=np.nan)[(split == split_name) & labelled]
         return float(verdicts.mean()) if len(verdicts) else None
 
-    return {
-        "top1": share("val", "correct"),
-        "top5": share("val", "top5_correct") if n_classes > 5 else None,
-        "train_top1": share("train", "correct"),
-        **_chosen(probe),
-        "n_train": len(train.rows),
-        "n_val": int(((split == "val") & labelled).sum()),
-        "n_classes": n_classes,
-    }
+    top5 = share("val", "top5_correct") if n_classes > 5 else None
+    n_val = int(((split == "val") & labelled).sum())
+    summary = {"top1": share("val", "correct"), "top5": top5, "train_top1": share("train", "correct")}
+    return summary | {**_chosen(probe), "n_train": len(train.rows), "n_val": n_val, "n_classes": n_classes}

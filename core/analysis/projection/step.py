@@ -116,13 +116,14 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
     neighbours = min(config.neighbours, len(fitted) - 1)
     from threadpoolctl import threadpool_info, threadpool_limits
 
+    init = "spectral" if len(fitted) > 2 * neighbours else "random"
     model = umap_class()(
         n_components=2,
         n_neighbors=neighbours,
         min_dist=config.min_dist,
         random_state=config.seed,  # also forces a single thread: the same map every time
         n_jobs=1,
-        init="spectral" if len(fitted) > 2 * neighbours else "random",
+        init=init,
         low_memory=True,
         transform_seed=config.seed,
     )

@@ -48,7 +48,8 @@ def nearest_rows(
     for start in range(0, len(train), height):
         cosine = queries @ train[start : start + height].to(queries.device).T
         if units is not None:
-            cosine.masked_fill_(units[0][:, None] == units[1][start : start + height], -torch.inf)
+            of_chunk = units[1][start : start + height]
+            cosine.masked_fill_(units[0][:, None] == of_chunk, -torch.inf)
         similarity, index = cosine.topk(min(k, cosine.shape[1]), dim=1)
         both = torch.cat([best, similarity], 1)
         whose = torch.cat([where, index + start], 1)

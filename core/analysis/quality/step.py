@@ -42,8 +42,9 @@ def sparse_scores(
     """
     totals, n_chosen = np.empty((2, len(count))), np.empty(len(count), np.int32)
     sum_excess(excess, features, count, discriminative, totals, n_chosen)
+    q_score = safe_divide(totals[0], n_chosen, empty=0.0)
     return {
-        "q_score": safe_divide(totals[0], n_chosen, empty=0.0),
+        "q_score": q_score,
         "q_all_features": safe_divide(totals[1], count, empty=0.0),
         "n_firing": count.astype(np.int32),
         "n_firing_discriminative": n_chosen,
@@ -189,16 +190,15 @@ def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[
         "negative_share": _number(features.negative_share),
         "mean_firing": n_firing.mean(),
         "share_nonempty": (n_in_d > 0).mean(),
-        "mean_confidence": shown["confidence"].mean(),
-        "dead_share": _number(features.dead_share),
-        "rankme": _number(dense.rankme),
-        "alpha_req": _number(dense.alpha_req),
     }
-    summary = {
-        **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
-        "q_auroc_interval": _interval(q, "auroc"),
-        "q_auprc_interval": _interval(q, "auprc_correct"),
-    }
+    values["mean_confidence"] = shown["confidence"].mean()
+    values["dead_share"] = _number(features.dead_share)
+    values |= {"rankme": _number(dense.rankme), "alpha_req": _number(dense.alpha_req)}
+    summary: dict[str, Any] = {}
+    for name, value in values.items():
+        summary[name] = None if np.isnan(value) else float(value)
+    summary["q_auroc_interval"] = _interval(q, "auroc")
+    summary["q_auprc_interval"] = _interval(q, "auprc_correct")
     evidence = trust_check.evidence_of(record_of(QualityFacts, summary), metrics)
     return summary | {"q_rank": evidence.rank, "n_scores": evidence.n_scores}
 

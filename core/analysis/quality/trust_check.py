@@ -103,16 +103,21 @@ def evidence_of(facts: QualityFacts, metrics: pd.DataFrame, of_q: ScoreEvidence 
     ahead, is_rated = _better(rated), Q in rated["score"].tolist()
     ahead_label_free = [name for name in ahead if name in free] if is_rated else []
     others_label_free = [name for name in free if name != Q]
+    rank = len(ahead) + 1 if is_rated else None
+    near_zero, negative = _float(facts.near_zero_share), _float(facts.negative_share)
+    mean_firing, nonempty = _float(facts.mean_firing), _float(facts.share_nonempty)
+    n_scores, n_label_free = len(rated), len(others_label_free)
+    ahead_without_labels = tuple(ahead_label_free)
     return Evidence(
         of_q or ScoreEvidence(Q),
-        near_zero=_float(facts.near_zero_share),
-        negative=_float(facts.negative_share),
-        mean_firing=_float(facts.mean_firing),
-        nonempty=_float(facts.share_nonempty),
-        rank=len(ahead) + 1 if is_rated else None,
-        n_scores=len(rated),
-        ahead_label_free=tuple(ahead_label_free),
-        n_label_free=len(others_label_free),
+        near_zero=near_zero,
+        negative=negative,
+        mean_firing=mean_firing,
+        nonempty=nonempty,
+        rank=rank,
+        n_scores=n_scores,
+        ahead_label_free=ahead_without_labels,
+        n_label_free=n_label_free,
     )
 
 
@@ -161,14 +166,18 @@ def headline(study: Study) -> QualityFacts:
         return QualityFacts(skipped=OF_ANSWER)
     row, table = of_q[0], study.kept("quality")
     between = float(row["auroc_low"]), float(row["auroc_high"])
+    interval = None if np.isnan(between).any() else between
+    mean_firing = numbers(table, "n_firing")[study.is_val].mean()
+    nonempty = (numbers(table, "n_firing_discriminative") > 0)[study.is_val].mean()
+    auroc, base_rate = _float_or_none(row["auroc"]), _float_or_none(1 - row["base_rate_error"])
     return replace(
         study.facts(QualityFacts),
         skipped="",
-        q_auroc=_float_or_none(row["auroc"]),
-        q_auroc_interval=None if np.isnan(between).any() else between,
-        base_rate=_float_or_none(1 - row["base_rate_error"]),
-        mean_firing=float(numbers(table, "n_firing")[study.is_val].mean()),
-        share_nonempty=float((numbers(table, "n_firing_discriminative") > 0)[study.is_val].mean()),
+        q_auroc=auroc,
+        q_auroc_interval=interval,
+        base_rate=base_rate,
+        mean_firing=float(mean_firing),
+        share_nonempty=float(nonempty),
     )
 
 

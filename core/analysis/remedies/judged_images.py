@@ -83,11 +83,11 @@ def spurious_features(study: Study, config: RemediesConfig) -> np.ndarray:
             raise SettingsError(f"no feature {unknown[0]} in '{study.path}'; it has 0 to {n_features - 1}")
         return np.unique(config.features)
     traced = read_traces(study.path).features.items()
-    by_people = [
-        number
-        for number, one in traced
-        if any(SPURIOUS in text.casefold() for text in (one.name, *one.tags)) and number < n_features
-    ]
+    by_people = []
+    for number, one in traced:
+        texts = (one.name, *one.tags)
+        if number < n_features and any(SPURIOUS in text.casefold() for text in texts):
+            by_people.append(number)
     return np.unique(np.array([*background_features(study), *by_people], np.int64))
 
 

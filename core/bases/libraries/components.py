@@ -175,7 +175,9 @@ def _parts(rows: np.ndarray, reading: Reading) -> Dictionary:
 
 def _is_orthonormal(rows: np.ndarray) -> bool:
     wide = rows.astype(np.float64)
-    return len(rows) <= rows.shape[1] and np.allclose(wide @ wide.T, np.eye(len(rows)), atol=1e-3)
+    if len(rows) > rows.shape[1]:
+        return False
+    return np.allclose(wide @ wide.T, np.eye(len(rows)), atol=1e-3)
 
 
 def read_export(reading: Reading) -> Dictionary:
@@ -189,14 +191,16 @@ def read_export(reading: Reading) -> Dictionary:
         parts |= _of_decoder(parts, activation)
     k = reading.asked.k or card.get("k")
     how = KeptCodes(activation, int(k) if k else None, parts.get("threshold") if activation == JUMP else None)
+    norm = str(card.get("normalisation", "none"))
+    bias = parts.get("bias")
     dictionary = assembled(
         how,
         parts["encoder"],
         parts["decoder"],
-        bias=parts.get("bias"),
+        bias=bias,
         offset=parts["offset"],
         pre_bias=parts.get("pre_bias", False),
-        norm=str(card.get("normalisation", "none")),
+        norm=norm,
     )
     keeps = activation in KEEP_K or activation == NMF
     return replace(dictionary, k=int(k) if keeps and k else None)

@@ -65,23 +65,26 @@ def read_dictionary_learning(reading: Reading) -> Dictionary:
     how = _kept_by_class(reading, cls, ks)
     if reading.has("W_enc"):
         reading.tensors.get("group_sizes")  # of training alone: all groups are active
+        tensors = reading.tensors
+        pre_bias = reading.of_bias("b_dec", stated=cls != "JumpReluAutoEncoder", usual=True)
         return assembled(
             how,
-            reading.tensors["W_enc"].T,
-            reading.tensors["W_dec"],
+            tensors["W_enc"].T,
+            tensors["W_dec"],
             bias=reading.first("b_enc"),
-            offset=reading.tensors["b_dec"],
-            pre_bias=reading.of_bias("b_dec", stated=cls != "JumpReluAutoEncoder", usual=True),
+            offset=tensors["b_dec"],
+            pre_bias=pre_bias,
         )
     encoder, bias = linear_encoder(reading)
     name = next(name for name in ("b_dec", "bias", "decoder.bias") if reading.has(name))
+    pre_bias = reading.of_bias(name, stated=name != "decoder.bias", usual=True)
     dictionary = assembled(
         how,
         encoder,
         linear_decoder(reading, transposed=True),
         bias=bias,
         offset=reading.tensors[name],
-        pre_bias=reading.of_bias(name, stated=name != "decoder.bias", usual=True),
+        pre_bias=pre_bias,
     )
     return _of_unit_rows(dictionary) if cls == "AutoEncoder" or name == "bias" else dictionary
 
@@ -107,11 +110,13 @@ def _of_unit_rows(dictionary: Dictionary) -> Dictionary:
     """With decoder rows of length 1, as `AutoEncoder.from_pretrained` makes them; codes are larger for it."""
     lengths = np.linalg.norm(dictionary.decoder.astype(np.float64), axis=1)
     lengths = np.where(lengths > 0, lengths, 1)
+    decoder, encoder = dictionary.decoder / lengths[:, None], dictionary.encoder * lengths[:, None]
+    bias = dictionary.bias * lengths
     return replace(
         dictionary,
-        decoder=(dictionary.decoder / lengths[:, None]).astype(np.float32),
-        encoder=(dictionary.encoder * lengths[:, None]).astype(np.float32),
-        bias=(dictionary.bias * lengths).astype(np.float32),
+        decoder=decoder.astype(np.float32),
+        encoder=encoder.astype(np.float32),
+        bias=bias.astype(np.float32),
     )
 
 
@@ -191,10 +196,11 @@ def read_openai(reading: Reading) -> Dictionary:
     if how.activation == TOPK and about.get("postact_fn") == "Identity":
         how = KeptCodes(RAW_TOPK, how.k)
     encoder, bias = linear_encoder(reading)
+    decoder = linear_decoder(reading, transposed=True) if reading.has("decoder.weight") else encoder
     dictionary = assembled(
         how,
         encoder,
-        linear_decoder(reading, transposed=True) if reading.has("decoder.weight") else encoder,
+        decoder,
         bias=bias,
         offset=reading.tensors["pre_bias"],
         pre_bias=reading.of_bias("pre_bias", stated=True, usual=True),

@@ -38,13 +38,16 @@ def read_saev(reading: Reading) -> Dictionary:
     how = kept_by(
         reading, {"activation": name}, {"top_k": k}, reading.first("activation.threshold"), usual=RELU
     )
+    tensors = reading.tensors
+    keeping = KeptCodes(RAW_TOPK, how.k) if how.activation == TOPK else how
+    pre_bias = "b_dec" in tensors and reading.of_bias("b_dec", stated=is_old, usual=is_old)
     return assembled(
-        KeptCodes(RAW_TOPK, how.k) if how.activation == TOPK else how,
-        reading.tensors["W_enc"].T,
-        reading.tensors["W_dec"],
+        keeping,
+        tensors["W_enc"].T,
+        tensors["W_dec"],
         bias=reading.first("b_enc"),
         offset=reading.first("b_dec"),
-        pre_bias="b_dec" in reading.tensors and reading.of_bias("b_dec", stated=is_old, usual=is_old),
+        pre_bias=pre_bias,
     )
 
 
@@ -149,12 +152,13 @@ def read_matrices(reading: Reading) -> Dictionary:
     statements = reading.said()
     how = kept_by(reading, statements.names, statements.ks, statements.threshold)
     stated = reading.settings.get("apply_b_dec_to_input")
+    tensors, usual = reading.tensors, statements.threshold is None
+    pre_bias = "b_dec" in tensors and reading.of_bias("b_dec", stated=stated, usual=usual)
     return assembled(
         how,
-        reading.tensors["W_enc"].T,
-        reading.tensors["W_dec"],
+        tensors["W_enc"].T,
+        tensors["W_dec"],
         bias=reading.first("b_enc"),
         offset=reading.first("b_dec"),
-        pre_bias="b_dec" in reading.tensors
-        and reading.of_bias("b_dec", stated=stated, usual=statements.threshold is None),
+        pre_bias=pre_bias,
     )

@@ -33,8 +33,8 @@ def distinct_names(
     of_wordnet = [wordnet_id(str(one)) for one in ids]
     if all(of_wordnet):
         return [*of_wordnet], [say_of_names("by_id", n=len(repeated), what=few(repeated), names=repeated)]
-    labels = [
-        f"{name} ({one})" if name is not None and uses[name] > 1 else name
-        for one, name in zip(ids, names, strict=True)
-    ]
+    labels = []
+    for image, name in zip(ids, names, strict=True):
+        is_repeated = name is not None and uses[name] > 1
+        labels.append(f"{name} ({image})" if is_repeated else name)
     return labels, [say_of_names("id_behind", n=len(repeated), what=few(repeated), names=repeated)]

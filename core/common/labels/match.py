@@ -228,9 +228,9 @@ class _Matching:
 
     def unclear(self) -> dict[str, list[str]]:
         """The names that several things or labels have, with those of their labels that nothing means."""
-        left = {
-            key: sorted(place for place in of if not self.taken[place]) for key, of in self.shared.items()
-        }
+        left = {}
+        for key, places in self.shared.items():
+            left[key] = sorted(place for place in places if not self.taken[place])
         named: dict[tuple[int, ...], str] = {}  # one name for the same labels, the most exact one
         for key, places in left.items():
             named.setdefault(tuple(places), key)

@@ -134,14 +134,14 @@ def _joined(name: str) -> list[str]:
     return [as_one_word(one) for one in _without_number(name)]
 
 
-SPELLINGS = (
-    Spelling(BY_ID, _ids),
-    Spelling(BY_NAME, lambda name: [name.strip()]),
-    Spelling(BY_NAME, lambda name: [unicodedata.normalize("NFC", name.strip())]),
-    Spelling(BY_NUMBER, _numbers),
-    Spelling(BY_NAME, _plain_words),
-    Spelling(BY_NAME, _first_synonym),
-    Spelling(BY_NAME, _synonyms),
-    Spelling(BY_NAME, _without_number),
-    Spelling(BY_NAME, _joined),
-)
+def _stripped(name: str) -> list[str]:
+    return [name.strip()]
+
+
+def _composed(name: str) -> list[str]:
+    return [unicodedata.normalize("NFC", name.strip())]
+
+
+_BY_WORDS = (_plain_words, _first_synonym, _synonyms, _without_number, _joined)
+_KEYS = ((BY_ID, (_ids,)), (BY_NAME, (_stripped, _composed)), (BY_NUMBER, (_numbers,)), (BY_NAME, _BY_WORDS))
+SPELLINGS = tuple(Spelling(how, keys) for how, all_keys in _KEYS for keys in all_keys)

@@ -8,11 +8,21 @@ from core.common.labels.wordnet import WORDNET, imagenet_synsets, wordnet_lemmas
 
 # How exactly a name is that of an id, the most exact first: in this spelling, all names, the first or any.
 SPELLINGS: tuple[Callable[[str], str], ...] = (str.strip, plain)
-PARTS: tuple[Callable[[str], list[str]], ...] = (
-    lambda names: [names],
-    lambda names: names.split(",")[:1],
-    lambda names: names.split(","),
-)
+
+
+def _whole(names: str) -> list[str]:
+    return [names]
+
+
+def _first(names: str) -> list[str]:
+    return names.split(",")[:1]
+
+
+def _each(names: str) -> list[str]:
+    return names.split(",")
+
+
+PARTS: tuple[Callable[[str], list[str]], ...] = (_whole, _first, _each)
 LEVELS = [(spelling, parts) for spelling in SPELLINGS for parts in PARTS]
 
 
@@ -33,7 +43,8 @@ def match_synsets(
     ids = [label for label in labels if WORDNET.fullmatch(label)]
     small = len(outputs) <= len(imagenet_synsets()) and set(ids) <= set(imagenet_synsets())
     tables = _tables(imagenet_synsets() if small else tuple(wordnet_lemmas())) if ids else []
-    places, shared = {label: place for place, label in enumerate(labels)}, dict[str, list[str]]()
+    places = {label: place for place, label in enumerate(labels)}
+    shared = dict[str, list[str]]()
     owners: dict[str, dict[int, list[int]]] = {}  # of an id: the outputs that mean it, by level
     for output, names in enumerate(outputs):
         for name in names:

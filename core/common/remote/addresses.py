@@ -128,8 +128,9 @@ def grant(texts: Iterable[object]) -> None:
 
 def is_granted(url: str) -> bool:
     """Return True when the owner has named this address, or a folder above it."""
-    leaves = ".." in url.split("/")
-    return not leaves and any(url == one or url.startswith(f"{one}/") for one in (*_named(), *_remembered()))
+    if ".." in url.split("/"):
+        return False
+    return any(url == granted or url.startswith(f"{granted}/") for granted in (*_named(), *_remembered()))
 
 
 def check_granted(url: str) -> None:

@@ -154,7 +154,8 @@ def local_copy(url: str) -> str:
                 starts = range(first, min(first + AT_ONCE * BLOCK, whole.size), BLOCK)
                 file.writelines(_at_once(lambda start: _fetched(url, whole, start), starts))
 
-    return str(cached(entry.with_name(f"{entry.name}-{url.rpartition('/')[2][-80:]}"), fetch, whole.size))
+    name = url.rpartition("/")[2][-80:]
+    return str(cached(entry.with_name(f"{entry.name}-{name}"), fetch, whole.size))
 
 
 def local_file(place: str) -> Path:

@@ -45,21 +45,24 @@ class Decision:
         if not self.n:
             left = tuple(names[place] for place in others)
             return say_of_choice("untried", why=what, what=names[self.taken], names=left)
-        parts = [
-            say_of_choice(
-                "other", what=names[place], n=self.n_right[place], value=self.n_right[place] / self.n
-            )
-            for place in others
-        ]
+        parts = []
+        for place in others:
+            n_right = self.n_right[place]
+            parts.append(say_of_choice("other", what=names[place], n=n_right, value=n_right / self.n))
+        n_right = self.n_right[self.taken]
+        kind = "by_labels" if self.taken else "documented"
+        names_of_others = tuple(names[place] for place in others)
+        value, chance = n_right / self.n, self.n_right[0] / self.n
+        name = names[self.taken]
         return say_of_choice(
-            "by_labels" if self.taken else "documented",
+            kind,
             why=what,
-            what=names[self.taken],
-            n=self.n_right[self.taken],
+            what=name,
+            n=n_right,
             of=self.n,
-            value=self.n_right[self.taken] / self.n,
-            chance=self.n_right[0] / self.n,
-            names=tuple(names[place] for place in others),
+            value=value,
+            chance=chance,
+            names=names_of_others,
             parts=tuple(parts),
         )
 
@@ -79,13 +82,17 @@ def choose(right: np.ndarray, *, of: int | None = None, groups: np.ndarray | Non
             the design effect of the difference, as those of `paired_accuracy` are. None: of images.
     """
     others = (len(right) if of is None else of) - 1
-    won, lost = (right & ~right[0]).sum(1).tolist(), (~right & right[0]).sum(1).tolist()
+    documented = right[0]
+    won, lost = (right & ~documented).sum(1).tolist(), (~right & documented).sum(1).tolist()
     effects = [design_effect.of_mean(one.astype(np.float64) - right[0], groups) for one in right]
-    discordant = [(round(a / d), round(b / d)) for a, b, d in zip(lost, won, effects, strict=True)]
+    discordant = []
+    for n_lost, n_won, effect in zip(lost, won, effects, strict=True):
+        discordant.append((round(n_lost / effect), round(n_won / effect)))
     p = [min(1.0, others * mcnemar(*pair)) for pair in discordant]
     p[0] = 1.0
     n_right = right.sum(1).tolist()
-    ahead = [place for place in range(1, len(right)) if won[place] > lost[place] and p[place] < LEVEL]
+    more_right = [place for place in range(1, len(right)) if won[place] > lost[place]]
+    ahead = [place for place in more_right if p[place] < LEVEL]
     taken = max(ahead, key=lambda place: n_right[place], default=0)
     return Decision(taken, right.shape[1], tuple(n_right), tuple(p))
 

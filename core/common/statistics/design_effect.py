@@ -87,14 +87,14 @@ def of_placements(x: np.ndarray, y: np.ndarray, positive: np.ndarray, groups: np
     of_images = sum(one.var(ddof=1) / len(one) for one in (x, y) if len(one) > 1)
     if of_images <= FLAT or min(with_each) < 2:
         return max(map(_of_copies, sides))
+    centred = (placements - placements.mean() for placements in (x, y))
     a, b = (
-        np.bincount(side, weights=one - one.mean(), minlength=n_groups)
-        for one, side in zip((x, y), sides, strict=True)
+        np.bincount(side, weights=weights, minlength=n_groups)
+        for weights, side in zip(centred, sides, strict=True)
     )
-    terms = [
-        count / (count - 1) * np.square(part).sum() / size**2
-        for count, part, size in zip(with_each, (a, b), (m, n), strict=True)
-    ]
+    terms = []
+    for count, part, size in zip(with_each, (a, b), (m, n), strict=True):
+        terms.append(count / (count - 1) * np.square(part).sum() / size**2)
     together = 2 * n_groups / (n_groups - 1) * (a @ b) / (m * n)
     return _bounded(float((sum(terms) + together) / of_images), n_groups, m + n)
 

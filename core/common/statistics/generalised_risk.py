@@ -40,7 +40,9 @@ def interval_of_augrc(x: Spread, y: Spread, *, effect: float = 1.0) -> tuple[flo
     mean = right * of_right + wrong * of_wrong
     if min(m, n) < 2:
         return mean / 2, np.nan, np.nan
-    within = (m - 1) * wrong**2 * x.variance + (n - 1) * right**2 * y.variance
+    within_right = (m - 1) * wrong**2 * x.variance
+    within_wrong = (n - 1) * right**2 * y.variance
+    within = within_right + within_wrong
     between = m * (of_right - mean) ** 2 + n * (of_wrong - mean) ** 2
     error = 2 * np.sqrt(effect * (within + between) / (m + n - 1) / (m + n))
     low, high = logit_interval(mean, error, m + n)

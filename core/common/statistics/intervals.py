@@ -30,7 +30,8 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     p = safe_divide(k, n)
     share = safe_divide(Z**2, n)
     centre = (p + share / 2) / (1 + share)
-    half = np.sqrt(safe_divide(p * (1 - p), n) * Z**2 + share**2 / 4) / (1 + share)
+    variance = safe_divide(p * (1 - p), n)
+    half = np.sqrt(variance * Z**2 + share**2 / 4) / (1 + share)
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
@@ -262,7 +263,8 @@ def pooled_area_bounds(
     outside = np.stack([np.zeros(area.shape), np.ones(area.shape)])
     for _ in range(HALVINGS):
         t = (inside + outside) / 2
-        variance = t * (1 - t) * (independent + paired * ((1 - t) / (2 - t) + t / (1 + t)))
+        of_pairs = (1 - t) / (2 - t) + t / (1 + t)
+        variance = t * (1 - t) * (independent + paired * of_pairs)
         near = np.abs(area - t) <= Z * np.sqrt(variance)
         inside, outside = np.where(near, t, inside), np.where(near, outside, t)
     return inside[0], inside[1]
@@ -288,7 +290,8 @@ def auroc_difference(
     held = design_effect.groups_among(groups, both_finite)
     effect = design_effect.of_placements(differences[0], differences[1], positive, held)
     half = Z * np.sqrt(effect * (x.variance / x.n + y.variance / y.n))
-    return x.mean, float(np.maximum(x.mean - half, -1.0)), float(np.minimum(x.mean + half, 1.0))
+    low, high = np.maximum(x.mean - half, -1.0), np.minimum(x.mean + half, 1.0)
+    return x.mean, float(low), float(high)
 
 
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:
@@ -307,7 +310,8 @@ def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) ->
     if len(k):
         logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(total.max()) + 1)))])  # log i!
         tail[up] = _summed(logs, k[up], n[up], marked[up], total[up], _rise, 1)
-        tail[down] = 1.0 - _summed(logs, k[down] - 1, n[down], marked[down], total[down], _fall, -1)
+        below = _summed(logs, k[down] - 1, n[down], marked[down], total[down], _fall, -1)
+        tail[down] = 1.0 - below
     return np.clip(tail, 0.0, 1.0).reshape(shape)
 
 
@@ -333,7 +337,8 @@ def welch(
 
     u, v = safe_divide(var_a, n_a), safe_divide(var_b, n_b)
     apart = np.asarray(mean_a, np.float64) - np.asarray(mean_b, np.float64)
-    freedom = safe_divide((u + v) ** 2, safe_divide(u**2, n_a - 1) + safe_divide(v**2, n_b - 1))
+    of_a, of_b = safe_divide(u**2, n_a - 1), safe_divide(v**2, n_b - 1)
+    freedom = safe_divide((u + v) ** 2, of_a + of_b)
     return 2.0 * stdtr(freedom, -np.abs(safe_divide(apart, np.sqrt(u + v))))
 
 
@@ -350,7 +355,8 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     order = tests[np.argsort(-p[tests], kind="stable")]
     m = len(order)
     q = np.full(p.shape, np.nan)
-    q[order] = np.minimum.accumulate(p[order] * m / np.arange(m, 0, -1)) if m else 0.0
+    if m:
+        q[order] = np.minimum.accumulate(p[order] * m / np.arange(m, 0, -1))
     return np.where(np.isfinite(q), np.minimum(q, 1.0), np.nan)
 
 
@@ -359,12 +365,14 @@ TermRatio = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarra
 
 def _rise(x: np.ndarray, n: np.ndarray, marked: np.ndarray, total: np.ndarray) -> np.ndarray:
     """P(x + 1) / P(x)."""
-    return (marked - x) * (n - x) / ((x + 1.0) * (total - marked - n + x + 1.0))
+    unmarked = total - marked - n + x + 1.0
+    return (marked - x) * (n - x) / ((x + 1.0) * unmarked)
 
 
 def _fall(x: np.ndarray, n: np.ndarray, marked: np.ndarray, total: np.ndarray) -> np.ndarray:
     """P(x - 1) / P(x)."""
-    return x * (total - marked - n + x) / ((marked - x + 1.0) * (n - x + 1.0))
+    unmarked = total - marked - n + x
+    return x * unmarked / ((marked - x + 1.0) * (n - x + 1.0))
 
 
 def _summed(

@@ -44,7 +44,8 @@ class Moments:
             return self
         gap = other.mean - self.mean
         mean = self.mean + gap * (other.n / n)
-        return Moments(n, mean, self.m2 + other.m2 + gap**2 * (self.n * other.n / n))
+        between = gap**2 * (self.n * other.n / n)
+        return Moments(n, mean, self.m2 + other.m2 + between)
 
     @property
     def variance(self) -> np.ndarray:

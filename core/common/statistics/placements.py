@@ -29,7 +29,9 @@ class Spread:
     def of(cls, values: np.ndarray) -> "Spread":
         """Measure the spread of (n,) float64 values."""
         n = len(values)
-        return cls(n, float(values.mean()) if n else np.nan, float(values.var(ddof=1)) if n > 1 else np.nan)
+        mean = float(values.mean()) if n else np.nan
+        variance = float(values.var(ddof=1)) if n > 1 else np.nan
+        return cls(n, mean, variance)
 
     @classmethod
     def from_sums(cls, n: int, total: float, squares: float) -> "Spread":
@@ -92,7 +94,9 @@ def spreads(score: np.ndarray, positive: np.ndarray) -> tuple[Spread, Spread]:
         return Spread(m, np.nan, np.nan), Spread(n, np.nan, np.nan)
     few, many = (up, down) if m <= n else (down, up)
     below, above = _halves_below(few, many)  # only the few are looked up
-    x, y = (below - n, m - above) if m <= n else (above - n, m - below)
+    if m > n:
+        below, above = above, below
+    x, y = below - n, m - above
     sums = (float(part) for one in (x, y) for part in (one.sum(), np.square(one).sum()))
     return _spreads_of_sums(m, n, *sums)
 
@@ -110,5 +114,6 @@ def _halves_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.nda
     Both are sorted. What lies below the many follows by counting.
     """
     first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
-    below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
+    counts = (np.bincount(at, minlength=len(many)) for at in (last, first))
+    below, up_to = (count[: len(many)].cumsum() for count in counts)
     return first + last, below + up_to

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -155,10 +156,11 @@ class LaionBank(Bank):
 
     @property
     def shards(self) -> list[Shard] | None:
-        return [
-            Shard(file.embeddings, file.n_rows, None if len(keep) == file.n_rows else keep)
-            for file, keep in zip(self.files, self.keep, strict=True)
-        ]
+        shards = []
+        for file, keep in zip(self.files, self.keep, strict=True):
+            rows = None if len(keep) == file.n_rows else keep
+            shards.append(Shard(file.embeddings, file.n_rows, rows))
+        return shards
 
 
 def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
@@ -308,7 +310,8 @@ def _laion_bank(name: str, folder: Path, address: BankAddress) -> LaionBank:
     first[np.unique(every, return_index=True)[1]] = True
     there = np.concatenate(filled)
     counts = np.cumsum([0, *(file.n_rows for file in files)])
-    keep = [np.flatnonzero((first & there)[a:b]) for a, b in zip(counts, counts[1:], strict=False)]
+    used = first & there
+    keep = [np.flatnonzero(used[start:end]) for start, end in pairwise(counts)]
     n_kept = sum(len(rows) for rows in keep)
     report = {"n_read": len(every), "n_empty": int((~there).sum())}
     report |= {"n_duplicates": int(there.sum()) - n_kept, "n_cut": n_cut}

@@ -79,7 +79,8 @@ def read_captions(path: Path, asked: FormAsked = FormAsked()) -> TextsTaken:
         CaptionError: no such file, another format, an unknown or unclear column, or an unreadable file.
     """
     endings = [ending.lower() for ending in path.suffixes]
-    ending = endings[-2] if endings[-1:] == [".gz"] and len(endings) > 1 else path.suffix.lower()
+    is_packed = endings[-1:] == [".gz"] and len(endings) > 1
+    ending = endings[-2] if is_packed else path.suffix.lower()
     try:
         if ending == ".parquet":
             return _of_parquet(path, asked)
@@ -191,7 +192,9 @@ def _are_lists(cells: Sequence[str]) -> bool:
 
 
 def _is_list_of_texts(cell: str) -> bool:
-    return cell[:1] == "[" and cell[-1:] == "]" and not QUOTED.sub("", cell[1:-1]).strip(", \r\n\t")
+    if cell[:1] != "[" or cell[-1:] != "]":
+        return False
+    return not QUOTED.sub("", cell[1:-1]).strip(", \r\n\t")
 
 
 def _taken_apart(cells: Iterable[str]) -> Iterator[str]:

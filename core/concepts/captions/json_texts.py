@@ -127,12 +127,10 @@ def _flat(row: Any) -> Any:
     """An object with the texts of objects inside under their paths: `en.caption` of XM3600."""
     if not isinstance(row, Mapping) or not any(isinstance(value, Mapping) for value in row.values()):
         return row
-    inner = {
-        f"{name}.{key}": text
-        for name, value in row.items()
-        if isinstance(value, Mapping)
-        for key, text in value.items()
-    }
+    inner = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            inner |= {f"{name}.{key}": text for key, text in value.items()}
     return {**{name: value for name, value in row.items() if not isinstance(value, Mapping)}, **inner}
 
 

@@ -31,11 +31,10 @@ FEW_WORDS = 3
 OPEN_LINES = 50  # lines over which a quoted text may go
 QUOTED = '"[^"]*+(?:""[^"]*+)*+"'  # a quoted field, a quote within it doubled
 FILE, NUMBER, ID, TEXT = "file", "number", "id", "text"
-KINDS = (
-    (FILE, re.compile(rf".*\.(?:{'|'.join(IMAGE_EXTENSIONS)})(?:#\w+)?", re.IGNORECASE)),
-    (NUMBER, re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)),
-    (ID, re.compile(r"\w+://\S+|(?=\S*\d)[\w./#:-]{6,}")),
-)
+_FILE_NAME = re.compile(rf".*\.(?:{'|'.join(IMAGE_EXTENSIONS)})(?:#\w+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
+_ADDRESS_OR_ID = re.compile(r"\w+://\S+|(?=\S*\d)[\w./#:-]{6,}")
+KINDS = ((FILE, _FILE_NAME), (NUMBER, _NUMBER), (ID, _ADDRESS_OR_ID))
 
 
 class UnclearColumn(ValueError):
@@ -181,7 +180,10 @@ def _separator(lines: Sequence[str], usual: str) -> str:
     shared = {one: table for one, table in tables.items() if table and _is_shared(table)}
     headed = [one for one, table in shared.items() if _names_columns(table[0])]
     forms = [one for one, table in shared.items() if set(_outer(table)) != {TEXT}]
-    tabbed = [one for one, table in shared.items() if one in ("\t", usual) and len(set(map(len, table))) == 1]
+    tabbed = []
+    for mark, table in shared.items():
+        if mark in ("\t", usual) and len(set(map(len, table))) == 1:
+            tabbed.append(mark)
     of_words = " " if not usual and len(lines) > 1 and _blank_parts(lines) else usual
     return next(iter([*headed, *forms, *tabbed]), of_words)
 
@@ -199,17 +201,17 @@ def _outer(table: Sequence[Sequence[str]]) -> tuple[str, str]:
 def _blank_parts(lines: Sequence[str]) -> bool:
     """Whether each line is a text behind the name of a file, or before a count."""
     parts = [line.split() for line in lines]
-    return _common([part[0] for part in parts]) == FILE or (
-        _common([part[-1] for part in parts]) == NUMBER
-        and all(len(part) > 1 and field_kind(part[0]) == TEXT for part in parts)
-    )
+    if _common([part[0] for part in parts]) == FILE:
+        return True
+    if _common([part[-1] for part in parts]) != NUMBER:
+        return False
+    return all(len(part) > 1 and field_kind(part[0]) == TEXT for part in parts)
 
 
 def _common(fields: Sequence[str]) -> str:
     kinds = [field_kind(field) for field in fields if field.strip()]
-    return next(
-        (one for one in (FILE, NUMBER, ID) if kinds.count(one) >= NEARLY_ALL * max(len(kinds), 1)), TEXT
-    )
+    least = NEARLY_ALL * max(len(kinds), 1)
+    return next((kind for kind in (FILE, NUMBER, ID) if kinds.count(kind) >= least), TEXT)
 
 
 def _kinds(table: Sequence[Sequence[str]], width: int) -> list[str]:

@@ -256,11 +256,11 @@ def _ends(run: list[int], tokens: Sequence[Tagged], words: Sequence[str | None])
 def of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
     """ "ball of yarn", "slice of cake": two kept nouns joined by "of" without an article."""
     is_kept_noun = [token.is_noun and word is not None for token, word in zip(tokens, words, strict=True)]
-    return [
-        f"{words[at - 1]} of {words[at + 1]}"
-        for at in range(1, len(tokens) - 1)
-        if tokens[at].text == "of" and is_kept_noun[at - 1] and is_kept_noun[at + 1]
-    ]
+    phrases = []
+    for at in range(1, len(tokens) - 1):
+        if tokens[at].text == "of" and is_kept_noun[at - 1] and is_kept_noun[at + 1]:
+            phrases.append(f"{words[at - 1]} of {words[at + 1]}")
+    return phrases
 
 
 def require_english(captions: Iterable[str]) -> None:

@@ -144,10 +144,13 @@ def removal_in_words(rates: pd.DataFrame) -> str:
     """State in one sentence what the removal of the feature that is blamed first does."""
     table = rates.set_index(["order", "removed", "images"])
     wrong, random = (table.loc[order, 1, MISCLASSIFIED] for order in (CONTRIBUTION, RANDOM))
+    to_correct = percent(wrong["to_true"])
+    flips_at_random = percent(random["flip_rate"])
+    flips = percent(wrong["flip_rate"])
     sentence = (
-        f"without the feature that is blamed first, the prediction changes for {percent(wrong['flip_rate'])} "
-        f"of {int(wrong['n']):,} misclassified images ({percent(wrong['to_true'])} become correct); without "
-        f"a random feature of like activation for {percent(random['flip_rate'])}"
+        f"without the feature that is blamed first, the prediction changes for {flips} "
+        f"of {int(wrong['n']):,} misclassified images ({to_correct} become correct); without "
+        f"a random feature of like activation for {flips_at_random}"
     )
     if (CONTRIBUTION, 1, CORRECT) in table.index and np.isfinite(
         table.loc[CONTRIBUTION, 1, CORRECT]["flip_rate"]
@@ -203,11 +206,10 @@ def _outcomes(
     study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: np.ndarray, kind: str, seed: int, bar: Any
 ) -> Outcomes:
     keys = [(order, k) for order in ORDERS for k in REMOVED]
-    outcomes = Outcomes(
-        {key: np.zeros(len(rows)) for key in keys},
-        {key: np.full(len(rows), np.nan if kind == CORRECT else 0.0) for key in keys},
-        {order: np.full(len(rows), -1) for order in ORDERS},
-    )
+    unknown = np.nan if kind == CORRECT else 0.0
+    flips = {key: np.zeros(len(rows)) for key in keys}
+    to_true = {key: np.full(len(rows), unknown) for key in keys}
+    outcomes = Outcomes(flips, to_true, {order: np.full(len(rows), -1) for order in ORDERS})
     for start in range(0, len(rows), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         _chunk(study, probe, rows[part], true[part], part, outcomes, np.random.default_rng([seed, start]))
@@ -258,12 +260,9 @@ def _rates(outcome: Outcomes, kind: str) -> pd.DataFrame:
     n = len(outcome.flips[keys[0]])
     flips = np.stack([outcome.flips[key] for key in keys], axis=1)
     random = np.stack([outcome.flips[RANDOM, k] for _, k in keys], axis=1)
-    columns: dict[str, Any] = {
-        "order": [order for order, _ in keys],
-        "removed": [k for _, k in keys],
-        "images": kind,
-        "n": n,
-    }
+    orders = [order for order, _ in keys]
+    n_removed = [k for _, k in keys]
+    columns: dict[str, Any] = {"order": orders, "removed": n_removed, "images": kind, "n": n}
     parts = {"flip": flips, "to_true": np.stack([outcome.to_true[key] for key in keys], axis=1)}
     for name, values in parts.items():
         mean, low, high, _ = share_intervals(values)

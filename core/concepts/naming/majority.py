@@ -93,12 +93,12 @@ def word_mass(codes: np.ndarray, weights: np.ndarray, words: Sequence[WordList])
     number = {word: at for at, word in enumerate(kinds)}
     pairs = [(row, number[word]) for row, concepts in enumerate(words) for word in dict(concepts)]
     rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
-    holds: Any = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(kinds)))
+    shape = (len(words), len(kinds))
+    holds: Any = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
     present = codes >= 0
     images = np.nonzero(present)[0]
-    caption_weights: Any = sparse.csr_matrix(
-        (weights[present], (images, codes[present])), shape=(len(codes), len(words))
-    )
+    entries = (weights[present], (images, codes[present]))
+    caption_weights: Any = sparse.csr_matrix(entries, shape=(len(codes), len(words)))
     return WordMass(list(kinds), list(kinds.values()), sparse.csc_matrix(caption_weights @ holds))
 
 
@@ -119,8 +119,10 @@ def two_groups(values: np.ndarray) -> tuple[float, float]:
     if n < 2 or ordered[0] == ordered[-1]:
         return np.inf, np.nan
     sums = np.cumsum(ordered)
-    low, high = sums[:-1] / below, (sums[-1] - sums[:-1]) / (n - below)
-    between = np.where(ordered[1:] > ordered[:-1], below * (n - below) * (high - low) ** 2, -np.inf)
+    low = sums[:-1] / below
+    high = (sums[-1] - sums[:-1]) / (n - below)
+    variance = below * (n - below) * (high - low) ** 2
+    between = np.where(ordered[1:] > ordered[:-1], variance, -np.inf)
     at = int(between.argmax())
     return float(ordered[at + 1]), float(high[at])
 
@@ -251,18 +253,16 @@ def majority_words(
     columns = {
         "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
         "kind": pd.array([words_of_images.kinds[w] for w in fits], dtype="str"),
-        "score": shares[fits],
-        "elsewhere": others[fits],
-        "kept": ~(others[fits] >= most_elsewhere) & is_clear,
-        "at": fits,
     }
+    columns |= {"score": shares[fits], "elsewhere": others[fits]}
+    columns |= {"kept": ~(others[fits] >= most_elsewhere) & is_clear, "at": fits}
     order = {"kept": False, "score": False, "elsewhere": True, "word": True}  # True: ascending
     frame = pd.DataFrame(columns).sort_values(list(order), ascending=list(order.values()))
     is_kept = frame["kept"].to_numpy(bool)
     listed = np.concatenate([np.flatnonzero(is_kept)[:TOP_WORDS], np.flatnonzero(~is_kept)[:MOST_DISCARDED]])
     frame = frame.iloc[listed].reset_index(drop=True)
-    by = [
-        counter[:0] if keep else counter[words_of_images.holders(int(word))[counter]]
-        for word, keep in zip(frame["at"], frame["kept"], strict=True)
-    ]
+    by = []
+    for word, keep in zip(frame["at"], frame["kept"], strict=True):
+        shows_word = words_of_images.holders(int(word))
+        by.append(counter[:0] if keep else counter[shows_word[counter]])
     return frame.drop(columns="at").assign(discarded_by=pd.Series(by, dtype=object))

@@ -32,12 +32,14 @@ def look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: P
             parts.append((np.asarray(indices, np.int64), np.asarray(cosine, np.float32)))
             bar.update(len(which))
     width = parts[0][0].shape[1] if parts else 0
-    codes, cosine = np.full((len(rows), width), -1, np.int64), np.full((len(rows), width), np.nan)
+    codes = np.full((len(rows), width), -1, np.int64)
+    cosine = np.full((len(rows), width), np.nan)
     texts: list[str] = []
     if parts:
         which = np.concatenate(places)
         distinct, code = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
-        codes[which], cosine[which] = code.reshape(-1, width), np.concatenate([part[1] for part in parts])
+        codes[which] = code.reshape(-1, width)
+        cosine[which] = np.concatenate([part[1] for part in parts])
         texts = list(tools.bank.texts(distinct))
     words = words_in(texts, as_they_stand=tools.bank.of_concepts, general=tools.bank.general)
     weights = caption_weights(cosine, clip_temperature(tools.clip))

@@ -71,15 +71,17 @@ def sidecar_of_timm(config: Mapping[str, Any], source: str) -> Sidecar:
     stated, arguments = config.get("pretrained_cfg", config), config.get("model_args")
     facts: Mapping[str, Any] = stated if isinstance(stated, Mapping) else {}
     given: Mapping[str, Any] = arguments if isinstance(arguments, Mapping) else {}
+    arguments = {}
+    for key, value in given.items():
+        if value is not None and key != "num_classes":
+            arguments[key] = tuple(value) if isinstance(value, list) else value
+    transform = {key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)}
+    geometry = {key: facts[key] for key, fits in GEOMETRY.items() if fits(facts.get(key))}
     return Sidecar(
         arch=f"timm:{config['architecture']}",
-        arguments={
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in given.items()
-            if value is not None and key != "num_classes"
-        },
-        transform={key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)},
-        timm_geometry={key: facts[key] for key, fits in GEOMETRY.items() if fits(facts.get(key))},
+        arguments=arguments,
+        transform=transform,
+        timm_geometry=geometry,
         source=source,
     )
 
@@ -99,14 +101,26 @@ def names_of_timm(path: Path) -> list[list[str]]:
 
 
 def _is_shape(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 3 and all(type(side) is int and side > 0 for side in value)
-    )
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    return all(type(side) is int and side > 0 for side in value)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0.1 <= value <= 10
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_interpolation(value: Any) -> bool:
+    return value in (*INTERPOLATIONS, "random")
 
 
 GEOMETRY: dict[str, Callable[[Any], bool]] = {  # what timm's config.json says of the view, and its values
     "input_size": _is_shape,
-    "crop_pct": lambda value: isinstance(value, int | float) and 0.1 <= value <= 10,
-    "crop_mode": lambda value: isinstance(value, str),
-    "interpolation": lambda value: value in (*INTERPOLATIONS, "random"),
+    "crop_pct": _is_share,
+    "crop_mode": _is_text,
+    "interpolation": _is_interpolation,
 }

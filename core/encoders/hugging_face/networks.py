@@ -117,7 +117,8 @@ def build_network(
             f"its keys are those of {family} in Hugging Face transformers, but its shapes are not "
             f"({type(error).__name__}: {error}); name the network: timm:NAME@PATH"
         ) from None
-    arch = f"{family.lower()}[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
+    settings = ",".join(f"{key}={value}" for key, value in sorted(arguments.items()))
+    arch = f"{family.lower()}[{settings}]"
     notes = list(view.notes)
     if "num_heads" in arguments and not family.startswith("Swin") and "num_attention_heads" not in config:
         notes.append(assumed("heads_without_config", n=arguments["num_heads"]))
@@ -160,9 +161,10 @@ def _checked(view: View, family: str, own: tuple[int, int], flags: frozenset[str
     is_free = family in ANY_SIZE or not view.source or view.problem
     if is_free or sides == own or "input_size" in flags:
         return view
+    shown, embedded = f"{sides[0]} x {sides[1]} pixels", f"{own[0]} x {own[1]}"
     raise CheckpointError(
-        f"{view.source} beside it shows pictures of {sides[0]} x {sides[1]} pixels, but the weights hold "
-        f"position embeddings for {own[0]} x {own[1]}: give --input-size {own[0]} if the weights are right"
+        f"{view.source} beside it shows pictures of {shown}, but the weights hold position embeddings for "
+        f"{embedded}: give --input-size {own[0]} if the weights are right"
     )
 
 
@@ -251,22 +253,17 @@ def _dinov3(
     patch, dim = state["patch_embed.proj.weight"].shape[-1], len(state["norm.weight"])
     gated = "blocks.0.mlp.fc1_g.weight" in state
     hidden = len(state[f"blocks.0.mlp.fc1{'_x' if gated else ''}.weight"])
-    fits = sides[0] % patch == 0 == sides[1] % patch and ("image_size" in config or sides[0] != sides[1])
+    states_size = "image_size" in config or sides[0] != sides[1]
+    fits = sides[0] % patch == 0 == sides[1] % patch and states_size
     size = sides[0] if sides[0] == sides[1] else sides
     heads = stated_whole(config, "num_attention_heads") or max(dim // 64, 1)
     _check_heads(heads, dim)
-    arguments: dict[str, Any] = {
-        "img_size": size if fits else 16 * patch,
-        "patch_size": patch,
-        "embed_dim": dim,
-        "depth": _count(state, r"blocks\.(\d+)\."),
-        "num_heads": heads,
-        "mlp_ratio": hidden / dim,
-        "num_reg_tokens": state["reg_token"].shape[1],
-        "qkv_bias": "blocks.0.attn.q_bias" in state,
-        "rope_temperature": stated_number(config, "rope_theta") or 100.0,
-        "swiglu_mlp": gated,
-    }
+    arguments: dict[str, Any] = {"img_size": size if fits else 16 * patch, "patch_size": patch}
+    arguments |= {"embed_dim": dim, "depth": _count(state, r"blocks\.(\d+)\."), "num_heads": heads}
+    arguments |= {"mlp_ratio": hidden / dim, "num_reg_tokens": state["reg_token"].shape[1]}
+    arguments["qkv_bias"] = "blocks.0.attn.q_bias" in state
+    arguments["rope_temperature"] = stated_number(config, "rope_theta") or 100.0
+    arguments["swiglu_mlp"] = gated
     check_held(config, {
         "hidden_size": dim,
         "num_hidden_layers": arguments["depth"],
@@ -274,6 +271,7 @@ def _dinov3(
         "num_register_tokens": arguments["num_reg_tokens"],
         "intermediate_size": hidden,
     })  # fmt: skip
+    epsilon = stated_number(config, "layer_norm_eps") or EPSILON[family]
     model = Eva(
         **arguments,
         num_classes=0,
@@ -286,7 +284,7 @@ def _dinov3(
         use_abs_pos_emb=False,
         use_fc_norm=False,
         swiglu_align_to=8,
-        norm_layer=partial(LayerNorm, eps=stated_number(config, "layer_norm_eps") or EPSILON[family]),
+        norm_layer=partial(LayerNorm, eps=epsilon),
     )
     usual = "silu" if gated else "gelu"
     arguments |= _with_activation(model, config, usual)
@@ -304,16 +302,11 @@ def _swin(
     hidden = len(state["layers.0.blocks.0.mlp.fc1.weight"])
     depths = [_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)]
     window = (round(len(tables[0]) ** 0.5) + 1) // 2
-    arguments: dict[str, Any] = {
-        "img_size": sides[0] if sides[0] == sides[1] else sides,
-        "patch_size": patch.shape[-1],
-        "embed_dim": len(patch),
-        "depths": tuple(depths),
-        "num_heads": tuple(table.shape[1] for table in tables),
-        "window_size": window,
-        "mlp_ratio": hidden / len(patch),
-        "qkv_bias": "layers.0.blocks.0.attn.qkv.bias" in state,
-    }
+    arguments: dict[str, Any] = {"img_size": sides[0] if sides[0] == sides[1] else sides}
+    arguments |= {"patch_size": patch.shape[-1], "embed_dim": len(patch), "depths": tuple(depths)}
+    arguments |= {"num_heads": tuple(table.shape[1] for table in tables), "window_size": window}
+    arguments["mlp_ratio"] = hidden / len(patch)
+    arguments["qkv_bias"] = "layers.0.blocks.0.attn.qkv.bias" in state
     names = ("patch_size", "embed_dim", "depths", "num_heads", "window_size")
     check_held(config, {name: arguments[name] for name in names})
     model = SwinTransformer(**arguments, num_classes=0, strict_img_size=False)
@@ -337,16 +330,12 @@ def _swin_v2(
     n_stages, patch = _count(state, r"layers\.(\d+)\.blocks\."), state["patch_embed.proj.weight"]
     scales = [state[f"layers.{stage}.blocks.0.attn.logit_scale"] for stage in range(n_stages)]
     before = config.get("pretrained_window_sizes") or (0,) * n_stages
-    arguments: dict[str, Any] = {
-        "img_size": sides[0] if sides[0] == sides[1] else sides,
-        "patch_size": patch.shape[-1],
-        "embed_dim": len(patch),
-        "depths": tuple(_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)),
-        "num_heads": tuple(len(scale) for scale in scales),
-        "window_size": window,
-        "pretrained_window_sizes": tuple(before)[:n_stages],
-        "mlp_ratio": len(state["layers.0.blocks.0.mlp.fc1.weight"]) / len(patch),
-    }
+    depths = tuple(_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages))
+    arguments: dict[str, Any] = {"img_size": sides[0] if sides[0] == sides[1] else sides}
+    arguments |= {"patch_size": patch.shape[-1], "embed_dim": len(patch), "depths": depths}
+    arguments |= {"num_heads": tuple(len(scale) for scale in scales), "window_size": window}
+    arguments["pretrained_window_sizes"] = tuple(before)[:n_stages]
+    arguments["mlp_ratio"] = len(state["layers.0.blocks.0.mlp.fc1.weight"]) / len(patch)
     check_held(config, {name: arguments[name] for name in ("patch_size", "embed_dim", "depths", "num_heads")})
     model = SwinTransformerV2(**arguments, num_classes=0, strict_img_size=False)
     eps = stated_number(config, "layer_norm_eps") or EPSILON[family]
@@ -361,18 +350,14 @@ def _beit(
     patch, heads = state["patch_embed.proj.weight"], stated_whole(config, "num_attention_heads")
     hidden = len(state["blocks.0.mlp.fc1.weight"])
     _check_heads(heads, len(patch))
-    arguments: dict[str, Any] = {
-        "img_size": sides[0] if sides[0] == sides[1] else sides,
-        "patch_size": patch.shape[-1],
-        "embed_dim": len(patch),
-        "depth": _count(state, r"blocks\.(\d+)\."),
-        "num_heads": heads or max(len(patch) // 64, 1),
-        "mlp_ratio": hidden / len(patch),
-        "use_abs_pos_emb": "pos_embed" in state,
-        "use_rel_pos_bias": "blocks.0.attn.relative_position_bias_table" in state,
-        "use_shared_rel_pos_bias": "rel_pos_bias.relative_position_bias_table" in state,
-        "global_pool": "avg" if "fc_norm.weight" in state else "token",
-    }
+    shared_bias = "rel_pos_bias.relative_position_bias_table"
+    arguments: dict[str, Any] = {"img_size": sides[0] if sides[0] == sides[1] else sides}
+    arguments |= {"patch_size": patch.shape[-1], "embed_dim": len(patch)}
+    arguments |= {"depth": _count(state, r"blocks\.(\d+)\."), "num_heads": heads or max(len(patch) // 64, 1)}
+    arguments |= {"mlp_ratio": hidden / len(patch), "use_abs_pos_emb": "pos_embed" in state}
+    arguments["use_rel_pos_bias"] = "blocks.0.attn.relative_position_bias_table" in state
+    arguments["use_shared_rel_pos_bias"] = shared_bias in state
+    arguments["global_pool"] = "avg" if "fc_norm.weight" in state else "token"
     held = {"hidden_size": len(patch), "num_hidden_layers": arguments["depth"], "intermediate_size": hidden}
     check_held(config, held | {"patch_size": patch.shape[-1]})
     eps = stated_number(config, "layer_norm_eps") or EPSILON[family]
@@ -402,12 +387,11 @@ def _convnext(
     state: Tensors, config: Taken, family: str, sides: tuple[int, int]
 ) -> tuple[nn.Module, dict[str, Any]]:
     n_stages = _count(state, r"stages\.(\d+)\.blocks\.")
-    arguments: dict[str, Any] = {
-        "depths": tuple(_count(state, rf"stages\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)),
-        "dims": tuple(len(state[f"stages.{stage}.blocks.0.norm.weight"]) for stage in range(n_stages)),
-        "patch_size": state["stem.0.weight"].shape[-1],
-        "use_grn": "stages.0.blocks.0.mlp.grn.weight" in state,
-    }
+    depths = tuple(_count(state, rf"stages\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages))
+    dims = tuple(len(state[f"stages.{stage}.blocks.0.norm.weight"]) for stage in range(n_stages))
+    arguments: dict[str, Any] = {"depths": depths, "dims": dims}
+    arguments["patch_size"] = state["stem.0.weight"].shape[-1]
+    arguments["use_grn"] = "stages.0.blocks.0.mlp.grn.weight" in state
     held = {"depths": arguments["depths"], "hidden_sizes": arguments["dims"]}
     check_held(config, held | {"patch_size": arguments["patch_size"]})
     if state["stages.0.blocks.0.mlp.fc1.weight"].ndim == 4:
@@ -446,11 +430,9 @@ def _usual(family: str, sides: tuple[int, int]) -> Transform:
     """The transform of this kind of network where no settings of an image processor lie beside it."""
     mean, std = PIXELS.get(family, (IMAGENET_MEAN, IMAGENET_STD))
     squash = family in ("ViT", "SigLIP", "DINOv3", "BEiT")
+    resize = None if squash or family == "CLIP" else round(min(sides) * 256 / 224)
+    interpolation = "bilinear" if family in ("ViT", "DINOv3") else "bicubic"
+    crop = "squash" if squash else "center"
     return Transform(
-        resize=None if squash or family == "CLIP" else round(min(sides) * 256 / 224),
-        input_size=sides,
-        mean=mean,
-        std=std,
-        interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",
-        crop="squash" if squash else "center",
+        resize=resize, input_size=sides, mean=mean, std=std, interpolation=interpolation, crop=crop
     )

@@ -274,9 +274,9 @@ def _other_problem(settings: Taken, transform: Transform) -> str:
         if (given.get("height"), given.get("width")) != transform.sides:
             return f"pictures are padded to {padded}"
     settings.get("crop_pct")
-    others = [
-        key
-        for key, value in settings.left(*HARMLESS).items()
-        if value not in (None, False) and (key.startswith("do_") or "offset" in key or key == "auto_map")
-    ]
+    others = []
+    for key, value in settings.left(*HARMLESS).items():
+        is_change = key.startswith("do_") or "offset" in key or key == "auto_map"
+        if value not in (None, False) and is_change:
+            others.append(key)
     return f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} not known here" if others else ""

@@ -214,11 +214,11 @@ def _unused(outer: Mapping[str, Tensor], layer: Mapping[str, Tensor], n_outputs:
     """Names of numbers beside a Linear, one or one an output, that its outputs may be changed by."""
     more = {key: tensor for key, tensor in layer.items() if key not in ("weight", "bias")}
     sizes = {1, n_outputs}
-    return tuple(
-        key
-        for key, tensor in {**outer, **more}.items()
-        if key not in ("weight", "bias") and tensor.is_floating_point() and tensor.numel() in sizes
-    )
+    unused = []
+    for key, tensor in {**outer, **more}.items():
+        if key not in ("weight", "bias") and tensor.is_floating_point() and tensor.numel() in sizes:
+            unused.append(key)
+    return tuple(unused)
 
 
 def _behind_embedding(

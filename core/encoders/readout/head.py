@@ -273,7 +273,10 @@ def _load(network: nn.Module, base: nn.Module, tensors: Mapping[str, Tensor]) ->
     if lacking or not rest:
         return lacking[0] if any(key in tensors for key in rest) else None
     for key in rest:
-        state[key] = tensors[key].to(state[key].dtype) if key in tensors else torch.zeros_like(state[key])
+        if key in tensors:
+            state[key] = tensors[key].to(state[key].dtype)
+        else:
+            state[key] = torch.zeros_like(state[key])
     state.update({key: base_state[key] for key in state if key in base_state})
     network.load_state_dict(state, assign=True)
     return ""
@@ -344,7 +347,8 @@ def _linear_on(raw: Tensor, parts: Sequence[HeadPart], logits: Tensor) -> Linear
     if not all(maps):
         return None
     weights = _with_zero(torch.stack([one[0] for one in maps if one]).mean(0).cpu())
-    bias = _with_zero(torch.stack([one[1] for one in maps if one]).mean(0)[:, None].cpu())[:, 0]
+    biases = torch.stack([one[1] for one in maps if one]).mean(0)
+    bias = _with_zero(biases[:, None].cpu())[:, 0]
     return (weights, bias) if _same(raw.cpu() @ weights.T + bias, logits.cpu()) else None
 
 
@@ -361,7 +365,9 @@ def _with_hidden_layer(parts: Sequence[HeadPart]) -> tuple[LinearMap, LinearMap,
     maps = [(weights.cpu(), bias.cpu()) for weights, bias in filter(None, both)]
     if len(maps) < 2:
         return None
-    return maps[0], (_with_zero(maps[1][0]), _with_zero(maps[1][1][:, None])[:, 0]), activation
+    weights, bias = maps[1]
+    second = (_with_zero(weights), _with_zero(bias[:, None])[:, 0])
+    return maps[0], second, activation
 
 
 def _forward(head: Head, encoder: Any, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor] | None:

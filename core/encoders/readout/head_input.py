@@ -40,16 +40,17 @@ def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -
             "representation that ends in a Linear"
         )
     base, last = split
+    tokens = last.rule and last.rule.tokens
+    token_norm = last.rule and last.rule.norm
+    of_encoder = {"report": encoder.report, "assumptions": [*notes, note], "device": encoder.device}
     deeper = Encoder(
         base,
         encoder.transform,
         arch=encoder.arch,
         spec=encoder.spec,
-        tokens=last.rule and last.rule.tokens,
-        token_norm=last.rule and last.rule.norm,
-        report=encoder.report,
-        assumptions=[*notes, note],
-        device=encoder.device,
+        tokens=tokens,
+        token_norm=token_norm,
+        **of_encoder,
     )
     deeper.normalisation_stated = encoder.normalisation_stated
     names = [] if head.assumed else head.names

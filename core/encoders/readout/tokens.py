@@ -96,12 +96,13 @@ def read_tokens(tokens: Tensor, parts: TokenParts, rule: TokenRule) -> Tensor:
     norm = parts.norm if rule.norm == "after" and parts.norm is not None else nn.Identity()
     of_tokens, of_vectors = (nn.Identity(), norm) if parts.norms_vectors else (norm, nn.Identity())
     tokens = of_tokens(tokens)
-    pieces = {
-        "cls": lambda: tokens[:, 0],
-        "dist": lambda: tokens[:, 1],
-        "mean": lambda: tokens[:, parts.n_prefix :].mean(dim=1),
-    }
-    return torch.cat([of_vectors(pieces[name]()) for name in rule.tokens.split("+")], dim=1)
+
+    def piece(name: str) -> Tensor:
+        if name == "mean":
+            return tokens[:, parts.n_prefix :].mean(dim=1)
+        return tokens[:, 0] if name == "cls" else tokens[:, 1]
+
+    return torch.cat([of_vectors(piece(name)) for name in rule.tokens.split("+")], dim=1)
 
 
 def token_parts(model: nn.Module) -> TokenParts | None:
@@ -119,14 +120,17 @@ def _timm_parts(model: Any, prefix: str) -> TokenParts | None:
     attnpool = None
     if getattr(model, "attn_pool", None) is not None:
         attnpool = lambda tokens: model.fc_norm(model.pool(model.norm(tokens)))  # noqa: E731
+    has_cls = getattr(model, "cls_token", None) is not None
+    has_dist = getattr(model, "dist_token", None) is not None
+    last = f"{prefix}blocks.{len(blocks) - 1}"
     return TokenParts(
-        last=f"{prefix}blocks.{len(blocks) - 1}",
+        last=last,
         n_prefix=n_prefix,
-        has_cls=getattr(model, "cls_token", None) is not None,
+        has_cls=has_cls,
         norm=norm or after_pooling,
         norms_vectors=norm is None,
         attnpool=attnpool,
-        has_dist=getattr(model, "dist_token", None) is not None,
+        has_dist=has_dist,
     )
 
 

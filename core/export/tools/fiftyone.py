@@ -81,15 +81,10 @@ def _sample(known: KnownImages, at: int, folder: Path) -> dict[str, Any]:
         text, number = values.pop(f"{PREFIX}{label}", None), values.pop(f"{PREFIX}{confidence}", None)
         if text is not None:
             labels[f"{PREFIX}{name}"] = _label("Classification", key, name, label=text, confidence=number)
-    return {
-        "_id": _id(key),
-        "filepath": key if known.root else known.write_picture(at, folder, DATA),
-        "tags": known.tags[at],
-        "_media_type": "image",
-        "_rand": int(sha256(key.encode()).hexdigest()[:8], 16) / 16**8,
-        **labels,
-        **values,
-    }
+    path = key if known.root else known.write_picture(at, folder, DATA)
+    random = int(sha256(key.encode()).hexdigest()[:8], 16) / 16**8
+    sample = {"_id": _id(key), "filepath": path, "tags": known.tags[at], "_media_type": "image"}
+    return sample | {"_rand": random, **labels, **values}
 
 
 def _maps(known: KnownImages, at: int, maps: ImageMaps) -> dict[str, Any]:
@@ -122,23 +117,23 @@ def _binary(values: np.ndarray) -> dict[str, Any]:
 
 
 def _metadata(known: KnownImages, examples: dict[str, Any]) -> dict[str, Any]:
-    usual = [
-        *(_field("id", "id", db_field="_id"), _field("filepath", TEXT), _field("tags", TEXTS)),
-        _document("metadata", "fiftyone.core.metadata.ImageMetadata", METADATA),
-        *(_field("created_at", "date"), _field("last_modified_at", "date")),
-    ]
+    usual = [_field("id", "id", db_field="_id"), _field("filepath", TEXT), _field("tags", TEXTS)]
+    usual.append(_document("metadata", "fiftyone.core.metadata.ImageMetadata", METADATA))
+    usual += [_field("created_at", "date"), _field("last_modified_at", "date")]
     masks = [name for name, value in examples.items() if _class_of(value) == "Segmentation"]
-    return {
+    described = [_described(name, value) for name, value in examples.items()]
+    metadata = {
         "_id": _id(json.dumps(known.facts)),
         "name": known.facts["study"],
         "version": VERSION,
         "created_at": EPOCH,
         "last_modified_at": EPOCH,
         "media_type": "image",
-        "info": {f"{PREFIX}{name}": value for name, value in known.facts.items()},
-        "mask_targets": {name: {str(LEVELS): name.removeprefix(f"{PREFIX}mask_")} for name in masks},
-        "sample_fields": [*usual, *(_described(name, value) for name, value in examples.items())],
     }
+    metadata |= {"info": {f"{PREFIX}{name}": value for name, value in known.facts.items()}}
+    metadata |= {"mask_targets": {name: {str(LEVELS): name.removeprefix(f"{PREFIX}mask_")} for name in masks}}
+    metadata |= {"sample_fields": [*usual, *described]}
+    return metadata
 
 
 def _class_of(value: Any) -> str:
@@ -165,11 +160,13 @@ def _document(name: str, kind: str, inside: dict[str, str]) -> dict[str, Any]:
 
 def _field(name: str, kind: str, *, db_field: str = "") -> dict[str, Any]:
     subfield = {TEXTS: "StringField", "range": "FloatField"}.get(kind)
+    field_type = f"{FIELD_TYPES}{KINDS.get(kind, 'HeatmapRangeField')}"
+    subfield_type = subfield and f"{FIELD_TYPES}{subfield}"
     return {
         "name": name,
-        "ftype": f"{FIELD_TYPES}{KINDS.get(kind, 'HeatmapRangeField')}",
+        "ftype": field_type,
         "embedded_doc_type": None,
-        "subfield": subfield and f"{FIELD_TYPES}{subfield}",
+        "subfield": subfield_type,
         "fields": [],
         "db_field": db_field or name,
         "description": None,

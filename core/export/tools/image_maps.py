@@ -70,10 +70,10 @@ class ImageMaps:
             return {}
         shown = limited(picture, longest)
         left, top, right, bottom = (box / np.tile(picture.size, 2) * np.tile(shown.size, 2)).tolist()
-        placed = {
-            name: np.nan_to_num(place_on_image(frame, (left, top, right, bottom), *shown.size))
-            for name, frame in frames.items()
-        }
+        placed = {}
+        for name, frame in frames.items():
+            on_image = place_on_image(frame, (left, top, right, bottom), *shown.size)
+            placed[name] = np.nan_to_num(on_image)
         return {name: _levels(name, frame) for name, frame in placed.items()}
 
     def has_heat(self, row: int) -> bool:

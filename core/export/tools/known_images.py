@@ -132,11 +132,10 @@ def known_images(study: Study, among: Slice | None = None) -> KnownImages:
     columns["slices"] = [
         [name for name, mask in slices.items() if mask[row]] for row in range(study.n_images)
     ]
-    fields = {
-        name: [_plain(columns[name][row], kind) for row in rows]
-        for name, kind in FIELDS.items()
-        if name in columns
-    }
+    fields = {}
+    for name, kind in FIELDS.items():
+        if name in columns:
+            fields[name] = [_plain(columns[name][row], kind) for row in rows]
     fields = {name: values for name, values in fields.items() if any(one not in (None, []) for one in values)}
     root, paths = _root_and_paths(study, rows)
     tags = [_tags(fields, at) for at in range(len(rows))]
@@ -230,9 +229,10 @@ def _tags(fields: dict[str, Column], at: int) -> list[str]:
     def value(name: str) -> Any:
         return fields[name][at] if name in fields else None
 
+    is_doubtful = value("label_doubtful") is True and value("by_decision") is None
     holds = {
         "misclassified": value("correct") is False,
-        "label_doubtful": value("label_doubtful") is True and value("by_decision") is None,
+        "label_doubtful": is_doubtful,
         "duplicate": value(DUPLICATE_OF) is not None,
         "near_duplicate": value(NEAR_DUPLICATE_OF) is not None,
     }

@@ -90,7 +90,8 @@ def packed_runs(values: np.ndarray) -> list[int]:
     edges = np.flatnonzero(np.diff(values)) + 1
     starts = np.concatenate([[0], edges]).astype(np.int64)
     lengths = np.diff(np.concatenate([starts, [len(values)]]))
-    bits = head + [_run(int(n), int(values[start])) for start, n in zip(starts, lengths, strict=True)]
+    runs = zip(lengths.tolist(), values[starts].tolist(), strict=True)
+    bits = head + [_run(length, value) for length, value in runs]
     text = "".join(bits)
     text += "0" * (-len(text) % 8)
     return np.packbits(np.frombuffer(text.encode(), np.uint8) - ord("0")).tolist()
@@ -98,12 +99,14 @@ def packed_runs(values: np.ndarray) -> list[int]:
 
 def _run(length: int, value: int) -> str:
     longest = 1 << SIZES[-1]
-    whole = f"1{len(SIZES) - 1:02b}{longest - 1:0{SIZES[-1]}b}{value:0{WORD}b}"
+    last_place, longest_bits = f"{len(SIZES) - 1:02b}", f"{longest - 1:0{SIZES[-1]}b}"
+    whole = f"1{last_place}{longest_bits}{value:0{WORD}b}"
     n_whole, rest = divmod(length, longest)
     if not rest:
         return whole * n_whole
     place = next(at for at, size in enumerate(SIZES) if rest <= 1 << size)
-    return whole * n_whole + f"1{place:02b}{rest - 1:0{SIZES[place]}b}{value:0{WORD}b}"
+    size = SIZES[place]
+    return whole * n_whole + f"1{place:02b}{rest - 1:0{size}b}{value:0{WORD}b}"
 
 
 def _interface(known: KnownImages, maps: ImageMaps) -> str:

@@ -41,28 +41,29 @@ class ToolForm:
     without: tuple[str, ...] = ()
 
 
-TOOLS = {
-    FIFTYONE: ToolForm(
-        "FiftyOne",
-        "A data set, or fields that join one: labels, tags, heatmaps, embeddings.",
-        write_fiftyone,
-        "fiftyone",
-    ),
-    DATASETS: ToolForm(
-        "Hugging Face datasets",
-        "Parquet that holds pictures, maps, embeddings and all columns.",
-        write_datasets,
-        "datasets",
-    ),
-    LABEL_STUDIO: ToolForm(
-        *("Label Studio", "Tasks with predictions, suggestions and regions, and the interface for them."),
-        *(write_label_studio, "label_studio", ("embeddings",)),
-    ),
-    CVAT: ToolForm(
-        *("CVAT", "Its form for images 1.1: tags with attributes, and masks."),
-        *(write_cvat, "cvat", ("embeddings",)),
-    ),
-}
+_FIFTYONE = ToolForm(
+    "FiftyOne",
+    "A data set, or fields that join one: labels, tags, heatmaps, embeddings.",
+    write_fiftyone,
+    "fiftyone",
+)
+_DATASETS = ToolForm(
+    "Hugging Face datasets",
+    "Parquet that holds pictures, maps, embeddings and all columns.",
+    write_datasets,
+    "datasets",
+)
+_LABEL_STUDIO = ToolForm(
+    "Label Studio",
+    "Tasks with predictions, suggestions and regions, and the interface for them.",
+    write_label_studio,
+    "label_studio",
+    ("embeddings",),
+)
+_CVAT = ToolForm(
+    "CVAT", "Its form for images 1.1: tags with attributes, and masks.", write_cvat, "cvat", ("embeddings",)
+)
+TOOLS = {FIFTYONE: _FIFTYONE, DATASETS: _DATASETS, LABEL_STUDIO: _LABEL_STUDIO, CVAT: _CVAT}
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,9 @@ def _readme(known: KnownImages, form: ToolForm) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in known.facts.items() if value)
     rows = [f"| {PREFIX}{name} | {meaning(name)} |" for name in known.fields]
     opening = say_of_tools(form.kind, what="FOLDER", names=("IMAGES" if known.root else "FOLDER",))
-    parts = [
-        say_of_tools("head", n=len(known), what=facts),
-        f"```\n{opening}\n```",
-        "\n".join(["| field | meaning |", "|---|---|", *rows]),
-        say_of_tools("maps", n=LONGEST),
-    ]
+    head = say_of_tools("head", n=len(known), what=facts)
+    table = "\n".join(["| field | meaning |", "|---|---|", *rows])
+    parts = [head, f"```\n{opening}\n```", table, say_of_tools("maps", n=LONGEST)]
     return "\n\n".join([f"# {form.title}", *parts, ""])
 
 

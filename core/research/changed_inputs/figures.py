@@ -61,7 +61,8 @@ class Thumbnails:
         if not isinstance(image_id, str):
             return None
         row = self.study.row_of(image_id)
-        caption = " ".join([as_text(self.labels[row])] * bool(self.labels[row]) + ["*"] * starred)
+        label = self.labels[row]
+        caption = " ".join([as_text(label)] * bool(label) + ["*"] * starred)
         return Picture(self.study.thumbnail_image(row), caption, "", as_text(image_id), row)
 
 
@@ -84,18 +85,23 @@ def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) 
     for name, colour in colours.items():
         rows = pd.concat([table.loc[table["trained_on"] == name].reset_index(drop=True) for table in tables])
         mean, low, high = (100 * numbers(rows, column) for column in ("accuracy", "low", "high"))
-        figure.add_trace(
-            go.Bar(
-                x=list(shown),
-                y=mean,
-                name=name,
-                marker={"color": tint(colour, 0.8)},
-                error_y={"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low},
-                customdata=np.stack([low, high, numbers(rows, "n_train")], 1),
-                hovertemplate=f"{name}<br>%{{y:.1f}} % (%{{customdata[0]:.1f}} to %{{customdata[1]:.1f}})"
-                "<br>trained on %{customdata[2]} images<extra>%{x}</extra>",
-            )
+        error_bars = {"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low}
+        hover = (
+            f"{name}<br>%{{y:.1f}} % (%{{customdata[0]:.1f}} to %{{customdata[1]:.1f}})"
+            "<br>trained on %{customdata[2]} images<extra>%{x}</extra>"
         )
+        marker = {"color": tint(colour, 0.8)}
+        customdata = np.stack([low, high, numbers(rows, "n_train")], 1)
+        bars = go.Bar(
+            x=list(shown),
+            y=mean,
+            name=name,
+            marker=marker,
+            error_y=error_bars,
+            customdata=customdata,
+            hovertemplate=hover,
+        )
+        figure.add_trace(bars)
     line = {"color": theme.ink, "width": theme.stroke(1.5), "dash": "dot"}
     for at, study in enumerate(studies):
         level = 100 * most_common_share(study)

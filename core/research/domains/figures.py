@@ -99,10 +99,11 @@ def part_maps(
         places: (n, 2) by part. rows: a colouring by names of the same images, by what it shows.
         titles: of the parts.
     """
+    part_titles = [titles[part] for part in places]
     figure = make_subplots(
         len(rows),
         len(places),
-        subplot_titles=[titles[part] for part in places],
+        subplot_titles=part_titles,
         row_titles=[f"by {name}" for name in rows],
         horizontal_spacing=0.03,
         vertical_spacing=0.04,
@@ -112,10 +113,18 @@ def part_maps(
             for code, name in enumerate(colouring.names):
                 of_domain = colouring.codes == code
                 marker = {"color": colouring.palette[code], "size": theme.stroke(3), "opacity": 0.7}
+                x, y = points[of_domain].T
                 trace = go.Scatter(
-                    x=points[of_domain, 0], y=points[of_domain, 1], mode="markers", marker=marker, name=name,
-                    legendgroup=shown, legendgrouptitle_text=shown, showlegend=column == 1, hoverinfo="skip",
-                )  # fmt: skip
+                    x=x,
+                    y=y,
+                    mode="markers",
+                    marker=marker,
+                    name=name,
+                    legendgroup=shown,
+                    legendgrouptitle_text=shown,
+                    showlegend=column == 1,
+                    hoverinfo="skip",
+                )
                 figure.add_trace(trace, row, column)
     figure.update_xaxes(showticklabels=False, showgrid=False, ticks="", showline=False)
     figure.update_yaxes(showticklabels=False, showgrid=False, ticks="")
@@ -187,15 +196,16 @@ def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> g
     parts = PARTS if k else ("all",)
     if options.projection == "pca":
         table = study.table("domain_map")
-        places = {
-            part: np.stack([table[f"{axis}_{part}"].to_numpy()[rows] for axis in "xy"], 1) for part in parts
-        }
+        places = {}
+        for part in parts:
+            x, y = table[f"x_{part}"], table[f"y_{part}"]
+            places[part] = np.stack([x.to_numpy()[rows], y.to_numpy()[rows]], 1)
     else:
         raw = study.array("representations").rows(np.sort(rows))[np.argsort(np.argsort(rows))]
-        places = {
-            part: _projected(raw[:, part_columns(part, k or 0, n_features)], options.projection, options.seed)
-            for part in parts
-        }
+        places = {}
+        for part in parts:
+            of_part = raw[:, part_columns(part, k or 0, n_features)]
+            places[part] = _projected(of_part, options.projection, options.seed)
     colourings = {"domain": maps.by_name(np.array(names, object)[codes[rows]], title="domain", theme=theme)}
     if study.labelled:
         labels = study.images["label"].to_numpy(object)[rows]

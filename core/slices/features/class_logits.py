@@ -35,7 +35,8 @@ def _gelu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from scipy.special import ndtr  # here: it takes long to load
 
     below = ndtr(x)
-    return x * below, below + x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+    density = np.exp(-0.5 * x * x)
+    return x * below, below + x * density / np.sqrt(2 * np.pi)
 
 
 def _silu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,17 +44,35 @@ def _silu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x * share, share * (1 + x * (1 - share))
 
 
+def _relu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.maximum(x, 0), x > 0
+
+
+def _relu6(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.clip(x, 0, 6), (x > 0) & (x < 6)
+
+
+def _hardswish(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    slope = np.where(x < -3, 0.0, np.where(x > 3, 1.0, x / 3 + 0.5))
+    return x * np.clip(x + 3, 0, 6) / 6, slope
+
+
+def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x, np.ones_like(x)
+
+
+def _tanh(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.tanh(x), 1 - np.tanh(x) ** 2
+
+
 ACTIVATIONS: dict[str, Curve] = {
-    "ReLU": lambda x: (np.maximum(x, 0), x > 0),
-    "ReLU6": lambda x: (np.clip(x, 0, 6), (x > 0) & (x < 6)),
-    "Hardswish": lambda x: (
-        x * np.clip(x + 3, 0, 6) / 6,
-        np.where(x < -3, 0.0, np.where(x > 3, 1.0, x / 3 + 0.5)),
-    ),
+    "ReLU": _relu,
+    "ReLU6": _relu6,
+    "Hardswish": _hardswish,
     "GELU": _gelu,
     "SiLU": _silu,
-    "Identity": lambda x: (x, np.ones_like(x)),  # two Linears and dropout between
-    "Tanh": lambda x: (np.tanh(x), 1 - np.tanh(x) ** 2),
+    "Identity": _identity,  # two Linears and dropout between
+    "Tanh": _tanh,
 }
 
 
@@ -311,10 +330,8 @@ def misclassified(study: StudyReader, table: pd.DataFrame) -> tuple[np.ndarray, 
         table: with `predicted` and `correct` of each image.
     """
     names = pd.Index(study.class_names)
-    predicted, true = (
-        names.get_indexer(pd.Index(column.to_numpy(object)))
-        for column in (table["predicted"], study.column("images", "label"))
-    )
+    columns = (table["predicted"], study.column("images", "label"))
+    predicted, true = (names.get_indexer(pd.Index(column.to_numpy(object))) for column in columns)
     wrong = ~table["correct"].astype("boolean").fillna(True).to_numpy(bool)
     rows = np.flatnonzero(wrong & (predicted >= 0))
     return rows, predicted[rows], true[rows]

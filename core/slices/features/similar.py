@@ -32,13 +32,10 @@ def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.D
     both = np.zeros(len(counts), np.int64)
     for together in firing_pairs_in_blocks(study, firing_rows(study, feature, mask)):
         both += np.bincount(together["feature"], minlength=len(counts))
+    jaccard = safe_divide(both, counts[feature] + counts - both)
+    profile = class_profile_cosine(study, feature, len(counts))
     table = pd.DataFrame(
-        {
-            "feature": np.arange(len(counts)),
-            "both": both,
-            "jaccard": safe_divide(both, counts[feature] + counts - both),
-            "profile": class_profile_cosine(study, feature, len(counts)),
-        }
+        {"feature": np.arange(len(counts)), "both": both, "jaccard": jaccard, "profile": profile}
     )
     table = table.drop(index=feature)
     order = ["jaccard", "profile", "feature"]

@@ -31,9 +31,8 @@ def without_facet(where: Slice, facet: str) -> Slice:
         return replace(where, predicted=())
     if facet in (CORRECT, SPLIT):
         return replace(where, **{facet: None})
-    ranges, extras = (
-        {key: some for key, some in of.items() if key != facet} for of in (where.ranges, where.extras)
-    )
+    ranges = {column: ends for column, ends in where.ranges.items() if column != facet}
+    extras = {column: names for column, names in where.extras.items() if column != facet}
     return replace(where, ranges=ranges, extras=extras)
 
 
@@ -82,17 +81,20 @@ def ranges_of(study: StudyReader, column: str) -> list[str]:
     values = values[np.isfinite(values)]
     if len(np.unique(values[:FIRST])) <= FEW_NUMBERS and len(np.unique(values)) <= FEW_NUMBERS:
         return []
-    low, high, whole = float(values.min()), float(values.max()), bool(np.all(values == np.round(values)))
+    low, high = float(values.min()), float(values.max())
+    whole = bool(np.all(values == np.round(values)))
     digits = -math.floor(math.log10(high / MOST_RANGES - low / MOST_RANGES))
     power = 10.0**-digits
     for step in (power * factor for factor in (1, 2, 5, 10, 20, 50)):
-        first, last = math.floor(low / step), math.ceil(high / step) + (whole and high % step == 0)
+        first = math.floor(low / step)
+        last = math.ceil(high / step) + (whole and high % step == 0)
         if last - first <= MOST_RANGES and (step >= 1 or not whole):
             break
-    return [
-        range_text(column, (round(at * step, digits), round((at + 1) * step, digits) - whole))
-        for at in range(first, last)  # pyright: ignore[reportPossiblyUnboundVariable]
-    ]
+    ranges = []
+    for at in range(first, last):  # pyright: ignore[reportPossiblyUnboundVariable]
+        start, end = round(at * step, digits), round((at + 1) * step, digits)
+        ranges.append(range_text(column, (start, end - whole)))
+    return ranges
 
 
 def range_text(column: str, ends: tuple[float, float]) -> str:

@@ -54,18 +54,16 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
     places = named_from(study)
     around = {one for one in features_on_object(study) if places.get(one) == SCENE}
-    classes = {one: on[one] for one in around & on.keys() & words.keys() if not _says(words[one], on[one])}
+    worded = around & on.keys() & words.keys()
+    classes = {feature: on[feature] for feature in worded if not _says(words[feature], on[feature])}
     classes |= classes_apart(words, on) if classes_tell(study) else {}
 
     def called() -> dict[int, str]:
-        return {
-            feature: _with_classes(
-                between.join(some),
-                classes.get(feature, ()),
-                first=feature in around and not _says(some, study.class_names),
-            )
-            for feature, some in words.items()
-        }
+        names = {}
+        for feature, some in words.items():
+            first = feature in around and not _says(some, study.class_names)
+            names[feature] = _with_classes(between.join(some), classes.get(feature, ()), first=first)
+        return names
 
     for feature, word in words_apart(study, called()).items():
         words[feature] = [*words[feature], word]
@@ -93,7 +91,8 @@ def classes_apart(words: Mapping[int, Sequence[str]], on: Mapping[int, list[str]
     """
     alike = Counter(tuple(some) for some in words.values())
     shared = [feature for feature, some in words.items() if alike[tuple(some)] > 1]
-    return {one: on[one] for one in shared if one in on and not _says(words[one], on[one][:1])}
+    with_classes = [feature for feature in shared if feature in on]
+    return {feature: on[feature] for feature in with_classes if not _says(words[feature], on[feature][:1])}
 
 
 def strongest_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
@@ -178,7 +177,9 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
         return {}
     clear = _clear_classes(counts, _class_sizes(study)) & _shown_classes(study)
     order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
-    on = {one: [names[code] for code in mine if clear[one, code]] for one, mine in enumerate(order.tolist())}
+    on = {}
+    for feature, codes in enumerate(order.tolist()):
+        on[feature] = [names[code] for code in codes if clear[feature, code]]
     return {one: some for one, some in on.items() if some}
 
 

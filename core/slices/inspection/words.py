@@ -187,10 +187,11 @@ def _places_of_words(study: StudyReader) -> dict[int, str]:
     concepts = _concepts(study)
     shares = {(str(group), word): share for group, word, share in concepts[KEYS].to_numpy(object)}
     names = feature_words(study, named=False)
-    return {
-        feature: UNDER if all(shares[str(feature), word] >= UNDER_HEAT for word in words) else SCENE
-        for feature, words in names.items()
-    }
+    places = {}
+    for feature, words in names.items():
+        under_heat = all(shares[str(feature), word] >= UNDER_HEAT for word in words)
+        places[feature] = UNDER if under_heat else SCENE
+    return places
 
 
 def _concepts(study: StudyReader) -> pd.DataFrame:

@@ -111,7 +111,8 @@ def _jitter(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -
     """Brightness, saturation and hue are one matrix; contrast is the distance from the mean grey."""
     angle = 2 * math.pi * values["hue"]
     turn = np.eye(3)
-    turn[1:, 1:] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn[1:, 1:] = [[cos, -sin], [sin, cos]]
     hue = np.linalg.inv(YIQ) @ turn @ YIQ
     colour = hue @ saturation_matrix(values["saturation"]) * values["brightness"]
     changed = image @ colour.T

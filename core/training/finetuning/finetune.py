@@ -76,12 +76,10 @@ def finetune_config(
         values |= {"lr": PRACTICAL * rate, "optimizer": optimizer, "epochs": 50}
     else:
         values |= PAPER
+    values |= {"images": embed["images"], "val": embed.get("val"), "split_seed": embed.get("seed", 0)}
+    values |= {name: embed.get(name) for name in OF_READING}
+    values["image_size"] = encoder.transform.resize or encoder.transform.input_size
     values |= {
-        "images": embed["images"],
-        "val": embed.get("val"),
-        "split_seed": embed.get("seed", 0),
-        **{name: embed.get(name) for name in OF_READING},
-        "image_size": encoder.transform.resize or encoder.transform.input_size,
         "start": encoder.spec,
         "frozen": frozen,
         "regularizer": {"study": str(study.path), **(regularizer or {})},

@@ -65,7 +65,9 @@ class MoCo(MomentumMethod):
         with torch.no_grad():
             keys = self.target_head(in_shuffled_halves(self.target_backbone, views))
             keys = at_least_single(keys).chunk(2)
-        return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
+        first = self.criteria[0](queries[0], keys[1])
+        second = self.criteria[1](queries[1], keys[0])
+        return (first + second) / 2
 
     def facts(self) -> dict[str, float]:
         return criteria_facts(self.criteria)

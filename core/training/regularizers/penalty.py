@@ -85,14 +85,16 @@ class Penalised(Around):
     def _q_term(self, raw: Tensor) -> Tensor:
         """`q_regularizer`, with one branch for each of its two terms."""
         eq3 = self.settings
+        branches = (self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw))
+        discriminative = self.discriminative
         return q_regularizer(
             raw,
-            self.discriminative,
+            discriminative,
             epsilon=self.epsilon,
             lambda1=eq3.lambda1,
             lambda2=eq3.lambda2,
             reading=eq3.reading,
-            branches=(self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw)),
+            branches=branches,
             observe=self._count_rows,
         )
 
@@ -188,17 +190,21 @@ def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
             tensors_of[PARTS[norm]].append(parameter)
         if norm and module.running_mean is not None and module.running_var is not None:
             tensors_of[PARTS[2]] += [module.running_mean, module.running_var]
-    return {
-        part: torch.cat([tensor.detach().cpu().double().flatten() for tensor in tensors])
-        for part, tensors in tensors_of.items()
-        if tensors
-    }
+    parts = {}
+    for part, tensors in tensors_of.items():
+        if tensors:
+            flat = [tensor.detach().cpu().double().flatten() for tensor in tensors]
+            parts[part] = torch.cat(flat)
+    return parts
 
 
 def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, float]:
     """||w - w0|| / ||w0|| of each non-empty part."""
     norm: Callable[[Tensor], Any] = torch.linalg.vector_norm
-    return {part: float(norm(now[part] - old) / norm(old).clamp(min=1e-12)) for part, old in before.items()}
+    by_part = {}
+    for part, old in before.items():
+        by_part[part] = float(norm(now[part] - old) / norm(old).clamp(min=1e-12))
+    return by_part
 
 
 @contextmanager

@@ -50,13 +50,12 @@ def _picture(decomposed: Description, address: str) -> None:
         if size is None
         else [_frame(at, part["box"], size) for at, part in enumerate(decomposed["features"])]
     )
-    st.html(
-        '<div style="position:relative;line-height:0;max-width:420px">'
+    image = (
         f'<img src="{html.escape(address, quote=True)}" alt="The image that is decomposed" '
         'style="width:100%;border-radius:6px;background:rgba(127,140,155,.16);image-rendering:auto">'
-        + "".join(frames[:OUTLINED][::-1])  # the strongest on top
-        + "</div>"
     )
+    boxes = "".join(frames[:OUTLINED][::-1])  # the strongest on top
+    st.html(f'<div style="position:relative;line-height:0;max-width:420px">{image}{boxes}</div>')
     if any(frames):
         st.caption("The boxes say where its strongest features look; the numbers are those of the list.")
 
@@ -66,10 +65,9 @@ def _frame(at: int, box: list[int] | None, size: list[int]) -> str:
         return ""
     left, top, right, bottom = box
     width, height = size
-    position = (
-        f"left:{100 * left / width:.2f}%;top:{100 * top / height:.2f}%;"
-        f"width:{100 * (right - left) / width:.2f}%;height:{100 * (bottom - top) / height:.2f}%"
-    )
+    corner = f"left:{100 * left / width:.2f}%;top:{100 * top / height:.2f}%"
+    across, down = 100 * (right - left) / width, 100 * (bottom - top) / height
+    position = f"{corner};width:{across:.2f}%;height:{down:.2f}%"
     label = (
         "position:absolute;left:-2px;top:-2px;background:#fff;color:#1F2A37;font-size:11px;line-height:15px;"
         "padding:0 4px;border-radius:3px"
@@ -114,7 +112,8 @@ def _summary(study: Study, decomposed: Description) -> None:
     for part in decomposed["features"]:
         for word in part["words"]:
             words[word] = words.get(word, 0) + 1
-    common = [word for word, count in sorted(words.items(), key=lambda pair: -pair[1]) if count > 1][:8]
+    by_count = sorted(words.items(), key=lambda pair: -pair[1])
+    common = [word for word, count in by_count if count > 1][:8]
     if common:
         st.caption("Words that several of them share")
         st.markdown(" ".join(f":blue-badge[{widgets.plain(word)}]" for word in common))
@@ -161,11 +160,12 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
     link("feature", widgets.plain(reads.feature_name(study, number)), study, icon=icon, feature=str(number))
     if study.has("top_images"):
         rows = reads.top_rows(study, number, limit=TOP_IMAGES)
+        captions = {int(row): () for row in rows}
         widgets.image_gallery(
             study,
             rows,
             key=f"decompose_{side}_{number}",
-            captions={int(row): () for row in rows},
+            captions=captions,
             tile=60,
             label=f"images on which {study.feature_kind} {number} is largest",
         )
@@ -195,11 +195,12 @@ def _behind(study: Study, decomposed: Description) -> None:
                     "words": ["; ".join(words) for words in behind["words"]],
                 }
             )
+            drawn_from = (colour, *table["feature"], *table["contribution"], *table["words"])
             chart(
                 study,
                 f"decompose_{side}",
                 partial(_bars, table, colour, study.feature_kind),
-                *(colour, *table["feature"], *table["contribution"], *table["words"]),
+                *drawn_from,
                 alt=f"What the strongest features add to the logit of the {side}",
                 data=table,
             )

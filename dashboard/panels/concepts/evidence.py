@@ -1,6 +1,7 @@
 """What a feature, or a group of features, means in words, and the evidence for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,12 +98,13 @@ def classes(study: Study, group: str) -> None:
         return
     counts = concept_reads.class_counts(study, group)
     st.header(_classes_title(counts), help=widgets.help_text("highly_activating"))
+    alt = f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly"
     chart(
         study,
         "concept_classes",
         lambda theme: word_bars.class_bars(counts, most=CLASSES, theme=theme),
         group,
-        alt=f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly",
+        alt=alt,
         data=counts,
         file=f"concept_classes_{group}",
     )
@@ -126,13 +128,15 @@ def scored_words(study: Study, group: str) -> None:
     if kept_words.empty:
         widgets.empty_state("No words", nothing("no_word_holds"))
         return
+    name = concept_reads.unit_name(study, group)
+    data = kept_words.drop(columns="discarded_by")
     chart(
         study,
         "concept_words",
         lambda theme: word_bars.word_bars(kept_words, theme=theme),
         group,
-        alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
-        data=kept_words.drop(columns="discarded_by"),
+        alt=f"Scores of the words of {name}",
+        data=data,
         file=f"concept_words_{group}",
     )
     if line := detection_line(kept_words):
@@ -153,27 +157,28 @@ def detection_line(kept_words: pd.DataFrame) -> str:
     if "auc" not in kept_words:  # made by an older version
         return ""
     tested = kept_words.loc[kept_words["auc"].notna().to_numpy(bool)].reset_index(drop=True).head(DETECTED)
-    parts = [
-        f"{word} {with_interval(auc, low, high, 2)}"
-        for word, auc, low, high in tested[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False)
-    ]
+    parts = []
+    for word, auc, low, high in tested[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False):
+        parts.append(f"{word} {with_interval(auc, low, high, 2)}")
     return f"AUC as a detector of scenes with the word: {', '.join(parts)}." if parts else ""
 
 
 def _captions(study: Study, group: str) -> None:
     captions = concept_reads.of_group(study, "captions", group)
     st.caption(f"The {len(captions):,} captions nearest to its crops, behind these words.")
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    described = {
+        "caption": text("Caption", width="medium"),
+        "cosine": number("Cosine", format="%.3f", width=70),
+        "rank": number("Rank", width=60),
+        "image_id": text("Image", width=110),
+    }
     st.dataframe(
-        columns(captions, ["caption", "cosine", "rank", "image_id"]),
+        columns(captions, list(described)),
         hide_index=True,
         height=380,
         alt="Captions nearest to each of its crops",
-        column_config={
-            "caption": st.column_config.TextColumn("Caption", width="medium"),
-            "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width=70),
-            "rank": st.column_config.NumberColumn("Rank", width=60),
-            "image_id": st.column_config.TextColumn("Image", width=110),
-        },
+        column_config=described,
     )
 
 
@@ -203,17 +208,19 @@ def images(study: Study, group: str, population: Slice) -> None:
         line += f" Heatmaps of this feature are stored for {len(looks):,} of these {len(rows):,} images; the "
         line += "others are shown as they are."
     st.caption(line, help=widgets.help_text("highly_activating"))
+    badges = {row: f"{value:.2f}" for row, value in values.items()}
+    first_name = "Heatmap" if over else "Image"
     widgets.image_gallery(
         study,
         rows,
         key="concept_images",
-        badges={row: f"{value:.2f}" for row, value in values.items()},
+        badges=badges,
         page_size=TILES,
         tile=180,
         label="images that activate it highly",
         why_none="None of these images activates it highly.",
         pictures=pictures,
-        names=("Heatmap" if over else "Image", "Crop that was described"),
+        names=(first_name, "Crop that was described"),
     )
 
 
@@ -248,12 +255,17 @@ def counterfactuals(study: Study, group: str) -> None:
         "similar first, with the discarded words that each shows. The number: similarity without it.",
         help=widgets.help_text("counterfactual"),
     )
+    scores = [f"{score:.2f}" for score in images["score"]]
+
+    def caption(fact: Mapping[str, Any]) -> tuple[str, ...]:
+        return (*widgets.caption_lines(fact), *took.get(str(fact["image_id"]), ()))
+
     widgets.image_gallery(
         study,
         rows,
         key="concept_counterfactuals",
-        captions=lambda fact: (*widgets.caption_lines(fact), *took.get(str(fact["image_id"]), ())),
-        badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
+        captions=caption,
+        badges=dict(zip(rows.tolist(), scores, strict=True)),
         page_size=20,
         tile=110,
         label="counterfactual images",
@@ -276,14 +288,16 @@ def _discarded(words: pd.DataFrame) -> None:
     n_images = np.array([len(by.split(BY)) if by else 0 for by in words["discarded_by"]])
     table = words.assign(n_images=n_images)
     st.caption("Discarded, because they are true of other images as well:")
+    number = st.column_config.NumberColumn
+    described = {
+        "word": st.column_config.TextColumn("Word", width=100),
+        "score": number("Score", format="%.2f", width=55),
+        "n_images": number("Also true of", format="%d images", width=110),
+    }
     st.dataframe(
-        columns(table, ["word", "score", "n_images"]),
+        columns(table, list(described)),
         hide_index=True,
         height=min(38 + 35 * len(table), 388),
         alt="Discarded words, and of how many counterfactual images each is true",
-        column_config={
-            "word": st.column_config.TextColumn("Word", width=100),
-            "score": st.column_config.NumberColumn("Score", format="%.2f", width=55),
-            "n_images": st.column_config.NumberColumn("Also true of", format="%d images", width=110),
-        },
+        column_config=described,
     )

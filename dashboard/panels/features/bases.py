@@ -81,10 +81,9 @@ def panel(study: Study) -> None:
     st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
     st.caption(widgets.plain(why))
     here = study.path.name if study.below is not None else UNITS
-    shown = [
-        _units(whole, here),
-        *(_card(whole, basis, here, worth.get(name)) for name, basis in whole.bases.items()),
-    ]
+    shown = [_units(whole, here)]
+    for name, basis in whole.bases.items():
+        shown.append(_card(whole, basis, here, worth.get(name)))
     cards.cards(
         shown,
         key="bases_cards",
@@ -118,17 +117,22 @@ def _units(whole: Study, here: str) -> cards.Card:
             unit = int(firing.iat[0])
             rows = feature_reads.activations(whole, unit, among)[0].tolist()
     is_shown = here == UNITS
+    tag, action = ("shown now", "") if is_shown else ("", "Show units")
+    pictured = (*_pictured("unit", unit, rows), "Each has a value on every image")
+    address, summary = _address(whole, UNITS), KINDS[UNITS].summary
+    explained_share = cards.Bar("explained", 1, "100 %", "quiet")
+    pictures = thumbnails(whole, rows[:PICTURES])
     return cards.Card(
         UNITS,
         "units",
         note=f"{width:,}",
-        tag="shown now" if is_shown else "",
-        href=_address(whole, UNITS),
-        subtitle=KINDS[UNITS].summary,
-        pictures=thumbnails(whole, rows[:PICTURES]),
-        bars=(cards.Bar("explained", 1, "100 %", "quiet"),),
-        lines=(*_pictured("unit", unit, rows), "Each has a value on every image"),
-        action="" if is_shown else "Show units",
+        tag=tag,
+        href=address,
+        subtitle=summary,
+        pictures=pictures,
+        bars=(explained_share,),
+        lines=pictured,
+        action=action,
     )
 
 
@@ -149,18 +153,23 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
     about = KINDS[basis.kind].title + (", of patches" if on_positions else "")
     is_shown = basis.name == here
+    tag, action = (f"{word}, shown now", "") if is_shown else (word, f"Show latents of {basis.name}")
+    pictures = thumbnails(whole, rows[:PICTURES])
+    pictured = (*_pictured("latent", latent, rows), ", ".join(lines))
+    note, address = f"{card.get('size', 0):,} latents", _address(whole, basis.name)
+    tone, card_bars = TONES.get(word, "quiet"), tuple(bars)
     return cards.Card(
         basis.name,
         basis.name,
-        note=f"{card.get('size', 0):,} latents",
+        note=note,
         subtitle=about,
-        tag=", ".join([word, *(["shown now"] if is_shown else [])]),
-        tone=TONES.get(word, "quiet"),
-        href=_address(whole, basis.name),
-        pictures=thumbnails(whole, rows[:PICTURES]),
-        bars=tuple(bars),
-        lines=(*_pictured("latent", latent, rows), ", ".join(lines)),
-        action="" if is_shown else f"Show latents of {basis.name}",
+        tag=tag,
+        tone=tone,
+        href=address,
+        pictures=pictures,
+        bars=card_bars,
+        lines=pictured,
+        action=action,
     )
 
 
@@ -290,9 +299,11 @@ def _duration(
         if sizes == fit.first_sizes != fit.usual:
             label, icon, other = "More thorough", "hourglass_top", fit.usual
         if other != sizes and (takes > LONG or other == fit.usual):
+            latents, active, runs = other
+            takes_then = format_duration(fit.seconds(*other))
+            sizes_text = f"{latents:,} latents, {active} active, {counted(runs, 'run')}"
             st.button(
-                f"{label}: {other[0]:,} latents, {other[1]} active, {counted(other[2], 'run')}, about "
-                f"{format_duration(fit.seconds(*other))}",
+                f"{label}: {sizes_text}, about {takes_then}",
                 key="basis_other_sizes",
                 icon=f":material/{icon}:",
                 on_click=_set_sizes,

@@ -34,10 +34,11 @@ def twins(study: Study, whole: Study) -> None:
     frame = basis_reads.twins_of(whole, mine, other)
     cosines = numbers(frame, "cosine")
     n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
+    median = widgets.number(float(np.median(cosines)), digits=2)
+    of_mine = f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)}"
     st.markdown(
-        f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)} are in {widgets.plain(other)}, too: with a "
-        f"similarity of {basis_reads.TWIN} or more. The median is "
-        f"{widgets.number(float(np.median(cosines)), digits=2)}; 0 is nothing alike, 1 the same."
+        f"{of_mine} are in {widgets.plain(other)}, too: with a similarity of {basis_reads.TWIN} or more. "
+        f"The median is {median}; 0 is nothing alike, 1 the same."
     )
     shown = frame.head(SHOWN).reset_index(drop=True)
     sides = (("latent", mine), ("twin", other))
@@ -61,10 +62,12 @@ def twins(study: Study, whole: Study) -> None:
     described["cosine"] = st.column_config.ProgressColumn(
         "Similarity", format="%.2f", min_value=0, max_value=1
     )
+    filled = [name for name in columns if name in shown and any(shown[name])]
+    height_of_row = SIDE if pictured else None
     st.dataframe(
-        shown[[name for name in columns if name in shown and any(shown[name])]],
+        shown[filled],
         hide_index=True,
-        row_height=SIDE if pictured else None,
+        row_height=height_of_row,
         height=10 * SIDE,
         alt=f"The latents of {mine}, and the most similar one of {other}",
         column_config=described,
@@ -79,6 +82,7 @@ def _pictures(whole: Study, column: str, basis: str, features: np.ndarray) -> di
     """The addresses of the strongest images of some latents, a column for each of the first PICTURES."""
     rows = basis_reads.strongest(whole, basis, tuple(features.tolist()), PICTURES)
     urls = [served_studies.picture_urls(whole, rows[int(one)]) for one in features]
-    return {
-        name: [one[at] if at < len(one) else None for one in urls] for at, name in enumerate(_names(column))
-    }
+    columns = {}
+    for at, name in enumerate(_names(column)):
+        columns[name] = [of_latent[at] if at < len(of_latent) else None for of_latent in urls]
+    return columns

@@ -88,11 +88,9 @@ def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
 
 
 def _sort(study: Study) -> str:
-    options = [
-        name
-        for name in SORTS
-        if (name != SORTS[3] or study.has("concepts")) and (name != SORTS[2] or study.labelled)
-    ]
+    needs_words, needs_labels = SORTS[3], SORTS[2]
+    without = [needs_words] * (not study.has("concepts")) + [needs_labels] * (not study.labelled)
+    options = [name for name in SORTS if name not in without]
     return select_one("Order", options, key=SORT, width=210, help=widgets.help_text("feature_order"))
 
 
@@ -113,12 +111,10 @@ def as_query(asked: Listing) -> dict[str, str]:
 def from_query() -> Listing:
     """The listing that the address of a feature's page names; what is no such thing is left out."""
     sort, verdict = session.url_text("sort") or SORTS[0], session.url_text("verdict") or ""
-    return Listing(
-        find=(session.url_text("find") or "")[:60],
-        sort=sort if sort in SORTS else SORTS[0],
-        verdict=verdict if verdict in feature_reads.VERDICTS else "",
-        dead=session.url_text("dead") == "1",
-    )
+    find, dead = (session.url_text("find") or "")[:60], session.url_text("dead") == "1"
+    known_sort = sort if sort in SORTS else SORTS[0]
+    known_verdict = verdict if verdict in feature_reads.VERDICTS else ""
+    return Listing(find=find, sort=known_sort, verdict=known_verdict, dead=dead)
 
 
 def widgets_query(asked: Listing) -> dict[str, str]:

@@ -98,23 +98,28 @@ def with_lines(
     words = feature_reads.names(study)
     drawn = pictures(study, population, tuple(lines), FEW)
     notes = {feature: reads.number_and_place(study, feature) for feature in lines if feature in words}
-    made = [
-        Card(
+    made = []
+    for feature, line in lines.items():
+        note = notes.get(feature, "")
+        address = session.href("feature", study, **parts, feature=str(feature))
+        card = Card(
             str(feature),
             title=feature_reads.title(study, feature),
-            note=notes.get(feature, ""),
-            note_help=legend([notes.get(feature, "")]),
-            href=session.href("feature", study, **parts, feature=str(feature)),
+            note=note,
+            note_help=legend([note]),
+            href=address,
             subtitle=line,
-            pictures=drawn[feature],
         )
-        for feature, line in lines.items()
-    ]
+        made.append(replace(card, pictures=drawn[feature]))
+
+    def open_feature(feature: str) -> None:
+        session.go("feature", study, **parts, feature=feature)
+
     cards(
         made,
         key=key,
         label=label,
-        on_open=lambda feature: session.go("feature", study, **parts, feature=feature),
+        on_open=open_feature,
         width=width,
         spread=spread,
         pictures_first=True,
@@ -152,8 +157,9 @@ def _card(
         note = note.removeprefix(firing.words).removeprefix(" · ")  # its bar says it
     tag, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
     address = session.href("feature", study, **parts, feature=str(row["feature"]))
+    number = str(row["feature"])
     return Card(
-        id=str(row["feature"]),
+        id=number,
         title=title,
         note=note,
         note_help=legend([note]),
@@ -186,9 +192,8 @@ def _rates(row: Row, population: Slice, scale: float, *, n_classes: int) -> tupl
         return here, there
     if n_classes == 1 or firing is None or firing.few:
         return (here,)
-    return here, Bar(
-        f"most often {firing.name}", firing.n / firing.of, f"{firing.n:,} of {firing.of:,}", "quiet"
-    )
+    text = f"{firing.n:,} of {firing.of:,}"
+    return here, Bar(f"most often {firing.name}", firing.n / firing.of, text, "quiet")
 
 
 def _rate_words(rate: float, firing: FiringClass | None) -> str:
@@ -229,10 +234,11 @@ def pictures_of(
     kinds = [shown.format(f"{study.feature_kind} {feature}")] * n_stored
     kinds += ["no stored heatmap"] * (len(rows) - n_stored)
     facts = reads.facts_of(study, rows)
-    return tuple(
-        Picture(address, f"{widgets.truth_then_answer(fact)[0]}: {kind}")
-        for address, fact, kind in zip(addresses, facts, kinds, strict=True)
-    )
+    made = []
+    for address, fact, kind in zip(addresses, facts, kinds, strict=True):
+        name = widgets.truth_then_answer(fact)[0]
+        made.append(Picture(address, f"{name}: {kind}"))
+    return tuple(made)
 
 
 def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture, ...]:

@@ -39,16 +39,20 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
         widgets.empty_state("No classes", nothing("no_labels"))
         return
     images = split_images(population.split)
+
+    bars = partial(figures.class_share_bars, shares, selected=population.labels, images=images)
+    alt = f"Classes of the {images} on which {study.feature_kind} {feature} fires"
+    file = one_feature.file_of(study, feature, "classes")
+    with_images = shares.loc[numbers(shares, "images") > 0].reset_index(drop=True)
     chart(
         study,
         "feature_classes",
-        lambda theme: figures.class_share_bars(
-            shares, colour=theme.tail(tail), selected=population.labels, images=images, theme=theme
-        ),
-        *(feature, population),
-        alt=f"Classes of the {images} on which {study.feature_kind} {feature} fires",
-        data=shares.loc[numbers(shares, "images") > 0].reset_index(drop=True),
-        file=one_feature.file_of(study, feature, "classes"),
+        lambda theme: bars(colour=theme.tail(tail), theme=theme),
+        feature,
+        population,
+        alt=alt,
+        data=with_images,
+        file=file,
     )
 
 
@@ -94,14 +98,18 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
         marked_name=f"one of the {name} on which it fires",
         height=220,
     )
+    data = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts})
+    alt = f"Activation of {study.feature_kind} {feature} over the {bars}"
+    file = one_feature.file_of(study, feature, "histogram")
     chart(
         study,
         "feature_histogram",
         lambda theme: histogram(colour=theme.tail(tail), theme=theme),
-        *(feature, population),
-        alt=f"Activation of {study.feature_kind} {feature} over the {bars}",
-        data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
-        file=one_feature.file_of(study, feature, "histogram"),
+        feature,
+        population,
+        alt=alt,
+        data=data,
+        file=file,
     )
     count = counted(len(marked), name.replace("images", "image", 1), name)
     ticks = f" Ticks: the {count} on which it fires." if len(marked) else ""
@@ -131,14 +139,18 @@ def push(study: Study, feature: int, population: Slice) -> None:
         return
     if not widgets.needs(study, "probe_weights", "The weights of the classifier"):
         return
+    labels = population.labels
+    alt = f"What {study.feature_kind} {feature} adds to the logit of each class, against the average class"
+    file = one_feature.file_of(study, feature, "push")
     chart(
         study,
         "feature_push",
-        lambda theme: figures.push_bars(weights, selected=population.labels, theme=theme),
-        *(feature, population.labels),
-        alt=f"What {study.feature_kind} {feature} adds to the logit of each class, against the average class",
+        lambda theme: figures.push_bars(weights, selected=labels, theme=theme),
+        feature,
+        labels,
+        alt=alt,
         data=weights,
-        file=one_feature.file_of(study, feature, "push"),
+        file=file,
     )
     if len(finite):
         st.caption(
@@ -159,24 +171,28 @@ def heat(study: Study, feature: int) -> None:
     if rows.empty:
         st.caption("It fires on no image that has a mask and a stored heatmap.")
         return
+    alt = f"Heat of {study.feature_kind} {feature} on both masks, against a uniform heatmap"
+    file = one_feature.file_of(study, feature, "heat")
     chart(
         study,
         "feature_heat",
         lambda theme: figures.heat_lifts(rows, theme=theme),
         feature,
-        alt=f"Heat of {study.feature_kind} {feature} on both masks, against a uniform heatmap",
+        alt=alt,
         data=rows,
-        file=one_feature.file_of(study, feature, "heat"),
+        file=file,
     )
-    parts = [
-        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {ON_MASKS[row['mask']]}"
-        f"{_times_uniform(row['lift'])} ({counted(row['n'], 'image')})"
-        for row in rows.to_dict("records")
-        if row["mask"] in ON_MASKS
-    ]
+    parts = [_heat_on_mask(row) for row in rows.to_dict("records") if row["mask"] in ON_MASKS]
     st.caption(f"{'; '.join(parts)}; over all images with such masks.")
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))
+
+
+def _heat_on_mask(row: dict) -> str:
+    """State how much of a feature's heat lies on a mask, beside what a uniform heatmap has there."""
+    share, images = widgets.percent(row["energy"], digits=0), counted(row["n"], "image")
+    times = _times_uniform(row["lift"])
+    return f"{share} of its heat lies on the {ON_MASKS[row['mask']]}{times} ({images})"
 
 
 def _times_uniform(lift: float) -> str:

@@ -139,16 +139,19 @@ def _gallery(
             ]
         return [(address,) for address in urls]
 
+    tile = WIDE if len(rows) <= EACH and not columns else TILE
+    captions = widgets.truth_then_answer
+    title = label or f"images on which {study.feature_kind} {feature} fires"
     widgets.image_gallery(
         study,
         rows,
         key=key,
-        captions=widgets.truth_then_answer,
+        captions=captions,
         badges=badges,
         page_size=page_size,
-        tile=WIDE if len(rows) <= EACH and not columns else TILE,
+        tile=tile,
         columns=columns,
-        label=label or f"images on which {study.feature_kind} {feature} fires",
+        label=title,
         pictures=addresses,
         names=(look,),
     )

@@ -67,16 +67,18 @@ def feature_scatter(
         shown = chart_table(study, among, what.name, options)
     if finding := what.finding(shown):
         bold(widgets.plain(finding))
+    drawn_from = (what.name, options, among, tuple(features["feature"]))
+    alt = what.described(shown)
+    frame = {"column": what.column, "source": what.source}
     chart(
         study,
         "features_chart",
         lambda theme: what.draw(shown, options, theme),
-        *(what.name, options, among, tuple(features["feature"])),
-        alt=what.described(shown),
+        *drawn_from,
+        alt=alt,
         data=data,
         on_select=clicked,
-        column=what.column,
-        source=what.source,
+        **frame,
     )
 
 

@@ -51,10 +51,8 @@ def _classes(study: Study, table: pd.DataFrame, paired: PairedAccuracy) -> None:
     if table.empty:
         return
     net = table["net"].to_numpy()
-    parts = [
-        f"Accuracy {signed(100 * paired.difference, 1)} points "
-        f"({signed(100 * paired.low, 1)} to {signed(100 * paired.high, 1)}, 95 % interval)"
-    ]
+    interval = f"{signed(100 * paired.low, 1)} to {signed(100 * paired.high, 1)}, 95 % interval"
+    parts = [f"Accuracy {signed(100 * paired.difference, 1)} points ({interval})"]
     for name, rows in (
         ("without it more images are right of", table.loc[net > 0].reset_index(drop=True)),
         ("fewer of", table.loc[net < 0].iloc[::-1].reset_index(drop=True)),
@@ -68,9 +66,9 @@ def _classes(study: Study, table: pd.DataFrame, paired: PairedAccuracy) -> None:
 
 def _listed(rows: pd.DataFrame) -> str:
     """Classes with their change, the largest first."""
-    named = [
-        f"{widgets.plain(shortened(with_class_names(str(name))))} {signed(int(net), 0)}"
-        for name, net in zip(rows["class"].head(CLASSES), rows["net"].head(CLASSES), strict=True)
-    ]
+    named = []
+    for name, net in zip(rows["class"].head(CLASSES), rows["net"].head(CLASSES), strict=True):
+        short = widgets.plain(shortened(with_class_names(str(name))))
+        named.append(f"{short} {signed(int(net), 0)}")
     more = len(rows) - CLASSES
     return ", ".join([*named, *([f"and {counted(more, 'more class', 'more classes')}"] if more > 0 else [])])

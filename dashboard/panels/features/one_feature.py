@@ -113,14 +113,16 @@ def _steps(study: Study, feature: int, asked: Listing, features: pd.DataFrame) -
         for label, icon, step in (("Previous", "arrow_back", -1), ("Next", "arrow_forward", 1)):
             to = None if at is None else at + step
             target = numbers_in_order[to] if to is not None and 0 <= to < len(numbers_in_order) else None
+            what = None if target is None else _called(study, target)
+            icon_name = f":material/{icon}:"
             st.button(
                 label,
-                icon=f":material/{icon}:",
+                icon=icon_name,
                 key=f"feature_{label.lower()}",
                 disabled=target is None,
                 on_click=session.set_url,
                 args=("feature", target),
-                help=None if target is None else _called(study, target),
+                help=what,
             )
 
 

@@ -54,10 +54,10 @@ def changed_images(
     changed = np.flatnonzero(made.flipped)
     if not len(changed):
         return
-    captions = {
-        int(rows[at]): (f"{spoken[made.before[at]]} → {spoken[made.after[at]]}", _verdict(made, at))
-        for at in changed.tolist()
-    }
+    captions = {}
+    for at in changed.tolist():
+        answers = f"{spoken[made.before[at]]} → {spoken[made.after[at]]}"
+        captions[int(rows[at])] = (answers, _verdict(made, at))
     widgets.image_gallery(
         study, rows[changed], key=key, captions=captions, marked=False,
         page_size=TILES, tile=112, label="images whose answer changes",
@@ -78,17 +78,20 @@ def numbers(table: pd.DataFrame, n_off: int) -> None:
     columns = st.columns(3, gap="small")
     if first["n_judged"]:
         with columns[0]:
+            before, after = widgets.percent(first["accuracy"]), widgets.percent(mine["accuracy"])
+            changed = f"{mine['fixed']:.0f} now right, {mine['broken']:.0f} now wrong"
+            interval = f"{100 * mine['accuracy_low']:.1f} to {100 * mine['accuracy_high']:.1f}"
             widgets.metric(
                 "Accuracy",
-                f"{widgets.percent(first['accuracy'])} → {widgets.percent(mine['accuracy'])}",
+                f"{before} → {after}",
                 explain="accuracy",
-                detail=f"{mine['fixed']:.0f} now right, {mine['broken']:.0f} now wrong; 95 % interval: "
-                f"{100 * mine['accuracy_low']:.1f} to {100 * mine['accuracy_high']:.1f}",
+                detail=f"{changed}; 95 % interval: {interval}",
             )
     with columns[1]:
+        n_changed, n = round(mine["flipped"] * mine["n"]), int(mine["n"])
         widgets.metric(
             "Answers that change",
-            f"{round(mine['flipped'] * mine['n']):,} of {int(mine['n']):,}",
+            f"{n_changed:,} of {n:,}",
             explain="removal",
             detail=f"{widgets.percent(mine['flipped'])} of the images",
         )

@@ -1,7 +1,5 @@
 """The words of the features: which there are, which are typical of a filter, which features mean one."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -68,18 +66,23 @@ def _words(study: Study, population: Slice, find: str) -> None:
     )
     number = st.column_config.NumberColumn
     measured = ["rate", "rate_against", "q"] if name else ["score"]
+    help_of_others = f"Share of {others_name(population)}"
     described = {
         "word": st.column_config.TextColumn("Word"),
         "n_features": number("Features", width=66),
         "score": number("Best", format="%.2f", help=widgets.help_text("word_score"), width=50),
-        "rate": number(f"% of {name or 'images'}", format="%.1f"),
-        "rate_against": number("% of others", format="%.1f", help=f"Share of {others_name(population)}"),
-        "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
     }
+    described["rate"] = number(f"% of {name or 'images'}", format="%.1f")
+    described["rate_against"] = number("% of others", format="%.1f", help=help_of_others)
+    described["q"] = number("q", format="%.2g", help=widgets.help_text("q_value"), width=70)
+
+    def search(row: int) -> None:
+        session.set_widget(controls.FIND, str(table["word"].iat[row]))
+
     pick_row(
         columns(shares, ["word", "n_features", *measured]),
         described,
-        lambda row: session.set_widget(controls.FIND, str(table["word"].iat[row])),
+        search,
         key="features_words",
         alt="Words of the features; select a row to search for that word",
         height=458,
@@ -104,11 +107,9 @@ def _features(study: Study, population: Slice, find: str) -> None:
         explained = explained.loc[explained["group"].isin(list(scores)).to_numpy(bool)].reset_index(drop=True)
         explained = explained.assign(score=[scores[group] for group in explained["group"]])
         explained = explained.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-    st.header(
-        f"{counted(len(explained), 'feature')} with {widgets.plain(repr(find.strip()))}"
-        if find.strip()
-        else f"{counted(len(explained), 'feature')} in words"
-    )
+    n_features = counted(len(explained), "feature")
+    text = find.strip()
+    st.header(f"{n_features} with {widgets.plain(repr(text))}" if text else f"{n_features} in words")
     if explained.empty:
         st.info(NONE if not scores else "None of these images activates a feature with this word highly.")
         return
@@ -119,17 +120,23 @@ def _features(study: Study, population: Slice, find: str) -> None:
 def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
     number = st.column_config.NumberColumn
     named = explained.assign(top_class=explained["top_class"].map(with_class_names, na_action="ignore"))
+    text = st.column_config.TextColumn
     described = {
-        "name": st.column_config.TextColumn("Feature", width=62),
-        "words": st.column_config.TextColumn("Words, the best first", width=250),
+        "name": text("Feature", width=62),
+        "words": text("Words, the best first", width=250),
         "score": number("Best", format="%.2f", width=48, help=widgets.help_text("word_score")),
-        "top_class": st.column_config.TextColumn("Most common class", width=118, help=OF_HIGHLY_ACTIVATING),
-        "n_images": number("Images", width=56, help=widgets.help_text("highly_activating")),
     }
+    described["top_class"] = text("Most common class", width=118, help=OF_HIGHLY_ACTIVATING)
+    described["n_images"] = number("Images", width=56, help=widgets.help_text("highly_activating"))
+
+    def open_row(row: int) -> None:
+        open_unit(str(explained["group"].iat[row]))
+
+    shown = ["name", "words", "score", *["top_class"] * with_class, "n_images"]
     pick_row(
-        columns(named, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
+        columns(named, shown),
         described,
-        lambda row: open_unit(str(explained["group"].iat[row])),
+        open_row,
         key="concept_table",
         alt="Features whose words fit; select a row to open that feature",
         height=458,
@@ -161,18 +168,17 @@ def _described(study: Study, population: Slice, find: str) -> None:
             st.caption("No caption that was found for one of these images holds it.")
             return
         rows = described["row"].to_numpy(np.int64)
-        captions: Mapping[int, tuple[str, ...]] = {
-            row: (caption,) for row, caption in zip(rows.tolist(), described["caption"], strict=True)
-        }
+        captions: dict[int, tuple[str, ...]] = {}
+        for row, caption in zip(rows.tolist(), described["caption"], strict=True):
+            captions[row] = (caption,)
         st.caption("The best fitting caption first; the number is its cosine.")
+        cosines = [formatted(cosine, ".2f") for cosine in described["cosine"]]
         widgets.image_gallery(
             study,
             rows,
             key="concept_described",
             captions=captions,
-            badges=dict(
-                zip(rows.tolist(), [formatted(cosine, ".2f") for cosine in described["cosine"]], strict=True)
-            ),
+            badges=dict(zip(rows.tolist(), cosines, strict=True)),
             page_size=TILES,
             tile=150,
             label="images described with it",

@@ -68,7 +68,9 @@ def ranked(study: Study, population: Slice) -> list[int]:
     rest = np.setdiff1d(features["feature"].to_numpy(np.int64), order)
     order = np.concatenate([order, rest])
     here, anywhere = heatmap_reads.map_counts(study, population), heatmap_reads.map_counts(study, Slice())
-    first, second = order[here[order] > 0], order[(here[order] == 0) & (anywhere[order] > 0)]
+    on_these = here[order] > 0
+    elsewhere = ~on_these & (anywhere[order] > 0)
+    first, second = order[on_these], order[elsewhere]
     return [*first.tolist(), *second.tolist()] or order.tolist()
 
 

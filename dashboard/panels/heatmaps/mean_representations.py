@@ -86,15 +86,18 @@ def _representations(
         int(number): name.partition(" (")[2].removesuffix(")")
         for number, name in zip(features, names, strict=True)
     }
+    frame = cells.frame
+    shown_words = words if any(words.values()) else None
+    drawn_from = (population, tuple(classes.tolist()), tuple(features.tolist()), panels)
     chart(
         study,
         "groups_chart",
         lambda theme: class_representations.class_representations(
-            cells, panels=panels, words=words if any(words.values()) else None, selectable=True, theme=theme
+            cells, panels=panels, words=shown_words, selectable=True, theme=theme
         ),
-        *(population, tuple(classes.tolist()), tuple(features.tolist()), panels),
+        *drawn_from,
         alt="Mean activation of features by class: difference, correct and misclassified images",
-        data=cells.frame,
+        data=frame,
         on_select=_clicked,
     )
     st.caption(
@@ -112,9 +115,11 @@ def _finding(study: Study, cells: pd.DataFrame) -> str:
     name = widgets.plain(reads.feature_name(study, int(most["feature"])))
     side, other = GROUPS if most["difference"] > 0 else GROUPS[::-1]
     label = widgets.plain(shortened(str(most["class"])))
+    side_name, other_name = side.lower(), other.lower()
+    on_side, on_other = f"{most[side_name]:.2f}", f"{most[other_name]:.2f}"
     return (
-        f"Largest difference: **{name}** on {label}, {most[side.lower()]:.2f} on "
-        f"{side.lower()} images, {most[other.lower()]:.2f} on {other.lower()} ones."
+        f"Largest difference: **{name}** on {label}, {on_side} on {side_name} images, {on_other} on "
+        f"{other_name} ones."
     )
 
 
@@ -140,12 +145,14 @@ def _one(study: Study, population: Slice, means: Means) -> None:
         feature = feature_number("Feature number", n_features, key="groups_feature", width=170, default=usual)
         if study.has("heatmap_maps"):
             name = widgets.plain(reads.feature_name(study, feature))
+            of_class = replace(population, labels=(label,))
+            title = f"Heatmaps of {name} on {widgets.plain(label)}"
             link(
                 "heatmaps",
-                f"Heatmaps of {name} on {widgets.plain(label)}",
+                title,
                 study,
                 icon="local_fire_department",
-                where=replace(population, labels=(label,)),
+                where=of_class,
                 heat_of="One feature",
                 feature=str(feature),
             )
@@ -168,12 +175,14 @@ def _images(study: Study, population: Slice, label: str, feature: int, group: st
     strength = heatmap_reads.activations(study, feature, rows)
     order = np.argsort(-strength, kind="stable")
     texts = {int(rows[at]): f"{strength[at]:.3f}" for at in order}
+    name = group.lower()
+    why_none = NONE_OF_GROUP.format(label=label, group=name)
     widgets.image_gallery(
         study,
         rows[order],
-        key=f"groups_{group.lower()}",
+        key=f"groups_{name}",
         badges=texts,
         page_size=TILES,
-        label=f"{group.lower()} images of {label}",
-        why_none=NONE_OF_GROUP.format(label=label, group=group.lower()),
+        label=f"{name} images of {label}",
+        why_none=why_none,
     )

@@ -53,10 +53,10 @@ def _ends(part: pd.DataFrame, mask: str) -> str:
     ranked = part.loc[part["group"] == "all"].reset_index(drop=True).dropna(subset="mean").sort_values("mean")
     if ranked.empty:
         return ""
-    texts = [
-        f"**{widgets.plain(shortened(row['label'].strip()))}** {row['mean']:.2f}"
-        for row in ranked.to_dict("records")
-    ]
+    texts = []
+    for row in ranked.to_dict("records"):
+        label = widgets.plain(shortened(row["label"].strip()))
+        texts.append(f"**{label}** {row['mean']:.2f}")
     if len(texts) == 1:
         return f"Heatmaps of {texts[0]} {LOOKS[mask]}."
     return f"Least {LOOKS[mask]}: {texts[0]}; most: {texts[-1]}."
@@ -90,12 +90,14 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     uniform = None if others else _uniform(study, population, variant, images)
     st.markdown(_difference(rows, uniform))
     frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
+    options = FigureOptions(variant=variant, masked=images)
+    other_studies = list(others.values())
     show_chart(
         study,
         MIOU,
-        FigureOptions(variant=variant, masked=images),
+        options,
         among=population,
-        others=list(others.values()),
+        others=other_studies,
         name="overlap_bars",
         shown=Overlaps(frame, tables, images, uniform),
     )

@@ -49,8 +49,9 @@ def overlap_by_feature(study: Study, population: Slice, controls: DeltaGenerator
     page_features = wide.iloc[widgets.page_span(len(wide), CARDS, key="overlap_feature_page")]
     drawn = pictures(study, population, tuple(page_features["feature"].tolist()))
     with title_slot:
+        made = [_card(study, row, drawn[row["feature"]]) for row in page_features.to_dict("records")]
         cards(
-            [_card(study, row, drawn[row["feature"]]) for row in page_features.to_dict("records")],
+            made,
             key="overlap_features",
             label="features with their heatmaps",
             on_open=lambda feature: session.go("feature", feature=feature),
@@ -73,12 +74,16 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
         session.drop_unknown("verdict", options)
         session.set_url("verdict", None)
     before = asked if asked in options else "All"
+
+    def pick(name: str) -> None:
+        session.set_url("verdict", None if name == "All" else name)
+
     pick_one(
         "Verdict",
         list(options),
         before,
         key="overlap_verdict",
-        on_pick=lambda name: session.set_url("verdict", None if name == "All" else name),
+        on_pick=pick,
         width=180,
         format_func=lambda name: options[name],
     )
@@ -96,16 +101,20 @@ def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -
     has_name = feature in feature_reads.names(study)
     bars = [_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])]
     verdict = row["verdict"]
+    address = session.href("feature", study, feature=str(feature))
+    note = f"#{feature}" if has_name else reads.class_words(study, feature)
+    lines = (f"People call it: {workers}",) if workers else ()
+    title, tag, tone = feature_reads.title(study, feature), LOOKS[verdict], TONES[verdict]
     return Card(
         id=str(feature),
-        title=feature_reads.title(study, feature),
-        href=session.href("feature", study, feature=str(feature)),
-        note=f"#{feature}" if has_name else reads.class_words(study, feature),
-        tag=LOOKS[verdict],
-        tone=TONES[verdict],
+        title=title,
+        href=address,
+        note=note,
+        tag=tag,
+        tone=tone,
         pictures=pictures,
         bars=tuple(bars),
-        lines=(f"People call it: {workers}",) if workers else (),
+        lines=lines,
     )
 
 
@@ -113,10 +122,6 @@ def _bar(row: Mapping[str, Any], mask: str) -> Bar:
     """The share of the feature's heat that lies on a mask, and what a uniform heatmap has there."""
     share, lift = float(row[f"{mask}_energy"]), float(row[f"{mask}_lift"])
     of_uniform = f", {lift:.2f} × uniform" if np.isfinite(lift) else ""
-    return Bar(
-        label=f"Heat {LOOKS[mask]}",
-        share=share,
-        text=f"{100 * share:.0f} %{of_uniform}",
-        tone=TONES[mask],
-        mark=share / lift if np.isfinite(lift) and lift > 0 else None,
-    )
+    uniform_share = share / lift if np.isfinite(lift) and lift > 0 else None
+    text = f"{100 * share:.0f} %{of_uniform}"
+    return Bar(label=f"Heat {LOOKS[mask]}", share=share, text=text, tone=TONES[mask], mark=uniform_share)

@@ -39,14 +39,20 @@ def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) 
     )
     table = table.loc[table["mask"] == mask].sort_values("energy", ascending=ascending, kind="stable")
     share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
+    shown_rows = table["row"].to_numpy()
+
+    def badge(row: int) -> str:
+        return widgets.percent(share[row], digits=0)
+
+    label = f"images by the share of their heat on the {mask} mask"
     heatmap_grid.gallery(
         study,
-        table["row"].to_numpy(),
+        shown_rows,
         display.style,
         key="overlap_gallery",
         kinds=display.shown,
-        badges=lambda row: widgets.percent(share[row], digits=0),
+        badges=badge,
         page_size=TILES,
-        label=f"images by the share of their heat on the {mask} mask",
+        label=label,
     )
     st.caption(f"The number on each picture is the share of its heat that lies on the {ON_MASKS[mask]}.")

@@ -59,11 +59,10 @@ def calibrate_study(
     rows = train.rows[held]
     scores = table.iloc[rows].reset_index(drop=True).assign(split="val")
     scores["knn_similarity"] = _similarity(study, rows, device)
-    names = [
-        name
-        for name, score in SCORES.items()
-        if name in scores and score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
-    ]
+    names = []
+    for name, score in SCORES.items():
+        if name in scores and score.label_free and np.isfinite(scores[name].to_numpy(float)).all():
+            names.append(name)
     return calibrate(scores[names], correct, seed=config.seed, groups=groups_among(study.groups, rows))
 
 
@@ -84,12 +83,14 @@ def _correct_without(
     settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
     stored = study.facts(ProbeFacts)
     used = apart_from(np.arange(len(train.rows)), held, groups_among(study.groups, train.rows))
+    recipe = recipe_of(settings, stored.penalty)
+    rates = [stored.lr or 0.0]
     calibration = fit(
         train.batches(device),
         used,
         len(study.class_names),
-        lrs=[stored.lr or 0.0],
-        recipe=recipe_of(settings, stored.penalty),
+        lrs=rates,
+        recipe=recipe,
         after_epoch=lambda: bar.update(1),
     )
     weights, bias = train.standard.fold(calibration.weights[0], calibration.bias[0])

@@ -58,7 +58,8 @@ def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
         return study.vector("raw_moments")
     moments = Moments.empty(array.shape[1])
     for start, chunk in array.chunks():
-        moments = moments.merge(Moments.of_rows(np.asarray(chunk[~study.is_val[start : start + len(chunk)]])))
+        in_train = ~study.is_val[start : start + len(chunk)]
+        moments = moments.merge(Moments.of_rows(np.asarray(chunk[in_train])))
     return np.stack([moments.mean, moments.std])
 
 

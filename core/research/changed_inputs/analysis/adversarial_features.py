@@ -73,7 +73,8 @@ def targeted_fgsm(
         flat = gradient.flatten(1).abs().amax(1) == 0
         stuck[active[flat & ~hit]], taken[active[flat & ~hit]] = True, k
         moving = active[~hit & ~flat]
-        x[moving] = (x[moving] - step * gradient[~hit & ~flat].sign()).clamp(0, 1)
+        unreached = ~hit & ~flat
+        x[moving] = (x[moving] - step * gradient[unreached].sign()).clamp(0, 1)
     change = (x - images).flatten(1).abs().amax(1)
     return Attacked(x.detach(), done, taken, stuck, change)
 

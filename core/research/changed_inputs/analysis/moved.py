@@ -53,7 +53,8 @@ def perturbed_neighbours(
     length = np.linalg.norm(query, axis=1, keepdims=True)
     query = safe_divide(query, np.where(length > 1e-6, length, 0.0)).astype(np.float32)  # NaN without one
     k, step = min(k, len(bank)), max(1, AT_ONCE // max(len(bank), 1))
-    where, nearest_cosines = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
+    where = np.empty((len(query), k), np.int64)
+    nearest_cosines = np.empty((len(query), k), np.float32)
     for start in range(0, len(query), step):
         cosines = query[start : start + step] @ bank.T  # (step, m)
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :k] if k > 1 else _largest(cosines)

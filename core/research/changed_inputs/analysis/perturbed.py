@@ -110,13 +110,17 @@ def compute_perturbed(
     step.table("perturbed_neighbours", table.assign(**named))
     step.table("perturbed", shares)
     unmoved = (table["kind"] == moved.POSITIVE) & (numbers(table, "epsilon") == 0)
+    own_first = float(numbers(table, "own")[unmoved].mean()) if unmoved.any() else None
+    n_without_direction = int((numbers(table, "neighbour") < 0).sum())
+    space = BACKBONE if head is None else HEAD
+    epsilons = list(config.epsilons)
     step.summary = {
-        "space": BACKBONE if head is None else HEAD,
+        "space": space,
         "dimensions": bank.shape[1],
         "pairs": len(anchors),
-        "own_first": float(numbers(table, "own")[unmoved].mean()) if unmoved.any() else None,
-        "without_direction": int((numbers(table, "neighbour") < 0).sum()),
-        "epsilons": list(config.epsilons),
+        "own_first": own_first,
+        "without_direction": n_without_direction,
+        "epsilons": epsilons,
         "keep the anchor's value": kept_by_factor(shares),
     }
 
@@ -211,12 +215,13 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
     """Return the shares of each kind and factor, one a size of the move; None where undefined."""
-    return {
-        f"{kind}, {factor}": [
-            round(s, 3) if math.isfinite(s) else None for s in numbers(part, "share").tolist()
+    by_factor = {}
+    for (kind, factor), part in by_values(shares, ["kind", "factor"]):
+        values = numbers(part, "share").tolist()
+        by_factor[f"{kind}, {factor}"] = [
+            round(share, 3) if math.isfinite(share) else None for share in values
         ]
-        for (kind, factor), part in by_values(shares, ["kind", "factor"])
-    }
+    return by_factor
 
 
 def factors_of(study: Study) -> dict[str, list[object]]:

@@ -84,39 +84,40 @@ def compute_robust_features(
             "--steps N"
         )
     array = study.array("representations")
-    clean, held = np.asarray(array.rows(train), np.float32), np.asarray(array.rows(val), np.float32)
+    clean = np.asarray(array.rows(train), np.float32)
+    held_out = np.asarray(array.rows(val), np.float32)
+    changed = changes.raw[rows]
     trained_on = {
         "clean images": (clean, codes[train]),
-        "robust features": (changes.raw[rows], true),
-        "non-robust features": (changes.raw[rows], aimed),
+        "robust features": (changed, true),
+        "non-robust features": (changed, aimed),
     }
-    table = [
-        (
-            name,
-            *clean_accuracy(features, labels, held, codes[val], n_classes, config.seed),
-            len(labels),
-            len(val),
-        )
-        for name, (features, labels) in trained_on.items()
-    ]
+    table = []
+    for name, (features, labels) in trained_on.items():
+        accuracy = clean_accuracy(features, labels, held_out, codes[val], n_classes, config.seed)
+        table.append((name, *accuracy, len(labels), len(val)))
     columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
     step.table(TABLE, pd.DataFrame(table, columns=columns))
     not_reached = ~changes.reached & ~changes.stuck
     steps, change = changes.steps[rows], changes.change[rows]
+    n_not_reached = int(not_reached.sum())
+    target_is_label = float((targets == codes[train]).mean())
     counts = {
         "n_changed": len(train),
         "reached": len(rows),
-        "not_reached": int(not_reached.sum()),
+        "not_reached": n_not_reached,
         "zero_gradient": int(changes.stuck.sum()),
-        "target_is_label": float((targets == codes[train]).mean()),
+        "target_is_label": target_is_label,
     }
+    accuracies = {f"accuracy of {name}": value for name, value, *_ in table}
+    unchanged = float((steps == 0).mean())
     step.summary = {
         **counts,
-        "unchanged": float((steps == 0).mean()),
+        "unchanged": unchanged,
         "mean_steps": float(steps.mean()),
         "mean_change": float(change.mean()),
         "largest_change": float(change.max()),
-        **{f"accuracy of {name}": value for name, value, *_ in table},
+        **accuracies,
     }
 
 

@@ -1,6 +1,7 @@
 """How well a probe tells the domain of an image, or its class in each domain (docs/method.md 14.3)."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,9 @@ def predict_mlp(
     with torch.random.fork_rng(devices=[]), one_torch_thread():
         torch.manual_seed(seed)
         sizes = (x.shape[1], *HIDDEN)
-        layers = [
-            layer for i in range(len(HIDDEN)) for layer in (nn.Linear(sizes[i], sizes[i + 1]), nn.ReLU())
-        ]
+        layers = []
+        for n_in, n_out in pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         network = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], n_classes))
         optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
         for _ in range(EPOCHS):
@@ -88,11 +89,10 @@ def domain_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...
     within = DomainImages(
         images.raw, images.classes, codes, images.is_val, images.class_names, images.domain_names
     )
-    rows = [
-        {"part": part, "probe": kind, **domain_probe(within, columns, kind)}
-        for part, columns in part_slices(k, images.raw.shape[1]).items()
-        for kind in (LINEAR, MLP)
-    ]
+    rows = []
+    for part, columns in part_slices(k, images.raw.shape[1]).items():
+        for kind in (LINEAR, MLP):
+            rows.append({"part": part, "probe": kind, **domain_probe(within, columns, kind)})
     return pd.DataFrame(rows)
 
 

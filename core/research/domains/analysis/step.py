@@ -46,13 +46,11 @@ def compute_domains(study: Study, step: StepWriter, config: DomainTestsConfig, r
     k = prefix_of_study(study, config.prefix, array.shape[1])
     codes, names = pd.factorize(values, sort=True)
     rows = rows_to_test(study.is_val, codes, config)
+    raw = array.rows(rows).astype(np.float32, copy=False)
+    labels = class_column(study, "label")[rows]
+    domain_codes = codes[rows].astype(np.int64)
     images = DomainImages(
-        array.rows(rows).astype(np.float32, copy=False),
-        class_column(study, "label")[rows],
-        codes[rows].astype(np.int64),
-        study.is_val[rows],
-        tuple(study.class_names),
-        tuple(map(str, names)),
+        raw, labels, domain_codes, study.is_val[rows], tuple(study.class_names), tuple(map(str, names))
     )
     unseen = tuple(config.unseen or ())
     check_unseen(unseen, images.domain_names, config.column)
@@ -146,18 +144,22 @@ def cautions_of(images: DomainImages, column: str) -> list[str]:
         domain="what tells these classes apart also tells the domain",
     )
     notes = [warning] if warning else []
-    lacking = [
-        f"'{name}'"
-        for code, name in enumerate(images.domain_names)
-        if len(np.unique(images.classes[has_both & ~images.is_val & (images.domains == code)])) < 2
-        or not (has_both & images.is_val & (images.domains == code)).any()
-    ]
+    lacking = []
+    for code, name in enumerate(images.domain_names):
+        if not _can_be_probed(images, has_both & (images.domains == code)):
+            lacking.append(f"'{name}'")
     if (images.classes >= 0).any() and lacking and not notes:
         notes.append(
             f"no accuracy in {some(lacking)}: a probe needs train images of two classes there, and "
             "evaluation images"
         )
     return notes
+
+
+def _can_be_probed(images: DomainImages, in_domain: np.ndarray) -> bool:
+    """Return whether a domain has train images of two classes, and evaluation images."""
+    train_classes = np.unique(images.classes[in_domain & ~images.is_val])
+    return len(train_classes) >= 2 and bool((in_domain & images.is_val).any())
 
 
 def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str) -> None:

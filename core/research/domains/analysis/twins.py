@@ -110,11 +110,13 @@ def domain_purity(
     total = counts.sum(1)
     top = np.array([*names, None], dtype=object)[np.where(total > 0, counts.argmax(1), -1)]
     part = np.where(np.arange(n_features) < (k or 0), "prefix", "rest") if k else "all"
+    parts = pd.array(np.broadcast_to(part, n_features).tolist(), dtype="str")
+    purity = safe_divide(counts.max(1), total)
     return pd.DataFrame(
         {
             "feature": np.arange(n_features),
-            "part": pd.array(np.broadcast_to(part, n_features).tolist(), dtype="str"),
-            "domain_purity": safe_divide(counts.max(1), total),
+            "part": parts,
+            "domain_purity": purity,
             "top_domain": pd.array(top.tolist(), dtype="str"),
             "n_firing": total,
         }

@@ -83,7 +83,8 @@ class DomainFolders(ListedSource):
             raise ImageSourceError(
                 f"no domain '{unknown[0]}' in '{self.folder.root}'.{hint} Domains: {some(domains, 20)}"
             )
-        rows = np.array([i for i, part in enumerate(parts) if not self.domains or part[0] in self.domains])
+        domains = self.domains
+        rows = np.array([i for i, part in enumerate(parts) if not domains or part[0] in domains])
         ids, labels = list(table["image_id"].iloc[rows]), [parts[row][1] for row in rows]
         splits, notes = list(table["split"].iloc[rows]), [n for n in self.folder.notes if "class" not in n]
         if not self.folder.split_given:  # the folder's was drawn domain by domain, not class by class

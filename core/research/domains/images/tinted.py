@@ -93,7 +93,8 @@ def tinted(pixels: np.ndarray, colour: tuple[float, float, float], strength: flo
     """(H, W, 3) uint8: (1 - s) x + s luma(x) colour, rounded."""
     x = pixels.astype(np.float64)
     luma = x @ np.array(LUMA)
-    return np.rint((1 - strength) * x + strength * luma[..., None] * np.array(colour)).astype(np.uint8)
+    tint = strength * luma[..., None] * np.array(colour)
+    return np.rint((1 - strength) * x + tint).astype(np.uint8)
 
 
 def tinted_spec(images: str, **options: Any) -> str:

@@ -65,7 +65,8 @@ class DomainCritic(nn.Module):
                 gap + penalty * excess, tuple(weights.values()), allow_unused=True
             )
         pairs = zip(gradients, weights.values(), strict=True)
-        self._adam(torch.cat([(torch.zeros_like(w) if g is None else g).flatten() for g, w in pairs]), lr)
+        flat = [(torch.zeros_like(w) if g is None else g).flatten() for g, w in pairs]
+        self._adam(torch.cat(flat), lr)
         return gap.detach(), excess.detach()
 
     @torch.no_grad()

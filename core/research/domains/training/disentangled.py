@@ -149,15 +149,19 @@ class Disentangled(Around):
         if int(self.n_clusterings) >= due:
             return False
         first = int(self.n_clusterings) == 0
+        clusters_before = self.clusters.cpu().numpy()
+        threshold = None if first else float(self.clustering[0])
+        last = len(self.times) - 1
+        truth = self.labels.truth
         domains = find_domains(
             represent,
-            self.clusters.cpu().numpy(),
+            clusters_before,
             self.settings,
             n_prefix=self.k,
             number=due - 1,
-            last=len(self.times) - 1,
-            threshold=None if first else float(self.clustering[0]),
-            truth=self.labels.truth,
+            last=last,
+            threshold=threshold,
+            truth=truth,
             seed=self.seed,
         )
         values = [domains.threshold, *(domains.facts[name] for name in FACTS)]
@@ -205,9 +209,8 @@ class Disentangled(Around):
 
     @torch.no_grad()
     def _remember(self, facts: dict[str, Tensor]) -> None:
-        self.sums = self.sums.to(facts["rows"].device) + torch.stack(
-            [facts[n].detach().float() for n in STEP_FACTS]
-        )
+        step = torch.stack([facts[name].detach().float() for name in STEP_FACTS])
+        self.sums = self.sums.to(facts["rows"].device) + step
         self.n_summed += 1
 
     def step_facts(self) -> dict[str, float]:

@@ -86,8 +86,10 @@ def agreement_with_truth(
         return dict.fromkeys(("ari", "purity_kept", "purity_dropped"), float("nan"))
     from sklearn.metrics import adjusted_rand_score
 
+    purity_kept = robust.purity(clusters[sure], truth[sure])
+    purity_dropped = robust.purity(clusters[~sure], truth[~sure])
     return {
         "ari": float(adjusted_rand_score(truth, clusters)),
-        "purity_kept": robust.purity(clusters[sure], truth[sure]),
-        "purity_dropped": robust.purity(clusters[~sure], truth[~sure]),
+        "purity_kept": purity_kept,
+        "purity_dropped": purity_dropped,
     }

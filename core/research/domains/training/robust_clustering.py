@@ -109,11 +109,8 @@ def epsilon_at(first: float, number: int, last: int) -> float:
 
 def clustering_times(warmup: float, every: float) -> list[float]:
     """Shares of the training at which rows are clustered: after the warm-up, then at equal intervals."""
-    return [
-        round(warmup + number * every, 9)
-        for number in range(int(1 / every) + 1)
-        if warmup + number * every < 1 - 1e-9
-    ]
+    times = [warmup + number * every for number in range(int(1 / every) + 1)]
+    return [round(time, 9) for time in times if time < 1 - 1e-9]
 
 
 def renaming(old: np.ndarray, new: np.ndarray, n_clusters: int | None = None) -> np.ndarray:

@@ -39,16 +39,14 @@ def fda_examples(studies: Sequence[Study], options: FigureOptions, theme: Theme)
     for number, row in enumerate(rows):
         image = study.image(int(row))
         pictures = [Picture(centred(image), row=int(row))]
-        pictures += [
-            Picture(augmented(image, name, values, seed=options.seed + number), row=int(row))
-            for name in FOUR
-            for values in STRENGTHS[name]
-        ]
+        for name in FOUR:
+            for values in STRENGTHS[name]:
+                changed = augmented(image, name, values, seed=options.seed + number)
+                pictures.append(Picture(changed, row=int(row)))
         strips.append(Strip("", pictures))
-    headers = [
-        Header("Image", 0, 1),
-        *(Header(PREVIEWS[name].title, 1 + 2 * n, 3 + 2 * n) for n, name in enumerate(FOUR)),
-    ]
+    headers = [Header("Image", 0, 1)]
+    for number, name in enumerate(FOUR):
+        headers.append(Header(PREVIEWS[name].title, 1 + 2 * number, 3 + 2 * number))
     note = (
         "Left of each pair: a strength of training (Table C.2); right: stronger. Images evenly spaced by row."
     )
@@ -94,9 +92,11 @@ def precision_words(study: Study) -> str:
     precision = precision_at_k(raw, pd.factorize(labels)[0], ks=ks)
     row = precision.row()
     parts = [f"at {k} {100 * row[f'precision_{k}']:.1f} %" for k in ks]
+    mean_precision = row["map"]
+    chance = 100 * precision.chance
     sentences = [
         f"{as_text(study.name)}{sample}: same class {', '.join(parts)}, mean average precision "
-        f"{row['map']:.3f}; by chance {100 * precision.chance:.1f} %"
+        f"{mean_precision:.3f}; by chance {chance:.1f} %"
     ]
     for group in scene_groups(study):
         groups = study.table("attributes", [group])[group].iloc[rows]

@@ -177,12 +177,15 @@ class GaussianMixtureMask(FourierTransform):
         across = columns - self._uniform(kernels, (0.0, width // 2), device)
         mask = torch.zeros(n, height, width // 2 + 1, device=device)
         for kernel in range(self.n_kernels):  # one at a time: all together would need 20 grids per image
-            vertical, horizontal = (
-                torch.exp(-0.5 * (d[:, kernel] / s[:, kernel]).square())
-                for d, s in ((distance, down), (across, right))
-            )
+            vertical = _bell(distance[:, kernel], down[:, kernel])
+            horizontal = _bell(across[:, kernel], right[:, kernel])
             mask = torch.maximum(mask, vertical[:, :, None] * horizontal[:, None, :])
         return _keep_mean(_mirrored(mask, width))[:, None]
+
+
+def _bell(distance: Tensor, sigma: Tensor) -> Tensor:
+    """Return an unnormalised Gaussian of standard deviation `sigma`."""
+    return torch.exp(-0.5 * (distance / sigma).square())
 
 
 class FourierChain(FourierTransform):
@@ -233,21 +236,19 @@ def _multiplied(spectra: Tensor, drawn: Sequence[Drawn]) -> Tensor:
 
 def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> FourierChain:
     """Chain the four transforms with the probabilities and ranges of the settings."""
-    return FourierChain(
-        [
-            AmplitudeRescale(config.amplitude_scale, config.amplitude, generator, mean=config.amplitude_mean),
-            PhaseShift(config.phase_angle, config.phase, generator),
-            RandomFrequencyMask(config.mask_fraction, config.mask, generator),
-            GaussianMixtureMask(
-                config.mixture_kernels,
-                config.mixture_sigma,
-                config.mixture,
-                generator,
-                isotropic=config.mixture_isotropic,
-            ),
-        ],
-        clip_each=config.clip_each,
+    amplitude = AmplitudeRescale(
+        config.amplitude_scale, config.amplitude, generator, mean=config.amplitude_mean
     )
+    phase = PhaseShift(config.phase_angle, config.phase, generator)
+    mask = RandomFrequencyMask(config.mask_fraction, config.mask, generator)
+    mixture = GaussianMixtureMask(
+        config.mixture_kernels,
+        config.mixture_sigma,
+        config.mixture,
+        generator,
+        isotropic=config.mixture_isotropic,
+    )
+    return FourierChain([amplitude, phase, mask, mixture], clip_each=config.clip_each)
 
 
 def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:

@@ -93,7 +93,8 @@ def _frequency(image: np.ndarray, values: SliderValues, rng: np.random.Generator
     height, width = image.shape[:2]
     spectrum = np.fft.rfft2(image, axes=(0, 1))[:, : width // 2]
     z = np.stack([spectrum.real, spectrum.imag], 2).reshape(height, width, 3)
-    return np.sign(z) * np.log1p(np.abs(z)) / (2 * math.log1p(height * width)) + 0.5
+    logarithm = np.sign(z) * np.log1p(np.abs(z))
+    return logarithm / (2 * math.log1p(height * width)) + 0.5
 
 
 PREVIEWS: dict[str, Preview] = {

@@ -51,7 +51,8 @@ def spectra_as_images(spectra: Tensor, width: int, *, scale: str = "log") -> Ten
         raise SettingsError(f"scale = '{scale}' must be {' or '.join(SCALES)}.")
     z = torch.view_as_real(spectra[..., : width // 2]).flatten(-2)  # (B, C, H, W)
     if scale == "log":
-        scaled = z.sign() * z.abs().log1p() / (2 * math.log1p(z.shape[-2] * width)) + 0.5
+        logarithm = z.sign() * z.abs().log1p()
+        scaled = logarithm / (2 * math.log1p(z.shape[-2] * width)) + 0.5
         return scaled.clamp(0, 1)
     low, high = z.amin((1, 2, 3), keepdim=True), z.amax((1, 2, 3), keepdim=True)
     return torch.where(high > low, (z - low) / (high - low).clamp(min=1e-30), 0.5)

@@ -24,8 +24,9 @@ def curves_notes(rate: np.ndarray, *, epsilon: float, low: float = 50.0) -> list
     silent = [percent for percent in range(10, 100, 10) if len(rate) and np.percentile(rate, percent) == 0]
     if not silent:
         return []
+    n_never = int((rate == 0).sum())
     notes = [
-        f"{int((rate == 0).sum()):,} of {len(rate):,} features never fire at epsilon {epsilon:g}.",
+        f"{n_never:,} of {len(rate):,} features never fire at epsilon {epsilon:g}.",
         f"Up to the {silent[-1]}th percentile, no rare feature is removed.",
     ]
     if np.percentile(rate, low) == 0:

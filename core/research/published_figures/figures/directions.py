@@ -75,11 +75,10 @@ def along_directions(
     study = source.study
     means = study.vector("class_means")
     discriminative = study.discriminative
-    features = {
-        "top feature": int(class_top_features(means, discriminative)[label]),
-        "low feature": int(lowly_activating_features(means)[label]),
-        "random feature": int(random_features(len(means), 1, seed=source.options.seed)[0]),
-    }
+    top = class_top_features(means, discriminative)[label]
+    low = lowly_activating_features(means)[label]
+    drawn = random_features(len(means), 1, seed=source.options.seed)[0]
+    features = {"top feature": int(top), "low feature": int(low), "random feature": int(drawn)}
     pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
     single = gradcam.gradcam_maps(source.encoder, pixels, np.array(list(features.values())))
     component = pca_directions(_sample(study), 1)

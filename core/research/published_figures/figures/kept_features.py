@@ -81,9 +81,10 @@ def caption_lines(notes: Mapping[str, Sequence[str]], *, named: bool) -> list[st
 
 def _write_below(figure: go.Figure, lines: list[str], theme: Theme) -> None:
     axis = 3.6 * theme.font_size  # the numbers and the title of the axis
+    font = {"color": theme.muted, "size": theme.font_size - 2}
     figure.add_annotation(
         text="<br>".join(lines),
-        font={"color": theme.muted, "size": theme.font_size - 2},
+        font=font,
         showarrow=False,
         align="left",
         x=0,
@@ -105,18 +106,23 @@ def _line(part: pd.DataFrame, curve: str, colour: str, theme: Theme, *, named: b
     middle, low, high = (
         100 * numbers(part, name)[order] for name in ("accuracy", "accuracy_low", "accuracy_high")
     )
+    dash = "dot" if curve == "random" else "solid"
+    hover = f"{NAMES[curve]}<br>%{{customdata:.0f}} kept, %{{x:.0f}} % removed: %{{y:.2f}} %"
+    marker = {"size": theme.stroke(6)}
+    width = theme.stroke(2.5)
+    curve_name = NAMES[curve]
     drawn = line(
         removed,
         middle,
         colour=colour,
-        width=theme.stroke(2.5),
-        dash="dot" if curve == "random" else "solid",
-        hover=f"{NAMES[curve]}<br>%{{customdata:.0f}} kept, %{{x:.0f}} % removed: %{{y:.2f}} %",
+        width=width,
+        dash=dash,
+        hover=hover,
         mode="lines+markers",
-        name=NAMES[curve],
+        name=curve_name,
         legendgroup=curve,
         showlegend=named,
-        marker={"size": theme.stroke(6)},
+        marker=marker,
         customdata=n_kept,
     )
     if not (high > low).any():
@@ -138,13 +144,17 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> KeptCurves:
     return KeptCurves(frame, tables, {study.name: notes_on_curves(study) for study in studies})
 
 
+def _draw(curves: KeptCurves, options: FigureOptions, theme: Theme) -> go.Figure:
+    return kept_features(curves.tables, notes=curves.notes, theme=theme)
+
+
 KEPT_FEATURES = Chart(
     name="kept_features",
     title="probe accuracy against the share of features removed; --with: several studies",
     source="Kalibhat 2024, Figs 2, A.5, A.7",
     needs=("probe", "probe_curves"),
     table=_table,
-    draw=lambda data, _, theme: kept_features(data.tables, notes=data.notes, theme=theme),
+    draw=_draw,
     studies=(1, MANY),
     column="double",
 )

@@ -67,11 +67,12 @@ def feature_subsets(
 
 def leading_components(subsets: list[Kept], n_features: int) -> list[Kept]:
     """The PCA curve: as many leading components as the discriminative curve has features."""
-    return [
-        Kept("pca", point.low, point.high, np.arange(n_features) < int(point.mask.sum()))
-        for point in subsets
-        if point.curve == "discriminative"
-    ]
+    components = []
+    for point in subsets:
+        if point.curve == "discriminative":
+            leading = np.arange(n_features) < int(point.mask.sum())
+            components.append(Kept("pca", point.low, point.high, leading))
+    return components
 
 
 def accuracy_curve(
@@ -101,16 +102,15 @@ def accuracy_curve(
 def curve_table(subsets: list[Kept], accuracy: np.ndarray) -> pd.DataFrame:
     """Table `probe_curves`: curve, low, high, n_kept, removed (percent), accuracy (mean over runs),
     accuracy_low and accuracy_high (minimum and maximum over runs), runs."""
-    frame = pd.DataFrame(
-        {
-            "curve": [point.curve for point in subsets],
-            "low": [point.low for point in subsets],
-            "high": [point.high for point in subsets],
-            "n_kept": [int(point.mask.sum()) for point in subsets],
-            "removed": [100.0 * (1.0 - point.mask.mean()) for point in subsets],
-            "accuracy": accuracy,
-        }
-    )
+    columns = {
+        "curve": [point.curve for point in subsets],
+        "low": [point.low for point in subsets],
+        "high": [point.high for point in subsets],
+    }
+    columns |= {"n_kept": [int(point.mask.sum()) for point in subsets]}
+    columns |= {"removed": [100.0 * (1.0 - point.mask.mean()) for point in subsets]}
+    columns |= {"accuracy": accuracy}
+    frame = pd.DataFrame(columns)
     keys = ["curve", "low", "high", "n_kept", "removed"]
     over_runs = frame.groupby(keys, sort=False)["accuracy"].agg(["mean", "min", "max", "size"]).reset_index()
     return over_runs.rename(

@@ -26,10 +26,8 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> FeatureRows:
         rows.append((title, [first.with_stored(image, feature) for image in images]))
         images_there = second.shown(strongest_rows(there, feature, n))
         beside.append([second.with_stored(image, feature) for image in images_there])
-        frames += [
-            facts_of(part).assign(feature=feature, study=one.name)
-            for part, one in ((images, here), (images_there, there))
-        ]
+        for part, study in ((images, here), (images_there, there)):
+            frames.append(facts_of(part).assign(feature=feature, study=study.name))
     note = (
         f"Features chosen on {here.name}; the images of each set on which they are largest, with the heatmap "
         "where one is stored."

@@ -151,8 +151,9 @@ def _notes(
     if odd := sum(pair.n_answers != usual for pair in pairs.values()):
         notes.append(f"{counted(odd, 'pair')} with more or fewer than {usual} answers")
     if disagree:
+        n_classes = counted(len(disagree), "class")
         notes.append(
-            f"{Path(path).name} and {CLASSES_FILE} disagree on {counted(len(disagree), 'class')} "
+            f"{Path(path).name} and {CLASSES_FILE} disagree on {n_classes} "
             f"(class {disagree[0]}): {CLASSES_FILE} is used"
         )
     if unknown:

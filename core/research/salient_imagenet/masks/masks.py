@@ -147,9 +147,11 @@ class SalientImageNet(MaskSource):
         wnids, there = list(self._indices), set(os.listdir(self.root))
         here = [wnid for wnid in wnids if wnid in there]
         if not here:
+            n_classes = counted(len(wnids), "class")
+            folders = some([wnid + "/" for wnid in wnids], 2)
             raise MaskError(
-                f"none of the {counted(len(wnids), 'class')} of {CLASSES_FILE} has a folder in "
-                f"'{self.root}': looked for such as {some([wnid + '/' for wnid in wnids], 2)}. "
+                f"none of the {n_classes} of {CLASSES_FILE} has a folder in "
+                f"'{self.root}': looked for such as {folders}. "
                 "Unpack the data set there"
             )
         return here, [wnid for wnid in wnids if wnid not in there]
@@ -192,16 +194,17 @@ class SalientImageNet(MaskSource):
 
     def _feature_table(self, masks: Sequence[Usable], ids: Sequence[str]) -> pd.DataFrame:
         pairs = [self._judged[one.wnid, one.feature] for one in masks]
-        of_masks = {
-            "image_id": pd.array([ids[one.row] for one in masks], dtype="str"),
-            "class": np.array([self._indices[one.wnid] for one in masks], np.int32),
-            "wnid": pd.Categorical([one.wnid for one in masks]),
-            "feature": np.array([one.feature for one in masks], np.int32),
-        }
+        of_masks: dict[str, Any] = {"image_id": pd.array([ids[mask.row] for mask in masks], dtype="str")}
+        of_masks["class"] = np.array([self._indices[mask.wnid] for mask in masks], np.int32)
+        of_masks["wnid"] = pd.Categorical([mask.wnid for mask in masks])
+        of_masks["feature"] = np.array([mask.feature for mask in masks], np.int32)
+        reasons = ["; ".join(pair.reasons) for pair in pairs]
+        kinds = [pair.kind for pair in pairs]
+        ranks = [pair.rank for pair in pairs]
         of_pairs = {
-            "kind": pd.Categorical([pair.kind for pair in pairs], categories=KINDS),
-            "rank": np.array([pair.rank for pair in pairs], np.int32),
-            "keywords": pd.Categorical(["; ".join(pair.reasons) for pair in pairs]),
+            "kind": pd.Categorical(kinds, categories=KINDS),
+            "rank": np.array(ranks, np.int32),
+            "keywords": pd.Categorical(reasons),
         }
         return pd.DataFrame({**of_masks, **of_pairs})
 
@@ -234,10 +237,12 @@ class SalientImageNet(MaskSource):
             )
         several = f" ({counted(len(ambiguous), 'name')} would match several images)" if ambiguous else ""
         ids = self._image_ids()
+        n_masked, n_images = counted(len(images), "image"), counted(len(ids), "image")
+        example = f"{images[0].wnid}/{images[0].name}.JPEG"
         return MaskError(
-            f"none of the {counted(len(images), 'image')} with masks in '{self.root}' is among the "
-            f"{counted(len(ids), 'image')} of the study{several}: looked for images such as "
-            f"'{images[0].wnid}/{images[0].name}.JPEG', the study has images like '{ids[0] if ids else ''}'. "
+            f"none of the {n_masked} with masks in '{self.root}' is among the {n_images} of the "
+            f"study{several}: looked for images such as '{example}', the study has images like "
+            f"'{ids[0] if ids else ''}'. "
             "The masks belong to ImageNet's train split, under its own names"
         )
 
@@ -245,11 +250,12 @@ class SalientImageNet(MaskSource):
         self, missing_classes: list[str], missing: list[str], unjudged: list[Any], ambiguous: list[str]
     ) -> list[str]:
         broken = [wnid for wnid, folder in self._folders.items() if folder.problem]
+        without_answer = [f"{wnid}/feature_{feature}" for wnid, feature in unjudged]
         groups = (
             (missing_classes, "class folder", "missing"),
             (broken, "class", f"without a readable {NAMES_FILE}"),
             (missing, "mask", "listed but missing"),
-            ([f"{wnid}/feature_{feature}" for wnid, feature in unjudged], "feature", "without any answer"),
+            (without_answer, "feature", "without any answer"),
             (ambiguous, "name", "not used, ambiguous between several images or classes"),
         )
         return [

@@ -57,13 +57,12 @@ class CompositeSource(ImageSource):
         """
         options = parse_composite(spec)
         digits = options.get("digits", BUNDLED)
-        return cls(
-            opener(options["images"]),
-            None if digits == BUNDLED else opener(digits),
-            threshold=_number("threshold", options.get("threshold", "100"), 0, 255),
-            size=_number("size", options.get("size", "0"), 0, 1024),
-            seed=_number("seed", options.get("seed", "0"), 0, 2**31 - 1),
-        )
+        photos = opener(options["images"])
+        glyphs = None if digits == BUNDLED else opener(digits)
+        threshold = _number("threshold", options.get("threshold", "100"), 0, 255)
+        size = _number("size", options.get("size", "0"), 0, 1024)
+        seed = _number("seed", options.get("seed", "0"), 0, 2**31 - 1)
+        return cls(photos, glyphs, threshold=threshold, size=size, seed=seed)
 
     @classmethod
     def reopen(
@@ -172,9 +171,10 @@ def paint_digits(photo: Image.Image, digit: np.ndarray, *, threshold: int = 100)
     pixels = np.array(photo.convert("RGB"))
     height, width = (side // GRID for side in pixels.shape[:2])
     if digit.shape[0] > height or digit.shape[1] > width:
+        digit_size = f"{digit.shape[1]} x {digit.shape[0]} pixels"
         raise ImageSourceError(
-            f"composite: a digit of {digit.shape[1]} x {digit.shape[0]} pixels does not fit into a cell of "
-            f"{width} x {height}, a third of the image. Give larger images: size={GRID * max(digit.shape)}"
+            f"composite: a digit of {digit_size} does not fit into a cell of {width} x {height}, a third of "
+            f"the image. Give larger images: size={GRID * max(digit.shape)}"
         )
     seen = digit >= threshold
     for row in range(GRID):

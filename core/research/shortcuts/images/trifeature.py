@@ -174,7 +174,8 @@ def render_trifeature(seed: int, index: int, size: int) -> Image.Image:
 def pattern(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
     """(size, size) bool, true on about half of the pixels; the period is an eighth of the image."""
     period = size / 8
-    x, y = (axis + rng.uniform(0, period) for axis in np.meshgrid(np.arange(size), np.arange(size)))
+    grid = np.meshgrid(np.arange(size), np.arange(size))
+    x, y = (axis + rng.uniform(0, period) for axis in grid)
     u, v = x / period, y / period  # in periods
 
     def half(values: np.ndarray) -> np.ndarray:
@@ -213,7 +214,8 @@ def _placed(name: str, size: int, rng: np.random.Generator) -> Image.Image:
     scale = rng.uniform(0.65, 0.85) * size / max(turned.size)
     width, height = (max(round(side * scale), 1) for side in turned.size)
     canvas = Image.new("L", (size, size))
-    corner = (int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1)))
+    left, top = rng.integers(0, size - width + 1), rng.integers(0, size - height + 1)
+    corner = (int(left), int(top))
     canvas.paste(turned.resize((width, height), Image.Resampling.BILINEAR), corner)
     return canvas
 

@@ -110,7 +110,8 @@ class PreNormNTXent(HarderNTXent):
         self.lengths, self.n_lengths = 0.0, 0
         if size:
             bank = self.memory_bank.bank
-            bank[:, :-1], bank[:, -1] = normalize(bank[:, :-1], dim=1), 1.0
+            bank[:, :-1] = normalize(bank[:, :-1], dim=1)
+            bank[:, -1] = 1.0
 
     def forward(self, out0: Tensor, out1: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(out1.detach(), dim=1, keepdim=True)

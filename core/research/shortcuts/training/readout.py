@@ -149,10 +149,8 @@ def encode_views(encoder: Encoder, views: Tensor, *, gradient: bool = False) -> 
     Args:
         gradient: let gradients flow back to the views.
     """
-    mean, std = (
-        torch.tensor(values, device=encoder.device)[:, None, None]
-        for values in (encoder.transform.mean, encoder.transform.std)
-    )
+    mean = torch.tensor(encoder.transform.mean, device=encoder.device)[:, None, None]
+    std = torch.tensor(encoder.transform.std, device=encoder.device)[:, None, None]
     moved = (views.to(encoder.device) - mean) / std
     with torch.set_grad_enabled(gradient):
         return encoder.model(moved.contiguous(memory_format=torch.channels_last)).float()
@@ -167,13 +165,12 @@ def held_out_loss(checkpoint: Path, encoder: Encoder, images: np.ndarray, config
     head = load_head(checkpoint, device=encoder.device)
     if head is None or len(images) < 2:
         return float("nan")
-    outputs = [
-        unit_outputs(head, torch.cat([encode_views(encoder, part) for part in views]))
-        for views in (
-            random_views(images, config.augment, config.crop_size, seed=derived_seed(0, "loss", number))
-            for number in (0, 1)
-        )
-    ]
+    outputs = []
+    for number in (0, 1):
+        seed = derived_seed(0, "loss", number)
+        views = random_views(images, config.augment, config.crop_size, seed=seed)
+        raw = torch.cat([encode_views(encoder, part) for part in views])
+        outputs.append(unit_outputs(head, raw))
     return info_nce_of_views(outputs[0], outputs[1])
 
 

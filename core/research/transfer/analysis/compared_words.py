@@ -123,9 +123,9 @@ def carried_and_direct(study: Study) -> pd.DataFrame:
     rows: dict[tuple[str, int], list[str]] = {}
     for method, feature, word in zip(carried["method"], carried["feature"], carried["word"], strict=True):
         rows.setdefault((method, int(feature)), []).append(word)
-    table = [
-        [method, feature, "; ".join(words), "; ".join(direct.get(feature, [])),
-         len(set(words) & set(direct.get(feature, [])))]
-        for (method, feature), words in rows.items()
-    ]  # fmt: skip
+    table = []
+    for (method, feature), words in rows.items():
+        direct_words = direct.get(feature, [])
+        n_shared = len(set(words) & set(direct_words))
+        table.append([method, feature, "; ".join(words), "; ".join(direct_words), n_shared])
     return pd.DataFrame(table, columns=["method", "feature", "carried", "direct", "n_shared"])

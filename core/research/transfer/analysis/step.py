@@ -63,17 +63,24 @@ def compute_transfer(
         )
         maps = {"ridge": transfer.fit_ridge(x, y, penalty=config.penalty)}
         bar.update()
+        device_name = str(device)
         maps["sgd"] = transfer.fit_sgd(
-            x, y, lr=config.lr, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed,
-            device=str(device),
-        )  # fmt: skip
+            x,
+            y,
+            lr=config.lr,
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+            seed=config.seed,
+            device=device_name,
+        )
         bar.update()
         x, y = (
             h_rows(study, rows_of[judge_rows])
             for study, rows_of in zip((target, source), places, strict=True)
         )
         shares = nan_to_none({name: transfer.explained_share(z, x, y) for name, z in maps.items()})
-        step.summary = write_transfer_tables(step, source, target, maps, shares, config) | {
+        summary = write_transfer_tables(step, source, target, maps, shares, config)
+        step.summary = summary | {
             "source": str(source.path),
             "source_name": source.name,
             "n_fit": len(fit_rows),
@@ -97,9 +104,10 @@ def check_same_images(studies: Sequence[Study]) -> np.ndarray:
         positions = other.image_index().get_indexer(first)
         n_shared = int((positions >= 0).sum())
         if n_shared < len(first) or len(other.images) != len(first):
+            first_size, other_size = f"{len(first):,} images", f"{len(other.images):,}"
             raise StudyError(
-                f"'{studies[0].path}' ({len(first):,} images) and '{other.path}' ({len(other.images):,}) are "
-                f"over different images: {n_shared:,} in common. Make both from the same --images"
+                f"'{studies[0].path}' ({first_size}) and '{other.path}' ({other_size}) are over different "
+                f"images: {n_shared:,} in common. Make both from the same --images"
             )
         rows.append(positions)
     return np.stack(rows)
@@ -142,13 +150,15 @@ def write_transfer_tables(
         mappings.append(mapping.assign(method=method))
         carried.append(taken.assign(method=method))
         checks.append(check.table.assign(method=method))
+        scores = {name: getattr(check, name) for name in ("precision", "recall", "jaccard", "chance")}
+        n_source = len(np.unique(mapping["source_feature"]))
         about[method] = {
             "explained_share": shares[method],
             "n_mapped": len(mapping),
-            "n_source_features": len(np.unique(mapping["source_feature"])),
+            "n_source_features": n_source,
             "n_with_words": len(by_feature),
             "n_checked": len(check.table),
-            **{name: getattr(check, name) for name in ("precision", "recall", "jaccard", "chance")},
+            **scores,
         }
     kinds = {"feature": "int32", "rank": "int32", "word": "str", "score": "float64", "source_features": "str"}
     step.table("transfer", pd.concat(mappings, ignore_index=True).astype({"method": "str"}))

@@ -75,7 +75,8 @@ def fit_ridge(target: np.ndarray, source: np.ndarray, *, penalty: float = 1e-4) 
         ShapeError: the numbers of rows differ.
     """
     check_rows(target, source)
-    x, y, n = np.asarray(target, np.float64), np.asarray(source, np.float64), max(len(target), 1)
+    x, y = np.asarray(target, np.float64), np.asarray(source, np.float64)
+    n = max(len(target), 1)
     gram = x.T @ x / n
     gram[np.diag_indices_from(gram)] += penalty
     return np.linalg.solve(gram, x.T @ y / n).T
@@ -85,7 +86,8 @@ def explained_share(z: np.ndarray, target: np.ndarray, source: np.ndarray) -> fl
     """1 - sum ||source - Z target||^2 / sum ||source - mean source||^2; NaN if the source is constant."""
     check_rows(target, source)
     y = np.asarray(source, np.float64)
-    left = np.square(y - np.asarray(target, np.float64) @ np.asarray(z, np.float64).T).sum()
+    predicted = np.asarray(target, np.float64) @ np.asarray(z, np.float64).T
+    left = np.square(y - predicted).sum()
     total = np.square(y - y.mean(0)).sum()
     return float(1 - left / total) if total > 0 else float("nan")
 
@@ -101,12 +103,10 @@ def mapped_features(z: np.ndarray, *, n_std: float = 4.0) -> pd.DataFrame:
     source, target = np.nonzero(z > z.mean() + n_std * z.std())
     weight = z[source, target]
     order = np.lexsort([target, -weight, source])
+    source_feature = source[order].astype(np.int32)
+    target_feature = target[order].astype(np.int32)
     return pd.DataFrame(
-        {
-            "source_feature": source[order].astype(np.int32),
-            "target_feature": target[order].astype(np.int32),
-            "weight": weight[order],
-        }
+        {"source_feature": source_feature, "target_feature": target_feature, "weight": weight[order]}
     )
 
 
@@ -120,11 +120,10 @@ def carried_words(mapping: pd.DataFrame, words: Mapping[int, Sequence[str]]) -> 
     Returns:
         feature, rank, word, score, source_features (joined by ";"), by feature, then by descending score.
     """
-    rows = [
-        (int(target), word, float(weight), int(source))
-        for source, target, weight in mapping.itertuples(index=False)
-        for word in words.get(int(source), ())
-    ]
+    rows = []
+    for source, target, weight in mapping.itertuples(index=False):
+        for word in words.get(int(source), ()):
+            rows.append((int(target), word, float(weight), int(source)))
     frame = pd.DataFrame(rows, columns=["feature", "word", "weight", "source"])
     if frame.empty:
         return pd.DataFrame({"feature": [], "rank": [], "word": [], "score": [], "source_features": []})
@@ -171,16 +170,21 @@ def agreement(
         mine, theirs_of_feature = ours[feature], theirs[feature]
         shared = len(mine & theirs_of_feature)
         others = [jaccard(mine, words) for other, words in theirs.items() if other != feature and words]
+        n_direct = len(theirs_of_feature)
+        chance = float(np.mean(others)) if others else float("nan")
+        precision = shared / len(mine)
+        recall = shared / n_direct
+        similarity = jaccard(mine, theirs_of_feature)
         rows.append(
             {
                 "feature": feature,
                 "n_carried": len(mine),
-                "n_direct": len(theirs_of_feature),
+                "n_direct": n_direct,
                 "n_shared": shared,
-                "precision": shared / len(mine),
-                "recall": shared / len(theirs_of_feature),
-                "jaccard": jaccard(mine, theirs_of_feature),
-                "chance": float(np.mean(others)) if others else float("nan"),
+                "precision": precision,
+                "recall": recall,
+                "jaccard": similarity,
+                "chance": chance,
             }
         )
     columns = ["feature", "n_carried", "n_direct", "n_shared", "precision", "recall", "jaccard", "chance"]

@@ -102,12 +102,16 @@ def estimates(labelled: Predictions, correct: np.ndarray, new: Predictions) -> d
     accuracy = float(np.mean(correct))
     changed = accuracy - float(labelled.confidence.mean() - new.confidence.mean())
     norms = nuclear_norm(new.shares) / nuclear_norm(labelled.shares)
+    above_threshold = new.confidence >= threshold(labelled.confidence, correct)
+    halves_agree = new.halves[:, 0] == new.halves[:, 1]
+    thresholded = float(np.mean(above_threshold))
+    agreement = float(np.mean(halves_agree))
     by_method = {
         compared_estimates.ASSUMED: accuracy,
-        compared_estimates.ATC: float(np.mean(new.confidence >= threshold(labelled.confidence, correct))),
+        compared_estimates.ATC: thresholded,
         compared_estimates.CONFIDENCES: changed,
         compared_estimates.NUCLEAR: accuracy * norms,
-        compared_estimates.AGREEMENT: float(np.mean(new.halves[:, 0] == new.halves[:, 1])),
+        compared_estimates.AGREEMENT: agreement,
     }
     return {name: float(np.clip(value, 0.0, 1.0)) for name, value in by_method.items()}
 

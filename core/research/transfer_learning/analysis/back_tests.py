@@ -183,10 +183,9 @@ def on_copies(
     Args:
         copies: 'noise 3' -> (predictions, correct) of the copies.
     """
-    cases = [
-        Case(name, predicted, right, np.ones(len(predicted), bool))
-        for name, (predicted, right) in copies.items()
-    ]
+    cases = []
+    for name, (predicted, right) in copies.items():
+        cases.append(Case(name, predicted, right, np.ones(len(predicted), bool)))
     return BackTest(predictions, correct, tuple(cases))
 
 
@@ -229,9 +228,10 @@ def errors_of_the_best(errors: Sequence[np.ndarray]) -> list[np.ndarray]:
     """
     errors_of_best = []
     for number, test in enumerate(errors):
-        others = [
-            [*errors[:number], np.delete(test, case, 0), *errors[number + 1 :]] for case in range(len(test))
-        ]
+        others = []
+        for case in range(len(test)):
+            without_case = np.delete(test, case, 0)
+            others.append([*errors[:number], without_case, *errors[number + 1 :]])
         best = [METHODS.index(best_method(rest)) for rest in others]
         errors_of_best.append(test[np.arange(len(test)), best])
     return errors_of_best

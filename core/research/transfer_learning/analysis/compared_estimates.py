@@ -102,12 +102,14 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
     of_study = {key: getattr(facts, key) for key in OF_STUDY}
     values = {key: np.nan if value is None else value for key, value in of_study.items()}
     rows = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS])))
+    is_chosen = (table["method"] == facts.by).to_numpy(bool)
+    titles = [TITLES[method] for method in table["method"]]
     rows = rows.assign(
         study=name,
         source=facts.source_name,
         n_images=facts.n_images,
-        title=[TITLES[method] for method in table["method"]],
-        chosen=(table["method"] == facts.by).to_numpy(bool),
+        title=titles,
+        chosen=is_chosen,
         **values,
         low=low,
         high=high,
@@ -145,17 +147,15 @@ def estimate_sentences(table: pd.DataFrame) -> list[str]:
 
 def _sentence(row: dict) -> str:
     images = counted(int(row["n_images"]), "image")
+    method = row["title"].removeprefix("the ")
+    estimate = estimate_in_words(row["estimate"], row["margin"])
     sentence = (
         f"{row['study']}: without labels, the probe of {row['source']} is estimated to be right on "
-        f"{estimate_in_words(row['estimate'], row['margin'])} of {images}, by the "
-        f"{row['title'].removeprefix('the ')}"
+        f"{estimate} of {images}, by the "
+        f"{method}"
     )
-    sentence += errors_in_words(
-        row["error"],
-        assumed=row["error_assumed"],
-        noise=row["noise"],
-        **{f"n_{test}": row[f"n_{test}"] for test in TESTS},
-    )
+    sizes = {f"n_{test}": row[f"n_{test}"] for test in TESTS}
+    sentence += errors_in_words(row["error"], assumed=row["error_assumed"], noise=row["noise"], **sizes)
     if row["against"]:
         sentence += (
             f"; by the same method {in_points(row, DIFFERENCE)} against {row['against']}, paired over images"
@@ -166,15 +166,18 @@ def _sentence(row: dict) -> str:
 
 def unlabelled_notes(shared: Shared) -> list[Note]:
     """A note on each study whose accuracy nothing tells, and the command that estimates it."""
-    return [
-        Note(
-            f"how many images {name} classifies correctly is not known without labels; the probe of a "
-            "labelled study with the same encoder gives an estimate",
-            command_line("transfer-probe", "LABELLED", into=study.path),
+    notes = []
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        if study.has("probe") or study.has(TABLE) or study.class_names:
+            continue
+        notes.append(
+            Note(
+                f"how many images {name} classifies correctly is not known without labels; the probe of a "
+                "labelled study with the same encoder gives an estimate",
+                command_line("transfer-probe", "LABELLED", into=study.path),
+            )
         )
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        if not study.has("probe") and not study.has(TABLE) and not study.class_names
-    ]
+    return notes
 
 
 def in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -193,19 +196,20 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
     accuracies = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
     rows = table.to_dict("records")
     on_slices, on_copies = ([_error(row, test) for row in rows] for test in TESTS)
-    with_interval = [
-        value if low == UNKNOWN else f"{value} ({low} to {high})"
-        for value, low, high in zip(*accuracies, strict=True)
-    ]
+    with_interval = []
+    for value, low, high in zip(*accuracies, strict=True):
+        with_interval.append(value if low == UNKNOWN else f"{value} ({low} to {high})")
+    methods = [_method(row) for row in rows]
+    noise = [_noise(row) for row in rows]
     return pd.DataFrame(
         {
             "Study": table["study"],
             "Probe of": table["source"],
-            "Method": [_method(row) for row in rows],
+            "Method": methods,
             "Accuracy, %": with_interval,
             "Error on slices, points": on_slices,
             "Error on corrupted copies, points": on_copies,
-            "By chance alone, points": [_noise(row) for row in rows],
+            "By chance alone, points": noise,
         }
     )
 

@@ -137,14 +137,19 @@ def evaluate_representations(
     used, judged = train & (images.codes >= 0), val & (images.codes >= 0)
     near_zero = [near_zero_share(part).numpy() for part in _parts(images.raw[train])]
     n_classes = len(images.class_names)
+    n_train = int(used.sum())
+    n_val = int(judged.sum())
+    n_discriminative = int(in_d.sum())
+    near_zero_mean = _mean(near_zero)
+    note = images.why_not_judged or why
     row: dict[str, Any] = {
-        "n_train": int(used.sum()),
-        "n_val": int(judged.sum()),
+        "n_train": n_train,
+        "n_val": n_val,
         "n_classes": n_classes,
         "epsilon": epsilon,
-        "n_discriminative": int(in_d.sum()),
-        "near_zero": _mean(near_zero),
-        "note": images.why_not_judged or why,
+        "n_discriminative": n_discriminative,
+        "near_zero": near_zero_mean,
+        "note": note,
     }
     if images.why_not_judged:
         return row
@@ -187,9 +192,13 @@ def _mean(parts: Iterable[np.ndarray]) -> float | None:
 
 def _accuracy(probe: Probe, raw: np.ndarray, codes: np.ndarray, *, intervals: bool) -> dict[str, float]:
     best = first_largest(probe.logits(raw), 5)[1].numpy()
-    hits = np.column_stack([best[:, 0] == codes, (best == codes[:, None]).any(1)]).astype(float)
+    top1, top5 = best[:, 0] == codes, (best == codes[:, None]).any(1)
+    hits = np.column_stack([top1, top5]).astype(float)
     ends = dict(zip(("", "_low", "_high")[: 3 if intervals else 1], share_intervals(hits), strict=False))
-    return {f"top{k}{end}": float(ends[end][column]) for column, k in enumerate((1, 5)) for end in ends}
+    accuracies = {}
+    for column, k in enumerate((1, 5)):
+        accuracies |= {f"top{k}{end}": float(values[column]) for end, values in ends.items()}
+    return accuracies
 
 
 def _of_scores(
@@ -221,12 +230,15 @@ def _of_scores(
     }
     measures = {name: of_q[column] for name, column in names.items()}
     right, wrong = correct == 1, correct == 0
+    q_correct = q[right].mean() if right.any() else np.nan
+    q_misclassified = q[wrong].mean() if wrong.any() else np.nan
+    nonempty = (firing & discriminative).any(1)
     measures |= {
         "confidence_auroc": rated.loc["confidence", "auroc"],
-        "mean_q_correct": q[right].mean() if right.any() else np.nan,
-        "mean_q_misclassified": q[wrong].mean() if wrong.any() else np.nan,
+        "mean_q_correct": q_correct,
+        "mean_q_misclassified": q_misclassified,
         "mean_firing": firing.sum(1).mean(),
-        "share_nonempty": (firing & discriminative).any(1).mean(),
+        "share_nonempty": nonempty.mean(),
     }
     numbers = {name: float(value) for name, value in measures.items()}
     return {name: None if np.isnan(value) else value for name, value in numbers.items()}

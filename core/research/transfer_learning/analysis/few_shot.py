@@ -131,8 +131,9 @@ def compute_few_shot(study: Study, step: StepWriter, config: FewShotConfig, run:
     rows, about = [], {}
     with run.progress.stage("probes", total=len(config.shots) * config.draws, unit="probes") as bar:
         for shots in config.shots:
+            labelled = (parts[0], codes[train], parts[1], codes[val])
             result = few_shot_accuracy(
-                *(parts[0], codes[train], parts[1], codes[val]),
+                *labelled,
                 shots=shots,
                 n_draws=config.draws,
                 lr=config.lr,
@@ -149,12 +150,15 @@ def summary_of(result: FewShot, class_names: Sequence[str]) -> dict[str, object]
     """Return mean and 95 % t-interval over the draws (None below five draws), and what was left out."""
     mean, low, high, n = mean_interval(result.accuracy)
     enough = n >= ENOUGH
+    std = float(result.accuracy.std(ddof=1)) if n > 1 else None
+    left_out = [class_names[code] for code in result.left_out]
+    n_classes = len(result.classes)
     return {
         "accuracy": mean,
         "low": low if enough else None,
         "high": high if enough else None,
-        "std": float(result.accuracy.std(ddof=1)) if n > 1 else None,
+        "std": std,
         "n_val": result.n_val,
-        "n_classes": len(result.classes),
-        "left_out": [class_names[code] for code in result.left_out],
+        "n_classes": n_classes,
+        "left_out": left_out,
     }

@@ -35,17 +35,13 @@ from core.store import Study
 MOST_TRAIN = 100_000  # rows that the two probes share
 OWN, BEST = "own_top1", "estimate"
 SLICES, COPIES = TESTS = ("slices", "copies")
-ENDS = (
-    *("", "_margin"),
-    *(f"_error_{test}" for test in TESTS),
-    *(f"_gain_{test}{end}" for test in TESTS for end in ("", "_low", "_high")),
-)
+ERROR_ENDS = tuple(f"_error_{test}" for test in TESTS)
+GAIN_ENDS = tuple(f"_gain_{test}{end}" for test in TESTS for end in ("", "_low", "_high"))
+ENDS = ("", "_margin", *ERROR_ENDS, *GAIN_ENDS)
 OF_TESTS = tuple(f"{what}_{test}" for what in ("n", "noise") for test in TESTS)
-COLUMNS = (
-    *(OWN, BEST, f"{BEST}_low", f"{BEST}_high", f"{BEST}_by", f"{BEST}_margin", f"{BEST}_error"),
-    *(f"{BEST}_error_assumed", f"{BEST}_noise", *OF_TESTS),
-    *(f"{name}{end}" for name in METHODS for end in ENDS),
-)
+OF_BEST = tuple(f"{BEST}{end}" for end in ("", "_low", "_high", "_by", "_margin", "_error"))
+OF_METHODS = tuple(f"{name}{end}" for name in METHODS for end in ENDS)
+COLUMNS = (OWN, *OF_BEST, f"{BEST}_error_assumed", f"{BEST}_noise", *OF_TESTS, *OF_METHODS)
 
 
 @dataclass(frozen=True)
@@ -102,10 +98,11 @@ class OwnProbe:
         train = np.sort(np.random.default_rng(seed).permutation(train)[:MOST_TRAIN])
         raw = study.array("representations").rows(train).astype(np.float32)
         recipe = recipe_of(settings_of("probe", {}, study.settings("probe")), probe.penalty)
-        first, second = (
-            train_probe(raw[part], codes[train[part]], len(names), lr=probe.lr, recipe=recipe)
-            for part in back_tests.halves(len(train), seed)
-        )
+        probes = []
+        for half in back_tests.halves(len(train), seed):
+            half_codes = codes[train[half]]
+            probes.append(train_probe(raw[half], half_codes, len(names), lr=probe.lr, recipe=recipe))
+        first, second = probes
         held = np.flatnonzero(study.is_val & (codes >= 0))
         made = cls(probe, (first, second), names, *([None] * 4))  # pyright: ignore[reportArgumentType]
         labelled = made.predictions(study.array("representations").rows(held).astype(np.float32))
@@ -160,10 +157,12 @@ class OwnProbe:
         cases = {test: run.table() for test, run in runs.items()}
         errors = [back_tests.absolute_errors(table) for table in cases.values()]
         errors_of_best = back_tests.errors_of_the_best(errors)
+        margin = back_tests.error_margin(np.concatenate(errors_of_best))
+        mean_error = known_mean(map(known_mean, errors_of_best))
         columns: dict[str, Any] = {
             f"{BEST}_by": back_tests.best_method(errors),
-            f"{BEST}_margin": back_tests.error_margin(np.concatenate(errors_of_best)),
-            f"{BEST}_error": known_mean(map(known_mean, errors_of_best)),
+            f"{BEST}_margin": margin,
+            f"{BEST}_error": mean_error,
         }
         columns |= {f"n_{test}": len(table) for test, table in cases.items()}
         columns |= {f"noise_{test}": back_tests.sampling_noise(table) for test, table in cases.items()}
@@ -202,10 +201,11 @@ class OwnProbe:
         columns[BEST] = columns[columns[f"{BEST}_by"]]
         ends = prediction_interval(columns[BEST], columns[f"{BEST}_margin"])
         columns |= {f"{BEST}_low": float(ends[0]), f"{BEST}_high": float(ends[1])}
-        return {
-            name: None if isinstance(value, float) and not np.isfinite(value) else value
-            for name, value in ((name, columns[name]) for name in COLUMNS)
-        }
+        values = {}
+        for name in COLUMNS:
+            value = columns[name]
+            values[name] = None if isinstance(value, float) and not np.isfinite(value) else value
+        return values
 
     def _own_accuracy(self, images: Represented) -> float:
         rows = estimated_rows(images)
@@ -232,10 +232,8 @@ def in_words(row: dict[str, Any]) -> str:
         f"the study's own probe is right on about {estimate_in_words(row[BEST], row[f'{BEST}_margin'])} of "
         f"these images, by {TITLES[row[f'{BEST}_by']]}"
     )
-    sentence += errors_in_words(
-        row[f"{BEST}_error"],
-        assumed=row[f"{BEST}_error_assumed"],
-        noise=row[f"{BEST}_noise"],
-        **{f"n_{test}": row[f"n_{test}"] for test in TESTS},
-    )
+    sizes = {f"n_{test}": row[f"n_{test}"] for test in TESTS}
+    assumed = row[f"{BEST}_error_assumed"]
+    noise = row[f"{BEST}_noise"]
+    sentence += errors_in_words(row[f"{BEST}_error"], assumed=assumed, noise=noise, **sizes)
     return sentence + ("" if row[OWN] is None else f"; by their labels: {percent(row[OWN])}")

@@ -98,13 +98,16 @@ def keep_estimates(
             "known": manifests.digest(_ids(source, is_labelled)),
             "new": manifests.digest(_ids(target, estimated)),
         }
+        of_tests = {name: row[name] for name in OF_TESTS}
+        n_images = int(estimated.sum())
+        source_path = str(source.path)
         out.summary = {
-            "source": str(source.path),
+            "source": source_path,
             "source_name": source.name,
-            "n_images": int(estimated.sum()),
+            "n_images": n_images,
             "by": row[f"{BEST}_by"],
             **of_best,
-            **{name: row[name] for name in OF_TESTS},
+            **of_tests,
             "truth": row[OWN],
             "of_images": of_images,
         }

@@ -83,7 +83,9 @@ def shared_area(one: Area, other: Area) -> float:
 
 def nearest_in(box: Area, point: tuple[float, float]) -> tuple[float, float]:
     """Return the point of a box that is nearest to another point."""
-    return max(box[0], min(point[0], box[2])), max(box[1], min(point[1], box[3]))
+    x = max(box[0], min(point[0], box[2]))
+    y = max(box[1], min(point[1], box[3]))
+    return x, y
 
 
 GROUND_AT = 0.9  # of the height: where edges to the ground end
@@ -136,7 +138,8 @@ def scene_graph_figure(
         start, end = points[triple.subject], points[triple.object]
         bend = (1 if number % 2 else -1) * LIFTED * side
         middle = _bent(start, end, bend)
-        path = f"M {start[0]:.1f},{start[1]:.1f} Q {middle[0]:.1f},{middle[1]:.1f} {end[0]:.1f},{end[1]:.1f}"
+        (x0, y0), (x1, y1), (x2, y2) = start, middle, end
+        path = f"M {x0:.1f},{y0:.1f} Q {x1:.1f},{y1:.1f} {x2:.1f},{y2:.1f}"
         line = {"color": theme.misclassified, "width": theme.stroke(1.5)}
         shapes.append({"type": "path", "path": path, "line": line})
         words.append(_related(triple.predicate, start, middle, end, theme, pixel))
@@ -144,16 +147,17 @@ def scene_graph_figure(
     for word, corner in zip(words, free_places([one.label for one in words], image.size), strict=True):
         notes.append(_note(word, corner, theme))
         shapes += _leader(word, corner, theme)
-    fig.add_trace(
-        go.Scatter(
-            x=points[:, 0],
-            y=points[:, 1],
-            mode="markers",
-            marker={"size": theme.stroke(6), "color": theme.correct},
-            text=[node.phrase for node in graph.nodes],
-            hovertemplate="%{text}<extra></extra>",
-        )
+    marker = {"size": theme.stroke(6), "color": theme.correct}
+    phrases = [node.phrase for node in graph.nodes]
+    marks = go.Scatter(
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
+        marker=marker,
+        text=phrases,
+        hovertemplate="%{text}<extra></extra>",
     )
+    fig.add_trace(marks)
     picture = {"source": data_uri(image), "x": 0, "y": 0, "sizex": width, "sizey": height}
     picture |= {"xref": "x", "yref": "y", "sizing": "stretch", "layer": "below"}
     fig.update_layout(images=[picture], shapes=shapes, annotations=notes, showlegend=False)
@@ -169,7 +173,9 @@ def scene_graph_figure(
 def _size(text: str, theme: Theme, pixel: float) -> tuple[float, float]:
     """Return how wide and high a word is drawn, a little more than it is, in pixels of the image."""
     size = theme.font_size - 2
-    return (LETTER * size * len(text) + 2 * PADDING) * pixel, (LINE * size + 2 * PADDING) * pixel
+    wide = LETTER * size * len(text) + 2 * PADDING
+    tall = LINE * size + 2 * PADDING
+    return wide * pixel, tall * pixel
 
 
 def _named(text: str, ground: np.ndarray | None, box: np.ndarray, theme: Theme, pixel: float) -> _Word:
@@ -177,7 +183,8 @@ def _named(text: str, ground: np.ndarray | None, box: np.ndarray, theme: Theme, 
     wide, tall = _size(text, theme, pixel)
     if ground is not None:
         x, y = (float(part) for part in ground)
-        return _Word(text, theme.correct, (x, y, x, y), Label(wide, tall, ((x - wide / 2, y),)))
+        label = Label(wide, tall, ((x - wide / 2, y),))
+        return _Word(text, theme.correct, (x, y, x, y), label)
     left, top, right, bottom = (float(side) for side in box)
     above = ((left, top - tall), (right - wide, top - tall))
     below = ((left, bottom), (right - wide, bottom))
@@ -191,16 +198,25 @@ def _related(
 ) -> _Word:
     """Return the word of a relation, which stands on its edge."""
     wide, tall = _size(text, theme, pixel)
-    on = [(1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end for t in ALONG]
-    places = tuple((float(x - wide / 2), float(y - tall / 2)) for x, y in on)
+    on = [_on_curve(start, middle, end, t) for t in ALONG]
+    half_wide, half_tall = wide / 2, tall / 2
+    places = tuple((float(x - half_wide), float(y - half_tall)) for x, y in on)
     x, y = (float(part) for part in on[0])
     return _Word(text, theme.misclassified, (x, y, x, y), Label(wide, tall, places))
 
 
+def _on_curve(start: np.ndarray, middle: np.ndarray, end: np.ndarray, t: float) -> np.ndarray:
+    """Return the point at t of the quadratic Bezier curve from `start` to `end`."""
+    from_start, from_middle = (1 - t) ** 2 * start, 2 * t * (1 - t) * middle
+    return from_start + from_middle + t**2 * end
+
+
 def _note(word: _Word, corner: tuple[float, float], theme: Theme) -> dict:
     left, top, right, bottom = word.label.box(corner)
+    font = {"size": theme.font_size - 2, "color": word.colour}
+    x = (left + right) / 2
     return {
-        "x": (left + right) / 2,
+        "x": x,
         "y": (top + bottom) / 2,
         "text": word.text,
         "showarrow": False,
@@ -208,7 +224,7 @@ def _note(word: _Word, corner: tuple[float, float], theme: Theme) -> dict:
         "yanchor": "middle",
         "bgcolor": tint("#FFFFFF", 0.8),
         "borderpad": 1,
-        "font": {"size": theme.font_size - 2, "color": word.colour},
+        "font": font,
     }
 
 
@@ -230,12 +246,15 @@ def _bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
     """Return the control point of an edge that bends to one side."""
     along = end - start
     length = math.hypot(*along) or 1.0
-    return (start + end) / 2 + np.array([-along[1], along[0]]) / length * bend * 2
+    across = np.array([-along[1], along[0]])
+    return (start + end) / 2 + across / length * bend * 2
 
 
 def _head(middle: np.ndarray, end: np.ndarray, theme: Theme) -> dict:
     """Return the arrowhead of an edge at its object."""
     tail = end - (end - middle) / max(math.hypot(*(end - middle)), 1e-9) * 4
+    width = theme.stroke(1.5)
+    colour = theme.misclassified
     return {
         "x": end[0],
         "y": end[1],
@@ -246,8 +265,8 @@ def _head(middle: np.ndarray, end: np.ndarray, theme: Theme) -> dict:
         "text": "",
         "showarrow": True,
         "arrowhead": 2,
-        "arrowwidth": theme.stroke(1.5),
-        "arrowcolor": theme.misclassified,
+        "arrowwidth": width,
+        "arrowcolor": colour,
     }
 
 

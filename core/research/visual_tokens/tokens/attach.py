@@ -72,11 +72,10 @@ def attention_table(
             graph, _ = image.graph.cut(model.config.context)
             names = ["image", *(node.phrase for node in graph.nodes), *relation_names(graph)]
             kinds = ["image", *["object"] * len(graph.nodes), *["relation"] * len(graph.triples)]
-            parts.append(
-                pd.DataFrame(
-                    {"image_id": image_id, "token": range(len(names)), "kind": kinds, "name": names}
-                ).assign(weight=row[: len(names)].astype(np.float64))
+            table = pd.DataFrame(
+                {"image_id": image_id, "token": range(len(names)), "kind": kinds, "name": names}
             )
+            parts.append(table.assign(weight=row[: len(names)].astype(np.float64)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -54,11 +54,8 @@ def shown_tokens(study: Study, row: int) -> ShownTokens:
     """Read what is known of one image of a study."""
     image_id = str(study.images["image_id"].iat[row])
     tables = {name: _of_image(study.path, name, image_id) for name in (*GRAPHS, ATTENTION)}
-    return ShownTokens(
-        graph_from_rows(tables["objects"], tables["relations"]) if len(tables["objects"]) else None,
-        planted_graph(study.source, image_id),
-        tables[ATTENTION],
-    )
+    graph = graph_from_rows(tables["objects"], tables["relations"]) if len(tables["objects"]) else None
+    return ShownTokens(graph, planted_graph(study.source, image_id), tables[ATTENTION])
 
 
 def planted_graph(source: ImageSource, image_id: str) -> SceneGraph | None:
@@ -74,12 +71,10 @@ def graph_from_rows(objects: pd.DataFrame, relations: pd.DataFrame) -> SceneGrap
     """Build the graph of an image from its rows of `objects` and `relations`."""
     ordered = objects.sort_values("object")
     columns = [relations[name].tolist() for name in ("subject", "object", "predicate", "score")]
-    return SceneGraph(
-        tuple(Node(name) for name in ordered["name"]),
-        ordered[CORNERS].to_numpy(np.float64),
-        ordered["score"].to_numpy(np.float64),
-        tuple(Triple(*values) for values in zip(*columns, strict=True)),
-    )
+    nodes = tuple(Node(name) for name in ordered["name"])
+    boxes = ordered[CORNERS].to_numpy(np.float64)
+    scores = ordered["score"].to_numpy(np.float64)
+    return SceneGraph(nodes, boxes, scores, tuple(Triple(*values) for values in zip(*columns, strict=True)))
 
 
 def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:

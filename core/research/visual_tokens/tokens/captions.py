@@ -91,11 +91,11 @@ def is_true(statement: Statement, graph: SceneGraph) -> bool:
         for node in graph.nodes
     ):
         return False
-    return any(
-        statement.first.names(graph.nodes[a]) and statement.second.names(graph.nodes[b])
-        for a, relation, b in placed_pairs(graph)
-        if relation == statement.relation
-    )
+    for a, relation, b in placed_pairs(graph):
+        same_objects = statement.first.names(graph.nodes[a]) and statement.second.names(graph.nodes[b])
+        if same_objects and relation == statement.relation:
+            return True
+    return False
 
 
 def placed_pairs(graph: SceneGraph) -> Iterator[tuple[int, str, int]]:
@@ -126,11 +126,10 @@ def draw_statement(
     a, relation, b = dice.pick(pairs)
     with_place = dice.chance(PLACE_SHARE) if place is None else place
     ground = next((node for node in graph.nodes if node.role == GROUND), None)
+    first = phrase_of(graph.nodes[a], with_size=dice.chance(SIZE_SHARE))
+    second = phrase_of(graph.nodes[b], with_size=dice.chance(SIZE_SHARE))
     return Statement(
-        phrase_of(graph.nodes[a], with_size=dice.chance(SIZE_SHARE)),
-        relation,
-        phrase_of(graph.nodes[b], with_size=dice.chance(SIZE_SHARE)),
-        phrase_of(ground) if with_place and ground is not None else None,
+        first, relation, second, phrase_of(ground) if with_place and ground is not None else None
     )
 
 
@@ -160,10 +159,12 @@ def shuffles(words: Sequence[tuple[str, bool | str]], dice: Draws) -> list[str]:
         )
     rest = [index for index, (_, kind) in enumerate(words) if not kind]
     trigrams = [plain[start : start + 3] for start in range(0, len(plain), 3)]
+    content_shuffled = " ".join(_permuted(plain, rest, dice))
+    within_trigrams = " ".join(word for trigram in trigrams for word in _shuffled(trigram, dice))
     return [
         " ".join(content),
-        " ".join(_permuted(plain, rest, dice)),
-        " ".join(word for trigram in trigrams for word in _shuffled(trigram, dice)),
+        content_shuffled,
+        within_trigrams,
         " ".join(word for trigram in _shuffled(trigrams, dice) for word in trigram),
     ]
 

@@ -210,7 +210,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None or not bias.requires_grad or bias.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     each = bias.expand(-1, q.shape[1], -1, -1).flatten(0, 1)  # (B heads, L, L)
-    scores = torch.baddbmm(each, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+    queries = q.flatten(0, 1)
+    keys = k.flatten(0, 1).mT
+    scores = torch.baddbmm(each, queries, keys, alpha=q.shape[-1] ** -0.5)
     return scores.softmax(-1).bmm(v.flatten(0, 1)).view_as(q)
 
 

@@ -80,16 +80,14 @@ class SceneGraph:
         strongest = np.sort(np.argsort(-self.scores, kind="stable")[: max(context - 1, 0)])
         new_index = {int(old): new for new, old in enumerate(strongest)}
         inside = [t for t in self.triples if t.subject in new_index and t.object in new_index]
-        best = sorted(range(len(inside)), key=lambda i: -inside[i].score)[
-            : max(context - 1 - len(strongest), 0)
-        ]
+        by_score = sorted(range(len(inside)), key=lambda i: -inside[i].score)
+        best = by_score[: max(context - 1 - len(strongest), 0)]
         triples = (inside[i] for i in sorted(best))
-        graph = SceneGraph(
-            tuple(self.nodes[old] for old in strongest),
-            self.boxes[strongest],
-            self.scores[strongest],
-            tuple(replace(t, subject=new_index[t.subject], object=new_index[t.object]) for t in triples),
+        relations = tuple(
+            replace(t, subject=new_index[t.subject], object=new_index[t.object]) for t in triples
         )
+        nodes = tuple(self.nodes[old] for old in strongest)
+        graph = SceneGraph(nodes, self.boxes[strongest], self.scores[strongest], relations)
         return graph, strongest
 
 
@@ -128,5 +126,7 @@ def shuffled(graph: SceneGraph, order: Sequence[int] | np.ndarray) -> SceneGraph
     """
     taken = np.asarray(order)
     old = np.argsort(taken)  # where the relations of an object go
-    moved = tuple(replace(t, subject=int(old[t.subject]), object=int(old[t.object])) for t in graph.triples)
+    moved = []
+    for triple in graph.triples:
+        moved.append(replace(triple, subject=int(old[triple.subject]), object=int(old[triple.object])))
     return replace(graph, boxes=graph.boxes[taken], triples=moved)

@@ -103,7 +103,9 @@ def object_node(one: PlantedObject) -> Node:
 def mask_box(mask: np.ndarray) -> tuple[float, float, float, float]:
     """Return left, top, right, bottom in pixels, the last two exclusive, of the True pixels (H, W)."""
     down, across = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
+    left, right = float(across[0]), float(across[-1] + 1)
+    top, bottom = float(down[0]), float(down[-1] + 1)
+    return left, top, right, bottom
 
 
 def ground_picture(plan: ScenePlan, size: int) -> Image.Image:

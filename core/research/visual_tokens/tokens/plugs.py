@@ -112,24 +112,29 @@ def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
     """Leave out what scores too little."""
     segment_numbers = np.flatnonzero(segments.scores > min_score).tolist()
     counts.objects_below_score += len(segments.scores) - len(segment_numbers)
+    masks = None if segments.masks is None else [segments.masks[i] for i in segment_numbers]
+    names = None if segments.names is None else [segments.names[i] for i in segment_numbers]
     return Segments(
         segments.global_features,
         segments.embeddings[segment_numbers],
         segments.boxes[segment_numbers],
-        None if segments.masks is None else [segments.masks[i] for i in segment_numbers],
+        masks,
         segments.scores[segment_numbers],
-        None if segments.names is None else [segments.names[i] for i in segment_numbers],
+        names,
     )
 
 
 def as_arrays(segments: Segments) -> Segments:
     """Return what a plug gave as NumPy arrays, whatever it computes with."""
+    boxes = np.asarray(segments.boxes, np.float64).reshape(-1, 4)
+    scores = np.asarray(segments.scores, np.float64)
+    embeddings = np.asarray(segments.embeddings, np.float32)
     return Segments(
         np.asarray(segments.global_features, np.float32),
-        np.asarray(segments.embeddings, np.float32),
-        np.asarray(segments.boxes, np.float64).reshape(-1, 4),
+        embeddings,
+        boxes,
         segments.masks,
-        np.asarray(segments.scores, np.float64),
+        scores,
         segments.names,
     )
 
@@ -159,10 +164,9 @@ def related(
     """Ask for the relations of the segments; those that score too little are left out."""
     if relate is None:
         return ()
-    triples = [
-        Triple(int(a), int(b), str(word), float(score))
-        for a, b, word, score in relate(picture.image, segments)
-    ]
+    triples = []
+    for a, b, word, score in relate(picture.image, segments):
+        triples.append(Triple(int(a), int(b), str(word), float(score)))
     likely = tuple(triple for triple in triples if triple.score > least)
     counts.relations_below_score += len(triples) - len(likely)
     return likely

@@ -85,10 +85,11 @@ class PlantedSource:
             embedded = [(one_hot(graph.nodes[-1:])[0], one_hot(graph.nodes)) for graph in graphs]
         else:
             embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
-        return [
-            ImageTokens(whole, rows, self._related(picture, graph, whole, rows), picture.image.size)
-            for picture, graph, (whole, rows) in zip(pictures, graphs, embedded, strict=True)
-        ]
+        tokens = []
+        for picture, graph, (whole, rows) in zip(pictures, graphs, embedded, strict=True):
+            related = self._related(picture, graph, whole, rows)
+            tokens.append(ImageTokens(whole, rows, related, picture.image.size))
+        return tokens
 
     def _segmented(self, picture: KeyedPicture) -> tuple[SceneGraph, list[Image.Image]]:
         if picture.plan is None:
@@ -163,13 +164,11 @@ def grid_boxes(width: int, height: int) -> np.ndarray:
     """(9, 4) boxes of 3 x 3 equal patches, row by row, at whole pixels."""
     across = np.round(np.linspace(0, width, GRID_SIDE + 1))
     down = np.round(np.linspace(0, height, GRID_SIDE + 1))
-    return np.array(
-        [
-            (across[column], down[row], across[column + 1], down[row + 1])
-            for row in range(GRID_SIDE)
-            for column in range(GRID_SIDE)
-        ]
-    )
+    boxes = []
+    for row in range(GRID_SIDE):
+        for column in range(GRID_SIDE):
+            boxes.append((across[column], down[row], across[column + 1], down[row + 1]))
+    return np.array(boxes)
 
 
 def one_hot(nodes: Sequence[Node]) -> np.ndarray:
@@ -188,8 +187,5 @@ def _attribute_words() -> list[tuple[str, str]]:
     nouns = sorted({glyph.noun for glyph in glyphs} | set(COLOUR_WORDS))
     colours = {glyph.colour for glyph in glyphs} | set(HUES)
     colours |= {word for words in COLOUR_WORDS.values() for word in words}
-    return [
-        *(("noun", noun) for noun in nouns),
-        *(("colour", colour) for colour in sorted(colours)),
-        *(("size", size) for size in SIZES),
-    ]
+    kinds = (("noun", nouns), ("colour", sorted(colours)), ("size", SIZES))
+    return [(kind, word) for kind, words in kinds for word in words]

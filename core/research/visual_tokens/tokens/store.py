@@ -181,27 +181,24 @@ class TokenFolder:
         stored = slice(self._offsets[row], self._offsets[row + 1])
         related = slice(self._relation_rows[row], self._relation_rows[row + 1])
         columns = self._columns
-        return SceneGraph(
-            tuple(Node(name) for name in columns["name"][stored]),
-            np.asarray(columns["box"][stored], np.float64).reshape(-1, 4),
-            np.asarray(columns["score"][stored], np.float64),
-            tuple(Triple(*values) for values in columns["relation"][related]),
-        )
+        nodes = tuple(Node(name) for name in columns["name"][stored])
+        boxes = np.asarray(columns["box"][stored], np.float64).reshape(-1, 4)
+        scores = np.asarray(columns["score"][stored], np.float64)
+        relations = tuple(Triple(*values) for values in columns["relation"][related])
+        return SceneGraph(nodes, boxes, scores, relations)
 
     def tokens(self, images: Sequence[int | str]) -> list[ImageTokens]:
         """Return the tokens of images, by rows or ids."""
         rows = [self._row(image) for image in images]
         features = self._arrays["global"].rows(rows)
         sizes = self.images[["width", "height"]].to_numpy(np.int64)
-        return [
-            ImageTokens(
-                features[position],
-                self._arrays["tangible"].span(int(self._offsets[row]), int(self._offsets[row + 1])),
-                self.graph(row),
-                (int(sizes[row, 0]), int(sizes[row, 1])),
-            )
-            for position, row in enumerate(rows)
-        ]
+        tokens = []
+        for position, row in enumerate(rows):
+            first, last = int(self._offsets[row]), int(self._offsets[row + 1])
+            tangible = self._arrays["tangible"].span(first, last)
+            size = (int(sizes[row, 0]), int(sizes[row, 1]))
+            tokens.append(ImageTokens(features[position], tangible, self.graph(row), size))
+        return tokens
 
     def _row(self, image: int | str) -> int:
         if not isinstance(image, str):
@@ -291,13 +288,16 @@ class TokenWriter:
         np.save(self._temporary / "offsets.npy", np.asarray(self._offsets, np.int64))
         for name, frame in token_tables(self._tables).items():
             frame.to_parquet(self._temporary / f"{name}.parquet", index=False)
+        counts = {f"n_{name}": len(rows) for name, rows in self._tables.items()}
+        arrays = {name: array_entry(lines) for name, lines in self._ledger.items()}
+        files = {path.name: file_sha256(path) for path in self._temporary.iterdir() if path.is_file()}
         manifest = {
             "kind": KIND,
             "version": VERSION,
             "predicates": list(self._words),
-            "arrays": {name: array_entry(lines) for name, lines in self._ledger.items()},
-            **{f"n_{name}": len(rows) for name, rows in self._tables.items()},
-            "files": {path.name: file_sha256(path) for path in self._temporary.iterdir() if path.is_file()},
+            "arrays": arrays,
+            **counts,
+            "files": files,
             **self._about,
         }
         (self._temporary / MANIFEST).write_bytes(sealed_json(manifest))
@@ -305,10 +305,10 @@ class TokenWriter:
 
 def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
     """Build the three tables of a folder from their rows."""
-    return {
-        name: pd.DataFrame(list(rows[name]), columns=list(kinds)).astype(kinds)
-        for name, kinds in COLUMNS.items()
-    }
+    tables = {}
+    for name, kinds in COLUMNS.items():
+        tables[name] = pd.DataFrame(list(rows[name]), columns=list(kinds)).astype(kinds)
+    return tables
 
 
 def _damaged(path: Path, what: str) -> TokenError:

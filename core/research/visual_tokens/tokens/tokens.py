@@ -62,14 +62,19 @@ class PackedTokens:
         nodes, relations = self.n_nodes[rows], self.n_predicates[rows]
         n, m = int(nodes.max(initial=0)), int(relations.max(initial=0))
         longest = int((1 + nodes + relations).max(initial=1))
+        image = torch.from_numpy(self.image[rows])
+        tangible = torch.from_numpy(self.tangible[rows, :n])
+        predicates = torch.from_numpy(self.words[self.word[rows, :m]])
+        boxes = torch.from_numpy(self.boxes[rows, :n])
+        ranks = torch.from_numpy(self.ranks[rows, :longest, :longest])
         return TokenTensors(
-            image=torch.from_numpy(self.image[rows]),
-            tangible=torch.from_numpy(self.tangible[rows, :n]),
-            predicates=torch.from_numpy(self.words[self.word[rows, :m]]),
-            boxes=torch.from_numpy(self.boxes[rows, :n]),
+            image=image,
+            tangible=tangible,
+            predicates=predicates,
+            boxes=boxes,
             n_nodes=torch.from_numpy(nodes),
             n_predicates=torch.from_numpy(relations),
-            ranks=torch.from_numpy(self.ranks[rows, :longest, :longest]),
+            ranks=ranks,
         )
 
 
@@ -95,7 +100,8 @@ def pack_tokens(
     batch = graph_batch(graphs)
     n, m = int(batch.n_nodes.max(initial=0)), int(batch.n_predicates.max(initial=0))
     width = same_width([rows for _, rows in cut])
-    tangible, boxes = np.zeros((len(cut), n, width), np.float32), np.zeros((len(cut), n, 4), np.float32)
+    tangible = np.zeros((len(cut), n, width), np.float32)
+    boxes = np.zeros((len(cut), n, 4), np.float32)
     word = np.zeros((len(cut), m), np.int64)
     for row, (graph, embeddings) in enumerate(cut):
         tangible[row, : len(embeddings)] = embeddings
@@ -104,16 +110,20 @@ def pack_tokens(
     longest = int((1 + batch.n_nodes + batch.n_predicates).max(initial=1))
     features = np.stack([tokens.features for tokens in images])
     embedded_words = np.stack(list(words.values())) if words else np.zeros((0, 1))
+    n_cut = sum(len(tokens.graph.nodes) + len(tokens.graph.triples) >= context for tokens in images)
+    ranks = rank_matrices(batch, longest)
+    image = features.astype(np.float32)
+    word_vectors = embedded_words.astype(np.float32)
     return PackedTokens(
-        image=features.astype(np.float32),
+        image=image,
         tangible=tangible,
         word=word,
-        words=embedded_words.astype(np.float32),
+        words=word_vectors,
         boxes=boxes,
         n_nodes=batch.n_nodes,
         n_predicates=batch.n_predicates,
-        ranks=rank_matrices(batch, longest),
-        n_cut=sum(len(tokens.graph.nodes) + len(tokens.graph.triples) >= context for tokens in images),
+        ranks=ranks,
+        n_cut=n_cut,
     )
 
 

@@ -159,15 +159,15 @@ def build_vision(config: TokenTrainConfig, widths: dict[str, int], out: int) -> 
     if config.vision == "vit":
         return PatchViT(size=config.image_size, patch=config.patch, **sizes)
     switches = ("additive", "image_token", "boxes", "pool", "attention", "context")
-    return VisualTokenEncoder(
-        EncoderShape(
-            global_width=widths["global"],
-            tangible_width=widths["tangible"],
-            predicate_width=widths["predicates"],
-            **sizes,
-            **{name: getattr(config, name) for name in switches},
-        )
+    switch_values = {name: getattr(config, name) for name in switches}
+    shape = EncoderShape(
+        global_width=widths["global"],
+        tangible_width=widths["tangible"],
+        predicate_width=widths["predicates"],
+        **sizes,
+        **switch_values,
     )
+    return VisualTokenEncoder(shape)
 
 
 def about_path(path: Path) -> Path:

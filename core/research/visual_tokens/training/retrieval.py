@@ -21,11 +21,13 @@ def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) ->
     names = np.asarray(captions)
     cosine = images @ texts.T
     other = names[:, None] != names[None]
+    diagonal = float(np.diag(cosine).mean()) if len(cosine) else float("nan")
+    off_diagonal = float(cosine[other].mean()) if other.any() else float("nan")
     return {
         "text_to_image": recall_at(texts, images, 1, captions),
         "image_to_text": recall_at(images, texts, 1, captions),
-        "diagonal": float(np.diag(cosine).mean()) if len(cosine) else float("nan"),
-        "off_diagonal": float(cosine[other].mean()) if other.any() else float("nan"),
+        "diagonal": diagonal,
+        "off_diagonal": off_diagonal,
     }
 
 

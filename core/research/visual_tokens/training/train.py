@@ -143,11 +143,12 @@ class TokenTrainingRun(ResumableRun):
         """Return what the file beside the weights says of the training."""
         data = {split: len(part) for split, part in self.splits.items()}
         weights = getattr(self.model.vision, "rank_weights", None)
+        weight_list = None if weights is None else weights.tolist()
         return {
             "images": data,
             "tokens_fingerprint": self.folder.fingerprint,
             "held_out": self.log[-1],
-            "rank_weights": None if weights is None else weights.tolist(),
+            "rank_weights": weight_list,
             "seconds": round(self.seconds, 1),
         }
 
@@ -197,9 +198,11 @@ class _First:
 def token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim.Optimizer:
     """AdamW; biases, norms, rank weights and the scale are not decayed."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), eps=1e-6)
 
@@ -209,4 +212,5 @@ def token_learning_rate(step: int, total: int, config: TokenTrainConfig) -> floa
     warmup = round(config.warmup * total)
     if step < warmup:
         return config.lr * (step + 1) / warmup
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+    angle = math.pi * (step - warmup) / max(total - warmup, 1)
+    return config.lr * 0.5 * (1 + math.cos(angle))

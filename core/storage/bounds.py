@@ -112,7 +112,8 @@ def _length(items: Mapping[str, dict[str, Any]], name: str) -> int:
     return int(items[name]["shape"][0])
 
 
-def _outside(lowest: int, n: int, values: np.ndarray, _: bool) -> str | None:
+def _outside(lowest: int, n: int, values: np.ndarray, whole: bool) -> str | None:
+    """Return the problem of values outside of `lowest` to n - 1; of a part of an array as of a whole one."""
     if not values.size or (values.min() >= lowest and values.max() < n):
         return None
     wrong = values[(values < lowest) | (values >= n)].flat[0]

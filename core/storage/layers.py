@@ -92,7 +92,7 @@ def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The steps and the items of a manifest that do not show through from the study below."""
+    """Return the steps and the items that a manifest has itself, not through the study below."""
     return {
         part: {name: entry for name, entry in manifest[part].items() if BELOW not in entry}
         for part in ("steps", "items")

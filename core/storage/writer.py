@@ -256,13 +256,13 @@ class StudyWriter:
         self._take_over(home, name, entry, items)
 
     def take_over(self) -> None:
-        """End what killed writers had begun to put in the place of earlier items, under the lock."""
+        """Finish replacing items where a writer was killed while it replaced them; under the lock."""
         for path in sorted(self.folder.glob(f"{folder_of_redo('*')}/{manifests.MANIFEST}")):
-            home = inside(self.folder, path.parent.name)
-            made = manifests.read_manifest(home)
-            for name, entry in made["steps"].items():
-                self._take_over(home, name, entry, made["items"])
-                self._remove_leftovers(name)
+            redo_folder = inside(self.folder, path.parent.name)
+            manifest = manifests.read_manifest(redo_folder)
+            for step, entry in manifest["steps"].items():
+                self._take_over(redo_folder, step, entry, manifest["items"])
+                self._remove_leftovers(step)
 
     def _take_over(self, home: Path, name: str, entry: dict[str, Any], items: Mapping[str, Any]) -> None:
         self.forget(name)

@@ -21,14 +21,17 @@ _left_out: set[Path] = set()  # by this server
 
 
 def first_to_open(studies: Iterable[Path]) -> Path | None:
-    """Return the first study on which no server has ended; the others are left out, which their pages say."""
-    fine: list[Path] = []
+    """Return the first study on which no server has ended; None without one.
+
+    Studies on which a server has ended are noted, so that their pages can say that they were left out.
+    """
+    openable: list[Path] = []
     for study in studies:
         if _has_ended_on(study):
             _left_out.add(study.resolve())
         else:
-            fine.append(study)
-    return fine[0] if fine else None
+            openable.append(study)
+    return openable[0] if openable else None
 
 
 @contextmanager

@@ -125,6 +125,13 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
     _note_tags_and_save(str(feature), _key("feature", feature), now, tags, rename, note, retag)
 
 
+def _label_answer(label: str) -> str:
+    """Name an answer to whether the label is wrong; `label`: what it should be, RIGHT or UNSURE."""
+    if label == RIGHT:
+        return "No"
+    return "Yes, unsure what it is" if label == UNSURE else f"Yes: {with_class_names(label)}"
+
+
 def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str]) -> None:
     widgets.problem_of(PROBLEM)
     doubt = f"trace_label_{image_id}"
@@ -136,9 +143,7 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
             options,
             index=options.index(now.wrong_label),
             key=doubt,
-            format_func=lambda one: {RIGHT: "No", UNSURE: "Yes, unsure what it is"}.get(
-                one, f"Yes: {with_class_names(one)}"
-            ),
+            format_func=_label_answer,
         )
 
     def doubt_label() -> None:

@@ -139,7 +139,7 @@ def advise(recommended: Recommendation | None, worth: Verdict | None = None) -> 
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
-    """The row of a score in a table of metrics, if its AUROC or what it lacks is known; else empty."""
+    """Return the row of a score, if its AUROC or why it has none is known; else an empty one."""
     rows = metrics.loc[metrics["score"] == score].to_dict("records")
     if not rows:
         return {}

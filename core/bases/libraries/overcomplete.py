@@ -20,14 +20,14 @@ def read_overcomplete(reading: Reading) -> Dictionary:
     """z = relu(norm(x W.T + b)), the k largest or above exp(thresholds)."""
     decoder = _dictionary(reading)
     encoder, bias = _encoder(reading, decoder)
-    return assembled(_kept(reading), encoder, decoder, bias=bias)
+    return assembled(_kept_codes(reading), encoder, decoder, bias=bias)
 
 
-def _kept(reading: Reading) -> KeptCodes:
-    """A state dict says no k and no class; what wrote it says them in settings of its own."""
+def _kept_codes(reading: Reading) -> KeptCodes:
+    """Return which codes are kept: a state dict names neither k nor class, only the settings beside it do."""
     if "thresholds" in reading.tensors and "jump_thresholds" not in reading.tensors:
-        stated = reading.said()
-        return kept_by(reading, stated.names, stated.ks, np.exp(reading.tensors["thresholds"]))
+        stated, thresholds = reading.said(), np.exp(reading.tensors["thresholds"])
+        return kept_by(reading, stated.names, stated.ks, thresholds)
     return kept_by_visaebench(reading)
 
 

@@ -48,6 +48,7 @@ class Match:
 
     @property
     def one_to_one(self) -> bool:
+        """Whether no label is meant by two things."""
         return self.n_matched == np.count_nonzero(self.code >= 0)
 
     @property

@@ -47,7 +47,7 @@ def ranking(score: np.ndarray) -> np.ndarray:
 
 
 def ties(score: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether a row of `ranking` has the score of the one before."""
+    """(n,) bool: whether each entry of `order` has the score of the entry before it."""
     ordered = score[order]
     return np.concatenate([[False], ordered[1:] == ordered[:-1]])[: len(order)]
 

@@ -140,24 +140,15 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
     """The card of a basis; `worth`: the verdict on it, None of a control."""
     card = basis.card
     latent, rows = basis_reads.example(whole, basis.name)
-    share = explained(basis)
-    written = "below 0 %" if share < 0 else widgets.percent(share, digits=0)
-    bars = [cards.Bar("explained", max(np.nan_to_num(share), 0), written)]
-    if (stability := card.get("stability")) is not None:
-        tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= ALIKE else "bad"
-        bars.append(cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=ALIKE))
     on_positions = card.get("on") == "positions"
     word = "control" if worth is None else worth.word or NOT_JUDGED
-    lines = [f"{card.get('l0') or 0:.0f} active {'at a place' if on_positions else 'on an image'}"]
-    if dead := card.get("dead"):
-        lines.append(f"{widgets.percent(dead, digits=0)} are never active")
     about = KINDS[basis.kind].title + (", of patches" if on_positions else "")
     is_shown = basis.name == here
     tag, action = (f"{word}, shown now", "") if is_shown else (word, f"Show latents of {basis.name}")
     pictures = thumbnails(whole, rows[:PICTURES])
-    pictured = (*_pictured("latent", latent, rows), ", ".join(lines))
+    lines = (*_pictured("latent", latent, rows), _activity(basis))
     note, address = f"{card.get('size', 0):,} latents", _address(whole, basis.name)
-    tone, card_bars = TONES.get(word, "quiet"), tuple(bars)
+    tone, bars = TONES.get(word, "quiet"), _bars(basis)
     return cards.Card(
         basis.name,
         basis.name,
@@ -167,10 +158,31 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
         tone=tone,
         href=address,
         pictures=pictures,
-        bars=card_bars,
-        lines=pictured,
+        bars=bars,
+        lines=lines,
         action=action,
     )
+
+
+def _bars(basis: Basis) -> tuple[cards.Bar, ...]:
+    """Bars of what a basis explains, and of what another run finds again where there was one."""
+    share = explained(basis)
+    text = "below 0 %" if share < 0 else widgets.percent(share, digits=0)
+    bar = cards.Bar("explained", max(np.nan_to_num(share), 0), text)
+    stability = basis.card.get("stability")
+    if stability is None:
+        return (bar,)
+    tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= ALIKE else "bad"
+    return bar, cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=ALIKE)
+
+
+def _activity(basis: Basis) -> str:
+    """State how many latents are active at once, and which share never is."""
+    card = basis.card
+    where = "at a place" if card.get("on") == "positions" else "on an image"
+    active = f"{card.get('l0') or 0:.0f} active {where}"
+    dead = card.get("dead")
+    return f"{active}, {widgets.percent(dead, digits=0)} are never active" if dead else active
 
 
 def _pictured(kind: str, number: int, rows: list[int]) -> list[str]:

@@ -157,9 +157,14 @@ def _stamp(path: Path) -> int:
 
 
 def staged(job: Job, *, least: int = 1) -> None:
-    """A running job whose stages have no length: how many of them, which are `least` or more, are done."""
+    """Draw the share of a job's stages that are done, for a job whose stages have no length.
+
+    Args:
+        least: how many stages there are at least, while the job has not said how many.
+    """
     stage = (job.stage or "starting").capitalize()
-    st.progress(min(len(job.stages_done) / max(job.stages_total, least), 1.0), text=f"{stage} …")
+    n_stages = max(job.stages_total, least)
+    st.progress(min(len(job.stages_done) / n_stages, 1.0), text=f"{stage} …")
 
 
 def bar(job: Job) -> float:

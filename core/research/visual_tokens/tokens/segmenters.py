@@ -87,8 +87,8 @@ class PlantedSource:
             embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
         tokens = []
         for picture, graph, (whole, rows) in zip(pictures, graphs, embedded, strict=True):
-            related = self._related(picture, graph, whole, rows)
-            tokens.append(ImageTokens(whole, rows, related, picture.image.size))
+            token_graph = self._related(picture, graph, whole, rows)
+            tokens.append(ImageTokens(whole, rows, token_graph, picture.image.size))
         return tokens
 
     def _segmented(self, picture: KeyedPicture) -> tuple[SceneGraph, list[Image.Image]]:

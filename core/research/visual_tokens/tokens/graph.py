@@ -129,4 +129,4 @@ def shuffled(graph: SceneGraph, order: Sequence[int] | np.ndarray) -> SceneGraph
     moved = []
     for triple in graph.triples:
         moved.append(replace(triple, subject=int(old[triple.subject]), object=int(old[triple.object])))
-    return replace(graph, boxes=graph.boxes[taken], triples=moved)
+    return replace(graph, boxes=graph.boxes[taken], triples=tuple(moved))

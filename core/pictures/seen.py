@@ -46,14 +46,13 @@ class Alteration:
     def __bool__(self) -> bool:
         return self.crop is not None or bool(self.covered)
 
-    @property
-    def covered_share(self) -> float:
-        """Share of the crop, or of the whole picture, that is covered; parts that overlap count once.
+    def covered_share(self, region: ShareBox) -> float:
+        """Share of a region of the picture that is covered; parts that overlap count once.
 
-        >>> Alteration(covered=((0, 0, 0.5, 1), (0.25, 0, 0.75, 1))).covered_share
+        >>> Alteration(covered=((0, 0, 0.5, 1), (0.25, 0, 0.75, 1))).covered_share((0, 0, 1, 1))
         0.75
         """
-        left, top, right, bottom = self.crop or (0.0, 0.0, 1.0, 1.0)
+        left, top, right, bottom = region
         boxes = np.array(self.covered, float).reshape(-1, 4).clip([left, top] * 2, [right, bottom] * 2)
         xs, ys = (np.unique(boxes[:, axis::2]) for axis in (0, 1))
         x, y = xs[:-1, None], ys[None, :-1]  # corners of cells, each of which a box covers whole or not

@@ -146,7 +146,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
             st.caption(widgets.plain(full_sentence(instead)))
         class_bars.answer(before, after, changed=_changed(alteration, off))
         warnings = [alike if is_unlike else "", _in_the_study(study, whole)]
-        for line in filter(None, [*warnings, mostly_covered(alteration.covered_share)]):
+        for line in filter(None, [*warnings, mostly_covered(alteration.covered_share(_seen(one)))]):
             st.caption(f":material/info: {widgets.plain(line)}")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)

@@ -158,10 +158,10 @@ def test_covered_share__matches_a_raster(rng):
         for _ in range(n):
             (left, right), (top, bottom) = (np.sort(rng.choice(side + 1, 2, replace=False)) for _ in range(2))
             boxes.append(tuple(np.array([left, top, right, bottom]) / side))
-        for crop in (None, (0.25, 0.5, 0.75, 0.9)):
+        for region in ((0.0, 0.0, 1.0, 1.0), (0.25, 0.5, 0.75, 0.9)):
             covered = np.zeros((side, side), bool)
             for left, top, right, bottom in np.round(np.array(boxes).reshape(-1, 4) * side).astype(int):
                 covered[top:bottom, left:right] = True
-            left, top, right, bottom = np.round(np.array(crop or (0, 0, 1, 1)) * side).astype(int)
-            share = Alteration(crop, tuple(boxes)).covered_share
+            left, top, right, bottom = np.round(np.array(region) * side).astype(int)
+            share = Alteration(covered=tuple(boxes)).covered_share(region)
             assert share == pytest.approx(covered[top:bottom, left:right].mean())

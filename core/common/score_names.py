@@ -1,4 +1,4 @@
-"""Names and explanations of the quality scores (`scores.toml`), the same in every figure and sentence."""
+"""Names of the numbers of images: of quality scores (`scores.toml`) and of the pictures themselves."""
 
 import re
 import tomllib
@@ -8,6 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from core.common.dataframes import LazyTable, has_values
+
+# Names of the columns of the pictures themselves (docs/method.md 1.8), as the table `pictures` has them.
+
+
+NUMBERS = (
+    *("brightness", "dark", "light", "contrast", "sharpness", "saturation"),
+    *("width", "height", "aspect", "transparent"),
+)
+DUPLICATE_OF, NEAR_DUPLICATE_OF = "duplicate_of", "near_duplicate_of"
+COLUMNS = (*NUMBERS, "turned", DUPLICATE_OF, NEAR_DUPLICATE_OF)
+
+
+# Names and explanations of the quality scores (`scores.toml`), the same in every figure and sentence.
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.common.statistics.compiled import compiled
+from core.common.compiled import compiled
 
 
 @compiled()

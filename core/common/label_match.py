@@ -1,21 +1,250 @@
-"""Which label is meant: names of any origin matched to the labels of images. No torch.
-
-Outputs of a classifier, categories of an annotation file, predictions of a table, lines of a list of classes
-and the folders of another split all name classes; one function says which label each means. An id is the
-identity of a class, words are how it is shown; two classes are never taken for one.
-"""
+"""Which label is meant: names in any spelling, or of WordNet, matched to the labels of images. No torch."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from core.common.labels.spelling import SPELLINGS, Spelling, plain, wordnet_id, words_of
-from core.common.labels.synsets import match_synsets
 from core.common.records import Record, Templates
+from core.common.wordnet import WORDNET, imagenet_synsets, wordnet_lemmas
 from core.errors import closest
+
+# The forms of a name in which two spellings of one class are equal, the most exact form first. No torch.
+#
+# A name may be a number ("01"), a WordNet id, words, or an id or a number before its words
+# ("n02085620-Chihuahua", "001.Black_footed_Albatross"). Words may be synonyms with commas between them.
+
+
+BY_ID = "by WordNet id"
+BY_NAME = "by name"
+BY_NUMBER = "by number"
+ID_BEFORE = re.compile(r"\s*(n\d{8})(?=[\s\-_.,:;]|$)[\s\-_.,:;]*(.*)", re.IGNORECASE | re.DOTALL)
+ID_BEHIND = re.compile(r"(.+?)\s*\((n\d{8})\)\s*", re.IGNORECASE | re.DOTALL)
+WHOLE = re.compile(r"([+-]?\d{1,18})(?:\.0+)?")
+SEPARATORS = re.compile(r"[_\-\s/\\‐-―]+")
+NUMBER_BEFORE = re.compile(r"\d+\s*[.):_\-\s]\s*(?=[^\W\d])")
+# A space between digits and a point before one tell numbers apart: "1 12" is not "11 2".
+BETWEEN_WORDS = re.compile(r"['’`´]|\.(?!\d)|(?<!\d)\s|\s(?!\d)")
+
+
+def wordnet_id(name: str) -> str | None:
+    """Return the WordNet id that a name is, begins with, or has in brackets behind it.
+
+    >>> wordnet_id("n02085620-Chihuahua"), wordnet_id("crane (n03126707)"), wordnet_id("tench")
+    ('n02085620', 'n03126707', None)
+    """
+    return _parted(name)[0]
+
+
+def words_of(name: str) -> str:
+    """Return a name without its WordNet id; "" for an id alone.
+
+    >>> words_of("n02085620-Chihuahua"), words_of("n01440764 tench, Tinca tinca"), words_of("n01440764")
+    ('Chihuahua', 'tench, Tinca tinca', '')
+    """
+    return _parted(name)[1]
+
+
+@lru_cache(maxsize=1 << 16)
+def _parted(name: str) -> tuple[str | None, str]:
+    if before := ID_BEFORE.fullmatch(name):
+        return before[1].lower(), before[2].strip()
+    if behind := ID_BEHIND.fullmatch(name):
+        return behind[2].lower(), behind[1].strip()
+    return None, name.strip()
+
+
+def integer_of(name: str) -> int | None:
+    """Return the whole number that a name is.
+
+    >>> integer_of("01"), integer_of("1.0"), integer_of("1.5"), integer_of("one")
+    (1, 1, None, None)
+    """
+    number = WHOLE.fullmatch(unicodedata.normalize("NFKC", name).strip())
+    return int(number[1]) if number else None
+
+
+@lru_cache(maxsize=1 << 16)
+def plain(name: str) -> str:
+    """Return a name without regard to case, Unicode form, underscores, hyphens and slashes; numbers stay.
+
+    >>> plain("Golden_retriever"), plain("black-and-tan  coonhound"), plain("-1")
+    ('golden retriever', 'black and tan coonhound', '-1')
+    """
+    text = unicodedata.normalize("NFKC", name).casefold().strip()
+    return text if WHOLE.fullmatch(text) else " ".join(SEPARATORS.sub(" ", text).split())
+
+
+def without_number(name: str) -> str:
+    """Return a name without a number that stands before its words.
+
+    >>> without_number("001.Black_footed_Albatross"), without_number("3d printer"), without_number("12")
+    ('Black_footed_Albatross', '3d printer', '12')
+    """
+    text = name.strip()
+    return NUMBER_BEFORE.sub("", text, count=1) if NUMBER_BEFORE.match(text) else text
+
+
+def as_one_word(name: str) -> str:
+    """Return a plain name whose words are written as one: "air plane" is "airplane".
+
+    >>> [as_one_word(name) for name in ("Air-plane", "jack-o'-lantern", "St. Bernard", "10-19")]
+    ['airplane', 'jackolantern', 'stbernard', '10 19']
+    """
+    return BETWEEN_WORDS.sub("", plain(name))
+
+
+def synonyms(name: str) -> list[str]:
+    """Return the words of a name, one for each synonym.
+
+    >>> synonyms("n01440764 tench, Tinca tinca")
+    ['tench', 'Tinca tinca']
+    """
+    return [part for one in words_of(name).split(",") if (part := one.strip())]
+
+
+class Spelling(NamedTuple):
+    """A form in which names are compared: what it is called, and the keys that a name has in it."""
+
+    how: str
+    keys: Callable[[str], list[str]]
+
+
+def _ids(name: str) -> list[str]:
+    return list(filter(None, [wordnet_id(name)]))
+
+
+def _numbers(name: str) -> list[str]:
+    number = integer_of(name)
+    return [] if number is None else [str(number)]
+
+
+def _plain_words(name: str) -> list[str]:
+    return list(filter(None, [plain(words_of(name))]))
+
+
+def _first_synonym(name: str) -> list[str]:
+    return [plain(one) for one in synonyms(name)[:1]]
+
+
+def _synonyms(name: str) -> list[str]:
+    return [plain(one) for one in (words_of(name), *synonyms(name)) if one]
+
+
+def _without_number(name: str) -> list[str]:
+    return [plain(without_number(one)) for one in (words_of(name), *synonyms(name)) if one]
+
+
+def _joined(name: str) -> list[str]:
+    return [as_one_word(one) for one in _without_number(name)]
+
+
+def _stripped(name: str) -> list[str]:
+    return [name.strip()]
+
+
+def _composed(name: str) -> list[str]:
+    return [unicodedata.normalize("NFC", name.strip())]
+
+
+_BY_WORDS = (_plain_words, _first_synonym, _synonyms, _without_number, _joined)
+_KEYS = ((BY_ID, (_ids,)), (BY_NAME, (_stripped, _composed)), (BY_NUMBER, (_numbers,)), (BY_NAME, _BY_WORDS))
+SPELLINGS = tuple(Spelling(how, keys) for how, all_keys in _KEYS for keys in all_keys)
+
+
+# Which WordNet id the name of a class means, by the names that timm's table of synsets has. No torch.
+
+
+# How exactly a name is that of an id, the most exact first: in this spelling, all names, the first or any.
+SYNSET_SPELLINGS: tuple[Callable[[str], str], ...] = (str.strip, plain)
+
+
+def _whole(names: str) -> list[str]:
+    return [names]
+
+
+def _first(names: str) -> list[str]:
+    return names.split(",")[:1]
+
+
+def _each(names: str) -> list[str]:
+    return names.split(",")
+
+
+SYNSET_PARTS: tuple[Callable[[str], list[str]], ...] = (_whole, _first, _each)
+SYNSET_LEVELS = [(spelling, parts) for spelling in SYNSET_SPELLINGS for parts in SYNSET_PARTS]
+
+
+def match_synsets(
+    outputs: Sequence[Iterable[str]], labels: Sequence[str]
+) -> tuple[list[int], dict[str, list[str]]]:
+    """The place in `labels` of the id that an output's names mean, and the names that mean several.
+
+    The names are told apart among the 1,000 classes of ImageNet where the labels are of them and there are no
+    more outputs, else among all of the table. Of two outputs that mean one label, the more exact name counts.
+
+    Returns:
+        (n_outputs,) places, -1 for none; the labels that each name of several labels or outputs may mean.
+
+    >>> match_synsets([["tench"], ["crane"], ["x"]], ["n01440764", "n02012849"])
+    ([0, -1, -1], {'crane': ['n02012849']})
+    """
+    ids = [label for label in labels if WORDNET.fullmatch(label)]
+    small = len(outputs) <= len(imagenet_synsets()) and set(ids) <= set(imagenet_synsets())
+    tables = _tables(imagenet_synsets() if small else tuple(wordnet_lemmas())) if ids else []
+    places = {label: place for place, label in enumerate(labels)}
+    shared = dict[str, list[str]]()
+    owners: dict[str, dict[int, list[int]]] = {}  # of an id: the outputs that mean it, by level
+    for output, names in enumerate(outputs):
+        for name in names:
+            level, meant = _meant(name, tables)
+            if len(meant) == 1:
+                owners.setdefault(next(iter(meant)), {}).setdefault(level, []).append(output)
+            elif held := sorted(meant & places.keys()):
+                shared[name] = held
+    code = [-1] * len(outputs)
+    for one in owners.keys() & places.keys():
+        best = set(owners[one][min(owners[one])])
+        if len(best) == 1:
+            code[best.pop()] = places[one]
+        else:
+            shared |= {name: [one] for name in outputs[min(best)]}
+    return code, shared
+
+
+def _meant(name: str, tables: Sequence[dict[str, set[str]]]) -> tuple[int, set[str]]:
+    """The ids that a name means by the most exact table that has it, and the number of that table."""
+    for level, ((spelling, parts), table) in enumerate(zip(SYNSET_LEVELS, tables, strict=False)):
+        ids = [table[key] for part in parts(name) if (key := spelling(part)) in table]
+        if ids:
+            return level, set().union(*ids)
+    return len(SYNSET_LEVELS), set()
+
+
+@lru_cache(maxsize=2)
+def _tables(pool: tuple[str, ...]) -> list[dict[str, set[str]]]:
+    """For each level, the ids of `pool` that have a name."""
+    lemmas, tables = wordnet_lemmas(), []
+    for spelling, parts in SYNSET_LEVELS:
+        table: dict[str, set[str]] = {}
+        for one in pool:
+            for part in parts(lemmas.get(one, one)):
+                table.setdefault(spelling(part), set()).add(one)
+        tables.append(table)
+    return tables
+
+
+# Which label is meant: names of any origin matched to the labels of images. No torch.
+#
+# Outputs of a classifier, categories of an annotation file, predictions of a table, lines of a list of
+# classes and the folders of another split all name classes; one function says which label each means. An id
+# is the identity of a class, words are how it is shown; two classes are never taken for one.
+
 
 ALIKE = 0.8  # difflib's ratio: a truck is meant by trucks, no crate by cat
 SHOWN = 3

@@ -1,12 +1,16 @@
-"""The text of a class, as a model of texts reads it. No torch."""
+"""Names of classes as texts: as a model of texts reads them, and all of them different. No torch."""
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 
-from core.common.labels.spelling import plain, synonyms, without_number, wordnet_id, words_of
-from core.common.labels.wordnet import wordnet_lemmas
+from core.common.label_match import few, plain, synonyms, without_number, wordnet_id, words_of
+from core.common.records import Record, Templates
+from core.common.wordnet import wordnet_lemmas
+
+# The text of a class, as a model of texts reads it. No torch.
+
 
 NUMBER_BEHIND = re.compile(r"\s*\(\d+\)$")
 
@@ -62,3 +66,39 @@ def same_texts(labels: Sequence[str], texts: Sequence[str]) -> list[tuple[str, l
     for label, text in zip(labels, texts, strict=True):
         classes.setdefault(plain(text), []).append(label)
     return [(text, several) for text, several in classes.items() if len(several) > 1]
+
+
+# Names of classes that are all different: two classes of one name stay two.
+
+
+say_of_names = Templates.beside(__file__)
+
+
+def distinct_names(
+    ids: Sequence[Hashable], names: Sequence[str | None]
+) -> tuple[list[str | None], list[Record]]:
+    """Return a label for each class of a list, all different, and what is said of that.
+
+    Where no two classes have one name, the names are the labels. Else the labels of a list whose classes all
+    have WordNet ids are these, whose words are shown; in another list the id stands behind a repeated name.
+
+    Args:
+        ids: the id or the number of each class, all different. names: what each is called, None for nothing.
+
+    >>> distinct_names(["n02012849", "n03126707"], ["crane", "crane"])[0]
+    ['n02012849', 'n03126707']
+    >>> distinct_names([4, 9, 5], ["crane", "crane", "cat"])[0]
+    ['crane (4)', 'crane (9)', 'cat']
+    """
+    uses = Counter(name for name in names if name is not None)
+    repeated = tuple(sorted(name for name, n in uses.items() if n > 1))
+    if not repeated:
+        return list(names), []
+    of_wordnet = [wordnet_id(str(one)) for one in ids]
+    if all(of_wordnet):
+        return [*of_wordnet], [say_of_names("by_id", n=len(repeated), what=few(repeated), names=repeated)]
+    labels = []
+    for image, name in zip(ids, names, strict=True):
+        is_repeated = name is not None and uses[name] > 1
+        labels.append(f"{name} ({image})" if is_repeated else name)
+    return labels, [say_of_names("id_behind", n=len(repeated), what=few(repeated), names=repeated)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.common.labels.match import match_labels
+from core.common.label_match import match_labels
 
 
 def codes(called: list[str] | list[list[str]], labels: list[str], **options: bool) -> list[int]:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
+from core.common.addresses import SCHEMES, check_granted, is_url
 from core.common.inside import MOST_BYTES, check_size, read_bounded
-from core.common.remote.addresses import SCHEMES, check_granted, is_url
-from core.common.remote.cache import SIZE, cached, entry_of, most_bytes
+from core.common.remote_cache import SIZE, cached, entry_of, most_bytes
 from core.errors import DISK_FULL, AddressRefused, RemoteError
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.common.remote import cache
-from core.common.remote.cache import OUTER_LOCK, cached, entry_of, most_bytes
+from core.common import remote_cache
+from core.common.remote_cache import OUTER_LOCK, cached, entry_of, most_bytes
 from core.errors import JobError, SettingsError
 
 ENTRY = 300_000  # bytes
@@ -18,7 +18,7 @@ ENTRY = 300_000  # bytes
 def small_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("PEREGRINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PEREGRINE_CACHE_GB", "0.01")
-    monkeypatch.setattr(cache, "_written", {})
+    monkeypatch.setattr(remote_cache, "_written", {})
 
 
 def put(number: int) -> Path:

@@ -1,4 +1,4 @@
-from core.common.taken import Taken
+from core.common.entries import Taken
 
 VALUES = {"mean": [0.5], "scale": {"width": 4, "height": 3}, "extra": {"a": 1}, "note": "x"}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.cli import main
-from core.common.remote import addresses
-from core.common.remote.addresses import (
+from core.common import addresses
+from core.common.addresses import (
     check_granted,
     grant,
     is_granted,
@@ -16,7 +16,7 @@ from core.common.remote.addresses import (
     study_folder,
 )
 from core.errors import AddressRefused
-from core.served.studies import studies_folder
+from core.publish.served import studies_folder
 from core.store import open_study
 
 SECRET = "Wb7secret"

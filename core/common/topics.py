@@ -47,15 +47,15 @@ class Topic:
     """The additions of a topic of research to the workbench.
 
     Attributes:
-        steps: rows of `core.steps.STEPS`. items: what its commands write into a study, by command.
+        steps: rows of `core.study.steps.STEPS`. items: what its commands write into a study, by command.
         options: of commands of the workbench, such as "probe --curves", with the function that each asks for.
         commands: name functions that add a command to the parser; `add(commands)`.
         code_options: options of these commands whose value may name code to run.
         charts: name charts of studies, `core.charts.chart.Chart`.
         folder_charts: names a tuple of charts of folders, `core.charts.chart.FolderChart`.
-        image_sets: for `core.data.sources.images`. training: names a part of a training,
-            `core.training.section.TrainingSection`.
-        previews: names augmentations by name, `core.training.augmentations.preview.Preview`.
+        image_sets: for `core.data.images`. training: names a part of a training,
+            `core.training.config.TrainingSection`.
+        previews: names augmentations by name, `core.training.preview.Preview`.
         contrastive_loss: names a function (TrainConfig, **options of NT-Xent) -> loss of SimCLR and MoCo, or
             None where the settings ask for no other than NT-Xent.
     """
@@ -76,7 +76,7 @@ class Topic:
 @cache
 def topics() -> tuple[Topic, ...]:
     """Return what each topic adds, in the order of TOPICS."""
-    return tuple(import_module(f"core.research.{name}.topic").TOPIC for name in TOPICS)
+    return tuple(import_module(f"core.research.{name}_topic").TOPIC for name in TOPICS)
 
 
 def function_of_option(option: str) -> Any:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from core.answers.classes import match_classes, read_class_file
-from core.common.labels.class_list import parse_class_list, read_class_list
+from core.common.class_list import parse_class_list, read_class_list
 from core.errors import SettingsError
 
 CUB = "1 001.Black_footed_Albatross\n2 002.Laysan_Albatross\n3 003.Sooty_Albatross\n"

@@ -7,15 +7,15 @@ import shutil
 
 import pytest
 
-from core.common.remote import objects
-from core.common.remote.objects import local_copy, objects_below, open_object, read_object, stat
+from core.common import remote_objects
+from core.common.remote_objects import local_copy, objects_below, open_object, read_object, stat
 from core.errors import RemoteError
 
 
 @pytest.fixture
 def big(server, rng, monkeypatch):
     """The address and bytes of an object of three blocks and a bit, whose name needs escapes."""
-    monkeypatch.setattr(objects, "BLOCK", 1000)
+    monkeypatch.setattr(remote_objects, "BLOCK", 1000)
     data = rng.bytes(3500)
     (server.root / "a b").mkdir()
     (server.root / "a b/100%#1.bin").write_bytes(data)
@@ -51,7 +51,7 @@ def test_read_object__asks_once_for_what_it_has_read(server, big):
 def test_read_object__a_changed_object_is_read_again(server, big, monkeypatch):
     assert read_object(f"{server.url}/small.txt") == b"hello"
     (server.root / "small.txt").write_bytes(b"other")
-    monkeypatch.setattr(objects, "_known", {})  # ten minutes later
+    monkeypatch.setattr(remote_objects, "_known", {})  # ten minutes later
     assert read_object(f"{server.url}/small.txt") == b"other"
 
 
@@ -105,7 +105,7 @@ def test_read_object__without_room_on_the_disk(server, big, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "entry")
 
-    monkeypatch.setattr(objects, "cached", full)
+    monkeypatch.setattr(remote_objects, "cached", full)
     assert read_object(big[0]) == big[1]
 
 
@@ -120,7 +120,7 @@ def test_objects_below__is_bounded(server, monkeypatch, bounds, n_asked):
     assert objects_below(server.url) == ["a/b/c/d/e/deep.txt"]
     server.requests.clear()
     for name, value in bounds.items():
-        monkeypatch.setattr(objects, name, value)
+        monkeypatch.setattr(remote_objects, name, value)
     with pytest.raises(RemoteError) as error:
         objects_below(server.url)
     assert gets(server) == n_asked and "\n" not in str(error.value)
@@ -130,20 +130,20 @@ def test_links_of_a_page__as_they_are_written(monkeypatch):
     page = """<a href="b/">b</a> <A class=x HREF='c d'> <a <a hrefs="no" data-href="no"> http://x/e,
     <a\n href="f.png">"""
     links = ["b/", "c d", "http://x/e", "f.png"]
-    assert objects._links_alone(page) == "\n".join(f'<a href="{link}">' for link in links)
-    monkeypatch.setattr(objects, "MOST_NAMES", 3)
-    with pytest.raises(objects._TooMuch):
-        objects._links_alone(page)
+    assert remote_objects._links_alone(page) == "\n".join(f'<a href="{link}">' for link in links)
+    monkeypatch.setattr(remote_objects, "MOST_NAMES", 3)
+    with pytest.raises(remote_objects._TooMuch):
+        remote_objects._links_alone(page)
 
 
 def test_read_object__an_answer_that_is_late_as_a_whole(server, big, monkeypatch):
     stat(big[0])
-    monkeypatch.setattr(objects, "LONGEST", 0.1)
-    objects._opened.cache_clear()
+    monkeypatch.setattr(remote_objects, "LONGEST", 0.1)
+    remote_objects._opened.cache_clear()
     server.delay = 0.5
     with pytest.raises(RemoteError, match="no whole answer in time"):
         read_object(big[0], 0, 10)
-    objects._opened.cache_clear()
+    remote_objects._opened.cache_clear()
     assert gets(server) == 1
 
 
@@ -154,7 +154,7 @@ def test_read_object__without_memory_is_not_asked_for_again(server, big, monkeyp
         tries.append(scheme)
         raise MemoryError
 
-    monkeypatch.setattr(objects, "_store", none_left)
+    monkeypatch.setattr(remote_objects, "_store", none_left)
     with pytest.raises(RemoteError, match="fits into this machine's memory"):
         stat(big[0])
     assert len(tries) == 1
@@ -181,6 +181,6 @@ def test_local_copy_and_open_object(server, big):
 
 
 def test_local_copy__larger_than_the_cache(big, monkeypatch):
-    monkeypatch.setattr(objects, "most_bytes", lambda: 5000)
+    monkeypatch.setattr(remote_objects, "most_bytes", lambda: 5000)
     with pytest.raises(RemoteError, match="PEREGRINE_CACHE_GB"):
         local_copy(big[0])

@@ -22,8 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from core.common.labels.match import Match, match_labels
-from core.common.labels.spelling import integer_of, plain, wordnet_id, words_of
+from core.common.label_match import Match, integer_of, match_labels, plain, wordnet_id, words_of
 from core.errors import SettingsError
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from core.common.remote.cache import cache_folder
+from core.common.remote_cache import cache_folder
 from core.errors import PeregrineError
 
 

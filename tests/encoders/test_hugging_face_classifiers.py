@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from core.encoders.readout.head import Head
+from core.encoders.head import Head
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from core.encoders.encoder import Encoder
 from core.encoders.layers import as_map
-from core.encoders.readout.tokens import all_tokens, token_parts
+from core.encoders.tokens import all_tokens, token_parts
 
 
 @torch.no_grad()

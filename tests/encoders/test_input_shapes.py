@@ -11,14 +11,14 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from pytorch_grad_cam import GradCAM
 
-from core.analysis.gradcam.gradcam import gradcam_maps
+from core.analysis.gradcam import gradcam_maps
 from core.encoders.encoder import Encoder
 from core.encoders.layers import as_map, token_grid
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
-from core.heatmaps.combine import combine
-from tests.encoders.readout.transformers import SHAPES, transformer
+from core.study.heatmaps import combine
+from tests.encoders.transformers import SHAPES, transformer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from core.common.records import Record
+from core.encoders.bare_head import BareHead, UnknownActivation, bare_heads
+from core.encoders.head_file import known_names, read_head
 from core.encoders.layers import find_layer
-from core.encoders.readout.bare_head import BareHead, UnknownActivation, bare_heads
-from core.encoders.readout.class_names import known_names
-from core.encoders.readout.head_file import read_head
-from core.encoders.readout.tokens import TokenRule, read_tokens, token_parts
+from core.encoders.tokens import TokenRule, read_tokens, token_parts
 from core.errors import CheckpointError
 
 RTOL = 1e-4  # of the largest entry: the classifier reads the representation, gives the network's logits

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.common.taken import Taken
+from core.common.entries import Taken
 from core.encoders.assumptions import assumed
-from core.encoders.hugging_face.settings import (
+from core.encoders.hugging_face_settings import (
     major,
     read_settings,
     stated_number,

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from core.encoders.readout.head import Head
+from core.encoders.head import Head
 from core.encoders.registry import load_encoder
 from tests.answers.test_head import same_logits, trained
 from tests.encoders.planted import narrow_resnet

@@ -1,4 +1,4 @@
-"""What the image classifiers of Hugging Face `transformers` read: often not what its encoders return."""
+"""Image classifiers of Hugging Face `transformers`: what they read, and those that wrap timm."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,18 @@ from torch import Tensor, nn
 
 from core.common.records import Record
 from core.encoders.assumptions import assumed
-from core.encoders.hugging_face.names import POOLER
-from core.encoders.hugging_face.settings import read_beside
-from core.encoders.readout.bare_head import bare_classifier
-from core.encoders.readout.class_names import names_in
-from core.encoders.readout.head import HeadPart, untrained
-from core.encoders.readout.tokens import TokenRule
+from core.encoders.bare_head import bare_classifier
+from core.encoders.head import HeadPart, untrained
+from core.encoders.head_file import names_in
+from core.encoders.hugging_face_files import WHOLE, sidecar_of_timm
+from core.encoders.hugging_face_names import POOLER
+from core.encoders.hugging_face_settings import CONFIG, read_beside
+from core.encoders.spec import Sidecar
+from core.encoders.tokens import TokenRule
+from core.errors import CheckpointError
+
+# What the image classifiers of Hugging Face `transformers` read: often not what its encoders return.
+
 
 RULES = {
     "ViT": TokenRule("cls", "after"),
@@ -142,3 +148,34 @@ def _distilled_parts(tensors: Mapping[str, Tensor], width: int) -> list[HeadPart
         if isinstance(linear, nn.Linear):
             parts.append(HeadPart(linear, at="norm", rule=TokenRule(token, "after")))
     return parts if len(parts) == 2 else []
+
+
+# Networks of timm that `transformers` trained: config.json of its class TimmWrapper, beside weights below
+# `timm_model.`.
+
+
+TYPE = "timm_wrapper"
+
+
+def wrapper_sidecar(path: Path) -> Sidecar | None:
+    """Return what the config.json of a TimmWrapper says of its network and its pixels; None for other files.
+
+    Raises:
+        CheckpointError: it names no network.
+    """
+    config = read_beside(path)
+    if config.get("model_type") != TYPE or not (path.is_dir() or path.name in WHOLE):
+        return None
+    if not isinstance(config.get("architecture"), str):
+        raise CheckpointError(
+            f"{CONFIG} beside it is of a {TYPE} and names no 'architecture': restore the file"
+        )
+    return sidecar_of_timm(config, f"{CONFIG} of a {TYPE}")
+
+
+def wrapper_names(path: Path) -> list[list[str]]:
+    """The class names of a TimmWrapper, in the order of its outputs; none for other files."""
+    config = read_beside(path)
+    if config.get("model_type") != TYPE:
+        return []
+    return names_in({"classes": config.get("label_names")}) or stated_labels(path)

@@ -20,11 +20,11 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor, nn
 
-from core.common.taken import Taken
+from core.common.entries import Taken
 from core.encoders.architectures import vision_transformer, vit_arguments
 from core.encoders.assumptions import assumed
-from core.encoders.hugging_face.processors import GIVE, HALF, OPENAI_MEAN, OPENAI_STD, View, read_view
-from core.encoders.hugging_face.settings import (
+from core.encoders.hugging_face_processors import GIVE, HALF, OPENAI_MEAN, OPENAI_STD, View, read_view
+from core.encoders.hugging_face_settings import (
     CONFIG,
     activation,
     check_held,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from core.encoders.registry import load_encoder
-from core.encoders.reparametrised import as_used
+from core.encoders.stored_weights import as_used
 from core.errors import CheckpointError
 from tests.encoders.planted import narrow_resnet
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from core.encoders.encoder import Encoder
 from core.encoders.factories import AfterMap
-from core.encoders.readout.head import Head, HeadPart, complete_head
-from core.encoders.readout.tokens import TokenRule, token_parts
+from core.encoders.head import Head, HeadPart, complete_head
+from core.encoders.tokens import TokenRule, token_parts
 from core.errors import EncoderError
 
 HEAD_INPUT = "head-input"  # in place of the name of a layer

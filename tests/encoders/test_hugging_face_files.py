@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from core.encoders.hugging_face.shards import other_weights
+from core.encoders.hugging_face_files import other_weights
 from core.encoders.registry import load_encoder
 from core.encoders.safe_load import read_checkpoint
 from core.errors import CheckpointError, EncoderError

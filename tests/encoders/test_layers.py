@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from core.config import POOLINGS
 from core.encoders.encoder import Encoder
-from core.encoders.readout.pooling import pool_map, times_mean_gradient
+from core.encoders.layers import pool_map, times_mean_gradient
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
@@ -157,5 +157,5 @@ def max_pooled_encoder() -> Encoder:
 
 def test_a_factorys_own_pooling_is_kept(monkeypatch):
     monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
-    spec = "python:tests.encoders.readout.test_pooling:max_pooled_encoder"
+    spec = "python:tests.encoders.test_layers:max_pooled_encoder"
     assert load_encoder(spec).pool == "max" and load_encoder(spec, pool="top4").pool == "top4"

@@ -11,12 +11,12 @@ from torch import nn
 from core.config import TOKENS
 from core.encoders.encoder import Encoder
 from core.encoders.layers import as_map, capture
-from core.encoders.readout.tokens import TokenRule, norm_warning, token_norms, token_parts
 from core.encoders.registry import load_encoder
+from core.encoders.tokens import TokenRule, norm_warning, token_norms, token_parts
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
 from tests.encoders.planted import narrow_resnet, some_pixels
-from tests.encoders.readout.transformers import SHAPES, clip_transformer, torchvision_transformer, transformer
+from tests.encoders.transformers import SHAPES, clip_transformer, torchvision_transformer, transformer
 
 LOOPED = [(name, 5, rule) for name in ("dinov2", "dinov3") for rule in ("cls", "mean", "cls+mean")]
 LOOPED += [("siglip2", 0, "mean")]  # it has no CLS token
@@ -230,6 +230,6 @@ def own_token_encoder() -> Encoder:
 
 def test_a_factorys_own_rule_is_kept(monkeypatch):
     monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
-    spec = "python:tests.encoders.readout.test_tokens:own_token_encoder"
+    spec = "python:tests.encoders.test_tokens:own_token_encoder"
     assert load_encoder(spec).token_rule == TokenRule("mean", "before")
     assert load_encoder(spec, tokens="cls", token_norm="after").token_rule == TokenRule("cls", "after")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.common.records import Record, Templates
-from core.encoders.readout.head_names import AUXILIARY, BEFORE, CLASSIFIER, COPY, HEAD_LIKE, OTHER, SCALES
+from core.encoders.head_file import AUXILIARY, BEFORE, CLASSIFIER, COPY, HEAD_LIKE, OTHER, SCALES
 from core.errors import EncoderError
 
 WRAPPERS = "(?:(?:module|_orig_mod|model|net|network)[.])*"

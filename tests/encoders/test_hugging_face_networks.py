@@ -14,11 +14,11 @@ from timm.models.beit import Beit
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch.testing import assert_close
 
-from core.encoders.hugging_face.classifiers import stated_labels
-from core.encoders.readout.head import Head
+from core.encoders.head import Head
+from core.encoders.hugging_face_classifiers import stated_labels
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError
-from tests.encoders.hugging_face.make_references import FILE, planted, planted_input
+from tests.encoders.make_references import FILE, planted, planted_input
 from tests.sentences import as_record
 
 REFERENCES: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))

@@ -11,11 +11,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.encoders.hugging_face.processors import View, read_view
+from core.encoders.hugging_face_processors import View, read_view
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import CheckpointError
-from tests.encoders.hugging_face.test_networks import write
+from tests.encoders.test_hugging_face_networks import write
 from tests.sentences import as_record
 
 SQUARE: dict[str, Any] = {"size": {"height": 64, "width": 64}}

@@ -1,7 +1,7 @@
-"""Weights that a training tool stores by the order of parameters: averages of torch-ema, and the steps of
-schedule-free optimisers, whose saved weights are those of training, not those that are evaluated."""
+"""Weights as a file holds them: averages, parts to be put together, and statistics of pixels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,11 @@ from torch import Tensor
 
 from core.common.records import Record
 from core.encoders.assumptions import assumed
+from core.errors import CheckpointError
+
+# Weights that a training tool stores by the order of parameters: averages of torch-ema, and the steps of
+# schedule-free optimisers, whose saved weights are those of training, not those that are evaluated.
+
 
 SHADOW = "shadow_params"  # of torch-ema: a list in the order of the parameters
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "relative_position_index", "n_averaged")
@@ -155,3 +160,137 @@ def _replaced(file: Mapping[str, Any], path: Sequence[str], value: Any) -> Mappi
         return value
     first, *rest = path
     return {**file, first: _replaced(file[first], rest, value)}
+
+
+# Weights that a file holds in parts (weight_norm, spectral_norm, pruning), put together as layers do it.
+
+
+LORA = re.compile(  # of PEFT, whose models put all of it below base_model.model
+    r"^base_model\.model\.|(?:^|\.)(?:lora_[AB]|lora_embedding_[AB]|hada_w1_a|lokr_w1|boft_R|oft_r|ia3_l)(?:\.|$)"
+)
+MERGE = (
+    "the file holds adapters of PEFT ('{}') beside the weights: merge them first, with "
+    "model.merge_and_unload(), and save that"
+)
+ALONE = (
+    "the file holds adapters of PEFT alone ('{}'), without the network: load it with PEFT, merge them with "
+    "model.merge_and_unload(), and save that"
+)
+
+
+def _weight_norm(gain: Tensor, direction: Tensor) -> Tensor:
+    """w = g v / |v|, the norm over all dimensions of which g has one."""
+    over = [at for at in range(direction.ndim) if at >= gain.ndim or gain.shape[at] == 1]
+    return gain * direction / torch.linalg.vector_norm(direction, dim=over, keepdim=True)
+
+
+def _spectral_norm(weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """w / sigma with sigma = u^T W v, as in evaluation."""
+    return weight / (left @ (weight.flatten(1) @ right))
+
+
+def _pruned(weight: Tensor, mask: Tensor) -> Tensor:
+    return weight * mask
+
+
+# The parts of a tensor NAME in a module, with {} for NAME, and what makes it of them.
+FORMS: tuple[tuple[tuple[str, ...], Callable[..., Tensor]], ...] = (
+    (("{}_orig", "{}_mask"), _pruned),
+    (("{}_orig", "{}_u", "{}_v"), _spectral_norm),
+    (("{}_g", "{}_v"), _weight_norm),
+    (("parametrizations.{}.original0", "parametrizations.{}.original1"), _weight_norm),
+    (
+        ("parametrizations.{}.original", "parametrizations.{}.0._u", "parametrizations.{}.0._v"),
+        _spectral_norm,
+    ),
+)
+FIRST = [re.compile(re.escape(parts[0]).replace(r"\{\}", r"(?P<name>\w+)")) for parts, _ in FORMS]
+
+
+def as_used(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors of a network under the names and with the values that its layers use.
+
+    Raises:
+        CheckpointError: adapters that are not merged, or a parametrization that is not known.
+    """
+    _refuse_adapters(tensors)
+    if not any(key.endswith(("_mask", "_v", ".original", ".original0")) for key in tensors):
+        return tensors
+    whole: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for key in tensors:
+        made = _made_of(key, tensors)
+        if made is not None:
+            name, parts, value = made
+            whole[name] = value
+            used.update(parts)
+        else:
+            whole[key] = tensors[key]
+    whole = {key: tensor for key, tensor in whole.items() if key not in used}
+    for key in whole:
+        if ".parametrizations." in f".{key}":
+            raise CheckpointError(
+                f"'{key}' is a parametrization that is not known: remove it first, with "
+                "torch.nn.utils.parametrize.remove_parametrizations(module, name), and save that"
+            )
+    return whole
+
+
+def _made_of(key: str, tensors: Mapping[str, Tensor]) -> tuple[str, list[str], Tensor] | None:
+    """The tensor of which a key is the first part: its name, all parts, its value; None for other keys."""
+    for (forms, make), first in zip(FORMS, FIRST, strict=True):
+        match = re.fullmatch(rf"(?P<module>(?:.*\.)?){first.pattern}", key)
+        if match is None:
+            continue
+        parts = [match["module"] + form.format(match["name"]) for form in forms]
+        if all(part in tensors for part in parts):
+            values = [tensors[part].float() for part in parts]
+            with torch.no_grad():
+                return match["module"] + match["name"], parts, make(*values)
+    return None
+
+
+def _refuse_adapters(tensors: Mapping[str, Tensor]) -> None:
+    lora_key = next((key for key in tensors if LORA.search(key)), None)
+    if lora_key is None:
+        return
+    has_network = any(".base_layer." in key for key in tensors)
+    raise CheckpointError((MERGE if has_network else ALONE).format(lora_key))
+
+
+# Mean and standard deviation of pixels that a network carries as tensors, as a Normalize in it does.
+
+
+STATISTICS_NAME = re.compile(
+    r"(?P<stem>(?:.*\.)?(?:new_|pixel_|image_|img_|norm_|input_|_)?)(?P<kind>mean|std|mu|sigma)"
+)
+OTHER_STATISTICS = {"mean": "std", "mu": "sigma"}
+LEVELS = 255  # of a mean of pixels that are not divided by it
+PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def statistics_in(tensors: Mapping[str, Tensor]) -> tuple[PixelStatistics | None, frozenset[str]]:
+    """Mean and std of pixels of 0..1 among tensors, and the names of all that are such.
+
+    None where there are none, or several pairs that differ.
+    """
+    of_three = {key: tensor for key, tensor in tensors.items() if tensor.numel() == 3}
+    pairs: dict[str, PixelStatistics] = {}
+    names: set[str] = set()
+    for key, tensor in of_three.items():
+        match = STATISTICS_NAME.fullmatch(key)
+        if match is None or match["kind"] not in OTHER_STATISTICS:
+            continue
+        other = f"{match['stem']}{OTHER_STATISTICS[match['kind']]}"
+        if other in of_three and float(of_three[other].min()) > 0:
+            pairs[match["stem"]] = _of_unit_range(tensor, of_three[other])
+            names |= {key, other}
+    different = set(pairs.values())
+    return (different.pop() if len(different) == 1 else None), frozenset(names)
+
+
+def _of_unit_range(mean: Tensor, std: Tensor) -> PixelStatistics:
+    values = [tensor.flatten().double() for tensor in (mean, std)]
+    factor = 1 / LEVELS if float(values[0].max()) > 2 else 1.0
+    first, second = (tuple(round(float(one) * factor, 9) for one in value) for value in values)
+    return first, second

@@ -1,6 +1,6 @@
 """Write references.json: what networks of Hugging Face `transformers` give, with the names of their tensors.
 
-By hand, where `transformers` is installed: python -m tests.encoders.hugging_face.make_references [NAME …]
+By hand, where `transformers` is installed: python -m tests.encoders.make_references [NAME …]
 """
 
 from __future__ import annotations

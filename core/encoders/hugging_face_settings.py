@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.common.entries import Taken
 from core.common.inside import read_json_file
-from core.common.taken import Taken
 from core.errors import CheckpointError, did_you_mean
 
 CONFIG = "config.json"

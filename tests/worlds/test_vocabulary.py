@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from core.worlds.glyphworld.glyphworld import render_scene
-from core.worlds.glyphworld.scenes import FAULTS
-from core.worlds.glyphworld.vocabulary import APART, glyph_of, relations_of
-from tests.data.masks.planned import plans
+from core.worlds.glyphworld import render_scene
+from core.worlds.scenes import FAULTS
+from core.worlds.vocabulary import APART, glyph_of, relations_of
+from tests.data.planned import plans
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from core.worlds.glyphworld.atlas import Atlas, load_atlas
-from core.worlds.glyphworld.backgrounds import FLOORS, KINDS
+from core.worlds.atlas import Atlas, load_atlas
+from core.worlds.backgrounds import FLOORS, KINDS
 
 T = TypeVar("T")
 

@@ -6,17 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from core.worlds.glyphworld.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL
-from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import Item, ScenePlan, severities
-from core.worlds.glyphworld.vocabulary import (
-    PLACES,
-    attributes_of,
-    colour_of,
-    glyph_of,
-    ground_colour,
-    main_words,
-)
+from core.worlds.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL
+from core.worlds.painting import measure_occlusion
+from core.worlds.scenes import Item, ScenePlan, severities
+from core.worlds.vocabulary import PLACES, attributes_of, colour_of, glyph_of, ground_colour, main_words
 
 JOINING = {"of", "a", "an", "the", "on", "against", "in", "front", "{}"}
 GROUND_WORDS = {kind: set(place.split()) - JOINING for kind, place in PLACES.items()}

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.sources.glyphworld import GlyphworldSource
-from core.data.sources.images import open_images, reopen_images
+from core.data.glyphworld import GlyphworldSource
+from core.data.images import open_images, reopen_images
 from core.errors import ImageSourceError, UnreadableImage
-from core.worlds.glyphworld.glyphworld import VAL_START, render_scene
-from core.worlds.glyphworld.scenes import PRESETS, plan_scene
+from core.worlds.glyphworld import VAL_START, render_scene
+from core.worlds.scenes import PRESETS, plan_scene
 
 
 def world_digest() -> str:
@@ -32,8 +32,8 @@ def world_digest() -> str:
 
 @pytest.mark.slow
 def test_render__same_bytes_in_another_process():
-    code = "from tests.worlds.glyphworld.test_glyphworld import world_digest; print(world_digest())"
-    root = Path(__file__).parents[3]
+    code = "from tests.worlds.test_glyphworld import world_digest; print(world_digest())"
+    root = Path(__file__).parents[2]
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert there.stdout.strip() == world_digest()
 

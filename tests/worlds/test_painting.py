@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.worlds.glyphworld.glyphworld import render_scene
-from core.worlds.glyphworld.painting import measure_occlusion, paint, paint_masks
-from core.worlds.glyphworld.scenes import PRESETS, STYLES, Cover, plan_scene
-from tests.data.masks.planned import bare, plans
+from core.worlds.glyphworld import render_scene
+from core.worlds.painting import measure_occlusion, paint, paint_masks
+from core.worlds.scenes import PRESETS, STYLES, Cover, plan_scene
+from tests.data.planned import bare, plans
 
 
 def test_size__is_the_longer_side_of_the_core_mask():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, KINDS, PAINTERS, TILE, VARIANTS, texture
+from core.worlds.backgrounds import COLOUR_WORDS, KINDS, PAINTERS, TILE, VARIANTS, texture
 
 
 @pytest.mark.slow

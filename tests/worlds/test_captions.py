@@ -3,24 +3,24 @@
 import numpy as np
 import pytest
 
-from core.data.sources.glyphworld import GlyphworldSource
-from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.backgrounds import KINDS
-from core.worlds.glyphworld.captions import (
+from core.data.glyphworld import GlyphworldSource
+from core.worlds.atlas import load_atlas
+from core.worlds.backgrounds import KINDS
+from core.worlds.captions import (
     absent_caption,
     absent_words,
     caption_facts,
     scene_caption,
+    split_words,
     visible_share,
     vocabulary,
     window_caption,
     window_ground,
 )
-from core.worlds.glyphworld.glyphworld import severities
-from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import Draws, Item, plan_scene
-from core.worlds.glyphworld.vocabulary import attributes_of, caption_of, glyph_of
-from core.worlds.glyphworld.word_tokens import split_words
+from core.worlds.glyphworld import severities
+from core.worlds.painting import measure_occlusion
+from core.worlds.scenes import Draws, Item, plan_scene
+from core.worlds.vocabulary import attributes_of, caption_of, glyph_of
 
 N = 150
 WORLD = GlyphworldSource().world

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL, TILE, grain, texture
-from core.worlds.glyphworld.scenes import LIGHT_NODES, UNITY, Cover, Ground, Item, ScenePlan
+from core.worlds.atlas import load_atlas
+from core.worlds.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL, TILE, grain, texture
+from core.worlds.scenes import LIGHT_NODES, UNITY, Cover, Ground, Item, ScenePlan
 
 REFERENCE_SIZE = 96  # pixels; the unit of blur; occlusion is measured at this size
 FAR_WIDENING = 1.7  # how much more of the floor the horizon shows than the lower edge

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.worlds.glyphworld.word_tokens import N_SPECIAL, PAD, START, UNKNOWN, WordTokenizer
+from core.worlds.captions import N_SPECIAL, PAD, START, UNKNOWN, WordTokenizer
 
 
 @pytest.fixture

@@ -8,20 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.backgrounds import KINDS
-from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import (
-    BACKGROUND_CUE,
-    FAULTS,
-    World,
-    hardness_of,
-    label_of,
-    plan_scene,
-    severities,
-)
-from core.worlds.glyphworld.vocabulary import MARKED
-from tests.data.masks.planned import plans
+from core.worlds.atlas import load_atlas
+from core.worlds.backgrounds import KINDS
+from core.worlds.painting import measure_occlusion
+from core.worlds.scenes import BACKGROUND_CUE, FAULTS, World, hardness_of, label_of, plan_scene, severities
+from core.worlds.vocabulary import MARKED
+from tests.data.planned import plans
 
 SPREAD = 4.0  # standard deviations that a measured share may stray from the planted one: 1 in 16,000
 

@@ -1,19 +1,20 @@
-"""Captions of a Glyphworld scene or of a window of it, in all variants of the grammar. No torch.
+"""Captions of Glyphworld: of a scene or a window of it, as a bank, and as tokens. No torch."""
 
-`caption_of` gives each scene one sentence. A CLIP that must understand crops and incomplete sentences needs
-more: the same facts with clauses dropped, and descriptions of what windows show.
-"""
-
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import parse_qsl
+
+import numpy as np
 
 from core.common.assets import asset
-from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, NEUTRAL_FLOOR, NEUTRAL_WALL
-from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import Draws, Item, ScenePlan, severities
-from core.worlds.glyphworld.vocabulary import (
+from core.errors import CaptionError, unknown_name
+from core.worlds.atlas import Glyph, load_atlas
+from core.worlds.backgrounds import COLOUR_WORDS, KINDS, NEUTRAL_FLOOR, NEUTRAL_WALL
+from core.worlds.painting import measure_occlusion
+from core.worlds.scenes import Draws, Item, ScenePlan, severities
+from core.worlds.vocabulary import (
     MARKED,
     PLACES,
     REVERSED,
@@ -26,7 +27,62 @@ from core.worlds.glyphworld.vocabulary import (
     size_word,
     with_article,
 )
-from core.worlds.glyphworld.word_tokens import split_words
+
+# Words as tokens: the small vocabulary of the embedded CLIP. No torch.
+
+
+PAD, START, UNKNOWN = 0, 1, 2
+N_SPECIAL = 3  # the end token has the highest number: open_clip reads the text's embedding there
+_WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text into lower-case words of letters; inner hyphens and apostrophes are kept.
+
+    >>> split_words("A high-heeled shoe, 2 m left of Tom's hat!")
+    ['a', 'high-heeled', 'shoe', 'm', 'left', 'of', "tom's", 'hat']
+    """
+    return _WORD.findall(text.lower())
+
+
+class WordTokenizer:
+    """One token per word. A word outside the vocabulary is tried without a plural ending, else "unknown".
+
+    Called like an open_clip tokenizer, it returns (n, context_length) int64, as an array.
+    """
+
+    def __init__(self, words: Sequence[str], context_length: int) -> None:
+        self.words = tuple(words)
+        self.context_length = context_length
+        self.numbers = {word: number for number, word in enumerate(self.words, N_SPECIAL)}
+        self.end = N_SPECIAL + len(self.words)
+
+    @property
+    def vocab_size(self) -> int:
+        return self.end + 1
+
+    def number(self, word: str) -> int:
+        """Return the token of a lower-case word."""
+        for form in (word, word.removesuffix("s"), word.removesuffix("es")):
+            if form in self.numbers:
+                return self.numbers[form]
+        return UNKNOWN
+
+    def __call__(self, texts: str | Iterable[str]) -> np.ndarray:
+        """Return start, words, end, padding; a long text loses its last words, never its end token."""
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        tokens = np.full((len(texts), self.context_length), PAD, np.int64)
+        for row, text in zip(tokens, texts, strict=True):
+            numbers = [self.number(word) for word in split_words(text)[: self.context_length - 2]]
+            row[: len(numbers) + 2] = [START, *numbers, self.end]
+        return tokens
+
+
+# Captions of a Glyphworld scene or of a window of it, in all variants of the grammar. No torch.
+#
+# `caption_of` gives each scene one sentence. A CLIP that must understand crops and incomplete sentences
+# needs more: the same facts with clauses dropped, and descriptions of what windows show.
+
 
 OPENINGS = ("", "", "", "a photo of", "a picture of")
 NEUTRAL_GROUNDS = {NEUTRAL_FLOOR: "a stone floor", NEUTRAL_WALL: "a plaster wall"}
@@ -201,3 +257,91 @@ def vocabulary() -> tuple[str, ...]:
     texts += [colour for colours in COLOUR_WORDS.values() for colour in colours]
     texts += [f"{glyph.noun} {glyph.colour} {glyph.label}" for glyph in atlas.glyphs.values()]
     return tuple(sorted({word for text in texts for word in split_words(text)}))
+
+
+# The caption bank of Glyphworld: sentences of its grammar, many of which describe no scene. No torch.
+
+
+N_CAPTIONS, SEED = 30_000, 0
+BANK_TAG = 0x62616E6B  # keeps the draws of the bank apart from those of scenes
+ABSENT_SHARE = 0.2  # share of captions that name something that no scene shows
+WRONG_COLOUR = 0.1  # share of coloured nouns with a colour that they never have
+RELATIONS = ("next to", "and", "with", *REVERSED, *REVERSED.values())
+RANGES = {"n": (2, 10_000_000), "seed": (0, 2**31 - 1)}
+
+
+def glyph_captions(n: int = N_CAPTIONS, seed: int = SEED) -> list[str]:
+    """Draw n sentences as in a web bank: about objects of Glyphworld in any combination, some about absent
+    objects; sentences may repeat. Sentence i depends on (seed, i) alone."""
+    return [_caption(Draws(seed, index, BANK_TAG)) for index in range(n)]
+
+
+def parse_bank_spec(spec: str) -> dict[str, int]:
+    """Parse the options of `glyphworld?n=30000&seed=0`. Raises CaptionError."""
+    values = {"n": N_CAPTIONS, "seed": SEED}
+    for name, text in parse_qsl(spec.partition("?")[2], keep_blank_values=True):
+        if name not in RANGES:
+            raise CaptionError(
+                unknown_name(f"the bank glyphworld has no option '{name}'", name, RANGES, "Options")
+            )
+        low, high = RANGES[name]
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
+            raise CaptionError(
+                f"glyphworld: {name} must be a whole number from {low} to {high}, not '{text}'"
+            )
+        values[name] = int(text)
+    return values
+
+
+def _caption(dice: Draws) -> str:
+    make: Callable[[Draws], str] = dice.weighted((_scene, _single, _ground), (0.6, 0.34, 0.06))
+    return f"{dice.pick(OPENINGS)} {make(dice)}".strip()
+
+
+def _scene(dice: Draws) -> str:
+    parts = [_thing(dice)]
+    if dice.chance(0.6):
+        parts += [dice.pick(RELATIONS), _thing(dice)]
+    if dice.chance(0.15):
+        parts.append(f"partly hidden by {_thing(dice)}" if dice.chance(0.5) else "partly hidden")
+    if dice.chance(0.1):
+        parts.append("among other things")
+    if dice.chance(0.7):
+        parts.append(_place(dice))
+    return " ".join(parts)
+
+
+def _single(dice: Draws) -> str:
+    return _thing(dice)
+
+
+def _ground(dice: Draws) -> str:
+    if dice.chance(0.2):
+        return dice.pick(tuple(NEUTRAL_GROUNDS.values()))
+    return _place(dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
+
+
+def _place(dice: Draws) -> str:
+    kind = dice.pick(KINDS)
+    colours = COLOUR_WORDS[kind]
+    colour = "" if dice.chance(0.3) else colours[0] if dice.chance(0.8) else dice.pick(colours)
+    return " ".join(PLACES[kind].format(colour).split())
+
+
+def _thing(dice: Draws) -> str:
+    """Random object phrase ("a small brown dog"); with small probability an object absent from Glyphworld."""
+    words = [dice.pick(SIZES)] if dice.chance(0.35) else []
+    words += [dice.pick(tuple(STATE_WORDS.values()))] if dice.chance(0.1) else []
+    glyph = _glyph(dice)
+    if dice.chance(ABSENT_SHARE / 1.5):  # a caption names 1.5 things on average
+        noun, colour = dice.pick(absent_words("read" if dice.chance(0.5) else "unread")), glyph.colour
+    else:
+        noun = glyph.label if glyph.role == "class" and dice.chance(0.4) else glyph.noun
+        colour = glyph.colour if not dice.chance(WRONG_COLOUR) else _glyph(dice).colour
+    words += [colour] if dice.chance(0.6) and " of " not in noun else []
+    return with_article(" ".join([*words, noun]))
+
+
+def _glyph(dice: Draws) -> Glyph:
+    glyphs = load_atlas().glyphs
+    return glyphs[dice.pick(tuple(glyphs))]

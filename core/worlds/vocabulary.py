@@ -1,8 +1,8 @@
 """Describe a Glyphworld scene in words: its relations, attributes, and a caption."""
 
-from core.worlds.glyphworld.atlas import Glyph, load_atlas
-from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, FLOORS
-from core.worlds.glyphworld.scenes import FAULTS, Item, ScenePlan
+from core.worlds.atlas import Glyph, load_atlas
+from core.worlds.backgrounds import COLOUR_WORDS, FLOORS
+from core.worlds.scenes import FAULTS, Item, ScenePlan
 
 APART = 0.12  # closer centres (in image sides) are neither left of nor above each other
 MARKED = 0.35  # minimum severity for a part of hardness to be named and count as a cause

@@ -1,7 +1,7 @@
 """The sprite atlas of Glyphworld: colour emoji cut from Noto Color Emoji, kept as one sheet with an index.
 
 `assets/glyphworld/catalogue.csv` lists the glyphs and their meaning; `atlas.webp` and `index.json` are built
-from it by `python -m core.worlds.glyphworld.atlas --font NotoColorEmoji.ttf`. Only that command needs the
+from it by `python -m core.worlds.atlas --font NotoColorEmoji.ttf`. Only that command needs the
 font.
 """
 
@@ -146,7 +146,7 @@ def build_atlas(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m core.worlds.glyphworld.atlas", description="Rebuild the sprite atlas."
+        prog="python -m core.worlds.atlas", description="Rebuild the sprite atlas."
     )
     parser.add_argument(
         "--font", type=Path, required=True, help="NotoColorEmoji.ttf of Debian's fonts-noto-color-emoji"

@@ -10,12 +10,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from core.data.sources.glyphworld import GlyphworldSource
-from core.worlds.glyphworld.compose import plan_world_scene, with_hues_exchanged, with_places_exchanged
-from core.worlds.glyphworld.painting import HUES, paint
-from core.worlds.glyphworld.scenes import PRESETS, Item, ScenePlan, plan_scene, severities
-from core.worlds.glyphworld.vocabulary import caption_of, colour_of, glyph_of
-from core.worlds.glyphworld.word_truth import truth_of
+from core.data.glyphworld import GlyphworldSource
+from core.worlds.glyphworld import plan_world_scene, with_hues_exchanged, with_places_exchanged
+from core.worlds.painting import HUES, paint
+from core.worlds.scenes import PRESETS, Item, ScenePlan, plan_scene, severities
+from core.worlds.vocabulary import caption_of, colour_of, glyph_of
+from core.worlds.word_truth import truth_of
 
 N = 300
 WORLD = PRESETS["compose"]

@@ -10,10 +10,10 @@ import pytest
 from PIL import ImageFont
 
 from core.errors import ImageSourceError
-from core.worlds.glyphworld import atlas as glyph_atlas
-from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.backgrounds import KINDS
-from core.worlds.glyphworld.scenes import BACKGROUND_CUE
+from core.worlds import atlas as glyph_atlas
+from core.worlds.atlas import load_atlas
+from core.worlds.backgrounds import KINDS
+from core.worlds.scenes import BACKGROUND_CUE
 
 
 def test_atlas__every_glyph_is_in_the_sheet():

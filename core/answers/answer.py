@@ -1,11 +1,4 @@
-"""What an answer is, where a study keeps it, and which ones a study has. No torch.
-
-An answer says for each image which class is predicted. The probe is one: it lies in the study as it always
-did. Every other one is a table `answer_NAME` of one row an image and, where its logits are linear on the
-representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study. A head whose
-classes have no weights has `answer_NAME_outputs`, the class of each output; where these are made of the
-representation alone, but not linear on it, `answer_NAME_gradients` too (`core.slices.features.class_logits`).
-"""
+"""What an answer is, where a study keeps it, and tables as they read with another answer. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +9,23 @@ import pandas as pd
 
 from core.answers.kinds import KINDS
 from core.common.command_line import command_line
+from core.common.entries import record_of
 from core.common.formatting import counted
 from core.common.inside import NAME
+from core.common.score_names import SCORES
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.reader import StudyReader
+from core.study.reader import StudyReader
+
+# What an answer is, where a study keeps it, and which ones a study has. No torch.
+#
+# An answer says for each image which class is predicted. The probe is one: it lies in the study as it
+# always did. Every other one is a table `answer_NAME` of one row an image and, where its logits are linear
+# on the representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study. A
+# head whose classes have no weights has `answer_NAME_outputs`, the class of each output; where these are
+# made of the representation alone, but not linear on it, `answer_NAME_gradients` too
+# (`core.answers.class_logits`).
+
 
 PROBE, HEAD, CROSSFIT = "probe", "head", "crossfit"
 TABLE = "answer_{name}"
@@ -174,3 +179,43 @@ def answers_table(study: Any) -> pd.DataFrame:
         parts.append(table.add_prefix(f"{name}_"))
     images = study.table("images", ["image_id", "split", "label"]).rename(columns={"label": "true"})
     return pd.concat([images, *parts], axis=1)
+
+
+# Tables of a study that hold a prediction, as they read with another answer than the probe.
+
+
+SPLIT = "split"
+OF_PROBE = ("image_id", SPLIT, "true", *COLUMNS)  # columns of the table `probe` as it reads with an answer
+AS_READ = ("images", PROBE, "quality")  # tables whose columns lie elsewhere, see `source_column`
+
+
+def columns_as_read(study: StudyReader, table: str) -> list[str]:
+    """The columns of one of the tables AS_READ; scores that come from the probe are left out."""
+    if table == PROBE:
+        return list(OF_PROBE)
+    names = study.columns(table)
+    return [name for name in names if name in OF_PROBE or name not in SCORES or SCORES[name].label_free]
+
+
+def source_column(answer: Answer, table: str, column: str) -> tuple[str, str]:
+    """The table and the column of the whole study that hold a column, but for SPLIT of one of AS_READ."""
+    if table not in AS_READ:
+        return table, column
+    if column in COLUMNS and table != "images":
+        return answer.table, column
+    if column in ("image_id", "true"):
+        return "images", "label" if column == "true" else column
+    return table, column
+
+
+def has_top5(study: Any) -> bool:
+    """Whether the answer of a study can predict more than five classes; else the truth is always among the
+    five best."""
+    facts = record_of(ProbeFacts, study.answer.facts) if study.answer else study.facts(ProbeFacts)
+    return facts.has_top5
+
+
+def overlap_as_read(overlap: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:
+    """The table `overlap` with the verdicts of an answer, whose table `probe` is given."""
+    rows = overlap["row"].to_numpy()
+    return overlap.assign(correct=probe["correct"].array[rows], split=probe["split"].to_numpy()[rows])

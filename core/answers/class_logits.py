@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.step_facts import AnswerFacts, AnswersFacts, EmbedFacts
-from core.reader import StudyReader
-from core.storage.chunked_array import CHUNK_ROWS
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.reader import StudyReader
 
 Curve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # values and slopes
 OUTPUTS, GRADIENTS = "probe_outputs", "probe_gradients"

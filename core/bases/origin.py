@@ -1,16 +1,26 @@
-"""What a file of a dictionary says of the vectors that it was trained on, compared with a study's. No torch.
-
-`blocks.N.hook_resid_post` is the output of block N, which transformers call hidden_states[N + 1].
-"""
+"""What a file of a dictionary says of the vectors that it was trained on, and what is assumed. No torch."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.bases.notes import noted
+from core.common.entries import Taken
+from core.common.records import Templates
 from core.common.step_facts import EncoderFacts
-from core.common.taken import Taken
+
+# What is assumed of a dictionary where neither its file nor the user says it: a note a kind.
+#
+# A new one is a line of `notes.toml` and a call of `noted` where it is found.
+
+
+noted = Templates.beside(__file__)
+
+
+# What a file of a dictionary says of the vectors that it was trained on, compared with a study's. No torch.
+#
+# `blocks.N.hook_resid_post` is the output of block N, which transformers call hidden_states[N + 1].
+
 
 INSIDE = ("metadata", "trainer", "cfg", "config", "sae", "buffer", "data")
 SAYS_MODEL = (

@@ -1,19 +1,28 @@
-"""The vectors that a basis is fitted on: rows of a chunked array, or rows in memory."""
+"""The vectors that a basis is fitted on: rows of a chunked array, in memory, or sampled positions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from core.common.threadsafe import cached_property
-from core.errors import SettingsError
-from core.jobs.progress import Progress
-from core.storage.chunked_array import ChunkedArray
+from core.common.threads import cached_property
+from core.common.worker_group import stream_in_order
+from core.errors import ImageSourceError, SettingsError
+from core.study.chunked_array import ArrayWriter, ChunkedArray
+from core.study.progress import Progress
+from core.study.reader import StudyReader
+
+# The vectors that a basis is fitted on: rows of a chunked array, or rows in memory.
+
 
 MEMORY_ENTRIES = 256 << 20  # vectors of at most so many numbers are held in memory: 1 GiB
 SAMPLE = 65_536  # vectors that kinds without a stream are fitted on
@@ -131,3 +140,106 @@ def _shuffled(n: int, rng: np.random.Generator) -> np.ndarray:
     order = np.add.outer(starts, np.arange(RUN_ROWS)).reshape(-1)
     order = order[order < n]
     return np.concatenate([rng.permutation(order[at : at + BUFFER_ROWS]) for at in range(0, n, BUFFER_ROWS)])
+
+
+# The positions that a basis is fitted on: some of each train image, drawn by seed, kept on disk.
+
+
+MOST_ENTRIES = 512 << 20  # numbers of all vectors: 2 GiB on disk
+CHUNK_ENTRIES = 16 << 20  # and of a chunk in memory
+BATCH = 64  # images
+FEWEST = 8  # positions of an image: reading images is what takes time
+
+
+class Positions(Protocol):
+    """What reads positions: `core.analysis.readouts.PositionReader`."""
+
+    grid: tuple[int, int]
+    width: int
+    missing: list[tuple[int, str]]
+
+    @property
+    def n(self) -> int: ...
+    def read(self, batches: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, Tensor]]: ...
+
+
+def image_batches(rows: np.ndarray) -> list[np.ndarray]:
+    return np.split(rows, range(BATCH, len(rows), BATCH)) if len(rows) else []
+
+
+def sampled_positions(
+    study: StudyReader,
+    positions: Positions,
+    folder: Path,
+    progress: Progress,
+    *,
+    most: int | None = None,
+    seed: int = 0,
+) -> Vectors:
+    """Collect vectors of the train images in `folder`, whose name says what they follow from.
+
+    An interrupted run goes on.
+
+    Args:
+        most: vectors; None: what 2 GiB hold. At least FEWEST of each image that is read.
+    Raises:
+        ImageSourceError: none of the images can be read.
+    """
+    train = np.flatnonzero(~study.is_val)
+    most = most or max(2, MOST_ENTRIES // positions.width)
+    fewest = min(FEWEST, positions.n)
+    if len(train) > most // fewest:
+        train = np.sort(np.random.default_rng(seed).choice(train, max(1, most // fewest), replace=False))
+    each = int(np.clip(most // max(1, len(train)), fewest, positions.n))
+    n_rows = max(1, CHUNK_ENTRIES // (each * positions.width))
+    chunks = np.split(train, range(n_rows, len(train), n_rows))
+    array = ArrayWriter(folder, folder.name)
+    todo = [chunk for chunk in range(len(chunks)) if not array.has(chunk)]
+    batches = [(chunk, rows) for chunk in todo for rows in image_batches(chunks[chunk])]
+    parts = list[np.ndarray]()
+    missing = list[tuple[int, str]]()
+    with progress.stage("positions", total=len(train), unit="images") as bar:
+        bar.skip(len(train) - sum(len(chunks[chunk]) for chunk in todo))
+        drawn = stream_in_order(partial(_drawn, positions, each, seed), [rows for _, rows in batches])
+        for number, ((chunk, rows_of_batch), (vectors, gone)) in enumerate(zip(batches, drawn, strict=True)):
+            parts.append(vectors)
+            missing += gone
+            bar.update(len(rows_of_batch))
+            if number + 1 == len(batches) or batches[number + 1][0] != chunk:
+                array.put(chunk, np.concatenate(parts))
+                parts = []
+    counts = [array.done[chunk]["rows"] for chunk in range(len(chunks))]
+    if not sum(counts):
+        reason = missing[0][1] if missing else "there are no train images"
+        raise ImageSourceError(f"none of the {len(train)} train images can be read ({reason})")
+    return Vectors(ChunkedArray(folder, counts, "float32", (positions.width,)), np.arange(sum(counts)))
+
+
+def _drawn(
+    positions: Positions, each: int, seed: int, batches: Sequence[np.ndarray]
+) -> Iterator[tuple[np.ndarray, list[tuple[int, str]]]]:
+    """Yield `each` vectors of every image of each batch of rows, and which could not be read."""
+    for rows, vectors in positions.read(batches):
+        parts = [np.zeros((0, positions.width), np.float32)]
+        for row, of_image in zip(rows.tolist(), vectors, strict=True):
+            rng = np.random.default_rng([seed, row])
+            places = np.sort(rng.choice(positions.n, each, replace=False))
+            parts.append(of_image[places.tolist()].cpu().numpy())
+        yield np.concatenate(parts), [*positions.missing]
+        positions.missing.clear()  # the pass that encodes all images says which are missing
+
+
+@contextmanager
+def states(folder: Path, name: str) -> Iterator[None]:
+    """Keep what interrupted runs of a basis have left in a study's folder until it is written, or refused."""
+    try:
+        yield
+    except SettingsError:
+        _remove_states(folder, name)
+        raise
+    _remove_states(folder, name)
+
+
+def _remove_states(folder: Path, name: str) -> None:
+    for state in folder.glob(f".basis-{name}-{'?' * 12}.*"):
+        shutil.rmtree(state) if state.is_dir() else state.unlink()

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.bases.basis import PARTS
 from core.bases.dictionary import JUMP, MAGNITUDE, NEAREST, NMF, Dictionary
-from core.bases.notes import noted
+from core.bases.origin import noted
 from core.bases.reading import KEEP_K, KeptCodes, Reading, UnknownLayout, assembled
 from core.common.inside import parse_json
 

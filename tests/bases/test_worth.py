@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from core.common.verdicts.dictionaries import DictionaryEvidence, judge_dictionary
-from core.common.verdicts.words import RELIABLE, USEFUL, USELESS, WEAK
+from core.bases.worth import DictionaryEvidence, judge_dictionary
+from core.common.verdict_words import RELIABLE, USEFUL, USELESS, WEAK
 
 GOOD = DictionaryEvidence("topk", explained=0.94, by_random=0.3, n_alive=200, n_again=150)
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from core.bases.dictionary import RAW_TOPK, RELU, TOPK, Dictionary, folded, whitened
-from core.bases.notes import noted
+from core.bases.origin import noted
 from core.bases.reading import KeptCodes, Reading, UnknownLayout, assembled, kept_by
-from core.common.taken import Taken
+from core.common.entries import Taken
 
 GATED = "it is a gated autoencoder, and only linear encoders are read"
 TRANSCODER = "it is a transcoder: it writes what another layer will hold, so it is no basis of its own"

@@ -1,1 +1,0 @@
-"""How other libraries write dictionaries: a file a family, and a row of the table in `core.bases.layouts`."""

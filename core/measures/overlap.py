@@ -1,17 +1,23 @@
-"""Overlap of heatmaps with masks: means over images with intervals, by group and by class.
-
-`scores` is always the table `overlap`: one row per image and mask.
-"""
+"""Overlap of heatmaps with masks: means with intervals, their scale, and what it says."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from core.common.statistics.design_effect import groups_among
-from core.common.statistics.intervals import mean_intervals
-from core.slices.overlap_values import MASKS, VARIANTS
+from core.common.dataframes import numbers
+from core.common.design_effect import groups_among
+from core.common.intervals import mean_interval, mean_intervals
+from core.measures.evaluate import result_column
+from core.measures.headline import NO_IMAGES
+from core.measures.image_columns import CONTROLS, MASKS, VARIANTS, control_values, overlap_values
+from core.study.reader import StudyReader
+
+# Overlap of heatmaps with masks: means over images with intervals, by group and by class.
+#
+# `scores` is always the table `overlap`: one row per image and mask.
+
 
 GROUPS = ("all", "correct", "misclassified")
 SPLITS = ("all", "train", "val")
@@ -152,3 +158,201 @@ def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+# mIoU of a slice on a scale: the encoder's heatmaps beside control heatmaps of known overlap.
+#
+# Controls: noise, a uniform heatmap, a blob in the centre, and the ceiling, which is the mask itself at the
+# resolution of the encoder's maps. Variant `paper` of docs/method.md 5.
+
+
+ENCODER, VARIANT, UNIFORM = "encoder", "paper", "uniform"
+BOTH, ANY = "both masks", "any mask"
+NO_HEAT = "no image of the slice has a heatmap with heat"
+NO_OVERLAP = "heatmaps have not been compared with masks"
+COLUMNS = ["mask", "heatmap", "value", "low", "high", "n", "images", "reason"]
+
+
+def stored_name(control: str, mask: str) -> str:
+    """Return the name of a control in the table `overlap_controls`."""
+    return {"noise": "random", "ceiling": f"{mask} at map resolution"}.get(control, control)
+
+
+def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+    """Mean overlap of the heatmaps of a slice with core and spurious masks, and that of the controls.
+
+    Over the images of the slice that have both masks; if none has, over those with either. The interval of a
+    mean is Student's.
+
+    Returns:
+        mask ('core', 'spurious'), heatmap ('encoder', then CONTROLS), value, low, high, n, images ('both
+        masks', 'any mask'), reason (why the value is NaN, or empty).
+    """
+    if not study.has("overlap"):
+        names = (ENCODER, *CONTROLS)
+        rows = [_row(kind, name, np.empty(0), ANY, NO_OVERLAP) for kind in MASKS for name in names]
+        return pd.DataFrame(rows, columns=COLUMNS)
+    controls = control_values(study)
+    values, masked = overlap_values(study, VARIANT)
+    both = mask & masked.all(1)
+    images = BOTH if both.any() else ANY
+    rows = []
+    for at, kind in enumerate(MASKS):
+        inside = both if images == BOTH else mask & masked[:, at]
+        reason = _why_undefined(mask, inside, kind)
+        held = groups_among(study.groups, inside)
+        rows.append(_row(kind, ENCODER, values[inside, at], images, reason, held))
+        for number, name in enumerate(CONTROLS):
+            rows.append(_row(kind, name, controls[inside, at, number], images, reason, held))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def uniform_by_group(study: StudyReader, mask: np.ndarray, images: str) -> pd.DataFrame:
+    """Mean overlap `paper` of a uniform heatmap with the masks of correct and of misclassified images.
+
+    Objects of the two groups differ in size, and with it what a heatmap without any preference reaches.
+
+    Args:
+        images: BOTH or ANY: those of the slice that have both masks, or this one.
+    Returns:
+        control ('uniform'), mask, variant, group ('correct', 'misclassified'), mean; NaN without images.
+    """
+    uniform = control_values(study)[:, :, CONTROLS.index(UNIFORM)]
+    masked, correct = overlap_values(study, VARIANT)[1], result_column(study, "correct")
+    rows = []
+    for at, kind in enumerate(MASKS):
+        seen = mask & (masked.all(1) if images == BOTH else masked[:, at])
+        for group, outcome in (("correct", 1), ("misclassified", 0)):
+            values = uniform[seen & (correct == outcome), at]
+            mean = mean_interval(values, within=(0.0, 1.0))[0]
+            rows.append({"control": UNIFORM, "mask": kind, "variant": VARIANT, "group": group, "mean": mean})
+    return pd.DataFrame(rows)
+
+
+def _row(
+    kind: str, name: str, values: np.ndarray, images: str, reason: str, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    value, low, high, n = mean_interval(values, within=(0.0, 1.0), groups=groups)
+    about = {"mask": kind, "heatmap": name, "images": images}
+    reason = reason or ("" if n else NO_HEAT)
+    return about | {"value": value, "low": low, "high": high, "n": n, "reason": reason}
+
+
+def _why_undefined(mask: np.ndarray, masked: np.ndarray, kind: str) -> str:
+    if not mask.any():
+        return NO_IMAGES
+    return "" if masked.any() else f"no image of the slice has a {kind} mask"
+
+
+# Object preference: how much more of the heat lies on the object than a uniform heatmap would lay there.
+
+
+class ObjectPreference(NamedTuple):
+    """A mean in [-1, 1] with its interval; 0 for a uniform heatmap, NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def object_preference(study: StudyReader, mask: np.ndarray) -> ObjectPreference:
+    """Mean of E_i - A_i over images i (docs/method.md 5.1).
+
+    E_i is the share of the heatmap's heat within the core mask (variant `energy`), A_i the share of the input
+    view that the mask takes. Student's interval; undefined without images that have heat and a core mask.
+
+    Args:
+        mask: (n_images,) bool.
+    """
+    if not study.has("overlap"):
+        return ObjectPreference(np.nan, np.nan, np.nan, 0)
+    table = study.table("overlap", ["row", "mask", "energy", "mask_area"])
+    mine = table.loc[(table["mask"] == "core").to_numpy(bool) & mask[table["row"].to_numpy()]]
+    apart = numbers(mine, "energy") - numbers(mine, "mask_area")
+    groups = groups_among(study.groups, mine["row"].to_numpy())
+    return ObjectPreference(*mean_interval(apart, within=(-1.0, 1.0), groups=groups))
+
+
+# State in one sentence what the scale of mIoU says: heatmaps on the object, or on the background.
+
+
+ABOVE, EVEN, BELOW = "above", "even", "below"
+PREFERENCES = {  # of the object and of the background, each against a uniform heatmap
+    (ABOVE, BELOW): "Heatmaps prefer the object to the background",
+    (ABOVE, EVEN): "Heatmaps prefer the object to the background",
+    (ABOVE, ABOVE): "Heatmaps lie on the object and on the background more than a uniform heatmap would",
+    (EVEN, BELOW): "Heatmaps avoid the background, but do not prefer the object",
+    (EVEN, EVEN): "Heatmaps prefer neither the object nor the background",
+    (EVEN, ABOVE): "Heatmaps prefer the background to the object",
+    (BELOW, ABOVE): "Heatmaps prefer the background to the object",
+    (BELOW, EVEN): "Heatmaps avoid the object",
+    (BELOW, BELOW): "Heatmaps avoid both the object and the background",
+}
+ALONE = {  # where only one kind of mask is there
+    "core": {
+        ABOVE: "Heatmaps lie on the object more than a uniform heatmap would",
+        EVEN: "Heatmaps lie on the object no more than a uniform heatmap would",
+        BELOW: "Heatmaps lie on the object less than a uniform heatmap would",
+    },
+    "spurious": {
+        ABOVE: "Heatmaps lie on the background more than a uniform heatmap would",
+        EVEN: "Heatmaps lie on the background no more than a uniform heatmap would",
+        BELOW: "Heatmaps lie on the background less than a uniform heatmap would",
+    },
+}
+AGAINST_BLOB = {
+    ABOVE: ", and more than a blob in the centre would",
+    EVEN: ", about as much as a blob in the centre would",
+    BELOW: ", but less than a blob in the centre would",
+}
+TOO_FEW = "Only one of these images has a heatmap and a mask: too few to say where heatmaps lie."
+
+
+def overlap_sentence(scale: pd.DataFrame) -> str:
+    """Say in one sentence what a scale means.
+
+    The encoder's interval is compared with the uniform heatmap on either mask: above where all of it lies
+    above, below where all of it lies below, else even. Where heatmaps prefer the object, they are compared
+    with a blob in the centre in the same way.
+
+    Args:
+        scale: see `overlap_scale`.
+    """
+    by_mask = {mask: scale.loc[scale["mask"] == mask] for mask in MASKS}
+    defined = {mask: part for mask, part in by_mask.items() if np.isfinite(_encoder(part, "value"))}
+    if not defined:
+        return f"Where heatmaps lie is not known: {_reason(scale)}."
+    if any(np.isnan(_encoder(part, "low")) for part in defined.values()):
+        return TOO_FEW
+    sides = {mask: _relation(part, "uniform") for mask, part in defined.items()}
+    if not all(sides.values()):
+        return "How far heatmaps lie on the masks cannot be compared: no control heatmaps are stored."
+    if len(sides) == 1:
+        ((mask, side),) = sides.items()
+        sentence, prefers = ALONE[mask][side], mask == "core" and side == ABOVE
+    else:
+        pair = sides["core"], sides["spurious"]
+        sentence, prefers = PREFERENCES[pair], pair in {(ABOVE, BELOW), (ABOVE, EVEN)}
+    blob = _relation(defined["core"], "centre") if prefers else ""
+    return sentence + (AGAINST_BLOB[blob] if blob else "") + "."
+
+
+def _relation(part: pd.DataFrame, control: str) -> str:
+    """Compare the encoder's interval with a control's value; empty if that is not known."""
+    rows = numbers(part.loc[part["heatmap"] == control], "value")
+    if not len(rows) or np.isnan(rows[0]):
+        return ""
+    if _encoder(part, "low") > rows[0]:
+        return ABOVE
+    return BELOW if _encoder(part, "high") < rows[0] else EVEN
+
+
+def _encoder(part: pd.DataFrame, column: str) -> float:
+    values = numbers(part.loc[part["heatmap"] == "encoder"], column)
+    return float(values[0]) if len(values) else float("nan")
+
+
+def _reason(scale: pd.DataFrame) -> str:
+    reasons = [reason for reason in scale["reason"] if reason] if len(scale) else []
+    return str(reasons[0]) if reasons else "no image has both a heatmap and a mask"

@@ -1,16 +1,25 @@
-"""Take features out of a representation and ask the probe again, in closed form (docs/method.md 6.8).
+"""Features taken out: the answer without them, in closed form, and whether one harms (docs/method.md 6.8)."""
 
-A feature is taken out by setting it to its mean over the train images. What the first layer of a classifier
-makes of it changes by (mean - h_j) times the feature's weights: of a linear one nothing else has to be
-computed again.
-"""
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from core.answers.class_logits import Classifier, class_gradients
+from core.common.intervals import share_intervals
+from core.common.records import Record, Templates
 from core.errors import ShapeError
-from core.reader import StudyReader
-from core.slices.features.class_logits import Classifier, class_gradients
-from core.slices.inspection.populations import train_images
+from core.measures.paired_accuracy import PairedAccuracy, paired_accuracy
+from core.measures.slice_comparison import train_images
+from core.study.reader import StudyReader
+
+# Take features out of a representation and ask the probe again, in closed form (docs/method.md 6.8).
+#
+# A feature is taken out by setting it to its mean over the train images. What the first layer of a
+# classifier makes of it changes by (mean - h_j) times the feature's weights: of a linear one nothing else
+# has to be computed again.
+
 
 CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
 ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order
@@ -143,3 +152,184 @@ def random_alike(raw: np.ndarray, features: np.ndarray, rng: np.random.Generator
         drawn[has_candidate, at] = candidate[has_candidate]
         taken[np.flatnonzero(has_candidate), candidate[has_candidate]] = True
     return drawn
+
+
+# What an answer says of the images of a slice once some features are switched off (docs/method.md 6.8).
+#
+# Beside it stand random features of the same number and of about the same activation: what they do as well
+# is owed to taking features away, not to these features.
+
+
+DRAWS = 20  # sets of random features
+AS_IT_IS, WITHOUT, AT_RANDOM = "as it is", "without these features", "without random features"
+
+
+@dataclass(frozen=True)
+class SwitchedOff:
+    """Predictions of n images, as codes of what can be predicted.
+
+    Attributes:
+        before, after: (n,) with all features, and without those switched off. random: (DRAWS, n) without
+            random ones instead. true: (n,) float, NaN where the class is not known.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    random: np.ndarray
+    true: np.ndarray
+
+    @property
+    def flipped(self) -> np.ndarray:
+        """(n,) bool: the images whose prediction changes."""
+        return self.before != self.after
+
+
+def switched_off(
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]],
+    classifier: Classifier,
+    means: np.ndarray,
+    codes_of: Callable[[np.ndarray], np.ndarray],
+    features: Sequence[int],
+    true: np.ndarray,
+    average: np.ndarray,
+    *,
+    seed: int = 0,
+) -> SwitchedOff:
+    """Predict images again with some features at their means.
+
+    Args:
+        chunks: raw representations (m, n_features) and (m, n_units), a part of the images at a time; the same
+            but in a basis (see `Classifier.start_of`). means: (n_features,) what a feature is when it is off.
+        codes_of: what logits predict. true: (n,). average: (n_features,) mean activation of these images, by
+            which random features are about as active.
+    """
+    off = np.unique(np.asarray(features, np.int64))[None]
+    rng = np.random.default_rng(seed)
+    sets = [off, *(random_alike(average[None], off, rng) for _ in range(DRAWS))]
+    before: list[np.ndarray] = []
+    after: list[list[np.ndarray]] = [[] for _ in sets]
+    for raw, units in chunks:
+        started = classifier.start_of(raw, units)
+        before.append(codes_of(classifier.finish(started)))
+        for mine, one in zip(after, sets, strict=True):
+            removed = np.repeat(one, len(raw), axis=0)
+            mine.append(codes_of(logits_without(classifier, started, raw, means, removed)))
+    named, *random = (np.concatenate(one) if one else np.empty(0, int) for one in after)
+    return SwitchedOff(np.concatenate(before) if before else np.empty(0, int), named, np.stack(random), true)
+
+
+def switched_off_table(made: SwitchedOff) -> pd.DataFrame:
+    """Accuracy and changed predictions: one row as it is, one without the features, one without random ones.
+
+    Returns:
+        features, n (images), n_judged (of a known class), accuracy, accuracy_low, accuracy_high, flipped,
+        flipped_low, flipped_high (shares with Wilson's 95 % intervals; accuracy NaN where no class is
+        known), fixed (wrong before and right now) and broken, numbers of images; of random features means.
+    """
+    has_truth = np.isfinite(made.true)
+    rows = []
+    for name, codes in ((AS_IT_IS, made.before[None]), (WITHOUT, made.after[None]), (AT_RANDOM, made.random)):
+        right, was = codes == made.true, made.before == made.true
+        share_right = np.where(has_truth, right.mean(0), np.nan)
+        share_changed = (codes != made.before).mean(0)
+        values = np.stack([share_right, share_changed], axis=1)
+        mean, low, high, _ = share_intervals(values)
+        fixed = (right & ~was & has_truth).sum(1)
+        broken = (~right & was & has_truth).sum(1)
+        row = {"features": name, "n": len(has_truth), "n_judged": int(has_truth.sum())}
+        row |= {"accuracy": mean[0], "accuracy_low": low[0], "accuracy_high": high[0]}
+        row |= {"flipped": mean[1], "flipped_low": low[1], "flipped_high": high[1]}
+        row |= {"fixed": float(fixed.mean()), "broken": float(broken.mean())}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# Whether a feature harms: the answers with and without it, beside random features (docs/method.md 6.8).
+
+
+FEWEST = 8  # images that become right or wrong, below which nothing is concluded
+ALPHA = 0.05
+MOST = 20_000  # images that a page asks again; of more, so many are taken at even distances
+_say = Templates.beside(__file__)
+
+
+def evenly_spaced(rows: np.ndarray, most: int = MOST) -> np.ndarray:
+    """(m,) ascending: all rows, or `most` of them at even distances, from every part of the study."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+
+
+def harm(made: SwitchedOff, units: np.ndarray | None = None) -> PairedAccuracy:
+    """Compare the answers with all features (first) and without those switched off (second).
+
+    Args:
+        units: (n,) codes of what was drawn together; None: each image for itself.
+    Returns:
+        of the images of a known class; `difference` is the accuracy that is gained by switching off.
+    """
+    has_truth = np.isfinite(made.true)
+    codes = np.stack([made.before, made.after])[:, has_truth]
+    correct = (codes == made.true[has_truth]).astype(float)
+    return paired_accuracy(correct, codes, None if units is None else units[has_truth])
+
+
+def random_gains(made: SwitchedOff) -> np.ndarray:
+    """(DRAWS,) accuracy gained by switching off each set of random features; NaN without known classes."""
+    has_truth = np.isfinite(made.true)
+    if not has_truth.any():
+        return np.full(len(made.random), np.nan)
+    true = made.true[has_truth]
+    right = made.random[:, has_truth] == true
+    return right.mean(1) - (made.before[has_truth] == true).mean()
+
+
+def harm_finding(paired: PairedAccuracy, random: np.ndarray) -> Record:
+    """Say whether the feature harms, helps, or neither can be told.
+
+    It harms where more images become right than wrong, by McNemar's exact test at ALPHA, and by more than
+    with every set of random features; it helps in the same way the other way round.
+
+    Args:
+        random: (DRAWS,) of `random_gains`.
+    """
+    fixed, broken = paired.only_second, paired.only_first
+    if not paired.n:
+        return _say("no_labels")
+    if not fixed + broken:
+        return _say("no_change", of=paired.n)
+    if fixed + broken < FEWEST:
+        return _say("too_few", n=fixed + broken, of=paired.n)
+    points, sure = 100 * abs(paired.difference), paired.p < ALPHA
+    if sure and paired.difference > max(random.max(), 0.0):
+        return _say("harms", value=points)
+    if sure and paired.difference < min(random.min(), 0.0):
+        return _say("helps", value=points)
+    return _say("unclear", value=points)
+
+
+def harm_by_class(made: SwitchedOff, classes: Sequence[str]) -> pd.DataFrame:
+    """Count, for each class, what switching off makes right and wrong.
+
+    Args:
+        classes: names of the codes.
+    Returns:
+        class, n (images of it), fixed, broken, net (fixed - broken), random_net (the mean of net over the
+        sets of random features); classes without a change left out, those that gain most first.
+    """
+    has_truth = np.isfinite(made.true)
+    true = made.true[has_truth].astype(np.int64)
+    before = made.before[has_truth] == true
+    after = made.after[has_truth] == true
+
+    def count(images: np.ndarray) -> np.ndarray:
+        return np.bincount(true, weights=images.astype(float), minlength=len(classes))
+
+    random = (made.random[:, has_truth] == true).mean(0) if len(true) else np.empty(0)
+    numbers = {"n": np.ones(len(true)), "fixed": after & ~before, "broken": before & ~after}
+    columns = {name: count(images).astype(int) for name, images in numbers.items()}
+    columns["random_net"] = count(random - before) if len(true) else np.zeros(len(classes))
+    table = pd.DataFrame({"class": list(classes), **columns})
+    table.insert(4, "net", table["fixed"] - table["broken"])
+    changed = table.loc[(table["fixed"] + table["broken"]) > 0]
+    return changed.sort_values("net", ascending=False, kind="stable").reset_index(drop=True)

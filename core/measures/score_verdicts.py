@@ -1,19 +1,208 @@
-"""What each score of a study is worth for finding errors: its numbers, and the verdict on them."""
+"""What each score of a study is worth for finding errors, in one of four words (docs/method.md 2.10)."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.common.statistics.chance import outcomes
-from core.common.statistics.design_effect import groups_among, of_mean
-from core.common.statistics.intervals import wilson
-from core.common.verdicts.scores import FoundFirst, ScoreEvidence, judge_score
-from core.common.verdicts.words import LOOKED, MOST_LOOKED, Verdict
-from core.measures.errors_found import errors_among_first
-from core.reader import StudyReader
-from core.slices.evaluate import result_column, slice_columns
+from core.common.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
+from core.common.dataframes import evenly
+from core.common.design_effect import groups_among, of_mean
+from core.common.intervals import wilson
+from core.common.records import Record, Templates
+from core.common.score_names import score_label
+from core.common.verdict_words import (
+    LOOKED,
+    MOST_LOOKED,
+    OF_PLAIN,
+    OF_USE,
+    RELIABLE,
+    RELIABLE_GAIN,
+    USEFUL,
+    USEFUL_GAIN,
+    USELESS,
+    WEAK,
+    Verdict,
+)
+from core.measures.evaluate import result_column, slice_columns
+from core.study.reader import StudyReader
+
+# What a score of single images is worth for finding errors, in one of four words (docs/method.md 2.10).
+
+
+_say = Templates.beside(__file__)
+WORD_OF = {
+    "wrong_way": USELESS,
+    "no_better": USELESS,
+    "hardly_better": USELESS,
+    "weak": WEAK,
+    "useful": USEFUL,
+    "reliable": RELIABLE,
+}
+
+
+@dataclass(frozen=True)
+class FoundFirst:
+    """Errors among the images that a score puts first.
+
+    Attributes:
+        found: errors among the first `looked` (a mean over the orders of equal scores), with the ends of its
+            95 % interval. by_chance, perfect: errors that a random order finds there, and the best possible.
+    """
+
+    looked: int
+    found: float
+    low: float
+    high: float
+    by_chance: float
+    perfect: float
+
+    def gain(self, found: float) -> float:
+        """Return what a number of errors is of the way from chance (0) to a perfect order (1).
+
+        >>> FoundFirst(50, 13, 8, 20, 6, 50).gain(28)
+        0.5
+        """
+        room = self.perfect - self.by_chance
+        return (found - self.by_chance) / room if room > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class ScoreEvidence:
+    """What is known of a score; NaN, None or "" where unknown.
+
+    Attributes:
+        score: its column. auroc, low, high: with the ends of its 95 % interval. n_wrong, n_right: images
+            behind it. first, plain: errors among the first images by it, and by the classifier's confidence
+            on the same images; `plain` is None of the confidence itself. why: there is no AUROC.
+    """
+
+    score: str
+    auroc: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n_wrong: int = 0
+    n_right: int = 0
+    first: FoundFirst | None = None
+    plain: FoundFirst | None = None
+    why: str = ""
+
+
+def judge_score(evidence: ScoreEvidence) -> Verdict:
+    """Return what a score is worth, by the rule of docs/method.md 2.10.
+
+    No word without an AUROC, an interval and the errors among the first images, nor from fewer than 8 errors
+    or correct images (`too_few_outcomes`).
+    """
+    name = score_label(evidence.score)
+    ends = (evidence.low, evidence.high)
+    if math.isnan(evidence.auroc):
+        return Verdict("", _say("untested", what=name, why=evidence.why))
+    if few := too_few_outcomes(evidence.n_wrong, evidence.n_right):
+        return Verdict("", _say("too_few", what=name, n=few.n, parts=(few,)))
+    standing = against_chance(*ends, evidence.n_wrong, evidence.n_right)
+    if standing == "too_few" or evidence.first is None:
+        return Verdict("", _say("no_interval", what=name, value=evidence.auroc))
+    kind = _kind(standing, evidence, evidence.first)
+    parts = _numbers(evidence.first, evidence.plain)
+    sentence = _say(kind, what=name, value=evidence.auroc, interval=ends, chance=CHANCE, parts=parts)
+    return Verdict(WORD_OF[kind], sentence)
+
+
+def _kind(standing: Standing, evidence: ScoreEvidence, first: FoundFirst) -> str:
+    if standing == "below":
+        return "wrong_way"
+    if standing == "level":
+        return "no_better"
+    if evidence.high < OF_USE:
+        return "hardly_better"
+    if first.gain(first.low) >= RELIABLE_GAIN:
+        return "reliable"
+    gain = first.gain(first.found)
+    of_plain = evidence.plain.gain(evidence.plain.found) if evidence.plain else 0.0
+    return "useful" if gain >= USEFUL_GAIN and gain >= OF_PLAIN * of_plain else "weak"
+
+
+def _numbers(first: FoundFirst, plain: FoundFirst | None) -> tuple[Record, ...]:
+    """What is found among the first images, and what the confidence finds there."""
+    sentence = _say(
+        "found",
+        n=round(first.found),
+        of=first.looked,
+        interval=(first.low, first.high),
+        chance=first.by_chance,
+    )
+    return (sentence,) if plain is None else (sentence, _say("plain", n=round(plain.found)))
+
+
+# Errors found among the first n images looked at (docs/method.md 2.8).
+
+
+RANDOM, PERFECT = "at random", "perfect"
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of the images: rows that every table has
+POINTS = 200
+
+
+def errors_among_first(values: np.ndarray, wrong: np.ndarray, n_looked: np.ndarray) -> np.ndarray:
+    """Errors among the n images with the lowest scores, for several n.
+
+    Among equal scores the mean over all orders is taken: of m tied images with e errors, k hold k e / m.
+    Images without a score are looked at last.
+
+    Args:
+        values: (n_images,) scores, higher is better. wrong: (n_images,) bool. n_looked: numbers of images.
+    Returns:
+        (len(n_looked),) float64.
+    """
+    order = np.argsort(values, kind="stable")  # NaN last
+    ordered, errors = values[order], np.cumsum(wrong[order])
+    differ = (ordered[1:] != ordered[:-1]) & ~np.isnan(ordered[:-1])
+    ends = np.flatnonzero(np.append(differ, True))
+    return np.interp(n_looked, np.append(0, ends + 1), np.append(0, errors[ends]))
+
+
+def errors_found(
+    scores: Mapping[str, np.ndarray], correct: np.ndarray, *, at: int | None = None
+) -> pd.DataFrame:
+    """Count the errors found by looking at the images in the order of each score, lowest first.
+
+    Args:
+        scores: (n_images,) each, by name. correct: 1 correct, 0 misclassified; NaN is left out.
+        at: a number of images that gets a row, beside SHARES of all and at most POINTS others.
+    Returns:
+        order (a score, RANDOM or PERFECT), n_looked, share_looked, found, share_found (of all errors); empty
+        unless there are errors.
+    """
+    judged = np.isfinite(correct)
+    wrong = correct[judged] == 0
+    n, n_errors = len(wrong), int(wrong.sum())
+    columns = ["order", "n_looked", "share_looked", "found", "share_found"]
+    if not n_errors:
+        return pd.DataFrame(columns=columns)
+    marked = [share_of(n, share) for share in SHARES] + [min(max(at or 0, 0), n)]
+    looked = np.unique(np.concatenate([evenly(n + 1, POINTS), marked]))
+    counts = {
+        name: errors_among_first(np.asarray(values, float)[judged], wrong, looked)
+        for name, values in scores.items()
+    }
+    counts |= {RANDOM: looked * n_errors / n, PERFECT: np.minimum(looked, n_errors).astype(float)}
+    parts = []
+    for name, count in counts.items():
+        values = (name, looked, looked / n, count, count / n_errors)
+        parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
+    return pd.concat(parts, ignore_index=True)
+
+
+def share_of(n_images: int, share: float) -> int:
+    """Return a share of the images as their number, at least 1."""
+    return min(max(round(n_images * share), 1), n_images)
+
+
+# What each score of a study is worth for finding errors: its numbers, and the verdict on them.
+
 
 PLAIN = "confidence"  # the score that others are compared with
 

@@ -1,19 +1,87 @@
-"""Prediction of errors by scores: metrics with intervals, curves, and AUROC by cause.
+"""Prediction of errors by scores: metrics with intervals, curves, and AUROCs also by cause and class."""
 
-Everywhere `scores` is a frame of one column a score, higher = better, with a row an image, and `correct`
-(n_images,) float64: 1 correct, 0 misclassified.
-"""
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.common import placements
+from core.common.chance import LEAST
 from core.common.dataframes import numbers
+from core.common.design_effect import groups_among, of_area
+from core.common.intervals import area_bounds, auroc_difference, interval_of_augrc, pooled_area_bounds
+from core.common.placements import spreads
 from core.common.score_names import SCORES
-from core.common.statistics.chance import LEAST
-from core.common.statistics.design_effect import groups_among
-from core.common.statistics.intervals import auroc_difference
 from core.measures import metrics
-from core.measures.within_predicted import auroc_within_predicted
+from core.measures.evaluate import read_once, result_column, slice_columns
+from core.measures.headline import NO_IMAGES, NO_VERDICTS
+from core.measures.metrics import effects_of
+from core.study.reader import StudyReader
+
+# AUROC of scores within predicted classes: what is left when the class itself tells nothing.
+
+
+def pooled_auroc(
+    score: np.ndarray, correct: np.ndarray, group: np.ndarray, *, effect: float = 1.0
+) -> tuple[float, float, float, int]:
+    """AUROC over the pairs of a correct and a misclassified image of the same group.
+
+    A = sum_g pairs_g A_g / sum_g pairs_g, pairs_g = n+_g n-_g. Its interval is that of `area_bounds` with
+    V(t) = sum_g w_g^2 V_g(t), w_g = pairs_g / sum pairs: the groups share no image.
+
+    Args:
+        score: (n,) float, NaN is left out. correct: (n,) 1 or 0. group: (n,) of any values.
+        effect: the design effect of the AUROC over all images, where they come by patient or photograph.
+    Returns:
+        the value, its 95 % interval, and the number of groups with both outcomes; NaN without any.
+    """
+    sizes, values = [], []
+    is_scored = np.isfinite(score)
+    for one in pd.unique(group[is_scored]):
+        here = is_scored & (group == one)
+        n_right = int((correct[here] == 1).sum())
+        if not 0 < n_right < here.sum():
+            continue
+        sizes.append((n_right, int(here.sum()) - n_right))
+        values.append(spreads(score[here], correct[here] == 1)[0].mean)
+    if not sizes:
+        return np.nan, np.nan, np.nan, 0
+    m, n = np.array(sizes, float).T
+    weight = m * n / (m * n).sum()
+    independent = np.square(weight) / (m * n)
+    value = float(weight @ values)
+    paired = (independent * ((m + n) / 2 - 1)).sum()
+    low, high = pooled_area_bounds(value, effect * independent.sum(), effect * paired)
+    return value, float(low), float(high), len(sizes)
+
+
+def auroc_within_predicted(
+    metrics: pd.DataFrame,
+    scores: pd.DataFrame,
+    correct: np.ndarray,
+    predicted: pd.Series,
+    units: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Add `auroc_within`, `auroc_within_low` and `auroc_within_high` to a table `quality_metrics`.
+
+    Args:
+        units: (n_images,) codes of patients, lesions or sequences; None: each image is for itself.
+    """
+    group, rows = predicted.to_numpy(dtype=object), []
+    for name in metrics["score"]:
+        score = scores[name].to_numpy(float)
+        effect = of_area(score, correct == 1, units)
+        rows.append(pooled_auroc(score, correct, group, effect=effect)[:3])
+    columns = np.array(rows).reshape(len(metrics), 3).T
+    names = ("auroc_within", "auroc_within_low", "auroc_within_high")
+    return metrics.assign(**dict(zip(names, columns, strict=True)))
+
+
+# Prediction of errors by scores: metrics with intervals, curves, and AUROC by cause.
+#
+# Everywhere `scores` is a frame of one column a score, higher = better, with a row an image, and `correct`
+# (n_images,) float64: 1 correct, 0 misclassified.
+
 
 CAUSE_COLUMNS = [
     *("cause", "score", "n_errors", "auroc", "low", "high"),
@@ -147,3 +215,100 @@ def score_causes(
         parts.append(metrics_of_cause.assign(cause=str(cause), n_errors=int(errors.sum()))[CAUSE_COLUMNS])
     nothing = pd.DataFrame({name: [] for name in CAUSE_COLUMNS})
     return pd.concat(parts, ignore_index=True) if parts else nothing
+
+
+# AUROC and AUGRC of each score between correct and misclassified images: no resampling, so a page shows
+# them at once. The values are those of `core.measures.scores.score_metrics`.
+
+
+SORTED_AT_ONCE = 1 / 4  # of all images; more than that are placed along the order of all
+LEAST_ORDERED = 50_000  # images of a slice for which that is worth it
+SCORE_COLUMNS = [
+    *("score", "label_free", "auroc", "low", "high", "augrc", "augrc_low", "augrc_high"),
+    *("n", "n_wrong", "reason"),
+]
+
+
+def score_aurocs(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+    """Measure how well each score separates the correct from the misclassified images of a slice.
+
+    auroc is the chance that a correct image has a higher score than a misclassified one; augrc is the
+    area under the generalised risk-coverage curve; both with the intervals of docs/method.md 2.3.
+
+    Returns:
+        score, label_free, auroc, low, high, augrc, augrc_low, augrc_high, n (images with the score and a
+        known correctness), n_wrong, reason (why auroc or its interval is NaN, or empty); one row per score
+        of the study, in the order of `SCORES`.
+    """
+    tables = slice_columns(study)
+    correct = result_column(study, "correct")
+    judged = mask & np.isfinite(correct)
+    inside = np.flatnonzero(judged)
+    outcome = np.where(judged, correct == 1, placements.LEFT_OUT).astype(np.int8)
+    rows: list[dict[str, Any]] = []
+    effects: list[float] = []
+    for name, score in SCORES.items():
+        if tables.get(name) != "quality":
+            continue
+        x, y = _spreads(study, name, inside, outcome)
+        of_area, of_risk = _effects(study, name, inside, outcome)
+        n, n_wrong = x.n + y.n, y.n
+        if not n and not np.isfinite(result_column(study, name)).any():
+            continue
+        row = {"score": name, "label_free": score.label_free, "auroc": x.mean if 0 < n_wrong < n else np.nan}
+        row |= dict(
+            zip(("augrc", "augrc_low", "augrc_high"), interval_of_augrc(x, y, effect=of_risk), strict=True)
+        )
+        effects.append(of_area)
+        reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
+        rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})
+    table = pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    n, n_wrong = (table[name].to_numpy(np.float64) for name in ("n", "n_wrong"))
+    areas = table["auroc"].to_numpy(np.float64)
+    low, high = area_bounds(areas, n - n_wrong, n_wrong, effect=np.array(effects))  # of all at once: fast
+    return table.assign(low=low, high=high)
+
+
+def _spreads(
+    study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndarray
+) -> tuple[placements.Spread, placements.Spread]:
+    """Placements by a score of the correct and the misclassified ones of the rows `inside`.
+
+    Few images are sorted; of many, the order of all images of the study is walked along, sorted at most once.
+    """
+    values = result_column(study, name)
+    if len(inside) > max(SORTED_AT_ONCE * len(values), LEAST_ORDERED):
+        holder = study.holder("quality", name)
+        order = read_once(holder, f"ranking by {name}", lambda: placements.ranking(values))
+        tied = read_once(holder, f"ties of {name}", lambda: placements.ties(values, order))
+        return placements.ranked_spreads(order, tied, outcome)
+    scored = inside[np.isfinite(values[inside])]
+    return placements.spreads(values[scored], outcome[scored] == placements.POSITIVE)
+
+
+def _effects(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
+    """The design effects of AUROC and AUGRC of a score over the rows `inside`; 1 and 1 without groups."""
+    if study.groups is None:
+        return 1.0, 1.0
+    values = result_column(study, name)
+    scored = inside[np.isfinite(values[inside])]
+    correct = outcome[scored] == placements.POSITIVE
+    return effects_of(values[scored], correct, study.groups[scored])
+
+
+def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:
+    """Return the reason why an AUROC or its interval is undefined; empty where both are defined."""
+    if not any_images:
+        return NO_IMAGES
+    if not judged:
+        return NO_VERDICTS
+    if not n:
+        return "no image of the slice has this score"
+    if not n_wrong:
+        return "all images are classified correctly"
+    if n_wrong == n:
+        return "all images are misclassified"
+    if min(n_wrong, n - n_wrong) < 2:
+        which = "misclassified" if n_wrong == 1 else "classified correctly"
+        return f"only one image is {which}: AUGRC has no interval"
+    return ""

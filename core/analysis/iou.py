@@ -1,0 +1,168 @@
+"""Compare heatmaps with masks: four overlaps per image, a threshold sweep, and the focus of a feature.
+
+Many images at once, each separately; all sums are in float64. docs/method.md 5.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from core.common.dataframes import safe_divide
+from core.common.design_effect import groups_among
+from core.common.intervals import percentile_interval, resampled_means
+from core.errors import ShapeError
+from core.measures.image_columns import VARIANTS
+
+SWEPT = ("paper", "binary")
+MASK_REGION = 0.5  # minimum value inside a mask's region
+BLOCK_PIXELS = 1 << 17  # pixels per block: its data fits into the cache
+LEAST_IMAGES = 10  # with fewer images a feature stays undecided
+
+
+def overlap_scores(heat: np.ndarray, mask: np.ndarray, *, threshold: float = 0.5) -> dict[str, np.ndarray]:
+    """Compute four overlaps of each heatmap G with its mask M.
+
+    With regions R = {G >= t} and B = {M >= 0.5}, sums over pixels:
+    paper  = sum_{R & B} G / sum_{R | B} G
+    binary = |R & B| / |R | B|
+    soft   = sum min(G, M) / sum max(G, M)
+    energy = sum G M / sum G
+    All in [0, 1]. For a uniform heatmap, energy is the mask's mean, `mask_area`.
+
+    Args:
+        heat: (n_images, H, W) in [0, 1]. mask: the same shape, in [0, 1].
+        threshold: t. As t -> 0, `paper` approaches the share of heat inside B.
+    Returns:
+        each (n_images,) float64. NaN for a heatmap without heat; NaN for an empty mask, which for `paper` and
+        `binary` is one with empty B, for the others one that is 0 everywhere. `paper` is 0 if R is empty
+        and B contains no heat.
+    Raises:
+        ShapeError: the shapes differ, or are not (n_images, H, W).
+    """
+    parts = [_scores(g, m, threshold) for g, m in _blocks(heat, mask)]
+    return {variant: np.concatenate([part[variant] for part in parts]) for variant in VARIANTS}
+
+
+def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    looked, marked = g >= threshold, m >= MASK_REGION
+    total, mass, lower = g.sum(1), m.sum(1), np.minimum(g, m).sum(1)
+    defined, region = (total > 0) & (mass > 0), (total > 0) & marked.any(1)
+    inside, outside = looked & marked, looked & ~marked
+    heat_joined = np.vecdot(g, marked) + np.vecdot(g, outside)
+    paper = safe_divide(np.vecdot(g, inside), heat_joined, empty=0.0)
+    binary = safe_divide(inside.sum(1), marked.sum(1) + outside.sum(1))
+    soft = safe_divide(lower, total + mass - lower)
+    energy = safe_divide(np.vecdot(g, m), total)
+    scores = {"paper": np.where(region, paper, np.nan), "binary": np.where(region, binary, np.nan)}
+    return scores | {"soft": np.where(defined, soft, np.nan), "energy": np.where(defined, energy, np.nan)}
+
+
+def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float]) -> dict[str, np.ndarray]:
+    """Compute `paper` and `binary` of `overlap_scores` at many thresholds, for little more than the cost of
+    one.
+
+    Every pixel is counted once, at the highest threshold it reaches; cumulative sums from the top then give
+    R & B and R - B for every threshold.
+
+    Args:
+        heat, mask: as for `overlap_scores`.
+        thresholds: ascending.
+    Returns:
+        "paper" and "binary", (n_images, n_thresholds) float64 each, NaN as for `overlap_scores`.
+    Raises:
+        ShapeError: as there, or the thresholds do not ascend.
+    """
+    t = np.asarray(thresholds, np.float64)
+    if t.ndim != 1 or (np.diff(t) <= 0).any():
+        raise ShapeError("thresholds must be a list of ascending numbers")
+    parts = [_sweep(g, m, t) for g, m in _blocks(heat, mask)]
+    return {variant: np.concatenate([part[variant] for part in parts]) for variant in SWEPT}
+
+
+def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
+    marked, n = m >= MASK_REGION, len(g)
+    reached = np.searchsorted(t, g.reshape(-1), side="right").reshape(g.shape)  # how many are <= the pixel
+    bin_of = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
+    shape = (n, 2, len(t) + 1)
+    sums = (np.bincount(bin_of.reshape(-1), weights, math.prod(shape)) for weights in (g.reshape(-1), None))
+    heats, counts = (one.reshape(shape) for one in sums)
+    is_defined = ((g.sum(1) > 0) & marked.any(1))[:, None]
+    paper, binary = _above(heats, empty=0.0), _above(counts, empty=np.nan)
+    return {"paper": np.where(is_defined, paper, np.nan), "binary": np.where(is_defined, binary, np.nan)}
+
+
+def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:
+    """(n, 2, T + 1) sums by side of the mask and number of thresholds reached -> (n, T) R & B over R | B."""
+    from_top = np.cumsum(sums[:, :, ::-1], axis=2)[:, :, ::-1]
+    outside, inside = from_top[:, 0, 1:], from_top[:, 1, 1:]
+    return safe_divide(inside, from_top[:, 1, :1] + outside, empty=empty)
+
+
+def _blocks(heat: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield both as (n, H * W) float64, a few images at a time; at least one block, possibly empty."""
+    if heat.ndim != 3 or heat.shape != mask.shape:
+        raise ShapeError(f"heat {heat.shape} and mask {mask.shape} must both be (n_images, H, W)")
+    n, pixels = len(heat), heat.shape[1] * heat.shape[2]
+    size = max(1, BLOCK_PIXELS // max(pixels, 1))
+    for start in range(0, max(n, 1), size):
+        stop = min(start + size, n)
+        shape = (stop - start, pixels)
+        g, m = (part[start:stop].reshape(shape).astype(np.float64) for part in (heat, mask))
+        yield g, m
+
+
+class Lift(NamedTuple):
+    """Share of heat on a mask relative to the mask's area, with its 95 % interval, over n images."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def heat_lift(
+    energy: np.ndarray,
+    area: np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Lift:
+    """Share of a feature's heat on a mask, divided by the mask's share of the input view.
+
+    lift = mean energy / mean area over the images with defined energy. It is 1 for a feature with uniform
+    heat, so a large background gains nothing by its size. The ratio of means is used because small masks
+    would dominate the mean of ratios.
+
+    Args:
+        energy, area: (n,) float of one feature's own maps and their masks.
+        groups: (n,) codes of patients, lesions or sequences, drawn in place of images; None: images.
+    Returns:
+        NaN without images; no interval for a single image or group.
+    """
+    is_defined = np.isfinite(energy)
+    pairs, held = np.column_stack([energy, area])[is_defined], groups_among(groups, is_defined)
+    if len(pairs) == 0:
+        return Lift(np.nan, np.nan, np.nan, 0)
+    top, bottom = pairs.mean(0)
+    if len(pairs) == 1 or (held is not None and len(np.unique(held)) == 1):
+        return Lift(float(top / bottom), np.nan, np.nan, len(pairs))
+    draws = resampled_means(pairs, resamples=resamples, seed=seed, groups=held)
+    low, high = percentile_interval(safe_divide(draws[:, 0], draws[:, 1])[:, None])
+    return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
+
+
+def mask_preference(core: Lift, spurious: Lift) -> str:
+    """Decide what a feature is active on, from its lift on core and on spurious masks.
+
+    "core" if the whole interval of its lift on core lies above that of its lift on spurious, and above 1 (the
+    lift of uniform heat); "spurious" the other way round; else "undecided", also with fewer than 10 images of
+    either kind.
+    """
+    if min(core.n, spurious.n) < LEAST_IMAGES:
+        return "undecided"
+    if core.low > max(spurious.high, 1.0):
+        return "core"
+    return "spurious" if spurious.low > max(core.high, 1.0) else "undecided"

@@ -1,0 +1,102 @@
+"""How strong the penalty of a probe is: chosen on a few train rows of each class (docs/method.md 3.1)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from core.analysis import linear_probe
+from core.analysis.folds import assign_folds
+from core.analysis.linear_probe import TOLERANCE, Curvature, fit_classes
+
+PER_CLASS = 100  # train rows of a class that the strength is chosen on
+N_FOLDS = 5  # of those rows; each is held out once
+ENOUGH_HELD = 10_000  # rows held out, after which no further fold is: the standard error is half a point
+OF_A_CLASS = 0.01  # largest entry of the gradient times the classes: where all weights are 0, it is about 1
+PATIENCE = 2  # strengths in a row that are no better, after which larger ones are not tried
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The strengths C that were tried, and where the fit on all rows may begin.
+
+    Attributes:
+        accuracies: held-out accuracy by C, the strongest penalty first. best: C of the best accuracy, of
+            equal ones that with the smallest log loss. start: (n_classes, n_features + 1) an optimum of it.
+    """
+
+    accuracies: dict[float, float]
+    best: float
+    start: Tensor
+
+
+def draw_per_class(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Positions, ascending, of at most `most` rows of each class, drawn from the seed.
+
+    Args:
+        labels: (n,) int class codes.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    classes, first, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    rank = np.arange(len(labels)) - np.repeat(first, counts)
+    return np.sort(order[rank < most])
+
+
+def search_penalty(
+    rows: linear_probe.ShuffledRows,
+    n_classes: int,
+    strengths: Sequence[float],
+    curvature: Curvature,
+    seed: int,
+    after_each: Callable[[], object] = lambda: None,
+    groups: np.ndarray | None = None,
+) -> Searched:
+    """Try the strengths C, penalty 1 / (C n), on out-of-fold rows, the strongest penalty first.
+
+    Each fit starts at the optimum of the one before, and two strengths in a row that are no better end the
+    search. One C is the same prior on the weights for any n.
+
+    Args:
+        rows: those that the strength is chosen on. groups: (n,) rows that stay in one fold; None: each alone.
+    """
+    tolerance = min(TOLERANCE, OF_A_CLASS / n_classes)
+    parts = _folds(rows.labels.cpu().numpy(), groups, seed)
+    optima: list[Tensor | None] = [None] * len(parts)
+    n_held = sum(len(held) for _, held in parts)
+    scores: dict[float, tuple[float, float]] = {}
+    best, start, n_worse = 0.0, None, 0
+    for strength in sorted(strengths):
+        accuracy = loss = 0.0
+        for number, (used, held) in enumerate(parts):
+            penalty, before = 1 / (strength * len(used)), optima[number]
+            options = {"used": used, "start": before, "tolerance": tolerance}
+            fitted = fit_classes(rows, n_classes, penalty, curvature, **options)
+            optima[number] = fitted
+            right, losses = linear_probe.accuracy_and_loss(linear_probe.Fit.of(fitted[None]), rows, held)
+            accuracy = accuracy + right[0] * len(held) / n_held
+            loss = loss + losses[0] * len(held) / n_held
+        scores[strength] = float(accuracy), -float(loss)
+        after_each()
+        if scores[strength] >= max(scores.values()):
+            best, start, n_worse = strength, optima[0], 0
+        elif (n_worse := n_worse + 1) == PATIENCE:
+            break
+    assert start is not None  # there is a strength
+    return Searched({one: accuracy for one, (accuracy, _) in scores.items()}, best, start)
+
+
+def _folds(labels: np.ndarray, groups: np.ndarray | None, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions to fit to and to evaluate on, the latter of classes that are fitted; else all and all."""
+    units = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    folds = assign_folds(labels, units, N_FOLDS, seed)
+    parts, n_held = [], 0
+    for fold in range(N_FOLDS):
+        used = np.flatnonzero(folds != fold)
+        held = np.flatnonzero((folds == fold) & np.isin(labels, labels[used]))
+        if len(held) and n_held < ENOUGH_HELD:
+            parts.append((used, held))
+            n_held += len(held)
+    everything = np.arange(len(labels))
+    return parts or [(everything, everything)]

@@ -1,21 +1,50 @@
-"""The features behind one confusion, over any of its images, and the answer without one (docs/method.md 6.8).
+"""The features behind one confusion, and the answer without one (docs/method.md 6.8)."""
 
-For answers that are linear in the features, and near each image for others (`class_logits`). No torch.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from core.answers.class_logits import by_class, class_logits, lead_gradients, output_logits, units_of
 from core.answers.predictable import predictable
 from core.common.dataframes import safe_divide
+from core.common.records import Record, Templates
+from core.concepts.blame import ProbeWithMeans
 from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_features
-from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.measures.removal import logits_without
-from core.slices.features.class_logits import by_class, class_logits, lead_gradients, output_logits, units_of
 from core.store import Study
+
+# The features that push images towards a wrong class, in a sentence (docs/method.md 6.8).
+
+
+_say = Templates.beside(__file__)
+
+
+def pushing_sentence(
+    predicted: str, names: Sequence[str], shares: Sequence[float], too_little: Sequence[bool]
+) -> Record:
+    """Say which features make an image be taken for `predicted`, and how much of the lead they are.
+
+    Args:
+        names: of features, one or more. shares: of the lead of the answer over the label, a number each;
+            where one is not known, NaN or below 0, none is given. too_little: whether it is the lack of the
+            feature that pushes.
+    """
+    parts = [_say("lack", what=name) if weak else name for name, weak in zip(names, too_little, strict=True)]
+    if not all(share > 0 for share in shares):
+        return _say("because", what=predicted, names=tuple(map(str, parts)))
+    kind = "others_push_back" if sum(shares) > 1 else "with_shares"
+    of_lead = tuple(_say("share", value=float(share)) for share in shares)
+    return _say(kind, what=predicted, names=tuple(map(str, parts)), parts=of_lead)
+
+
+# The features behind one confusion, over any of its images, and the answer without one (docs/method.md
+# 6.8).
+#
+# For answers that are linear in the features, and near each image for others (`class_logits`). No torch.
+
 
 COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
 OTHER = "another output"  # of a head, which means no label and which no image is taken for

@@ -4,17 +4,19 @@ import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from core.common.assets import configs_folder
 from core.common.inside import parse_json, read_bounded
+from core.common.topics import function_named, topics
 from core.config import as_settings, option
 from core.config.analysis import TRANSPARENCIES
 from core.errors import SettingsError, did_you_mean
-from core.training.augmentations.config import AugmentConfig, check_augment, check_recipes, complete_right
+from core.training.augmentation_config import AugmentConfig, check_augment, check_recipes, complete_right
 from core.training.checks import (
     Count,
     FolderLevel,
@@ -36,8 +38,95 @@ from core.training.objective import (
     under_optimizer,
     with_defaults,
 )
-from core.training.regularizers.config import RegularizerConfig, check_regularizer
-from core.training.section import sections
+
+# Default settings of a fine-tuning. Free of torch.
+
+
+# Kalibhat 2024: LARS, warm-up and cosine, lr 1e-5, 50 epochs. timm's LARS multiplies the rate by a trust
+# ratio of 1e-3, so that weights move by about 1e-4 of themselves and mostly BatchNorm's statistics change:
+# the log says so.
+PAPER = {"optimizer": "lars", "lr": 1e-5, "epochs": 50}
+WARMUP = 0.1  # of the epochs
+PRACTICAL = 0.1  # of the rate, and with the optimiser, that the method is trained with from scratch
+
+
+# Settings of the regulariser added to a training's loss. No torch; `penalty.py` implements them.
+
+
+KINDS = ("none", "q", "lasso")
+READINGS = ("sum", "printed", "mean")
+
+
+@dataclass(frozen=True)
+class RegularizerConfig:
+    """The regulariser (docs/method.md 7.2). Both lambdas are from Kalibhat 2024; the Lasso's weight is ours.
+
+    0.01 makes the Lasso term as large as lambda2's for batches of 64 to 128, where the two can be compared.
+    """
+
+    kind: str = option(
+        "regulariser: q (Q-Score), lasso or none", "none", choices=KINDS, flags=("--regularizer",)
+    )
+    study: str | None = None  # whose discriminative features D are meant; its table `features` is read
+    epsilon: NotNegativeOrNone = None  # firing threshold in standard deviations; None: the study's
+    lambda1: NotNegative = option("weight of the term that raises low Q-Scores", 1e-4, metavar="L")
+    lambda2: NotNegative = option(
+        "weight of the penalty on features that are active on much of a batch", 1e-4, metavar="L"
+    )
+    weight: NotNegative = option("weight of the Lasso", 1e-2, metavar="L")
+    # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
+    # ("mean"). Only "sum" lets the paper's search of lambda1 at lambda2 = 0 (Fig. A.8) matter at 1e-4.
+    reading: str = option(
+        "what the regulariser q divides by the number of rows in a batch: nothing (sum), the reward "
+        "(printed) or both terms (mean)",
+        "sum",
+        choices=READINGS,
+    )
+
+
+def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
+    """Raise SettingsError for the first value that cannot work."""
+    check_settings(config, prefix="regularizer.")
+    if config.kind == "q" and config.study is None:
+        raise SettingsError(
+            "regularizer.kind = 'q' needs discriminative features: give their study in regularizer.study."
+        )
+    if frozen and start is None:
+        raise SettingsError("frozen = true keeps the weights of a start encoder: give one in start.")
+
+
+# Parts of a training that topics of research add: a table of settings, and a method around the method.
+#
+# No torch.
+
+
+@dataclass(frozen=True)
+class TrainingSection:
+    """A table of settings of a training, which by default asks for nothing.
+
+    Attributes:
+        name: of the table. config: its dataclass.
+        check: raises SettingsError for a TrainConfig that cannot be.
+        around: names a function (TrainConfig, source, rows, note) -> a function (backbone, n_features,
+            TrainConfig) -> Method, or None where the settings ask for nothing. It may read the images `rows`
+            of the source, and `note` a text for the user.
+    """
+
+    name: str
+    config: type
+    check: Callable[[Any], None]
+    around: str
+
+
+@cache
+def sections() -> dict[str, TrainingSection]:
+    """Return those of all topics by name."""
+    named = [topic.training for topic in topics() if topic.training]
+    return {section.name: section for section in map(function_named, named)}
+
+
+# The settings of one training, read from TOML or JSON and stored beside the weights. No torch.
+
 
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
 # `epochs` is one of them so that a run can be shortened: the schedule is a function of the step alone.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.research.shortcuts.images.trifeature import Trifeature
-from core.training.augmentations import pixels
-from core.training.augmentations.pixels import load_pixels
+from core.research.shortcuts_trifeature import Trifeature
+from core.training import pixels
+from core.training.pixels import load_pixels
 
 
 class Bar:

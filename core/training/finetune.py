@@ -6,22 +6,21 @@ The baseline is the same fine-tuning with kind "none". Encoder, images, transfor
 from pathlib import Path
 from typing import Any
 
-from core.analysis.gradcam.on_demand import check_probed, encoder_of
+from core.analysis.heatmaps_on_demand import check_probed, encoder_of
 from core.common.assets import asset
 from core.common.inside import read_json_file
 from core.common.readout import POOLED
 from core.config import READOUT
 from core.config.settings import flag
-from core.encoders.readout.tokens import TokenPool
 from core.encoders.registry import Encoder
 from core.encoders.spec import parse_spec
+from core.encoders.tokens import TokenPool
 from core.errors import EncoderError, ImageSourceError, PeregrineError, SettingsError
-from core.jobs.progress import Progress
 from core.store import Study
+from core.study.progress import Progress
 from core.training import files
-from core.training.config import OF_READING, TrainConfig, from_dict
-from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
-from core.training.finetuning.start import square_side, stem_of
+from core.training.backbones import square_side, stem_of
+from core.training.config import OF_READING, PAPER, PRACTICAL, WARMUP, TrainConfig, from_dict
 from core.training.objective import method_name, under_optimizer, with_defaults
 from core.training.setup import open_training_images
 

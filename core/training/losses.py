@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.analysis.features.definitions import Array, normalise_rows
-from core.analysis.quality.scores import q_score
+from core.analysis.definitions import Array, normalise_rows
+from core.analysis.scores import q_score
 from core.analysis.tensors import TIE, check_matrix
 from core.errors import SettingsError
-from core.training.regularizers.config import READINGS
+from core.training.config import READINGS
 
 
 def q_regularizer(

@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from core.cli.finetune import report
+from core.cli.train import finetune_report
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, SettingsError
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
+from core.study.progress import Progress
 from core.training import files
 from core.training.backbones import build_backbone
 from core.training.config import OF_READING, from_dict
-from core.training.finetuning.finetune import architecture, finetune_config, recorded_settings
+from core.training.finetune import architecture, finetune_config, recorded_settings
 from core.training.setup import open_training_images
 from core.training.trainer import TrainingRun
 from tests.manifests import edited_manifest
@@ -116,7 +116,7 @@ def test_finetune_config__another_optimiser_brings_its_own_rate(begun, tmp_path,
     assert finetune_config(study, out, optimizer="muon", lr=1e-3).weight_decay == 0.05
     recorded = recorded_settings(study.settings("embed")["encoder"])
     by_muon = recorded | {"optimizer": "muon", "lr": 4e-3, "weight_decay": 0.05, "momentum": 0.95}
-    monkeypatch.setattr("core.training.finetuning.finetune.recorded_settings", lambda spec: by_muon)
+    monkeypatch.setattr("core.training.finetune.recorded_settings", lambda spec: by_muon)
     paper = finetune_config(study, out)
     assert (paper.optimizer, paper.lr, paper.weight_decay, paper.momentum) == ("lars", 1e-5, 5e-4, 0.9)
     sgd = finetune_config(study, out, practical=True, optimizer="sgd")
@@ -154,7 +154,7 @@ def test_finetune__trains_on_no_evaluation_image_of_a_study_of_nested_folders(be
         "epochs": 1,
         "monitors": {},
     }
-    again = report(study, sidecar, "a.safetensors")[-2]
+    again = finetune_report(study, sidecar, "a.safetensors")[-2]
     assert all(option in again for option in ("--class-level 2", "--transparency drop", "--range 0,4095"))
     elsewhere = finetune_config(study, tmp_path / "a.safetensors", images="glyphworld?train=8&val=4")
     assert {getattr(elsewhere, name) for name in OF_READING} == {None}

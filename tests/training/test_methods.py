@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 
 from core.errors import SettingsError
 from core.training.config import TrainConfig, from_dict
-from core.training.methods.base import Method
-from core.training.methods.registry import METHODS, build_method
+from core.training.method import Method
+from core.training.methods import METHODS, build_method
 from core.training.objective import DEFAULTS
 from core.training.optimise import along_cosine, build_optimiser
 from tests.training import reference
@@ -172,7 +172,7 @@ def test_moco__loss_is_info_nce_against_the_queues():
 
 
 def test_moco__halves_of_the_keys_have_their_own_statistics():
-    from core.training.methods.contrastive import in_shuffled_halves
+    from core.training.methods import in_shuffled_halves
 
     views = torch.arange(8.0)[:, None]
     plain = in_shuffled_halves(nn.Identity(), views)

@@ -16,7 +16,7 @@ from core.cli.train import add_train_arguments, run_train
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, PeregrineError, SettingsError
 from core.training import files
-from core.training.methods.registry import METHODS
+from core.training.methods import METHODS
 from core.training.optimise import naming_memory
 from core.training.trainer import TrainingRun, train
 from tests.sampling import sample
@@ -46,7 +46,7 @@ def test_train__what_it_writes_loads_back_as_the_same_encoder(tiny_source, tiny_
 
 
 def silent():
-    from core.jobs.progress import Progress
+    from core.study.progress import Progress
 
     return Progress.silent()
 

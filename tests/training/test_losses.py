@@ -7,11 +7,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from core.analysis.features.definitions import highly_activating, normalise_rows
-from core.analysis.quality.scores import q_score
+from core.analysis.definitions import highly_activating, normalise_rows
+from core.analysis.scores import q_score
 from core.errors import SettingsError, ShapeError
-from core.training.regularizers.config import READINGS
-from core.training.regularizers.losses import large_norms, lasso, q_regularizer, q_reward
+from core.training.config import READINGS
+from core.training.losses import large_norms, lasso, q_regularizer, q_reward
 from tests.training import reference
 
 EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-15}  # both in float64; sums in another order

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from core.analysis.features.definitions import normalise_rows
-from core.analysis.quality.scores import q_score
+from core.analysis.definitions import normalise_rows
+from core.analysis.scores import q_score
 from core.common.step_facts import FeaturesFacts
 from core.errors import SettingsError
 from core.training.config import TrainConfig
-from core.training.methods.base import Around, Method
+from core.training.losses import Reward, lasso, q_regularizer
+from core.training.method import Around, Method
 from core.training.process_group import gathered, n_processes, total
-from core.training.regularizers.losses import Reward, lasso, q_regularizer
 
 METHOD, REWARD, NORMS = "method", "reward", "norms"  # terms that pull at the representations
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")

@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from core.errors import SettingsError
-from core.training.augmentations import augment, preview
-from core.training.augmentations.augment import ViewParameters, apply_views
-from core.training.augmentations.config import AugmentConfig
+from core.training import augment, preview
+from core.training.augment import ViewParameters, apply_views
+from core.training.augmentation_config import AugmentConfig
 
 
 def draw(image: np.ndarray, name: str, seed: int = 0, **values: float) -> np.ndarray:
@@ -108,6 +108,6 @@ def test_sliders__begin_where_the_settings_of_a_training_end():
 
 
 def test_preview__loads_no_torch():
-    code = "import sys; from core.training.augmentations import preview; preview.previews()"
+    code = "import sys; from core.training import preview; preview.previews()"
     code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

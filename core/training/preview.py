@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
+from core.common.topics import function_named, topics
 from core.errors import SettingsError, did_you_mean
-from core.topics import function_named, topics
-from core.training.augmentations.config import AugmentConfig
+from core.training.augmentation_config import AugmentConfig
 
 SIDE = 224  # pixels: widths in Table C.2 of the dissertation are those at this size
 LUMA = np.array([0.299, 0.587, 0.114])

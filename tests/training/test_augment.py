@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from core.training.augmentations.augment import (
+from core.training.augment import (
     LUMA,
     ViewParameters,
     apply_views,
@@ -14,7 +14,7 @@ from core.training.augmentations.augment import (
     draw_parameters,
     resampling_matrix,
 )
-from core.training.augmentations.config import AugmentConfig
+from core.training.augmentation_config import AugmentConfig
 
 OFF = AugmentConfig(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0, jitter=0, grayscale=0, blur=0)
 

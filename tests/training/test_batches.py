@@ -11,10 +11,9 @@ import torch
 from torch.testing import assert_close
 
 from core.errors import SettingsError
-from core.research.fourier.training.fourier import PhaseShift
-from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
-from core.training.augmentations.batches import Batches, held
-from core.training.augmentations.config import AugmentConfig, FourierConfig
+from core.research.fourier_views import PhaseShift
+from core.training.augment import Batches, ViewParameters, apply_views, draw_parameters, held
+from core.training.augmentation_config import AugmentConfig, FourierConfig
 from core.training.config import from_dict, to_dict
 from core.training.files import setting_changes
 

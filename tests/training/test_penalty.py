@@ -13,14 +13,14 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
-from core.analysis.features.definitions import normalise_rows
-from core.analysis.quality.scores import q_score
+from core.analysis.definitions import normalise_rows
+from core.analysis.scores import q_score
 from core.errors import SettingsError
 from core.training.config import from_dict
-from core.training.methods.base import Method
-from core.training.methods.registry import METHODS, build_method
-from core.training.regularizers.losses import large_norms, lasso, q_regularizer, q_reward
-from core.training.regularizers.penalty import Penalised, changes, parts_of
+from core.training.losses import large_norms, lasso, q_regularizer, q_reward
+from core.training.method import Method
+from core.training.methods import METHODS, build_method
+from core.training.penalty import Penalised, changes, parts_of
 
 WIDTH = 12
 SMALL = {"queue": 16, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, "bottleneck": 6, "frozen": 0.0}
@@ -47,7 +47,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """D of a study named 'begun', which exists nowhere else."""
     discriminative = np.arange(WIDTH) % 3 != 0
     monkeypatch.setattr(
-        "core.training.regularizers.penalty.discriminative_of",
+        "core.training.penalty.discriminative_of",
         lambda config, n: (torch.from_numpy(discriminative.copy()), config.regularizer.epsilon),
     )
     return discriminative

@@ -5,20 +5,19 @@ import pandas as pd
 
 from core.answers.answer import HEAD, PROBE
 from core.common.dataframes import words
+from core.common.design_effect import groups_among
 from core.common.formatting import counted
-from core.common.statistics.design_effect import groups_among
-from core.common.statistics.intervals import share_bounds
-from core.comparison.compare import EVERYTHING, Comparison, fact_table, sort_measures
-from core.comparison.images import Shared, with_known_outcomes
-from core.comparison.measures import judged_of, measure_table
-from core.comparison.notes import Note, chosen_by_result, few_error_notes
-from core.comparison.separation import separation_table
-from core.comparison.sides import side_table
+from core.common.intervals import share_bounds
+from core.common.topics import function_of_option
+from core.compare.compare import EVERYTHING, Comparison, fact_table, sort_measures
+from core.compare.images import Shared, side_table, with_known_outcomes
+from core.compare.measures import judged_of, measure_table
+from core.compare.notes import Note, chosen_by_result, few_error_notes
+from core.compare.separation import separation_table
 from core.errors import SettingsError
 from core.measures.paired_accuracy import PairedAccuracy, accuracy_by_class, paired_accuracy
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from core.topics import function_of_option
 
 OF_ANSWERS = (  # measures that depend on the answer, but for those that follow from its accuracy
     *("accuracy", "q_correct", "q_misclassified", "q_gap", "q_auroc", "confidence_auroc", "confidence"),

@@ -12,13 +12,13 @@ import pytest
 
 from core.answers.requests import add_answer
 from core.common.dataframes import numbers
-from core.comparison.answers import compare_answers
-from core.comparison.compare import compare
-from core.comparison.sides import GAINED, LOST
+from core.compare.answers import compare_answers
+from core.compare.compare import compare
+from core.compare.images import GAINED, LOST
 from core.errors import SettingsError, StudyError
-from core.jobs.progress import Progress
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study, open_study
+from core.study.progress import Progress
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.comparison.leaderboard import Leaderboard, leaderboard
-from core.jobs.progress import Progress
+from core.compare.leaderboard import Leaderboard, leaderboard
 from core.pipeline.leaderboard import answer_for_leaderboard
 from core.pipeline.run import run_step
 from core.store import Study, open_study
+from core.study.progress import Progress
 
 N_FEATURES = 12
 

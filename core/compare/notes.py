@@ -7,18 +7,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from core.analysis.features.notes import notes_on_features
-from core.analysis.probe.notes import notes_on_accuracy
+from core.analysis.caveats import notes_on_accuracy, notes_on_features
 from core.answers.answer import PROBE
+from core.common.chance import too_few_outcomes
 from core.common.command_line import command_line
 from core.common.records import Record, Templates
-from core.common.statistics.chance import too_few_outcomes
 from core.common.step_facts import EmbedFacts
-from core.comparison.images import Shared
-from core.comparison.sides import GAINED, LOST, has_other_label
+from core.compare.images import GAINED, LOST, Shared, has_other_label
 from core.measures.corrected_accuracy import before_corrections
-from core.slices.evaluate import of_results, result_column
-from core.slices.slice import Slice
+from core.measures.evaluate import of_results, result_column
+from core.measures.slice import Slice
 from core.store import Study
 
 _say = Templates.beside(__file__)

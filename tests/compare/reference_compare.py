@@ -1,4 +1,4 @@
-"""Slow twins of `core.comparison.measures`: images drawn one by one, pairs of images compared one by one."""
+"""Slow twins of `core.compare.measures`: images drawn one by one, pairs of images compared one by one."""
 
 from __future__ import annotations
 

@@ -12,17 +12,23 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_auc_score
 
 from core.answers.knn import TEMPERATURE, K
-from core.comparison.leaderboard import PROMISED, Leaderboard, disagreements, leaderboard, leaderboard_finding
-from core.comparison.leaderboard_text import leaderboard_cells
-from core.comparison.shared_folds import shared_folds
+from core.compare.leaderboard import (
+    PROMISED,
+    Leaderboard,
+    disagreements,
+    leaderboard,
+    leaderboard_cells,
+    leaderboard_finding,
+)
+from core.compare.shared_folds import shared_folds
 from core.errors import StudyError
-from core.jobs.progress import Progress
 from core.pipeline.leaderboard import answer_for_leaderboard
 from core.pipeline.run import run_step
-from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.study.progress import Progress
+from core.study.writer import write_study
 from tests.command_line import Command, runner
-from tests.comparison.boards import board_of, classes_of, embedded, planted
+from tests.compare.boards import board_of, classes_of, embedded, planted
 
 N = 120
 
@@ -89,7 +95,7 @@ def test_units_of_all_studies_are_joined__and_folds_are_the_same(tmp_path: Path,
     labels, alone = classes_of(40), np.arange(40, dtype=np.int32)
     raw = planted(rng, labels, 2.0)
     units_of = {"a": np.where(alone == 1, 0, alone), "b": np.where(alone == 2, 1, alone)}
-    monkeypatch.setattr("core.comparison.shared_folds.unit_codes", lambda study: units_of[study.name])
+    monkeypatch.setattr("core.compare.shared_folds.unit_codes", lambda study: units_of[study.name])
     studies = [embedded(tmp_path / name, raw, labels) for name in units_of]
     board = board_of(studies, resamples=100)
     units, folds = board.folds.units, board.folds.folds
@@ -123,7 +129,7 @@ def test_stored_answers_of_the_same_folds__are_taken(tmp_path: Path, rng, monkey
         raise AssertionError("fitted once more")
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.analysis.crossfit.shared._fitted", refuse)
+        patch.setattr("core.analysis.crossfit_step._fitted", refuse)
         taken = board_of([open_study(study.path) for study in studies], resamples=100)
     for study in studies:
         with write_study(study.path) as writer:

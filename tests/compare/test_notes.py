@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.comparison.images import shared_images
-from core.comparison.notes import correction_notes, relabelled_notes
-from core.comparison.sides import GAINED, LOST, RIGHT, has_other_label
-from core.traces import labels
+from core.compare.images import GAINED, LOST, RIGHT, has_other_label, shared_images
+from core.compare.notes import correction_notes, relabelled_notes
+from core.study import label_decisions
 from tests import small
 from tests.sentences import numbers
 
@@ -17,8 +16,12 @@ from tests.sentences import numbers
 def test_corrections__are_noted_of_the_study_that_has_them_with_both_accuracies(tmp_path: Path) -> None:
     studies = [small.write_small_study(tmp_path / name) for name in ("first", "second")]
     assert correction_notes(shared_images(studies)) == []
-    labels.decide_label(studies[1], small.image_ids()[3], "dog")  # an evaluation image that becomes right
-    labels.decide_label(studies[0], small.image_ids()[0], "cat")  # a train image, which is not judged
+    label_decisions.decide_label(
+        studies[1], small.image_ids()[3], "dog"
+    )  # an evaluation image that becomes right
+    label_decisions.decide_label(
+        studies[0], small.image_ids()[0], "cat"
+    )  # a train image, which is not judged
     (note,) = correction_notes(shared_images(studies))
     assert note.text.what == "second" and note.text.parts[0].n == 1
     assert numbers(note.text.parts[0]) == ["1", "50.0", "75.0"]

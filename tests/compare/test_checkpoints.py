@@ -10,17 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.comparison import checkpoints, features
-from core.comparison.checkpoints import NOTHING, THERE, along, amounts, checkpoints_finding, checkpoints_text
-from core.comparison.compare import compare
-from core.comparison.images import shared_images
-from core.comparison.sides import LOST
+from core.compare import checkpoints, features
+from core.compare.checkpoints import NOTHING, THERE, along, amounts, checkpoints_finding, checkpoints_text
+from core.compare.compare import compare
+from core.compare.images import LOST, shared_images
 from core.errors import SettingsError
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study, open_study
 from tests.command_line import Command, runner
-from tests.comparison.comparable import second_study
-from tests.comparison.test_lone_features import firing_sets
+from tests.compare.comparable import second_study
+from tests.compare.test_lone_features import firing_sets
 from tests.manifests import edited_manifest
 from tests.synthetic import make_study
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from core.analysis.crossfit.folds import assign_folds, in_several
+from core.analysis.folds import assign_folds, in_several
 from core.common.command_line import command_line
 from core.common.records import Templates
 from core.common.step_facts import LeaderboardFacts
-from core.comparison.images import Shared, shared_images
-from core.comparison.notes import Note
+from core.compare.images import Shared, shared_images
+from core.compare.notes import Note
 from core.config import CrossfitConfig
 from core.errors import StudyError
-from core.measures.units import unit_codes
+from core.measures.image_columns import unit_codes
 from core.store import Study
 
 TABLE = "leaderboard"

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.compared_classes import class_change_finding
-from core.charts.compared_scores import FEWEST_BINS, score_table
+from core.charts.compared_studies import FEWEST_BINS, class_change_finding, score_table
+from core.charts.table_file import TableFile
 from core.common.dataframes import numbers
-from core.comparison.compare import Comparison, compare
-from core.comparison.separation import SEPARATED, separation_sentence, side_of
-from core.comparison.text import STAR, headline_rows, numbers_table, premise_lines
-from core.comparison.verdict import BETTER, CHANGED, WORSE, change_of, changed_sentence, verdict_sentence
-from core.export.table_file import TableFile
-from core.slices.slice import Slice
+from core.compare.compare import Comparison, compare
+from core.compare.separation import SEPARATED, separation_sentence, side_of
+from core.compare.text import STAR, headline_rows, numbers_table, premise_lines
+from core.compare.verdict import BETTER, CHANGED, WORSE, change_of, changed_sentence, verdict_sentence
+from core.measures.slice import Slice
 from core.store import Study, open_study
-from tests.comparison.comparable import second_study
+from tests.compare.comparable import second_study
 from tests.synthetic import make_study
 
 POPULATIONS = {

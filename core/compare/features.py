@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide
-from core.comparison.images import Shared
-from core.slices.firing_counts import has_firing
+from core.compare.images import Shared
+from core.measures.slice_features import has_firing
 from core.store import Study
 
 if TYPE_CHECKING:

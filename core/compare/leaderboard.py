@@ -1,36 +1,41 @@
-"""Encoders on the same images, best first: numbers with intervals, and which cannot be told apart. No torch.
+"""Encoders on the same images, best first: numbers with intervals, and as text. No torch."""
 
-Every number is of answers out of fold: linear probes and nearest images of other units, on units and folds
-that are the same for all encoders (`shared_folds`; docs/method.md 10.1).
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.common.chance import LEAST, too_few
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
+from core.common.formatting import number as formatting_number
+from core.common.formatting import percent, signed, signed_interval
 from core.common.readout import chosen_readout
 from core.common.records import Record, Templates
-from core.common.statistics.chance import LEAST, too_few
-from core.common.statistics.multiple import LEVEL, groups_by_leader, holm, letters
 from core.common.step_facts import EmbedFacts
-from core.comparison.compare import differences_in_setup
-from core.comparison.measures import StudyScores, measure_table
-from core.comparison.notes import Note
-from core.comparison.pairs import encoder_pairs
-from core.comparison.shared_folds import SharedFolds, shared_folds
+from core.compare.compare import differences_in_setup
+from core.compare.measures import StudyScores, measure_table
+from core.compare.notes import Note
+from core.compare.pairs import LEVEL, encoder_pairs, groups_by_leader, holm
+from core.compare.pairs import letters as pairs_letters
+from core.compare.shared_folds import SharedFolds, shared_folds
+from core.compare.text import columns_text, markdown_table
 from core.errors import StudyError
-from core.slices.evaluate import result_column, slice_columns
-from core.slices.finder import MIN_IMAGES, trait_name
-from core.slices.traits import COLUMN, PICTURE, Tokens, tokens_of
-from core.storage.speed import read_speed
+from core.measures.evaluate import result_column, slice_columns
+from core.measures.finder import MIN_IMAGES, trait_name
+from core.measures.traits import COLUMN, PICTURE, Tokens, tokens_of
 from core.store import Study
-from core.traces.labels import decisions, label_words
-from core.traces.traces import UNSURE
+from core.study.label_decisions import decisions, label_words
+from core.study.speed import read_speed
+from core.study.traces import UNSURE
+
+# Encoders on the same images, best first: numbers with intervals, and which cannot be told apart. No torch.
+#
+# Every number is of answers out of fold: linear probes and nearest images of other units, on units and
+# folds that are the same for all encoders (`shared_folds`; docs/method.md 10.1).
+
 
 RESAMPLES = 2000
 MEASURED = ("accuracy", "knn", "q_auroc", "confidence_auroc", "worst_class", "worst_slice")
@@ -231,7 +236,7 @@ def _frame(board: Leaderboard, apart: np.ndarray, classes: list[Part], slices: l
     columns |= {name: of(name) for name in ("knn", "q_auroc", "confidence_auroc", "worst_class")}
     columns |= {"milliseconds": [_milliseconds(study) for study in board.studies]}
     columns |= {"parameters": [_parameters(study) for study in board.studies]}
-    columns |= {"letters": letters(apart), "worst_class_name": [part.name for part in classes]}
+    columns |= {"letters": pairs_letters(apart), "worst_class_name": [part.name for part in classes]}
     columns |= {"worst_slice": of("worst_slice"), "worst_slice_name": [part.name for part in slices]}
     columns |= {"n": board.folds.n, "n_units": len(np.unique(board.folds.units))}
     return pd.DataFrame(columns).assign(n_wrong=(~board.correct).sum(1))
@@ -333,3 +338,128 @@ def disagreements(board: Leaderboard) -> pd.DataFrame:
     places, smaller = places[order], smaller[order]
     rows = board.folds.shared.rows[0][places]
     return pd.DataFrame({"row": rows, "place": places, "n_right": n_right[places], "divided": smaller / k})
+
+
+# A leaderboard as text: for the terminal and the page, as Markdown and JSON.
+
+
+TITLES = {
+    "letters": "Group",
+    "study": "Study",
+    "encoder": "Encoder",
+    "accuracy": "Accuracy",
+    "knn": "k-NN",
+    "q_auroc": "AUROC of Q",
+    "confidence_auroc": "AUROC of confidence",
+    "worst_class": "Worst class",
+    "worst_slice": "Worst slice",
+    "milliseconds": "ms a picture",
+    "parameters": "Parameters",
+}
+SHARES = ("accuracy", "knn", "worst_class", "worst_slice")
+NOTHING = "–"
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+LEGEND = (
+    "Ranges are 95 % intervals. Encoders that share a letter cannot be told apart in accuracy (paired "
+    "bootstrap over units of data, Holm over all pairs at .05)."
+)
+
+
+def leaderboard_cells(board: Leaderboard) -> list[list[str]]:
+    """Return the titles, and a row of texts for each encoder, best first."""
+    rows = [list(TITLES.values())]
+    for letters, study, encoder in board.frame[["letters", "study", "encoder"]].itertuples(index=False):
+        numbers = number_cells(board, study)
+        rows.append([letters, study, encoder, *(numbers[name].line for name in TITLES if name in numbers)])
+    return rows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of an encoder as text, its interval, and the part of the images that it is of."""
+
+    value: str
+    interval: str = ""
+    of: str = ""
+
+    @property
+    def line(self) -> str:
+        """All of it in one line: "57.1 % (36.5 to 75.5) dog"."""
+        return " ".join(filter(None, [self.value, self.interval and f"({self.interval})", self.of]))
+
+
+def number_cells(board: Leaderboard, study: str) -> dict[str, Cell]:
+    """Return the numbers of an encoder by the columns of TITLES, but for who it is."""
+    rows = board.frame.loc[board.frame["study"] == study].to_dict("records")
+    row = {str(name): value for name, value in rows[0].items()}
+    cells = {}
+    for name in MEASURED:
+        cell = measured_cell(board.value(name, study), name)
+        cells[name] = replace(cell, of=row.get(f"{name}_name", ""))
+    cells["milliseconds"] = Cell(formatting_number(row["milliseconds"], 1, undefined=NOTHING))
+    cells["parameters"] = Cell(size_text(row["parameters"]))
+    return cells
+
+
+def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
+    """Return a number with its interval."""
+    value, low, high = (float(row.get(key, np.nan)) for key in ("value", "low", "high"))
+    if not np.isfinite(value):
+        return Cell(NOTHING)
+    scale, digits = (100, 1) if measure in SHARES else (1, 3)
+    text = percent(value) if measure in SHARES else formatting_number(value, digits)
+    has_ends = np.isfinite([low, high]).all()
+    return Cell(text, f"{scale * low:.{digits}f} to {scale * high:.{digits}f}" if has_ends else "")
+
+
+def size_text(n: float) -> str:
+    """
+    >>> size_text(4_652_008), size_text(950), size_text(float("nan"))
+    ('4.7 M', '950', '–')
+    """
+    if not np.isfinite(n):
+        return NOTHING
+    for unit, letter in UNITS:
+        if n >= unit:
+            return f"{n / unit:.1f} {letter}"
+    return f"{n:.0f}"
+
+
+def pair_cells(board: Leaderboard) -> list[list[str]]:
+    """Return the titles, and a row of texts for each pair of encoders."""
+    rows = [["First", "Second", "Difference", "Images apart", "p", "p after Holm", "Told apart"]]
+    for pair in board.pairs.to_dict("records"):
+        gap, low, high = (100 * pair[name] for name in ("difference", "low", "high"))
+        change = signed(gap, 1) if pair["few"] else signed_interval(gap, low, high, digits=1)
+        tests = ["too few", "", ""]
+        if not pair["few"]:
+            tests = [
+                formatting_number(pair["p"], 4),
+                formatting_number(pair["adjusted"], 4),
+                "yes" if pair["apart"] else "no",
+            ]
+        rows.append([pair["first"], pair["second"], f"{change} points", f"{pair['n_apart']:,}", *tests])
+    return rows
+
+
+def leaderboard_text(board: Leaderboard, *, as_markdown: bool = False) -> str:
+    """Return what `compare --leaderboard` prints, or the same as Markdown."""
+    tables = [leaderboard_cells(board), pair_cells(board)]
+    shown = ["\n".join(markdown_table(one)) if as_markdown else columns_text(one) for one in tables]
+    notes = [f"{'* ' * as_markdown}note: {note}" for note in notes_of(board)]
+    head = f"{'# ' * as_markdown}{leaderboard_finding(board)}"
+    parts = [head, *(["", *notes] if notes else []), "", shown[0], "", LEGEND, "", shown[1]]
+    return "\n".join(parts)
+
+
+def leaderboard_report(board: Leaderboard) -> dict[str, Any]:
+    """Return a leaderboard as a JSON-able dict."""
+    notes = list(map(str, notes_of(board)))
+    finding = str(leaderboard_finding(board))
+    return {
+        "leaderboard": board.frame.to_dict("records"),
+        "measures": board.measures.to_dict("records"),
+        "pairs": board.pairs.to_dict("records"),
+        "finding": finding,
+        "notes": notes,
+    }

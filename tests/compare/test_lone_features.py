@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 from scipy import sparse
 
-from core.comparison import features
-from core.comparison.features import lone_features
-from core.comparison.images import shared_images
+from core.compare import features
+from core.compare.features import lone_features
+from core.compare.images import shared_images
 from core.store import Study, open_study
-from tests.comparison.comparable import second_study
+from tests.compare.comparable import second_study
 from tests.synthetic import make_study
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.formatting import counted, percent
-from core.common.statistics.intervals import leaves_out_0
-from core.comparison.compare import EVERYTHING, Comparison, compare
-from core.comparison.features import UNLIKE, features_along
-from core.comparison.measures import MEASURES
-from core.comparison.text import amount, columns_text, markdown_table
-from core.slices.slice import Slice
+from core.common.intervals import leaves_out_0
+from core.compare.compare import EVERYTHING, Comparison, compare
+from core.compare.features import UNLIKE, features_along
+from core.compare.measures import MEASURES
+from core.compare.text import amount, columns_text, markdown_table
+from core.measures.slice import Slice
 from core.store import Study
 
 SHOWN = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "miou_spurious", "mean_firing")

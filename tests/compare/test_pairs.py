@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.statistics.multiple import holm
-from core.comparison.pairs import encoder_pairs
+from core.compare.pairs import encoder_pairs, holm
 from core.errors import ShapeError
 
 

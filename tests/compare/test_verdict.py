@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from core.comparison import verdict
-from core.comparison.compare import Comparison, compare
-from core.comparison.measures import MEASURES
-from core.comparison.verdict import (
+from core.compare import verdict
+from core.compare.compare import Comparison, compare
+from core.compare.measures import MEASURES
+from core.compare.verdict import (
     SAME,
     UNCLEAR,
     Change,
@@ -20,7 +20,7 @@ from core.comparison.verdict import (
     verdict_sentence,
 )
 from core.store import open_study
-from tests.comparison.comparable import second_study
+from tests.compare.comparable import second_study
 from tests.synthetic import make_study
 
 

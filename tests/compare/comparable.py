@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.jobs.progress import Progress
 from core.pipeline.run import analyze
-from core.storage.writer import write_study
+from core.study.progress import Progress
+from core.study.writer import write_study
 from tests.manifests import edited_manifest
 from tests.synthetic import planted_representations
 

@@ -1,8 +1,6 @@
-"""Compare studies over the same images: for `compare`, the view *Compare* and reports. No torch.
+"""Compare studies over the same images: for `compare`, the view *Compare* and reports. No torch."""
 
-The other studies are compared with the first one: the start point before its fine-tunes, say.
-"""
-
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,16 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.trust_check import read_check
+from core.analysis.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
+from core.common.design_effect import groups_among
 from core.common.readout import chosen_readout
-from core.common.statistics.design_effect import groups_among
 from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
-from core.common.threadsafe import cached_property
-from core.comparison.images import Shared, shared_images
-from core.comparison.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
-from core.comparison.notes import (
+from core.common.threads import cached_property
+from core.common.topics import function_of_option
+from core.compare.images import GAINED, LOST, SIDES, Shared, shared_images, side_table, surest_first
+from core.compare.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
+from core.compare.notes import (
     Note,
     answer_notes,
     chosen_by_result,
@@ -30,13 +29,59 @@ from core.comparison.notes import (
     precision_notes,
     relabelled_notes,
 )
-from core.comparison.separation import separation_table
-from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
-from core.comparison.words import Words, compare_words
+from core.compare.separation import separation_table
+from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
 from core.measures.paired_accuracy import PairedAccuracy
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from core.topics import function_of_option
+
+# Compare the concepts of several studies: shared and unshared words. No torch.
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of the studies that have concepts.
+
+    Attributes:
+        across: Table B.1. matrix: words shared by each pair. shared: word, n_studies, and the number of
+            features and groups of each study that have it. changes: study, gained, lost (words by the number
+            of features that have them), compared with the first study that has concepts.
+    """
+
+    across: pd.DataFrame
+    matrix: pd.DataFrame
+    shared: pd.DataFrame
+    changes: dict[str, dict[str, list[str]]]
+
+
+def compare_words(shared: Shared) -> Words | None:
+    """Compare the words of the studies that have concepts; None if fewer than two have."""
+    counts: dict[str, Counter[str]] = {}
+    facts = {}
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        if study.has("concepts"):
+            counts[name] = concept_counts(study.table("concepts"))
+            facts[name] = study.facts(ConceptsFacts)
+    if len(counts) < 2:
+        return None
+    first, *others = counts
+    changes = {}
+    for name in others:
+        gained, lost = _only(counts[name], counts[first]), _only(counts[first], counts[name])
+        changes[name] = {"gained": gained, "lost": lost}
+    return Words(across_table(counts, facts), shared_matrix(counts), shared_words(counts), changes)
+
+
+def _only(here: Counter[str], there: Counter[str]) -> list[str]:
+    """List the words of `here` that `there` lacks, those of most features first."""
+    only_here = [(word, n) for word, n in here.items() if word not in there]
+    return [word for word, _ in sorted(only_here, key=lambda pair: (-pair[1], pair[0]))]
+
+
+# Compare studies over the same images: for `compare`, the view *Compare* and reports. No torch.
+#
+# The other studies are compared with the first one: the start point before its fine-tunes, say.
+
 
 EVERYTHING = Slice()
 FACTS = (
@@ -93,7 +138,7 @@ class Comparison:
             topic `transfer` reads them: a list with `sentences()` and `report()`. notes: what a reader should
             know.
         not_comparable: measures and facts that mean different things because of different settings.
-        pair: of two answers of one study (`core.comparison.answers`), None of studies.
+        pair: of two answers of one study (`core.compare.answers`), None of studies.
     """
 
     shared: Shared

@@ -14,26 +14,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binomtest
 
 from core.answers.requests import add_answer
-from core.comparison.compare import compare, differences_in_setup, report
-from core.comparison.images import judged_images, partly_shared, shared_images
-from core.comparison.measures import (
-    AUROCS,
-    StudyScores,
-    change_interval,
-    class_accuracy_changes,
-    measure_table,
-)
-from core.comparison.notes import answer_notes, few_error_notes, precision_notes
-from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
-from core.comparison.text import amount, change, comparison_text, premise_lines
+from core.compare.compare import compare, differences_in_setup, report
+from core.compare.images import GAINED, LOST, RIGHT, WRONG, judged_images, partly_shared, shared_images
+from core.compare.measures import AUROCS, StudyScores, change_interval, class_accuracy_changes, measure_table
+from core.compare.notes import answer_notes, few_error_notes, precision_notes
+from core.compare.text import amount, change, comparison_text, premise_lines
 from core.errors import SettingsError, SliceError, StudyError
-from core.jobs.progress import Progress
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from core.storage.writer import StepWriter
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
-from tests.comparison import reference_compare as reference
-from tests.comparison.comparable import add_concepts, change_summary, second_study
+from core.study.progress import Progress
+from core.study.writer import StepWriter
+from tests.compare import reference_compare as reference
+from tests.compare.comparable import add_concepts, change_summary, second_study
 from tests.manifests import edited_manifest
 from tests.reference_scores import logit_interval, newcombe_area
 from tests.synthetic import make_study
@@ -300,8 +293,8 @@ def test_other_pictures_under_the_same_names__refused(pair, folder):
     source = folder / "dark.input"
     for path in source.glob("*.png"):
         Image.new("RGB", (48, 48), (10, 10, 10)).save(path)
-    from core.jobs.progress import Progress
     from core.pipeline.run import run_step
+    from core.study.progress import Progress
 
     run_step("embed", other, {"redo": True, "workers": 0}, Progress.silent())
     with pytest.raises(StudyError, match="pictures"):
@@ -394,8 +387,8 @@ def test_unlabelled__compares_what_needs_no_labels(folder, pair):
     first = make_study(folder / "bare", labels=False)
     source = folder / "bare.input"
     np.save(source / "other.npy", np.load(source / "raw.npy")[:, ::-1] ** 2)
-    from core.jobs.progress import Progress
     from core.pipeline.run import analyze
+    from core.study.progress import Progress
 
     options = {
         "images": str(source / "images.csv"),

@@ -1,15 +1,23 @@
-"""An image of a study: what the answer that it is read by says, and what its features do to it. No torch."""
+"""Images of a study: what its answer says of one, and of a slice, also without some features. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
+from core.answers import class_logits
 from core.answers.answer import HEAD, PROBE
+from core.answers.class_logits import units_of
+from core.errors import SettingsError
+from core.measures.removal import SwitchedOff, switched_off
+from core.measures.slice_features import firing_pairs
 from core.pictures.look import Answering, Look, answering, decide
-from core.slices.features import class_logits
-from core.slices.features.images import firing_pairs
 from core.store import Study
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.stored_heatmaps import check_features
+
+# An image of a study: what the answer that it is read by says, and what its features do to it. No torch.
 
 
 @dataclass(frozen=True)
@@ -59,3 +67,46 @@ def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[in
     look = decide(asked, Stored(raw, fires, logits), off=off, true=true, pushes=stored if is_stored else None)
     only_wrong = is_stored and class_logits.has_gradients(study) and not look.pushes
     return replace(look, note=class_logits.ONLY_WRONG) if only_wrong else look
+
+
+# The images of a slice without some features: `core.measures.removal` on a study. No torch.
+
+
+NOT_KNOWN = (
+    "the classifier of '{path}' cannot be run again on changed features: its layers are not stored, or it "
+    "does not read the representation"
+)
+
+
+def without_features(
+    study: Study, rows: np.ndarray, features: Sequence[int]
+) -> tuple[Answering, SwitchedOff]:
+    """Predict images again with some features switched off, by the answer that a study is read by.
+
+    Args:
+        rows: (n,) int, ascending. features: numbers of features, at least one.
+    Returns:
+        what can be predicted, and the predictions.
+    Raises:
+        SettingsError: no such feature, or the answer has no stored layers.
+    """
+    off = check_features(study, features)
+    asked = asked_of_images(study)
+    if asked is None or asked.classifier is None:
+        raise SettingsError(NOT_KNOWN.format(path=study.path))
+    raw, units = (one.array("representations") for one in (study, units_of(study)))
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(rows), CHUNK_ROWS):
+            part = rows[start : start + CHUNK_ROWS]
+            read = asked.rows(raw.rows(part))
+            yield read, read if study.below is None else asked.rows(units.rows(part))
+
+    total = np.zeros(raw.shape[1])
+    for chunk, _ in chunks():
+        total += chunk.sum(0)
+    labels = pd.Index(asked.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
+    true = np.where(labels < 0, np.nan, labels.astype(float))
+    average = total / max(len(rows), 1)
+    made = switched_off(chunks(), asked.classifier, asked.means, asked.codes, off.tolist(), true, average)
+    return asked, made

@@ -1,16 +1,44 @@
-"""What an encoder makes of one picture, and how the picture may be altered before it looks. No torch."""
+"""What an encoder makes of one picture, how it may be altered before, and samples. No torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from math import ceil, floor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.common.step_facts import FeaturesFacts
 from core.errors import SettingsError
-from core.heatmaps.reader import StoredMaps
 from core.store import Study
+from core.study.stored_heatmaps import StoredMaps
+
+# Photographs that everybody has: those that scikit-learn ships. No torch.
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture that ships with a package that Peregrine depends on. `about`: what it shows."""
+
+    name: str
+    about: str
+    path: Path
+
+
+def samples() -> dict[str, Sample]:
+    """The samples by name; without those that this computer lacks."""
+    package = find_spec("sklearn")  # finds it without loading it
+    folder = Path(package.origin if package and package.origin else "").parent / "datasets" / "images"
+    both = [
+        Sample("temple", "a temple in China", folder / "china.jpg"),
+        Sample("flower", "a dahlia", folder / "flower.jpg"),
+    ]
+    return {one.name: one for one in both if one.path.is_file()}
+
+
+# What an encoder makes of one picture, and how the picture may be altered before it looks. No torch.
+
 
 ShareBox = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture's sides
 MOST_COVERED = 20

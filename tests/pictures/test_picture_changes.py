@@ -7,7 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.causes.changes import (
+from core.encoders.grey import LUMA
+from core.encoders.transform import Transform
+from core.pictures.picture_changes import (
     AS_IT_IS,
     BOTH,
     EQUALISED,
@@ -26,8 +28,6 @@ from core.causes.changes import (
     sharpened,
     whole_picture,
 )
-from core.encoders.grey import LUMA
-from core.encoders.transform import Transform
 
 SQUARE = Transform(resize=32, input_size=32)
 

@@ -1,22 +1,22 @@
-"""The step `causes`: trials on errors and on right images, and which of them explain an error.
+"""The step `causes`: trials on errors and on right images, which explain an error, and how long it takes."""
 
-What was tried on which image is stored chunk by chunk, so an interrupted run resumes, and a run for a single
-image takes over what earlier runs have tried (docs/method.md 9.3).
-"""
-
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from core.analysis.gradcam.on_demand import encoder_of
+from core.analysis.heatmaps_on_demand import encoder_of
 from core.answers.answer import PROBE
-from core.causes.changes import VIEWS, Improvement
-from core.causes.drawn import DrawnImages, draw_images
-from core.causes.improvements import Usual, usual_measures
-from core.causes.passes import ChangedPictures, PictureAnswers, object_masks
-from core.causes.stored import trials_without_pictures
-from core.causes.tables import (
+from core.common.command_line import command_line
+from core.common.design_effect import groups_among
+from core.common.device import resolve_device, run_options
+from core.common.formatting import format_duration
+from core.common.step_facts import EmbedFacts
+from core.config import CausesConfig, RunOptions
+from core.errors import SettingsError
+from core.measures.causes import cause_rates
+from core.pictures.cause_tables import (
     first_counts,
     judged_table,
     notes_on_trials,
@@ -25,18 +25,22 @@ from core.causes.tables import (
     trials_of_views,
     wrong_too_often,
 )
-from core.common.command_line import command_line
-from core.common.statistics.design_effect import groups_among
-from core.common.step_facts import EmbedFacts
-from core.config import CausesConfig, RunOptions
-from core.errors import SettingsError
-from core.jobs.progress import Bar
-from core.measures.causes import cause_rates
+from core.pictures.cause_trials import ChangedPictures, PictureAnswers, object_masks, trials_without_pictures
+from core.pictures.drawn_errors import DrawnImages, draw_images
 from core.pictures.look import Answering
 from core.pictures.of_image import asked_of_images
-from core.storage.chunked_array import chunk_name
-from core.storage.writer import StepRun, StepWriter
+from core.pictures.picture_changes import VIEWS, Improvement, Usual, usual_measures
 from core.store import Study
+from core.study.chunked_array import chunk_name
+from core.study.progress import Bar, Progress
+from core.study.steps import settings_of
+from core.study.writer import StepRun, StepWriter
+
+# The step `causes`: trials on errors and on right images, and which of them explain an error.
+#
+# What was tried on which image is stored chunk by chunk, so an interrupted run resumes, and a run for a
+# single image takes over what earlier runs have tried (docs/method.md 9.3).
+
 
 CHUNK_IMAGES = 64
 GAPS, ROWS = "cause_gaps", "cause_rows"
@@ -174,3 +178,44 @@ class Passes:
         dtype = str(self.study.settings("embed").get("dtype", "float32"))
         answers = PictureAnswers(encoder, self.asked, dtype)
         return lambda places, bar: answers.gaps(pictures, self.drawn, places, run.options, bar)
+
+
+# What the step `causes` would do: how many passes through the encoder, and how long they take.
+
+
+TIMED = 4  # images
+
+
+def plan_of_causes(study: Study, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Count the images and the passes of a run, and measure a few of them.
+
+    Args:
+        options: as for `core.pipeline.run.run_step`.
+    Returns:
+        n_errors of n_all_errors, n_right of n_all_right; n_passes, at most; seconds, and time in words; 0
+        passes for a study of ready representations.
+    Raises:
+        SettingsError, EncoderError: as the step.
+    """
+    config = settings_of("causes", options)
+    read, asked = answer_of(study, config)
+    earlier = EarlierRun.of(study, config)
+    drawn = draw_images(read, asked, config, earlier.named)
+    todo = np.array([row not in earlier.position for row in drawn.rows.tolist()])
+    passes = Passes(study, asked, drawn, usual_measures(read, asked, drawn), config.seed)
+    n_images, seconds = int(todo.sum()) if passes.has_encoder else 0, 0.0
+    if n_images:
+        run = StepRun(Progress.silent(), resolve_device(run_options(options).device), run_options(options))
+        sample = np.flatnonzero(todo)[:TIMED]
+        started = time.perf_counter()
+        ask = passes.asker(run)
+        loaded = time.perf_counter()
+        with run.progress.stage("trials", total=len(sample)) as bar:
+            ask(sample, bar)
+        each = (time.perf_counter() - loaded) / len(sample)
+        seconds = loaded - started + each * n_images
+    is_error = drawn.is_error
+    plan: dict[str, Any] = {"n_errors": int(is_error.sum()), "n_all_errors": drawn.n_errors}
+    plan |= {"n_right": int((~is_error).sum()), "n_all_right": drawn.n_right}
+    plan["n_passes"] = n_images * len(VIEWS)
+    return plan | {"seconds": round(seconds, 1), "time": format_duration(seconds)}

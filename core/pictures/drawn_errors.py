@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.neighbours import sample_rows
+from core.analysis.neighbours import sample_rows
+from core.answers import class_logits
 from core.config import CausesConfig
 from core.errors import SettingsError
-from core.measures.trials import n_alike, n_compared
+from core.measures.causes import n_alike, n_compared
+from core.measures.slice_comparison import shown_images
 from core.pictures.look import Answering
-from core.slices.features import class_logits
-from core.slices.inspection.populations import shown_images
-from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
+from core.study.chunked_array import CHUNK_ROWS
 
 
 @dataclass(frozen=True)

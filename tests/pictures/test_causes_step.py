@@ -12,17 +12,17 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.causes.changes import AS_IT_IS, NEUTRAL, TURNS, VIEWS, Improvement, changed_views
+from core.charts.export_files import read_table
 from core.cli import main
 from core.errors import SettingsError
-from core.export.files import read_table
-from core.jobs.commands import ExplainError, command_of
-from core.jobs.progress import Progress
 from core.measures.causes import COLUMNS
+from core.measures.image_columns import CAUSES, NO_CAUSE, tells_causes
+from core.measures.slice import Slice
+from core.pictures.picture_changes import AS_IT_IS, NEUTRAL, TURNS, VIEWS, Improvement, changed_views
 from core.pipeline.run import run_step
-from core.slices.slice import Slice
-from core.slices.why_wrong import CAUSES, NO_CAUSE, tells_causes
 from core.store import Study, open_study
+from core.study.commands import ExplainError, command_of
+from core.study.progress import Progress
 from tests.planted_encoder import hues
 from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.alterations import (
+from core.errors import ShapeError
+from core.pictures.alterations import (
     ALTERATIONS,
     BLUR,
     LEAST_WEIGHT,
@@ -18,7 +19,6 @@ from core.analysis.alterations import (
     blurred_within,
     fill_colour,
 )
-from core.errors import ShapeError
 
 FILL = np.array([120, 110, 100], np.uint8)
 ROUNDING = 1  # level of 256: a sum in another order may round to the other side

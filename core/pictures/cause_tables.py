@@ -5,13 +5,31 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from core.causes.changes import AS_IT_IS, IMPROVED, NEUTRAL, OTHER_REPLACED, REPLACED, TURNS, VIEWS, WHOLE
-from core.causes.drawn import DrawnImages
-from core.causes.improvements import MEASURES, Usual
 from core.common.records import Record, Templates
-from core.measures.causes import FALSE_RATE, STORED, with_ranks
-from core.measures.trials import HOLDS, NOT_TRIED, REFUTED, Trial, trial_outcomes
-from core.slices.why_wrong import BACKGROUND, CAUSES, CROP, FEATURE, LABEL, PICTURE, TURN, WHY
+from core.measures.causes import (
+    FALSE_RATE,
+    HOLDS,
+    NOT_TRIED,
+    REFUTED,
+    STORED,
+    Trial,
+    trial_outcomes,
+    with_ranks,
+)
+from core.measures.image_columns import BACKGROUND, CAUSES, CROP, FEATURE, LABEL, PICTURE, TURN, WHY
+from core.pictures.drawn_errors import DrawnImages
+from core.pictures.picture_changes import (
+    AS_IT_IS,
+    IMPROVED,
+    MEASURES,
+    NEUTRAL,
+    OTHER_REPLACED,
+    REPLACED,
+    TURNS,
+    VIEWS,
+    WHOLE,
+    Usual,
+)
 from core.store import Study
 
 _say = Templates.beside(__file__)

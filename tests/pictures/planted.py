@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core.measures.causes import STORED, cause_rates, with_ranks
-from core.slices.why_wrong import CAUSES
-from core.storage.writer import write_study
+from core.measures.image_columns import CAUSES
 from core.store import Study, open_study
+from core.study.writer import write_study
 
 
 def plant_causes(folder: Path, holding: dict[str, tuple[str, ...]]) -> Study:

@@ -1,7 +1,4 @@
-"""A chart as an object: everything that a command, a page and a report need to know of it.
-
-A chart is of studies, or of a folder or a file of research.
-"""
+"""A chart as an object, and the studies that it is drawn of."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,16 +9,22 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.answers.answer import PROBE
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.dataframes import LazyTable, numbers
 from core.common.score_names import available_scores
-from core.comparison.images import Shared, shared_images
-from core.errors import SettingsError, did_you_mean, unknown_name
-from core.slices.inspection.populations import shown_images
-from core.slices.slice import Slice
+from core.common.topics import function_named, topics
+from core.compare.images import Shared, shared_images
+from core.errors import SettingsError, SliceError, did_you_mean, unknown_name
+from core.measures.slice import Slice
+from core.measures.slice_comparison import shown_images
 from core.store import Narrowed, Study
-from core.topics import function_named, topics
+
+# A chart as an object: everything that a command, a page and a report need to know of it.
+#
+# A chart is of studies, or of a folder or a file of research.
+
 
 MANY = 8  # studies that a chart compares at most
 
@@ -162,3 +165,40 @@ def narrowed_of(study: Study) -> Narrowed:
 def shared_of_slice(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
     return shared_images([whole_study(one) for one in studies]).narrowed(shown_slice(studies[0]))
+
+
+# The studies of a figure: read by the same answer, and narrowed to the same slice.
+
+
+def alike(study: Study, other: Study) -> Study:
+    """Another study, read by the answer that a study is read by, or by its default where it has none such."""
+    name = study.answer.name if study.answer else PROBE
+    return other.answering(name if name in other.answers else None)
+
+
+def narrowed_study(study: Study, where: Slice | None) -> Study:
+    """Narrow a study to a slice; None: the whole study.
+
+    Raises:
+        SliceError: the study lacks something that the slice names, or has no image in it.
+    """
+    if where is None:
+        return study
+    narrowed = study.where(where)
+    if not narrowed.n_chosen:
+        raise SliceError(f"no image of '{study.path}' is in the slice: {narrowed.slice.describe()}")
+    return narrowed
+
+
+def narrowed_studies(
+    studies: Sequence[Study], where: Slice | None, *, same_images: bool = False
+) -> list[Study]:
+    """Narrow the studies of a figure to a slice.
+
+    Args:
+        same_images: the figure compares images one by one, and shows those of the first study's slice.
+    """
+    first, *others = studies
+    if same_images:
+        return [narrowed_study(first, where), *others]
+    return [narrowed_study(one, where) for one in studies]

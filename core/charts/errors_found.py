@@ -1,12 +1,14 @@
-"""How many errors are found by looking at the images in the order of a score, against other orders."""
+"""How many errors a score finds: in its order, and by a cut-off."""
 
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.quality.recommendation import recommended
+from core.analysis.recommendation import recommended
 from core.charts.chart import Chart, score_values, whole_study
 from core.charts.marks import line
 from core.charts.options import FigureOptions
@@ -14,16 +16,19 @@ from core.charts.theme import PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_in_sentence, score_label
-from core.measures.errors_found import RANDOM, SHARES, errors_found, share_of
+from core.measures.score_verdicts import RANDOM, SHARES, errors_found, share_of
 from core.measures.scores import on_most_images
 from core.store import Study
+
+# How many errors are found by looking at the images in the order of a score, against other orders.
+
 
 USUAL_SHARE = 0.1  # of the images, where no number is given
 NOTHING = "There are no misclassified images to find."
 
 
 class ErrorsFound(NamedTuple):
-    """Errors found by several orders: `frame` is that of `core.measures.errors_found`.
+    """Errors found by several orders: `frame` is that of `core.measures.score_verdicts`.
 
     Attributes:
         first: the score that the finding is about. best: the score with the highest AUROC on these images,
@@ -127,3 +132,91 @@ ERRORS_FOUND = Chart(
     finding=errors_found_sentence,
     alt=lambda shown: f"Errors found by looking at images in the order of {score_label(shown.first)}",
 )
+
+
+# The errors caught by a cut-off on a quality score.
+
+
+@dataclass(frozen=True)
+class CutoffResult:
+    """The outcome of flagging every image at or below `threshold`; shares in percent, NaN where undefined."""
+
+    threshold: float
+    n_images: int
+    n_errors: int
+    n_flagged: int
+    n_caught: int
+    caught: float
+    precision: float
+
+    @property
+    def flagged(self) -> float:
+        """Percentage of images that are flagged."""
+        return 100 * self.n_flagged / self.n_images if self.n_images else float("nan")
+
+
+def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> CutoffResult:
+    """Flag every image whose score is at most `threshold`, and count.
+
+    Args:
+        values: (n_images,) scores, higher is better; images with NaN in either input are left out.
+        correct: (n_images,) 1 correct, 0 misclassified.
+    """
+    values, outcome = np.asarray(values, float), np.asarray(correct, float)
+    defined = np.isfinite(values) & np.isfinite(outcome)
+    values, right = values[defined], outcome[defined] == 1
+    flagged = values <= threshold
+    n_flagged, n_errors = int(flagged.sum()), int((~right).sum())
+    n_caught = int((flagged & ~right).sum())
+    caught = _percent(n_caught, n_errors)
+    precision = _percent(n_caught, n_flagged)
+    return CutoffResult(
+        threshold=float(threshold),
+        n_images=len(values),
+        n_errors=n_errors,
+        n_flagged=n_flagged,
+        n_caught=n_caught,
+        caught=caught,
+        precision=precision,
+    )
+
+
+def threshold_for(values: np.ndarray, percent: float) -> float:
+    """Return the score at or below which `percent` of the images lie (lower quantile); below all scores for
+    0.
+
+    Images with equal scores cannot be separated, so more than `percent` may be flagged.
+    """
+    ordered = np.sort(np.asarray(values, float)[np.isfinite(values)])
+    n = round(len(ordered) * percent / 100)
+    if not len(ordered):
+        return float("nan")
+    return float(ordered[n - 1]) if n else float(np.nextafter(ordered[0], -np.inf))
+
+
+def reachable_percent(values: np.ndarray, percent: int) -> int:
+    """Return the whole percentage that is flagged where `percent` is asked for: equal scores go together."""
+    scores = np.asarray(values, float)[np.isfinite(values)]
+    if not len(scores) or not percent:
+        return percent
+    flagged = 100 * np.count_nonzero(scores <= threshold_for(scores, percent)) / len(scores)
+    return percent if flagged - percent < 1 else math.floor(flagged)
+
+
+def tie_sentence(values: np.ndarray, threshold: float) -> str:
+    """State which images can only be flagged together at a threshold; empty where none stand out.
+
+    >>> tie_sentence(np.array([0, 0, 0, 1, 2]), 0.0)
+    '3 images share the lowest score, so no smaller share can be looked at.'
+    """
+    scores = np.asarray(values, float)[np.isfinite(values)]
+    equal = int(np.count_nonzero(scores == threshold))
+    if equal < 2 or equal < len(scores) / 100:  # what the slider cannot set apart anyway
+        return ""
+    if threshold == scores.min():
+        return f"{equal:,} images share the lowest score, so no smaller share can be looked at."
+    return f"{equal:,} images share the score {threshold:.4g} and are looked at together."
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else float("nan")

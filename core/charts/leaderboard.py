@@ -1,4 +1,4 @@
-"""Which encoder? Accuracy, worst class and slice, and prediction of errors, on the same images."""
+"""Which encoder? Encoders on the same images, as a chart and as a table in LaTeX."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,25 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart, whole_study
+from core.charts.documents import escaped
 from core.charts.heat_panels import short
 from core.charts.marks import dots, interval, named_axis
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish
 from core.common.dataframes import as_text, numbers
-from core.comparison.leaderboard import Leaderboard, leaderboard, leaderboard_finding
-from core.comparison.leaderboard_text import SHARES
+from core.compare.leaderboard import (
+    LEGEND,
+    SHARES,
+    Leaderboard,
+    leaderboard,
+    leaderboard_cells,
+    leaderboard_finding,
+)
 from core.errors import SettingsError
 from core.store import Narrowed, Study
+
+# Which encoder? Accuracy, worst class and slice, and prediction of errors, on the same images.
+
 
 PANELS = (  # title, and measures with their names in the legend
     ("Accuracy", (("accuracy", "probe"), ("knn", "k-NN"))),
@@ -140,3 +150,29 @@ LEADERBOARD = Chart(
     column="double",
     same_images=True,
 )
+
+
+# A leaderboard as a table in LaTeX.
+
+
+def leaderboard_latex(board: Leaderboard) -> str:
+    r"""Return an environment `table*`, to be put into a paper with \input; it needs no package."""
+    head, *rows = leaderboard_cells(board)
+    caption = escaped(f"{leaderboard_finding(board)}. {LEGEND}")
+    columns = "l" * 3 + "r" * (len(head) - 3)
+    lines = [
+        r"\begin{table*}[htbp]",
+        r"  \centering\footnotesize",
+        rf"  \caption{{{caption}}}",
+        r"  \label{tab:leaderboard}",
+        rf"  \begin{{tabular}}{{{columns}}}",
+        r"    \hline",
+        _latex_row(head),
+        r"    \hline",
+    ]
+    lines += [*map(_latex_row, rows), r"    \hline", r"  \end{tabular}", r"\end{table*}", ""]
+    return "\n".join(lines)
+
+
+def _latex_row(cells: list[str]) -> str:
+    return rf"    {' & '.join(map(escaped, cells))} \\"

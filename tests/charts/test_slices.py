@@ -1,78 +1,72 @@
-"""Figures of slices and of confusions at their edges: no mark is clipped, none stands out for nothing."""
+"""Figures of the features of a slice: points where the numbers say, names as text, notes where nothing is."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 
-from core.charts import confusions, worst_slices
-from core.charts.by_cause import by_cause
-from core.charts.slice_rows import LONGEST_NAME, cut_name
-from core.charts.theme import layout_of, paper
+from core.charts import slices as figures
+from core.charts.theme import DARK, LIGHT, layout_of
+from tests.charts.test_features import points, texts
 
-ROWS = pd.DataFrame(
-    {
-        "name": ["all wrong", "half"],
-        "n": [10, 20],
-        "errors": [10, 10],
-        "error_rate": [1.0, 0.5],
-        "low": [0.72, 0.3],
-        "high": [1.0, 0.7],
-        "rest": [0.2, 0.25],
-    }
-)
+MARKUP = "<b>sky</b>"
 
 
-def test_worst__a_rate_of_100_percent_is_drawn_whole():
-    fig = worst_slices.worst(ROWS, overall=0.3)
-    dots = fig.data[0]
-    assert list(dots.x) == [100.0, 50.0] and dots.cliponaxis is False
-    assert layout_of(fig).xaxis.range[1] > 100
-
-
-def test_worst__every_slice_has_the_colour_of_the_legend():
-    dots = worst_slices.worst(ROWS, overall=0.3).data[0]
-    assert isinstance(dots.marker.color, str)
-
-
-def test_confusion_matrix__class_names_stand_upright_in_their_columns():
-    pairs = pd.DataFrame({"true": ["cat"], "predicted": ["dog"], "n_images": [7]})
-    assert layout_of(confusions.confusion_matrix(pairs, ["cat", "dog"])).xaxis.tickangle == -90
-
-
-def test_confusion_matrix__numbers_only_where_there_is_room():
-    names = [f"c{number}" for number in range(20)]
-    pairs = pd.DataFrame({"true": names[:-1], "predicted": names[1:], "n_images": 1})
-    assert not confusions.confusion_matrix(pairs, names).data[0].texttemplate
-    assert confusions.confusion_matrix(pairs.head(3), names[:4]).data[0].texttemplate
-
-
-def test_confusion_matrix__only_the_true_classes_asked_for():
-    pairs = pd.DataFrame({"true": ["cat", "cat"], "predicted": ["ant", "dog"], "n_images": [7, 2]})
-    fig = confusions.confusion_matrix(pairs, ["ant", "cat", "dog"], truths=["cat"], selected=("cat", "dog"))
-    assert fig.data[0].z.tolist()[0][::2] == [7, 2] and len(fig.data[0].z) == 1
-    assert list(layout_of(fig).yaxis.ticktext) == ["cat"]
-    assert list(layout_of(fig).xaxis.ticktext) == ["ant", "cat", "dog"]
-    assert [list(one) for one in fig.data[1].customdata] == [["cat", "ant"], ["cat", "dog"]]
-    framed = layout_of(fig).shapes[-1]
-    assert (framed.x0, framed.x1, framed.y0, framed.y1) == (1.5, 2.5, -0.5, 0.5)
-
-
-@pytest.mark.parametrize("n", [3, 23])
-def test_by_cause__names_of_scores_are_read_from_left_to_right(n):
-    scores = [f"score {at}" for at in range(n)]
-    table = pd.DataFrame(
-        {"cause": "small", "score": scores, "n_errors": 9, "auroc": 0.5, "low": 0.4, "high": 0.6}
+@pytest.fixture
+def rates() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "feature": [3, 1, 0, 7, 5],
+            "name": [MARKUP, "", "red", "", ""],
+            "rate": [0.5, 0.1, 0.0, 0.0, 0.02],
+            "rate_against": [0.1, 0.12, 0.3, 0.0, 0.01],
+            "difference": [0.4, -0.02, -0.3, 0.0, 0.01],
+            "q": [0.001, 0.9, 0.002, np.nan, 0.8],
+            "tail": ["middle", "upper", "lower", "lower", "middle"],
+        }
     )
-    fig = by_cause(table)
-    assert len(fig.data[0].y) == n and list(fig.data[0].x) == ["small<br>n = 9"]
-    assert layout_of(fig).xaxis.tickangle == 0 and fig.data[0].text[0][0] == "0.50"
-    column = layout_of(by_cause(table, theme=replace(paper(), width=256)))
-    assert column.xaxis.tickangle == -90 and column.yaxis.dtick == 1  # every name, over no other
 
 
-def test_cut_name__keeps_what_stands_behind_a_comma():
-    name = "trees at night, with hide = yes and a small object"
-    assert cut_name(name) == f"{name[: LONGEST_NAME - 1]}…" and len(name) > LONGEST_NAME
+def test_rates_against__points_in_percent_by_significance(rates):
+    fig = figures.rates_against(rates, here="bird", elsewhere="other classes")
+    drawn = {feature: (x, y) for x, y, feature in points(fig)}
+    assert set(drawn) == {3, 1, 0, 5}  # 7 never fires on either side
+    assert_allclose(drawn[3], (10, 50))
+    kinds = {trace.name: [one[0] for one in trace.customdata] for trace in fig.data}
+    assert kinds == {"could be chance": [1, 5], "more often on bird": [3], "less often on bird": [0]}
+
+
+def test_rates_against__names_are_text(rates):
+    fig = figures.rates_against(rates, here="<i>x</i>", elsewhere="y")
+    assert "&lt;b&gt;sky&lt;/b&gt; #3" in texts(fig)
+    assert "&lt;i&gt;x&lt;/i&gt;" in layout_of(fig).yaxis.title.text
+
+
+def test_rates_against__names_do_not_overlap(rates):
+    crowd = pd.concat([rates.iloc[:1].assign(feature=n, rate=0.5 - n / 1000) for n in range(20)])
+    crowd["difference"] = crowd["rate"] - crowd["rate_against"]
+    notes = layout_of(figures.rates_against(crowd, here="a", elsewhere="b")).annotations
+    assert [note.xanchor for note in notes if "#" in note.text] == ["left", "right"]  # one on each side
+
+
+def test_rates_against__a_name_stands_on_the_side_where_it_covers_no_point_or_nowhere(rates):
+    def crowded(*against: float) -> list[str]:
+        """The anchors of the name of #3, with further points of its height."""
+        others = [
+            rates.iloc[2:3].assign(feature=10 + n, rate=0.5, rate_against=x) for n, x in enumerate(against)
+        ]
+        fig = figures.rates_against(pd.concat([rates, *others]), here="a", elsewhere="b")
+        return [note.xanchor for note in layout_of(fig).annotations if "#3" in note.text]
+
+    assert crowded() == ["left"]
+    assert crowded(0.12, 0.14) == ["right"]
+    assert crowded(0.12, 0.14, 0.04, 0.06) == []
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_nothing_to_draw__gives_a_note(rates, theme):
+    silent = rates.assign(rate=0.0, rate_against=0.0)
+    fig = figures.rates_against(silent, here="a", elsewhere="b", theme=theme)
+    assert not fig.data and texts(fig)

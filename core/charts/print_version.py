@@ -1,0 +1,117 @@
+"""A chart drawn again for print, with titles and notes broken so that they fit."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import plotly.graph_objects as go
+
+from core.charts.fonts import text_width, wrapped_lines
+from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, paper, printed_font
+
+# Break the titles and notes of a figure for print, so that they fit on it.
+
+
+LINE = 1.3  # height of a line, in font sizes
+LEGEND_ROW, LEGEND_MARK, USUAL_ROWS = 19, 45, 2  # px of a row, px beside a name; rows that every panel has
+BESIDE = 60  # px of a usual figure that the labels of an axis and its title take
+
+
+def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
+    """Break what is longer than its axis, or than the figure is wide, into lines; returns the figure."""
+    if theme.width is None:
+        return figure
+    font = printed_font(theme)
+    for axis in figure.select_xaxes():
+        _wrap_title(axis, theme, (theme.width - BESIDE) * _share(axis), font)
+    height = layout_of(figure).height or theme.height or USUAL_HEIGHT
+    margin = layout_of(figure).margin.t or layout_of(figure).template.layout.margin.t or 0
+    for axis in figure.select_yaxes():
+        _wrap_title(axis, theme, (height - margin - BESIDE) * _share(axis), font)
+    _wrap_notes(figure, theme, font)
+    return figure
+
+
+def legend_room(figure: go.Figure, theme: Theme) -> int:
+    """Return the height in px of the legend's rows beyond USUAL_ROWS, which the panel would lose to them."""
+    traces: Any = figure.data
+    names = [trace.name for trace in traces if trace.name and trace.showlegend is not False]
+    if not names or theme.width is None:
+        return 0
+    size, font = theme.font_size - 1, printed_font(theme)
+    widest = max(text_width(name, size, font=font) for name in names) + LEGEND_MARK
+    n_rows = math.ceil(len(names) / max(1, int(theme.width / widest)))
+    return LEGEND_ROW * max(n_rows - USUAL_ROWS, 0)
+
+
+def _share(axis: Any) -> float:
+    """Return the share of the figure that an axis takes."""
+    first, last = axis.domain or (0, 1)
+    return last - first
+
+
+def _wrap_title(axis: Any, theme: Theme, room: float, font: str) -> None:
+    text = axis.title.text
+    size = axis.title.font.size or theme.font_size
+    if text and "<br>" not in text and text_width(text, size, font=font) > room:
+        axis.title.text = "<br>".join(wrapped_lines(text, room, size, font=font))
+
+
+def _wrap_notes(figure: go.Figure, theme: Theme, font: str) -> None:
+    """Break notes that are longer than the figure is wide; what stands above the axes makes room."""
+    for note in layout_of(figure).annotations:
+        size = note.font.size or theme.font_size
+        lines = (note.text or "").split("<br>")
+        room = theme.width or 0
+        wrapped = [part for line in lines for part in wrapped_lines(line, room, size, font=font)]
+        if len(wrapped) == len(lines) or note.textangle:
+            continue
+        note.text = "<br>".join(wrapped)
+        if note.yref == "paper" and (note.y or 0) >= 1:
+            _make_room(figure, LINE * size * (len(wrapped) - len(lines)))
+
+
+def _make_room(figure: go.Figure, pixels: float) -> None:
+    """Push the axes down, and a legend above them up."""
+    margin, legend = layout_of(figure).margin, layout_of(figure).legend
+    margin.t = (36 if margin.t is None else margin.t) + pixels
+    if (legend.y or 0) > 1:
+        legend.y += pixels / ((layout_of(figure).height or USUAL_HEIGHT) - margin.t - 40)
+
+
+# A chart of the dashboard drawn again for print: white ground, one or two columns wide, vectors.
+
+
+SCATTER_POINTS = 20_000  # up to which WebGL points become vectors
+
+
+def print_version(
+    draw: Callable[[Theme], go.Figure],
+    *,
+    column: str = "single",
+    font: str = "serif",
+    screen_height: int = USUAL_HEIGHT,
+) -> go.Figure:
+    """Draw a figure with the theme of paper, with room for its rows and for its notes.
+
+    Args:
+        draw: makes the figure in a theme.
+        column, font: see `theme.paper`.
+        screen_height: pixels on the page; panels that grew with their rows keep their proportions to the
+            usual height.
+    """
+    theme = paper(column=column, font=font)
+    figure = go.Figure(draw(theme))
+    if layout_of(figure).height == theme.height:  # the theme's own; some figures know theirs on paper
+        height = layout_of(figure).height * max(screen_height / USUAL_HEIGHT, 1.0)
+        layout_of(figure).height = round(height + legend_room(figure, theme))
+    fit_text(figure, theme)
+    figure = go.Figure(data=[_as_vectors(trace) for trace in figure.data], layout=figure.layout)
+    return figure.update_layout(width=theme.width)
+
+
+def _as_vectors(trace: Any) -> Any:
+    """WebGL points become vectors, which a PDF can hold, unless there are too many."""
+    if trace.type != "scattergl" or (trace.x is not None and len(trace.x) > SCATTER_POINTS):
+        return trace
+    return go.Scatter(trace.to_plotly_json() | {"type": "scatter"})

@@ -10,8 +10,8 @@ from core.cli.errors import run_guarded
 from core.cli.left import exit_with, left_command, left_option
 from core.cli.parser import build_parser
 from core.common.processes import takes_part
+from core.common.topics import topics
 from core.encoders.trusted_code import allowing
-from core.topics import topics
 
 SHARED = (  # commands whose work several processes share
     *("embed", "heatmaps", "overlap", "concepts", "search", "basis"),

@@ -1,4 +1,4 @@
-"""The command `search`: the step that embeds the images with CLIP, and images found by a text."""
+"""The commands `search` and `fetch`: images found by a text, and the CLIP that finds them."""
 
 import argparse
 from collections.abc import Mapping
@@ -6,11 +6,60 @@ from typing import Any
 
 from core.cli import options, output
 from core.cli.errors import refuse_options
-from core.common.formatting import counted
+from core.common.command_line import command_line
+from core.common.formatting import aligned, counted
 from core.common.processes import is_first
+from core.concepts.photograph_clips import DEFAULT_CLIP, PHOTOGRAPH_CLIPS, PhotographClip, photograph_clip
 from core.config import RunOptions, SearchConfig
-from core.jobs.progress import Progress
-from core.steps import STEPS
+from core.study.progress import Progress
+from core.study.steps import STEPS
+
+# The command `fetch`: get a CLIP of photographs, by which features have words.
+
+
+def add_fetch(commands: Any) -> None:
+    sub = options.add_command(
+        commands,
+        "fetch",
+        fetch,
+        "get a CLIP of photographs into the cache of open_clip, by which features have words",
+        f"fetch clip {DEFAULT_CLIP}",
+        notes="It comes from the Hugging Face hub; HF_ENDPOINT and HF_HOME name another hub or folder.",
+    )
+    sub.add_argument("what", choices=("clip",), help="what to get")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="which; without it, list them with their sizes")
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Download the weights unless they are here, or list what there is."""
+    if "name" not in args or args.name is None:
+        print(clips_text())
+        return
+    clip = photograph_clip(args.name)
+    from core.concepts.clip import clip_is_here, fetch_weights
+
+    was_here = clip_is_here(clip.name)
+    if not was_here:
+        print(f"{clip.name}: {about_clips(clip)}")
+    path = fetch_weights(clip.name)
+    print(f"{clip.name} {'was here already' if was_here else 'is here'}: {path}")
+    print(f"words for a study: {command_line('concepts', 'STUDY')}")
+
+
+def clips_text() -> str:
+    """Return the table of CLIPs, one a line."""
+    return aligned((one.name, about_clips(one)) for one in PHOTOGRAPH_CLIPS)
+
+
+def about_clips(clip: PhotographClip) -> str:
+    """
+    >>> about_clips(PHOTOGRAPH_CLIPS[0])
+    '605 MB, MIT licence, trained on 400 million pictures of the web, by OpenAI'
+    """
+    return f"{clip.megabytes:,} MB, {clip.licence} licence, trained on {clip.pictures}"
+
+
+# The command `search`: the step that embeds the images with CLIP, and images found by a text.
 
 
 def add_search(commands: Any) -> None:
@@ -32,10 +81,10 @@ def add_search(commands: Any) -> None:
 
 def search(args: argparse.Namespace) -> None:
     """Search, and print the matching images."""
-    from core.pipeline.text_search import run_search
-    from core.slices.slice import Slice
-    from core.storage.layers import below
+    from core.measures.slice import Slice
+    from core.pipeline.run import run_search
     from core.store import open_study
+    from core.study.layers import below
 
     if "text" not in args:
         refuse_options(args, ("top", "slice"), "is of the images that a TEXT finds; give one")

@@ -3,23 +3,86 @@
 import argparse
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.cli import options, output, remedies
+from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.cli.study import given
+from core.common.formatting import aligned, full_sentence
 from core.common.inside import name_from
 from core.common.processes import is_first
-from core.common.step_facts import ProbeFacts
+from core.common.step_facts import ProbeFacts, RemediesFacts
+from core.common.topics import topics
 from core.common.worker_group import join_ranks
-from core.config import BasisConfig, HeatmapsConfig, RunOptions
+from core.config import BasisConfig, HeatmapsConfig, RemediesConfig, RunOptions
 from core.config.settings import flag
 from core.config.step import Step
 from core.errors import SettingsError, StudyError
-from core.jobs.progress import Progress
-from core.steps import STEPS, of_basis
-from core.topics import topics
+from core.study.progress import Progress
+from core.study.steps import STEPS, of_basis
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+# What the command `remedies` prints, and its options that write the head of a remedy to a file.
+
+
+OF_HEAD = ("head", "output", "whole")
+
+
+def add_head(sub: argparse.ArgumentParser) -> None:
+    """Add the options that write a head."""
+    group = sub.add_argument_group("the head of a remedy as a file, once the step has run")
+    group.add_argument(
+        "--head", metavar="REMEDY", help="write the head of this remedy: balanced, corrected+slices …"
+    )
+    group.add_argument("--whole", action="store_true", help="write the encoder's network with that head")
+    group.add_argument("-o", "--output", type=Path, metavar="FILE", help="file to write: .safetensors")
+
+
+def write_head(args: argparse.Namespace) -> None:
+    """Write the head of a remedy, or the network with it, and say what was written."""
+    from core.publish.remedy_head import write_remedy_head
+    from core.store import Study
+
+    if "head" not in args or "output" not in args:
+        raise SettingsError("--head REMEDY and -o FILE belong together: which head, and where it is written")
+    refuse_options(args, (*RemediesConfig.__dataclass_fields__, "redo"), "is of the step; run that before")
+    written = write_remedy_head(Study(args.study), args.head, args.output, whole="whole" in args)
+    output.show(written, output.summary_text, as_json="json" in args)
+
+
+def show_remedies(study: "Study", *, as_json: bool) -> None:
+    """Print what each remedy gains."""
+    output.show(remedies_report(study), _remedies_text, as_json=as_json)
+
+
+def remedies_report(study: "Study") -> dict[str, Any]:
+    """What the study remembers of the step, and table `remedies`, a mapping a row."""
+    return {**asdict(study.facts(RemediesFacts)), "remedies": study.table("remedies").to_dict("records")}
+
+
+def _remedies_text(report: output.Report) -> str:
+    import pandas as pd
+
+    from core.common.entries import record_of
+    from core.measures.remedies import base_sentence, remedies_finding, remedy_sentence, worst_sentence
+
+    table = pd.DataFrame(report["remedies"])
+    lines = [("finding", full_sentence(remedies_finding(table)))]
+    facts = record_of(RemediesFacts, report)
+    lines.append(("base", base_sentence(facts)))
+    if worst := worst_sentence(facts):
+        lines.append(("worst", worst))
+    lines += [(str(row["remedy"]), full_sentence(remedy_sentence(row))) for row in report["remedies"]]
+    return aligned(lines)
+
+
+# The commands that run one step of a study, `search` excepted; `answers` also adds and removes.
+
 
 OF_STEPS = {"head": "answers", "probe": "probe"}  # answers that a step makes
 TRAINED = ("topk", "matryoshka")  # kinds of bases that take steps
@@ -50,7 +113,7 @@ def add_step(commands: Any, step: Step) -> None:
     if step.name == "causes":
         _add_single_errors(sub)
     if step.name == "remedies":
-        remedies.add_head(sub)
+        add_head(sub)
     sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
     options.add_json(sub)
 
@@ -80,8 +143,8 @@ def run_step(args: argparse.Namespace) -> None:
     """Run the step and print its summary."""
     from core.answers.answer import PROBE, default_answer
     from core.pipeline import run as pipeline
-    from core.storage.manifest import refuse_foreign_folder
     from core.store import Study, open_study
+    from core.study.manifest import refuse_foreign_folder
 
     refuse_foreign_folder(args.study)
     if "answer" in args and args.command in OF_ANSWERS:
@@ -91,12 +154,12 @@ def run_step(args: argparse.Namespace) -> None:
             )
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     if "dry_run" in args:
-        from core.causes.plan import plan_of_causes
+        from core.pictures.causes_step import plan_of_causes
 
         plan = plan_of_causes(Study(args.study), given(args))
         return output.show(plan, output.summary_text, as_json="json" in args)
     if args.command == "remedies" and {"head", "output", "whole"} & vars(args).keys():
-        return remedies.write_head(args)
+        return write_head(args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             of_all = (*HeatmapsConfig.__dataclass_fields__, "redo")
@@ -114,13 +177,13 @@ def run_step(args: argparse.Namespace) -> None:
         elif args.command == "overlap" and (default := default_answer(Study(args.study).answers)) != PROBE:
             summary = {"answer": default, **open_study(args.study, default).summary(args.command)}
         elif args.command == "remedies" and "skipped" not in summary:
-            return remedies.show_remedies(Study(args.study), as_json="json" in args)
+            return show_remedies(Study(args.study), as_json="json" in args)
         output.show(summary, output.summary_text, as_json="json" in args)
 
 
 def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """What a step says of an answer."""
-    from core.analysis.quality.recommendation import advice
+    from core.analysis.recommendation import advice
     from core.store import open_study
 
     study = open_study(args.study, name)
@@ -249,8 +312,8 @@ def add_basis(commands: Any) -> None:
 def basis(args: argparse.Namespace) -> None:
     """Add, load or remove a basis, and list those that the study has."""
     from core.pipeline import run as pipeline
-    from core.storage.layers import layer
     from core.store import Study
+    from core.study.layers import layer
 
     given = _basis_settings(args)
     steps = len(of_basis()) if "resume" in args else 0

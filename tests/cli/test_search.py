@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.cli import main
-from core.concepts.clip.photograph_clips import PHOTOGRAPH_CLIPS
+from core.concepts.photograph_clips import PHOTOGRAPH_CLIPS
 
 REPOSITORY, FILE = "peregrine/tiny", "open_clip_model.safetensors"
 WEIGHTS = bytes(range(256)) * 98_304  # 24 MiB, more than two of the parts in which they are written
@@ -22,7 +22,7 @@ COMMAND = f"""
 import sys
 from open_clip import pretrained
 pretrained._PRETRAINED["tiny"] = {{"weights": {{"hf_hub": "{REPOSITORY}/"}}}}
-from core.concepts.clip import photograph_clips as table
+from core.concepts import photograph_clips as table
 table.PHOTOGRAPH_CLIPS += (table.PhotographClip("tiny@weights", 2, "MIT", "nothing"),)
 from core.cli import main
 sys.exit(main(["fetch", "clip", "tiny@weights"]))
@@ -155,7 +155,7 @@ def test_table__has_tags_of_open_clip_with_the_sizes_of_their_weights():
     import torch
     from open_clip import get_model_config, list_pretrained_tags_by_model
 
-    from core.concepts.clip.clip import build_model
+    from core.concepts.clip import build_model
 
     for one in PHOTOGRAPH_CLIPS:
         model, _, tag = one.name.partition("@")

@@ -1,5 +1,0 @@
-"""What the topic adds to the workbench: the masks of Salient ImageNet. No torch."""
-
-from core.topics import Topic
-
-TOPIC = Topic(options={"--salient-imagenet": "core.research.salient_imagenet.masks.masks:SalientImageNet"})

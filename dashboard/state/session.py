@@ -1,19 +1,22 @@
-"""Every session key and every part of the URL; nothing outside this folder touches either.
+"""Every session key and every part of the URL; nothing outside this module touches either."""
 
-The URL is the state, and a copied one opens the same page: choices of a view are widgets bound to it; all
-else is written with `set_url`. One filter for all views, as a slice's text: `where=split=val label=dog`.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import streamlit as st
 
+from core.errors import PeregrineError
 from core.store import Study
-from dashboard.addresses.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
+from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
+
+# Every session key and every part of the URL; nothing outside this folder touches either.
+#
+# The URL is the state, and a copied one opens the same page: choices of a view are widgets bound to it; all
+# else is written with `set_url`. One filter for all views, as a slice's text: `where=split=val label=dog`.
+
 
 STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
@@ -101,7 +104,7 @@ class Target:
 def go(page: str, study: str | Study | None = None, **parts: str | list[str]) -> None:
     """Go to another page with the same study and filter, before the next run. Meant for callbacks.
 
-    page: a name in `dashboard.addresses.pages`. study: as for `link_query`; None: of this page. parts:
+    page: a name in `dashboard.state.pages`. study: as for `link_query`; None: of this page. parts:
     further parts of its address.
     """
     st.session_state.pop(_AMONG, None)
@@ -347,3 +350,114 @@ def _row_in_url(study: Study) -> int | None:
         set_url(IMAGE, None)
         notify(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
     return row
+
+
+# Problems with typed text, from the run that tried it to the one that shows them.
+
+
+_PROBLEMS = "_problems"
+
+
+def keep_problem(of: str, reason: str | None) -> None:
+    """Remember why what was typed somewhere cannot be used, or (None) that it now can."""
+    st.session_state.setdefault(_PROBLEMS, {})[of] = reason
+
+
+def problem_of_text(of: str) -> str | None:
+    """Return why the text typed there cannot be used."""
+    return st.session_state.get(_PROBLEMS, {}).get(of)
+
+
+def take_problem(of: str) -> str | None:
+    """Return that reason and forget it."""
+    return st.session_state.get(_PROBLEMS, {}).pop(of, None)
+
+
+def attempt(of: str, act: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
+    """Act, and go on with `then`; where that is not possible, the reason is kept. Meant for callbacks."""
+    try:
+        act()
+    except PeregrineError as error:
+        keep_problem(of, str(error))
+    else:
+        then()
+
+
+# The images that are marked in a gallery: in this session all, in the link the first.
+
+
+MAX_PICKED = 60  # more would make a URL nobody can paste
+_PICKED = "_picked"  # all marked images
+
+
+def picked_rows(study: Study) -> list[int]:
+    """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
+    linked = st.query_params.get_all(PICKED)
+    marked = st.session_state.get(_PICKED, [])
+    return rows_held(study, marked if marked[:MAX_PICKED] == linked else linked)
+
+
+def pick_rows(study: Study, rows: Sequence[int]) -> None:
+    """Replace the marked images; the link names the first MAX_PICKED, this session knows all."""
+    names = [str(study.column("images", "image_id").iat[row]) for row in rows]
+    st.session_state[_PICKED] = names
+    set_url(PICKED, names[:MAX_PICKED])
+
+
+# The address of a page as a saved view keeps it: of any study, so without its name and basis.
+
+
+_QUERY = "_query_asked"
+
+
+def view_address() -> str:
+    """The page as it is now: its name and its query."""
+    parameters = {
+        name: st.query_params.get_all(name) for name in st.query_params if name not in (STUDY, BASIS)
+    }
+    page, query = here()[0], urlencode(parameters, doseq=True)
+    return f"{page}?{query}" if query else page
+
+
+def go_to_view(kept: str) -> None:
+    """Go to an address of `address` in the present study, before the next run. Meant for callbacks."""
+    page, _, text = kept.partition("?")
+    query = parse_qs(text)
+    if page != here()[0]:
+        return go(page, None, **({WHERE: ""} | query))
+    # Only the browser can put widgets that it holds back to what they are where an address leaves them out.
+    study = link_query(recall(STUDY), "")
+    st.session_state[_QUERY] = urlencode(study | query, doseq=True)
+
+
+def take_query() -> str:
+    """The query of the present page that the browser is to go to, once; "" for none. For the sidebar."""
+    return st.session_state.pop(_QUERY, "")
+
+
+def told_to_widgets(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the widgets of the present page that a query names, and reset those that it leaves out; return the
+    other parts. Streamlit refuses these in an address that a script writes. Meant for before a page is drawn.
+    """
+    rest = dict(query)
+    for name in {*rest, *st.query_params} - OWN:
+        if name in st.session_state and name in rest:
+            st.session_state[name] = _value(st.session_state[name], rest.pop(name))
+        elif name in st.session_state:
+            del st.session_state[name]
+    return rest
+
+
+def _value(present: Any, asked: str | list[str]) -> Any:
+    """What an address asks for, of the type of the widget's present value; that value where it cannot be."""
+    texts = [asked] if isinstance(asked, str) else asked
+    if isinstance(present, list | tuple):
+        return texts
+    if isinstance(present, bool):
+        return texts[-1] == "true"
+    if not isinstance(present, int | float):
+        return texts[-1]
+    try:
+        return type(present)(texts[-1])
+    except ValueError:
+        return present

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.jobs import runner
 from core.store import open_study
-from tests.dashboard.visitors.writes import WRITES, attempt
+from core.study import runner
+from tests.dashboard.state.writes import WRITES, attempt
 
 # A command that does nothing, for as long as it takes.
 runner.LAUNCH = (sys.executable, "-c", "import time; time.sleep(600)")

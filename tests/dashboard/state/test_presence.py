@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dashboard.visitors import presence
-from dashboard.visitors.presence import GRACE, Presence
+from dashboard.state import presence
+from dashboard.state.presence import GRACE, Presence
 
 
 def test_browser__has_left_a_while_after_its_last_connection():

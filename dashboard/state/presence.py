@@ -1,9 +1,19 @@
-"""Which browsers look at pages at the moment, by the connections that they hold open. No streamlit."""
+"""Which browsers look at pages at the moment, and what the guard tells of them. No streamlit."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+# What the guard tells the pages of who is looking: two headers, which no browser can send itself.
+
+
+ACCESS, BROWSER = "x-peregrine-access", "x-peregrine-browser"
+FULL, GUEST = "full", "guest"
+
+
+# Which browsers look at pages at the moment, by the connections that they hold open. No streamlit.
+
 
 GRACE = 60.0  # seconds without a connection after which a browser has left: a reload takes a few
 MOST_BROWSERS = 10_000  # that are remembered after they left

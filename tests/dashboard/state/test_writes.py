@@ -16,27 +16,32 @@ from pathlib import Path
 
 import pytest
 
+from core.charts import kept_figures
 from core.cli import main
 from core.common import write_access
-from core.figures import kept
-from core.jobs.jobs import read_job
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import changes
+from core.study import trace_changes
+from core.study.jobs import read_job
 from dashboard.jobs import launcher
 from tests.browser.harness import free_port
 from tests.dashboard.server.test_server import ask
-from tests.dashboard.visitors.session import Session, buttons, session, texts
-from tests.dashboard.visitors.writes import FIGURE, WRITES, attempt
+from tests.dashboard.state.session import Session, buttons, session, texts
+from tests.dashboard.state.writes import FIGURE, WRITES, attempt
 from tests.synthetic import make_study
 
 ROOT = Path(__file__).parents[3]
 TOKEN, GUEST = "correct horse battery staple", "only looks at everything here"
 # Modules whose functions write; those that the dashboard takes of them and that only read.
 MODULES = (
-    *("core.traces.changes", "core.traces.labels", "core.traces.many", "core.slices.saved_slices"),
-    *("core.storage.study_folders", "core.figures.kept", "core.jobs.uploads", "core.jobs.runner"),
+    *(
+        "core.study.trace_changes",
+        "core.study.label_decisions",
+        "core.study.trace_changes",
+        "core.measures.saved_slices",
+    ),
+    *("core.study.study_folders", "core.charts.kept_figures", "core.study.uploads", "core.study.runner"),
     *("dashboard.jobs.launcher", "dashboard.jobs.dropped_images", "dashboard.state.my_figures"),
 )
 READING = {
@@ -77,8 +82,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_study(tmp_path / "studies" / "demo", n_train=40, n_val=20)
     study = open_study(tmp_path / "studies" / "demo")
     saved_slices.save(study.path, "kept", Slice(labels=(next(iter(study.class_names)),)))
-    changes.save_view(study, "kept view", "images")
-    kept.add_figure(study.path.parent / "figures", FIGURE)
+    trace_changes.save_view(study, "kept view", "images")
+    kept_figures.add_figure(study.path.parent / "figures", FIGURE)
     for name in ("state", "temporary"):
         (tmp_path / name).mkdir()
     planted = tmp_path / "temporary" / f"peregrine-uploads-{os.getuid()}" / "planted"

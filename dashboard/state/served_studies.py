@@ -1,37 +1,87 @@
-"""Addresses of studies and of their pictures. No streamlit: the thumbnail route uses them too."""
+"""What an address says: the study, its pictures, and the numbers in it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
 from core.answers.answer import PROBE, default_answer
-from core.errors import PeregrineError
-from core.served.studies import (
-    DEFAULT,
-    MANIFEST,
-    Entry,
-    link_out,
-    open_current,
-    resolve,
-    split_basis,
-    studies_folder,
-)
-from core.served.studies import forget_studies as forget
-from core.served.studies import study_entries as entries
+from core.errors import PeregrineError, SettingsError
+from core.publish.served import DEFAULT as DEFAULT
+from core.publish.served import MANIFEST as MANIFEST
+from core.publish.served import Entry as Entry
+from core.publish.served import forget_studies as forget
+from core.publish.served import link_out as link_out
+from core.publish.served import open_current as open_current
+from core.publish.served import resolve as resolve
+from core.publish.served import split_basis as split_basis
+from core.publish.served import studies_folder as studies_folder
+from core.publish.served import study_entries as entries
 from core.store import Study
 
-__all__ = [  # what is served is decided in core.served.studies
+__all__ = [
+    "ANSWER",
+    "BASIS",
     "DEFAULT",
-    "MANIFEST",
     "Entry",
+    "LONGEST_PARAMETER",
+    "MANIFEST",
+    "answer_option",
+    "answer_query",
+    "asked_for",
     "entries",
+    "example_beside",
     "forget",
+    "in_units",
     "link_out",
+    "name_of",
     "open_current",
+    "picture_url",
+    "picture_urls",
+    "printable",
+    "readable",
     "resolve",
+    "share",
     "split_basis",
     "studies_folder",
+    "whole",
 ]
+
+
+# Numbers in addresses, read strictly: much that Python takes for a number (`1_0`, `nan`) is none here.
+
+
+LONGEST_PARAMETER = 9  # digits: fits into every integer that numpy may make of it
+_WHOLE = re.compile(rf"[0-9]{{1,{LONGEST_PARAMETER}}}")
+_SHARE = re.compile(r"(?:0|1)?\.?[0-9]{0,6}")
+
+
+def whole(text: str, what: str) -> int:
+    """A number of digits 0 to 9 only.
+
+    Raises:
+        SettingsError: it is anything else, or too large to count anything here.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise SettingsError(f"{what} is a number from 0 on, not '{printable(text)}'")
+    return int(text)
+
+
+def share(text: str, what: str) -> float:
+    """A number from 0 to 1, with at most six decimals. Raises SettingsError."""
+    value = float(text) if _SHARE.fullmatch(text) and text.strip(".") else -1.0
+    if not 0 <= value <= 1:
+        raise SettingsError(f"{what} is a number from 0 to 1, not '{printable(text)}'")
+    return value
+
+
+def printable(text: str, most: int = 60) -> str:
+    """A given text as it may stand in an answer: short, and in one line."""
+    return "".join(character if character.isprintable() else "?" for character in text[:most])
+
+
+# Addresses of studies and of their pictures. No streamlit: the thumbnail route uses them too.
+
 
 BASIS = "basis"  # query parameter: the basis in which the study is read
 ANSWER = "answer"  # query parameter: the answer that says what is correct

@@ -11,14 +11,13 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
-from core.common.image_files import image_file
-from core.common.picture_turns import wanted
+from core.common.picture_bytes import image_file, wanted
 from core.errors import DecoderBusy, SettingsError, UnreadableImage
-from core.heatmaps.combine import COMBINATIONS
-from core.heatmaps.overlay_image import COLOUR_MAPS, MASK_STYLES, OverlayStyle, overlay_image
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import share, whole
+from core.study.heatmaps import COMBINATIONS
+from core.study.overlay_image import COLOUR_MAPS, MASK_STYLES, OverlayStyle, overlay_image
+from dashboard.state import served_studies
+from dashboard.state.served_studies import share, whole
 
 KINDS = ("core", "spurious")
 TILE = 200  # pixels of the longer side up to which the stored thumbnail is drawn on, not the original

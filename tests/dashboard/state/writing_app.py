@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.server.access.guard import Guard
-from dashboard.server.access.settings import read_rules
+from dashboard.server.guard import Guard
+from dashboard.server.settings import read_rules
 
 app = st.App(Path(__file__).with_name("writing_page.py"))
 app = Guard(app, read_rules)

@@ -17,15 +17,15 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from core.jobs import runner
-from core.jobs.commands import RunStep
-from core.jobs.jobs import log_tail
-from dashboard.addresses.pages import PAGES
-from dashboard.server.access import tokens
-from dashboard.server.access.guard import FORM
+from core.study import runner
+from core.study.commands import RunStep
+from core.study.jobs import log_tail
+from dashboard.server import rules
+from dashboard.server.guard import FORM
+from dashboard.state.pages import PAGES
 from tests.browser.harness import dashboard
 from tests.dashboard.server.test_server import ADDRESSES, HANDSHAKE, Answer, ask, handshake
-from tests.dashboard.visitors.session import Session, buttons, session
+from tests.dashboard.state.session import Session, buttons, session
 
 TOKEN, GUEST = "correct horse battery staple", "only looks at everything here"
 BEARER = {"Authorization": f"Bearer {GUEST}"}
@@ -60,7 +60,7 @@ def port_of(url: str) -> int:
 
 
 def pass_of(url: str, token: str, now: float | None = None) -> str:
-    return f"peregrine_{port_of(url)}={tokens.make_pass(token, now or time.time())}"
+    return f"peregrine_{port_of(url)}={rules.make_pass(token, now or time.time())}"
 
 
 def is_guest(of: Session) -> bool:
@@ -123,7 +123,7 @@ def test_passes__forged_foreign_and_mixed(url: str):
         f"{name}=full.{value}",
         f"{name.upper()}={value}",
         f"peregrine_{other}={value}",
-        pass_of(url, GUEST, time.time() - tokens.KEPT_S - 1),
+        pass_of(url, GUEST, time.time() - rules.KEPT_S - 1),
         f"{name}_browser={value}",
     ):
         assert ask(url, "/", Cookie=cookie).status == 401, cookie
@@ -193,8 +193,8 @@ def test_form__raises_nobody_who_does_not_know_the_token(folder: Path):
         assert statuses == [401, 401, 401, 429]
         answer = ask(url, "/?enter", "POST", urlencode({"token": GUEST}), **given)
         cookie = answer.headers["set-cookie"].partition(";")[0]
-        assert answer.status == 303 and tokens.admits(cookie.partition("=")[2], GUEST, time.time())
-        assert not tokens.admits(cookie.partition("=")[2], TOKEN, time.time())
+        assert answer.status == 303 and rules.admits(cookie.partition("=")[2], GUEST, time.time())
+        assert not rules.admits(cookie.partition("=")[2], TOKEN, time.time())
 
 
 @pytest.mark.slow

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from core.figures import kept
-from core.figures.kept import KeptFigure
-from core.jobs import runner, uploads
-from core.jobs.commands import RunStep
-from core.jobs.jobs import Job, read_job
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from core.storage import study_folders
+from core.charts import kept_figures
+from core.charts.kept_figures import KeptFigure
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import Study
-from core.traces import changes, labels, many
+from core.study import label_decisions, runner, study_folders, trace_changes, uploads
+from core.study.commands import RunStep
+from core.study.jobs import Job, read_job
 from dashboard.jobs import dropped_images, launcher
 from dashboard.state import my_figures
 
@@ -45,18 +43,18 @@ def _stopped(study: Study) -> None:
 
 # The functions that are called, as test_writes.py finds their names in the dashboard.
 WRITES: dict[str, Callable[[Study], object]] = {
-    "changes.set_note": lambda study: changes.set_note(study, _first(study), "a note"),
-    "changes.set_tags": lambda study: changes.set_tags(study, _first(study), ["tag"]),
-    "changes.mark_wrong_label": lambda study: changes.mark_wrong_label(study, _first(study)),
-    "changes.name_feature": lambda study: changes.name_feature(study, 0, "night sky"),
-    "changes.note_feature": lambda study: changes.note_feature(study, 0, "a note"),
-    "changes.set_feature_tags": lambda study: changes.set_feature_tags(study, 0, ["tag"]),
-    "changes.save_view": lambda study: changes.save_view(study, "view", "images"),
-    "changes.remove_view": lambda study: changes.remove_view(study, "kept view"),
-    "labels.decide_label": lambda study: labels.decide_label(study, _first(study), "unsure"),
-    "labels.undecide": lambda study: labels.undecide(study, _first(study)),
-    "many.change_images": lambda study: many.change_images(study, [_first(study)], add=["tag"]),
-    "many.take_back": lambda study: many.take_back(study, many.ChangedTraces({}, {})),
+    "changes.set_note": lambda study: trace_changes.set_note(study, _first(study), "a note"),
+    "changes.set_tags": lambda study: trace_changes.set_tags(study, _first(study), ["tag"]),
+    "changes.mark_wrong_label": lambda study: trace_changes.mark_wrong_label(study, _first(study)),
+    "changes.name_feature": lambda study: trace_changes.name_feature(study, 0, "night sky"),
+    "changes.note_feature": lambda study: trace_changes.note_feature(study, 0, "a note"),
+    "changes.set_feature_tags": lambda study: trace_changes.set_feature_tags(study, 0, ["tag"]),
+    "changes.save_view": lambda study: trace_changes.save_view(study, "view", "images"),
+    "changes.remove_view": lambda study: trace_changes.remove_view(study, "kept view"),
+    "labels.decide_label": lambda study: label_decisions.decide_label(study, _first(study), "unsure"),
+    "labels.undecide": lambda study: label_decisions.undecide(study, _first(study)),
+    "many.change_images": lambda study: trace_changes.change_images(study, [_first(study)], add=["tag"]),
+    "many.take_back": lambda study: trace_changes.take_back(study, trace_changes.ChangedTraces({}, {})),
     "saved_slices.save": lambda study: saved_slices.save(study.path, "mine", Slice(labels=("a",))),
     "saved_slices.rename": lambda study: saved_slices.rename(study.path, "kept", "other"),
     "saved_slices.delete": lambda study: saved_slices.delete(study.path, "kept"),
@@ -67,9 +65,9 @@ WRITES: dict[str, Callable[[Study], object]] = {
         study.path.parent, study.path, "copied"
     ),
     "study_folders.remove_study": lambda study: study_folders.remove_study(study.path.parent, study.path),
-    "kept.add_figure": lambda study: kept.add_figure(_folder(study), FIGURE),
-    "kept.set_caption": lambda study: kept.set_caption(_folder(study), "000001", "other"),
-    "kept.remove_figure": lambda study: kept.remove_figure(_folder(study), "000001"),
+    "kept.add_figure": lambda study: kept_figures.add_figure(_folder(study), FIGURE),
+    "kept.set_caption": lambda study: kept_figures.set_caption(_folder(study), "000001", "other"),
+    "kept.remove_figure": lambda study: kept_figures.remove_figure(_folder(study), "000001"),
     "my_figures.mark": lambda study: my_figures.mark(FIGURE),
     "dropped_images.keep": lambda study: dropped_images.keep([("a.png", PNG)]),
     "dropped_images.keep_masks": lambda study: dropped_images.keep_masks([("core/a.png", PNG)]),

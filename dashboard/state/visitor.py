@@ -10,7 +10,7 @@ from streamlit import config
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 from core.common.write_access import ask_before_writing, name_browsers
-from dashboard.visitors.headers import ACCESS, BROWSER, FULL
+from dashboard.state.presence import ACCESS, BROWSER, FULL
 
 
 def tie_sessions_to_visitors() -> None:

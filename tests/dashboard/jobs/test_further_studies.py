@@ -8,9 +8,9 @@ import pytest
 
 from core.encoders.spec import parse_spec
 from core.errors import JobError, SettingsError
-from core.jobs.commands import Analyze, CompareEncoders
 from core.store import open_study
-from dashboard.jobs import launcher, other_encoders
+from core.study.commands import Analyze, CompareEncoders
+from dashboard.jobs import further_studies, launcher
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def test_read_encoders__knows_libraries_and_files(checkpoint: Path, monkeypatch:
     text = (
         f"torchvision:resnet18\n timm:resnet10t ; {checkpoint}\nresnet18@{checkpoint}\n\ntorchvision:resnet18"
     )
-    assert other_encoders.read_encoders(text) == [
+    assert further_studies.read_encoders(text) == [
         "torchvision:resnet18",
         "timm:resnet10t?pretrained=true",
         str(checkpoint),
         f"resnet18@{checkpoint}",
     ]
-    assert other_encoders.read_encoders("timm:resnet10t?pretrained=false") == [
+    assert further_studies.read_encoders("timm:resnet10t?pretrained=false") == [
         "timm:resnet10t?pretrained=false"
     ]
 
@@ -50,26 +50,26 @@ def test_read_encoders__knows_libraries_and_files(checkpoint: Path, monkeypatch:
 )
 def test_read_encoders__refuses_what_reads_files_or_runs_code(studies: Path, text: str) -> None:
     with pytest.raises(SettingsError):
-        other_encoders.read_encoders(text)
+        further_studies.read_encoders(text)
 
 
 def test_study_names__are_new(studies: Path) -> None:
     study = open_study(studies / "demo")
-    names = other_encoders.study_names(
+    names = further_studies.study_names(
         study, ["timm:resnet10t", "torchvision:resnet10t", "asset:simclr_cifar10"]
     )
     assert len(set(names)) == 3 and all(name.startswith("demo-") for name in names)
     (studies / names[0]).mkdir()
-    again = other_encoders.study_names(study, ["timm:resnet10t"])
+    again = further_studies.study_names(study, ["timm:resnet10t"])
     assert again[0] not in names
 
 
 def test_start_all__each_waits_for_the_one_before(studies: Path, started, monkeypatch) -> None:
     study = open_study(studies / "demo")
-    monkeypatch.setattr(other_encoders, "why_not", lambda _: None)
+    monkeypatch.setattr(further_studies, "why_no_other_encoder", lambda _: None)
     monkeypatch.setattr(launcher, "trust", lambda *_: None)  # its images lie elsewhere
     encoders = ["asset:simclr_cifar10", "timm:resnet10t?pretrained=true", "torchvision:resnet18"]
-    other_encoders.start_all(study, encoders)
+    further_studies.start_all(study, encoders)
     commands = [command for command, _ in started]
     assert all(isinstance(command, Analyze) for command in commands)
     assert [command.settings["encoder"] for command in commands] == encoders
@@ -85,12 +85,12 @@ def test_start_all__each_waits_for_the_one_before(studies: Path, started, monkey
 def test_start_all__says_why_not(studies: Path, started, monkeypatch) -> None:
     study = open_study(studies / "demo")
     with pytest.raises(JobError, match="ready representations|PEREGRINE"):
-        other_encoders.start_all(study, ["torchvision:resnet18"])
-    monkeypatch.setattr(other_encoders, "why_not", lambda _: None)
+        further_studies.start_all(study, ["torchvision:resnet18"])
+    monkeypatch.setattr(further_studies, "why_no_other_encoder", lambda _: None)
     with pytest.raises(JobError, match="choose an encoder"):
-        other_encoders.start_all(study, [])
+        further_studies.start_all(study, [])
     with pytest.raises(JobError, match="at most"):
-        other_encoders.start_all(study, [f"torchvision:resnet{number}" for number in range(9)])
+        further_studies.start_all(study, [f"torchvision:resnet{number}" for number in range(9)])
     assert not started
 
 

@@ -1,26 +1,34 @@
-"""Studies of the images of one study by other encoders, computed one after the other. No streamlit."""
+"""The same images once more: by other encoders, with corrected labels or another head. No streamlit."""
 
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from core.common.formatting import full_sentence
 from core.common.readout import ASSETS
 from core.encoders.spec import parse_spec
-from core.errors import JobError, SettingsError
-from core.export.rerun import other_encoder_command
-from core.jobs.commands import Resume
-from core.jobs.jobs import Job
+from core.errors import JobError, PeregrineError, SettingsError
+from core.publish.label_links import image_places
+from core.publish.remedy_head import remedy_head_bytes
+from core.publish.rerun import other_encoder_command, rerun_command, rerun_table
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.jobs import allowed_paths, launcher
+from core.study.commands import Resume
+from core.study.jobs import Job
+from dashboard.jobs import allowed_paths, dropped_images, launcher
+from dashboard.state import served_studies
+
+# Studies of the images of one study by other encoders, computed one after the other. No streamlit.
+
 
 LIBRARIES = ("torchvision", "timm")
 MOST = 8  # encoders that are started together
 WEIGHTS = re.compile(r"pretrained=(true|false)")
 
 
-def why_not(study: Study) -> str | None:
+def why_no_other_encoder(study: Study) -> str | None:
     """Return why no click may study these images by another encoder; None where one may."""
     if refused := launcher.refusal(Resume(study.path)):  # the new ones read what this one reads
         return refused
@@ -50,14 +58,14 @@ def read_encoders(text: str) -> list[str]:
 def _encoder(line: str) -> str:
     arch, at, path = line.partition("@")
     if at:
-        return f"{_named(arch)}@{allowed_paths.allowed_place(path, folder=False)}"
+        return f"{_named_encoder(arch)}@{allowed_paths.allowed_place(path, folder=False)}"
     family, colon, _ = line.partition(":")
     if colon and family in LIBRARIES:
-        return _named(line, with_weights=True)
+        return _named_encoder(line, with_weights=True)
     return allowed_paths.allowed_place(line, folder=False)
 
 
-def _named(text: str, *, with_weights: bool = False) -> str:
+def _named_encoder(text: str, *, with_weights: bool = False) -> str:
     """An architecture of a library by its plain name, with nothing that would read files or run code."""
     family, colon, rest = text.strip().rpartition(":")
     name, _, options = rest.partition("?")
@@ -93,7 +101,7 @@ def start_all(study: Study, encoders: Sequence[str]) -> list[Job]:
     Raises:
         JobError: a click may not start one, or it cannot be started; those before it stay started.
     """
-    if reason := why_not(study):
+    if reason := why_no_other_encoder(study):
         raise JobError(full_sentence(reason))
     if not encoders:
         raise JobError("choose an encoder, or write one")
@@ -108,3 +116,58 @@ def start_all(study: Study, encoders: Sequence[str]) -> list[Job]:
             raise JobError(full_sentence(reason))
         jobs.append(launcher.start(command))
     return jobs
+
+
+# A study once more, with the labels that people corrected or with the head of a remedy: started by a click.
+# No streamlit.
+
+
+LABELS_OF, HEAD_OF = "labels of ", "head of "  # begin the name of the folder of such a table
+
+
+def why_not_again(study: Study) -> str | None:
+    """Return why no click may make the study again; None where one may."""
+    if refused := launcher.refusal(Resume(study.path)):  # the new one reads what this one reads
+        return refused
+    try:
+        if study.settings("embed").get("representations"):
+            return "it was made from ready representations; make the next one in a terminal"
+        image_places(study, np.arange(1))
+    except PeregrineError as error:
+        return str(error)
+    return None
+
+
+def start_again(study: Study, name: str, remedy: str = "") -> Job:
+    """Keep the corrected labels, and start a study of that name on them, with this one's settings.
+
+    Args:
+        remedy: whose head is its classifier; "": the encoder's own, as in this study.
+    Raises:
+        JobError: a click may not start it, or it cannot be started. PeregrineError: the name is taken.
+    """
+    if reason := why_not_again(study):
+        raise JobError(full_sentence(reason))
+    folder = allowed_paths.study_folder(name)
+    if folder.exists():
+        raise JobError(f"a study '{name}' exists; choose another name")
+    buffer = io.BytesIO()
+    rerun_table(study).to_parquet(buffer, index=False)
+    head = remedy_head_bytes(study, remedy) if remedy else b""
+    begins = HEAD_OF if remedy else LABELS_OF
+    table = dropped_images.keep_table(f"{begins}{study.name}", buffer.getvalue(), head)
+    place = table.with_name(dropped_images.HEAD) if remedy else None
+    return launcher.start(rerun_command(study, folder, table, head=place))
+
+
+def next_studies(study: Study, begins: str = LABELS_OF) -> Iterator[str]:
+    """Yield the names of the served studies that were made of this one's corrected labels.
+
+    Args:
+        begins: HEAD_OF for those that were made with the head of a remedy.
+    """
+    made_of = re.compile(rf"{re.escape(begins + study.name)}(-\d+)?")
+    for name, other in served_studies.readable():
+        images = Path(str(other.settings("embed").get("images") or "").partition("?")[0])
+        if images.parent.parent == allowed_paths.dropped_folder() and made_of.fullmatch(images.parent.name):
+            yield name

@@ -1,39 +1,44 @@
-"""Cached reads of tables, arrays, images and scores; the rules are those of `reader.py`."""
+"""Cached reads of tables, arrays, images and scores, and of the filter's images; rules as in `reader.py`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.features.notes import notes_on_features
-from core.analysis.quality.trust_check import read_check
+from core.analysis.caveats import notes_on_features
+from core.analysis.trust_check import read_check
 from core.bases.basis import about_latent
 from core.common.captions import with_class_names
 from core.common.dataframes import LazyTable, words
-from core.common.labels.wordnet import WORDNET
 from core.common.score_names import available_scores
 from core.common.step_facts import FeaturesFacts
-from core.common.verdicts.words import USELESS, WEAK, Verdict
+from core.common.verdict_words import USELESS, WEAK, Verdict
+from core.common.wordnet import WORDNET
 from core.errors import PeregrineError
+from core.measures import feature_rates
+from core.measures import headline as measured
+from core.measures.evaluate import slice_columns
+from core.measures.feature_names import feature_names as core_feature_names
 from core.measures.label_issues import issues_of
-from core.measures.object_preference import ObjectPreference
-from core.measures.object_preference import object_preference as core_object_preference
-from core.slices.evaluate import slice_columns
-from core.slices.features import feature_classes
-from core.slices.inspection.names import feature_names as core_feature_names
-from core.slices.inspection.populations import train_images
-from core.slices.inspection.words import feature_words as core_feature_words
-from core.slices.inspection.words import name_verdicts
-from core.slices.inspection.words import named_from as core_named_from
-from core.slices.slice import Slice
-from core.storage.missing import nothing
+from core.measures.overlap import ObjectPreference
+from core.measures.overlap import object_preference as core_object_preference
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population as core_population
+from core.measures.slice_comparison import train_images
+from core.measures.slice_features import feature_classes
+from core.measures.slice_words import feature_words as core_feature_words
+from core.measures.slice_words import name_verdicts, slice_words
+from core.measures.slice_words import named_from as core_named_from
 from core.store import Study
-from core.traces.labels import DECISION, corrected_label, decision_on, with_decisions
-from core.traces.tables import BETWEEN
-from core.traces.traces import ImageTrace, Traces, read_traces
-from dashboard.cache.reader import cached_read
+from core.study.label_decisions import DECISION, corrected_label, decision_on, with_decisions
+from core.study.missing import nothing
+from core.study.traces import BETWEEN, ImageTrace, Traces, read_traces
+from dashboard.cache.reader import cached_read, named_after
+
+# Cached reads of tables, arrays, images and scores; the rules are those of `reader.py`.
+
 
 NONE_HELD_OUT = nothing("no_evaluation_images")
 FACTS = ("image_id", "split", "label", "predicted", "confidence", "correct")
@@ -260,7 +265,7 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
 
 @cached_read(max_entries=8, names_features=True)
 def feature_words(study: Study, between: str = ", ") -> dict[int, str]:
-    """See `core.slices.inspection.names`; without what cannot be read, such as the names that people gave."""
+    """See `core.measures.feature_names`; without what cannot be read, such as the names that people gave."""
     try:
         return core_feature_names(study, between=between)
     except PeregrineError:  # a page says so where it shows that itself
@@ -283,7 +288,8 @@ def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
 
 def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
     """Some rows of `images`, the names of classes that are WordNet ids (label_name, predicted_name), and what
-    people left: tags, wrong_label, right_label, note, and corrected_label, as in `core.traces.labels`.
+    people left: tags, wrong_label, right_label, note, and corrected_label, as in
+        `core.study.label_decisions`.
     """
     table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
@@ -313,7 +319,7 @@ def words_alone(study: Study) -> dict[int, list[str]]:
 
 @cached_read(max_entries=8, names_features=True)
 def named_from(study: Study) -> dict[int, str]:
-    """See `core.slices.inspection.words.named_from`; without the features that people named."""
+    """See `core.measures.slice_words.named_from`; without the features that people named."""
     given = names_given(study)
     return {feature: source for feature, source in core_named_from(study).items() if feature not in given}
 
@@ -363,3 +369,36 @@ def names_given(study: Study) -> dict[int, str]:
 def _firing_ends(study: Study) -> np.ndarray:
     """(n_images,) int64: where each image's part of the flat firing arrays ends."""
     return np.cumsum(study.vector("firing_count"), dtype=np.int64)
+
+
+# Cached reads of everything about a slice; the rules are those of `reader.py`.
+#
+# Every function takes the filter of a page and returns what holds of its images. Tables of these are read
+# by `reads.slice_table`.
+
+
+T = TypeVar("T")
+population = cached_read(max_entries=64)(core_population)
+
+
+def inside(study: Study, where: Slice) -> tuple[np.ndarray]:
+    """The images of a filter, (n_images,) bool."""
+    return (population(study, where)[0],)
+
+
+def of_filter(
+    measure: Callable[..., T], images: Callable[[Study, Slice], tuple] = inside
+) -> Callable[..., T]:
+    """Let a measure whose last arguments are images take the filter that `images` reads them from."""
+
+    @named_after(measure)
+    def of_its_images(study: Study, *arguments: Any) -> T:
+        *others, where = arguments
+        return measure(study, *others, *images(study, where))
+
+    return of_its_images
+
+
+headline = cached_read(max_entries=64)(of_filter(measured.headline))
+feature_differences = cached_read(max_entries=64)(of_filter(feature_rates.feature_differences, population))
+word_differences = cached_read(max_entries=64)(of_filter(slice_words, population))

@@ -1,20 +1,32 @@
-"""Cached reads of scores and what they predict, of the images of a filter; the rules are those of
-`reader.py`.
-"""
+"""Cached reads of scores, what they predict, and why images are wrong; the rules are those of `reader.py`."""
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality import recommendation
+from core.analysis import recommendation
 from core.common.dataframes import numbers
-from core.common.verdicts.words import Verdict
-from core.measures.score_aurocs import SCORE_COLUMNS
+from core.common.step_facts import EmbedFacts
+from core.common.verdict_words import Verdict
+from core.measures.causes import (
+    cost_of_all,
+    cost_of_one,
+    images_of_all,
+    right_images_for_one,
+    seconds_of_trials,
+)
+from core.measures.image_columns import TABLE, tells_causes
 from core.measures.score_verdicts import score_verdicts
-from core.slices.inspection.populations import with_split
-from core.slices.slice import Slice
+from core.measures.scores import SCORE_COLUMNS
+from core.measures.slice import Slice
+from core.measures.slice_comparison import shown_images, with_split
 from core.store import Study
-from dashboard.cache import inspection_reads, reads
+from core.study.speed import read_speed
+from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
+
+# Cached reads of scores and what they predict, of the images of a filter; the rules are those of
+# `reader.py`.
+
 
 NAMES = {"low": "auroc_low", "high": "auroc_high", "reason": "note"}  # in `quality_metrics`
 COLUMNS = [NAMES.get(name, name) for name in SCORE_COLUMNS]
@@ -30,7 +42,7 @@ def recommended(study: Study, where: Slice) -> recommendation.Recommendation | N
 @cached_read(max_entries=32)
 def values(study: Study, where: Slice, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The images of a filter: rows, the score of each, and 1 correct, 0 misclassified or NaN unknown."""
-    frame, rows = reads.images(study), np.flatnonzero(inspection_reads.population(study, where)[0])
+    frame, rows = reads.images(study), np.flatnonzero(reads.population(study, where)[0])
     return rows, numbers(frame, score)[rows], numbers(frame, "correct")[rows]
 
 
@@ -88,3 +100,38 @@ def picked_first(study: Study) -> str:
     """The score that a page opens with: the recommended one, else the first of the study."""
     held, best = reads.scores(study), recommended(study, with_split(study, Slice()))
     return best.score if best and best.score in held else held[0]
+
+
+# Cached reads of why images are wrong.
+
+
+def causes_of_image(study: Study, row: int) -> pd.DataFrame | None:
+    """The rows of an image in table `causes`; None where it was not tried with the answer of the page."""
+    if not tells_causes(study):
+        return None
+    table = reads.table(study, TABLE)
+    rows = table.loc[table["image_id"].to_numpy(object) == study.column("images", "image_id").iat[row]]
+    return rows if len(rows) else None
+
+
+def trials_cost(study: Study) -> str:
+    """What finding out why all its images are wrong takes; "" where none is known to be wrong."""
+    n_errors, n_right = images_of_all(*_outcomes(study))
+    return cost_of_all(n_errors, n_right, _seconds(study, n_errors + n_right)) if n_errors else ""
+
+
+def trials_cost_of_image(study: Study) -> str:
+    """What finding out why one image is wrong takes."""
+    n_right = right_images_for_one(_outcomes(study)[1])
+    return cost_of_one(n_right, _seconds(study, 1 + n_right))
+
+
+def _outcomes(study: Study) -> tuple[int, int]:
+    """How many of the images that are judged are wrong, and how many right."""
+    correct = reads.table(study, "probe")["correct"][shown_images(study)]
+    return int((correct == 0).sum()), int((correct == 1).sum())
+
+
+def _seconds(study: Study, n_images: int) -> float | None:
+    whole = study.below or study.path
+    return seconds_of_trials(n_images, read_speed(whole, study.facts(EmbedFacts).encoder.fingerprint))

@@ -7,10 +7,10 @@ import streamlit as st
 
 from core.common.score_names import SCORES, score_label
 from core.errors import SliceError
-from core.slices import text as slice_text
-from core.slices.evaluate import OVERLAPS
-from core.slices.inspection.populations import with_split
-from core.slices.slice import Slice
+from core.measures import slice_text
+from core.measures.evaluate import OVERLAPS
+from core.measures.slice import Slice
+from core.measures.slice_comparison import with_split
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.state import session

@@ -1,4 +1,4 @@
-"""Cached reads of concepts and failures; the rules are those of `reader.py`."""
+"""Cached reads of concepts, failures and groups of features; the rules are those of `reader.py`."""
 
 from collections import Counter
 
@@ -6,21 +6,25 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.common.dataframes import numbers
-from core.common.group_names import JOINED_BY, is_joint
-from core.common.image_files import image_address, image_file
-from core.common.picture_turns import wanted
+from core.answers.class_logits import explains_errors
+from core.common.dataframes import numbers, words
+from core.common.group_names import JOINED_BY, group_features, is_joint
+from core.common.picture_bytes import image_address, image_file, wanted
+from core.common.step_facts import ConceptsFacts
 from core.concepts import confused
-from core.concepts.confused import Without
-from core.concepts.interventions.blame import ProbeWithMeans
-from core.concepts.pushing import pushing_sentence
+from core.concepts.blame import ProbeWithMeans
+from core.concepts.confused import Without, pushing_sentence
 from core.errors import PeregrineError
-from core.slices.features.class_logits import explains_errors
-from core.slices.slice import Slice
-from core.storage.chunked_array import CHUNK_ROWS
+from core.measures.slice import Slice
+from core.measures.slice_comparison import train_images
+from core.measures.slice_words import MOST_WORDS, best_first
 from core.store import Study
-from dashboard.cache import inspection_reads, reads
+from core.study.chunked_array import CHUNK_ROWS
+from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
+
+# Cached reads of concepts and failures; the rules are those of `reader.py`.
+
 
 CROP_SIDE = 200  # pixels of the longer side of a crop
 
@@ -157,7 +161,7 @@ LEAST_PUSH = 0.1  # share of the lead that a feature needs to be named as its ca
 def confused_rows(study: Study, where: Slice, true: str, predicted: str) -> np.ndarray:
     """The images of a filter that are of one class and are taken for another, most confident first."""
     are_confused = Slice(confusion=(true, predicted), correct=False).mask(study)
-    rows = np.flatnonzero(inspection_reads.population(study, where)[0] & are_confused)
+    rows = np.flatnonzero(reads.population(study, where)[0] & are_confused)
     confidence = numbers(reads.images(study), "confidence")[rows]
     return rows[np.argsort(-confidence, kind="stable")]
 
@@ -229,3 +233,109 @@ def _top_classes(study: Study, high: pd.DataFrame) -> dict[str, str]:
     shares = shares / shares.groupby(level=0).transform("sum")
     best = shares.groupby(level=0).idxmax()
     return {str(group): f"{label} ({100 * shares[group, label]:.0f} %)" for group, label in best}
+
+
+# Cached reads of groups of features (FALCON, Algorithm 1); the rules are those of `reader.py`.
+
+
+MIN_IMAGES = 10  # as the paper, where the step does not say
+
+
+def min_images(study: Study) -> int:
+    """A group with at most so many images is not explained."""
+    return int(study.settings("concepts").get("min_images", MIN_IMAGES))
+
+
+def gamma(study: Study) -> float:
+    """The cosine above which a group is interpretable."""
+    return study.facts(ConceptsFacts).gamma
+
+
+def groups(study: Study) -> pd.DataFrame:
+    """Table `groups`, the largest first, with `large`: whether it has enough images to be explained."""
+    table = reads.table(study, "groups")
+    return table.assign(large=table["n_images"].to_numpy() > min_images(study))
+
+
+@cached_read(max_entries=8)
+def joint(study: Study) -> pd.DataFrame:
+    """One row a group of several features: group, name (its features' numbers), n_features, n_images, words
+    (of the group itself, empty where it was not explained), members (the best word of each feature),
+    clip_cosine, clip_cosine_with_diagonal, interpretable, explained. The explained ones come first, then
+    those with most images, then with fewest features.
+    """
+    table = groups(study)
+    table = table.loc[table["n_features"].to_numpy() > 1].reset_index(drop=True)
+    explained = study.table("explained", ["group", "words", "clip_cosine", "clip_cosine_with_diagonal"])
+    explained = explained.set_index("group")
+    concepts = study.table("concepts", ["group", "rank", "word", "kept"])
+    first = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True).drop_duplicates("group")
+    best = dict(zip(first["group"], first["word"], strict=True))
+    names = [str(group) for group in table["group"]]
+    own_words = words(explained.reindex(names), "words")
+    member_words = [
+        [best.get(str(feature), f"#{feature}") for feature in group_features(group)] for group in names
+    ]
+    joined = table.assign(
+        name=[plain_name(group) for group in names],
+        words=[text.replace("; ", " · ") for text in own_words],
+        members=[" | ".join(one) for one in member_words],
+        explained=np.isin(names, explained.index.to_numpy(object)),
+    )
+    sizes = joined["n_features"].to_numpy(), -joined["n_images"].to_numpy()
+    order = np.lexsort((*sizes, ~joined["explained"].to_numpy(bool)))
+    return joined.take(order).reset_index(drop=True)
+
+
+def single(study: Study) -> pd.DataFrame:
+    """The rows of table `explained` that are single features, with `name` and `words` to show."""
+    table = reads.table(study, "explained")
+    table = table.loc[table["n_features"].to_numpy() == 1].reset_index(drop=True)
+    return table.assign(words=[text.replace("; ", " · ") for text in words(table, "words")])
+
+
+@cached_read(max_entries=256)
+def images_of_group(study: Study, group: str) -> np.ndarray:
+    """Rows of the probe images that activate exactly these features highly, by falling activation."""
+    features = list(group_features(group))
+    alpha = study.facts(ConceptsFacts).known_alpha
+    representations = study.array("representations")
+    # Equal sets: as many members above alpha as there are features, and all of these above it.
+    parts, least = [], []
+    for chunk in range(representations.n_chunks):
+        h = np.asarray(representations.chunk(chunk), np.float64)
+        h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12)
+        exact = (h[:, features] > alpha).all(1) & ((h > alpha).sum(1) == len(features))
+        rows = np.flatnonzero(exact)
+        parts.append(rows + representations.chunk_start(chunk))
+        least.append(h[rows][:, features].min(1))
+    rows, values = np.concatenate(parts), np.concatenate(least)
+    split = study.settings("concepts").get("split", "val")
+    among = np.ones(len(rows), bool) if split == "all" else train_images(study)[rows] == (split == "train")
+    rows, values = rows[among], values[among]
+    return rows[np.argsort(-values, kind="stable")]
+
+
+def short_group_name(study: Study, group: str) -> str:
+    """What a feature or group is called in a chart: its name or two best words, or its numbers."""
+    if not is_joint(group) and (name := reads.names_given(study).get(int(group))):
+        return name
+    words = best_words(study, group, 2)
+    return ", ".join(words) if words else plain_name(group)
+
+
+def kept_words(study: Study, group: str) -> list[str]:
+    """The words of a feature or group that survived contrast, best first."""
+    table = of_group(study, "concepts", group)
+    return [str(word) for word in best_first(table.loc[table["kept"].to_numpy(bool)])["word"]]
+
+
+def best_words(study: Study, group: str, limit: int) -> list[str]:
+    """The words that a feature is called by, or the best kept ones of a group, none a part of another."""
+    if not is_joint(group) and limit == MOST_WORDS:
+        return reads.words_alone(study).get(int(group), [])
+    words: list[str] = []
+    for word in kept_words(study, group):
+        if len(words) < limit and not any(word in other or other in word for other in words):
+            words.append(word)
+    return words

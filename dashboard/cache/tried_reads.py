@@ -9,19 +9,17 @@ import streamlit as st
 from PIL import Image
 
 from core.answers.answer import PROBE
-from core.common.image_files import image_address, image_file
-from core.measures.feature_harm import evenly_spaced
-from core.measures.switched_off import SwitchedOff
-from core.measures.units import unit_codes
+from core.common.picture_bytes import image_address, image_file
+from core.measures.image_columns import unit_codes
+from core.measures.removal import SwitchedOff, evenly_spaced
+from core.measures.slice import Slice
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
-from core.pictures.many import without_features
-from core.pictures.samples import samples
-from core.pictures.seen import Alteration, Glance
-from core.slices.slice import Slice
+from core.pictures.of_image import without_features
+from core.pictures.seen import Alteration, Glance, samples
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import KEYS, cached_read
-from dashboard.jobs import encoder_process
+from dashboard.jobs import resident_models
 
 NEAREST = 12
 SIDE = 440  # pixels of a picture with its heatmap
@@ -63,13 +61,13 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
     Raises:
         UnreadableImage, EncoderError: one line with what is wrong.
     """
-    seen = encoder_process.see(study, picture.data, alteration)
+    seen = resident_models.see(study, picture.data, alteration)
     shown = decide(classifier(study), seen, true=picture.true).features["feature"].head(SHOWN).tolist()
     whole = _of_whole(study, seen)
     if not len(seen.features) and (study is None or not study.why_skipped("heatmaps")):
         whole = sorted(whole, key=lambda feature: -seen.raw[feature])[:SHOWN]  # each takes a pass of its own
         features = tuple(sorted({*shown, *whole}))
-        seen = encoder_process.see(study, picture.data, alteration, features)
+        seen = resident_models.see(study, picture.data, alteration, features)
     return Tried(
         replace(seen, features=seen.features[:0], maps=seen.maps[:0]),  # drawn now, and large
         _address(seen.preview.tobytes()),
@@ -148,7 +146,7 @@ def heat(study: Study, row: int, feature: int) -> str:
     """The heatmap of one of the encoder's units on an image of the study, as an address that holds it; waits
     until the encoder is loaded. Raises UnreadableImage, EncoderError.
     """
-    seen = encoder_process.see(study, of_study(study, row).data, Alteration(), (feature,))
+    seen = resident_models.see(study, of_study(study, row).data, Alteration(), (feature,))
     return _address(picture_overlay(seen, [feature], side=SIDE))
 
 
@@ -208,7 +206,7 @@ def _of_whole(study: Study | None, seen: Glance) -> list[int]:
 
 
 _classifier = cached_read(max_entries=8)(answering)
-_packaged = st.cache_resource(show_spinner=False)(encoder_process.packaged_answering)
+_packaged = st.cache_resource(show_spinner=False)(resident_models.packaged_answering)
 
 
 def _address(jpeg: bytes) -> str:

@@ -7,15 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.answers.class_logits import class_push
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.common.group_names import is_joint
-from core.slices import features as slice_features
-from core.slices.features import firing_class
-from core.slices.slice import Slice
+from core.measures.slice import Slice
+from core.measures.slice_features import class_firing as core_class_firing
+from core.measures.slice_features import classes_tell as core_classes_tell
+from core.measures.slice_features import (
+    feature_activations,
+    firing_class,
+    firing_pairs,
+    firing_rows,
+    likeness_of_strongest,
+    more_often_on,
+    partly_labelled,
+    similar_features,
+    strongest_images,
+)
+from core.measures.slice_features import most_common_classes as core_most_common_classes
 from core.store import Study
-from dashboard.cache import heatmap_reads, inspection_reads, reads
-from dashboard.cache.features import concept_reads
+from dashboard.cache import concept_reads, heatmap_reads, reads
 from dashboard.cache.reader import cached_read
 
 SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")
@@ -58,9 +70,7 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     `domains` also part, top_domain and domain_purity (of all images).
     """
     features = reads.table(study, "features", ("feature", "tail", "discriminative"))
-    features = features.merge(
-        inspection_reads.feature_differences(study, population), on="feature", how="left"
-    )
+    features = features.merge(reads.feature_differences(study, population), on="feature", how="left")
     if study.has("domain_features"):
         columns = ("feature", "part", "top_domain", "domain_purity")
         features = features.merge(reads.table(study, "domain_features", columns), on="feature", how="left")
@@ -68,7 +78,7 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     number = features["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
     counts, sizes = class_firing(study, every_class(population))
-    partly = slice_features.partly_labelled(study)
+    partly = partly_labelled(study)
     classes = [firing_class(row, study.class_names, partly=partly) for row in counts] or [None] * len(
         features
     )
@@ -150,13 +160,13 @@ def _variety(
     nth[order] = meaning.iloc[order].groupby(meaning.iloc[order]).cumcount().to_numpy()
     if classes_tell(study) or not study.has("top_images"):
         return [nth]
-    n = int(inspection_reads.population(study, population)[0].sum())
+    n = int(reads.population(study, population)[0].sum())
     return [numbers(features, "rate") * n < FULL - 0.5, nth]
 
 
-likeness = cached_read(max_entries=4)(slice_features.likeness_of_strongest)
+likeness = cached_read(max_entries=4)(likeness_of_strongest)
 
-classes_tell = cached_read(max_entries=8)(slice_features.classes_tell)
+classes_tell = cached_read(max_entries=8)(core_classes_tell)
 
 
 def names(study: Study) -> dict[int, str]:
@@ -181,7 +191,7 @@ def every_class(population: Slice) -> Slice:
     return Slice.joined(part for part in population.parts() if not part.labels)
 
 
-class_firing = cached_read(max_entries=32)(inspection_reads.of_filter(slice_features.class_firing))
+class_firing = cached_read(max_entries=32)(reads.of_filter(core_class_firing))
 
 
 def most_common_classes(
@@ -191,7 +201,7 @@ def most_common_classes(
     if not study.labelled:
         nothing = np.full(n_features, np.nan)
         return {"likeliest": None, "likeliest_rate": nothing, "top_class": None, "purity": nothing}
-    common = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
+    common = core_most_common_classes(counts, sizes).reindex(range(n_features))
     classes = np.array([*study.class_names, None], object)  # -1 is no class
     return {
         "likeliest": classes[common["likeliest"].fillna(-1).to_numpy(int)],
@@ -209,7 +219,7 @@ def more_often_here(study: Study, population: Slice) -> np.ndarray | None:
     if len(population.labels) != 1 or population.labels[0] not in study.class_names:
         return None
     counts, sizes = class_firing(study, every_class(population))
-    return slice_features.more_often_on(counts, sizes, study.class_names.index(population.labels[0]))
+    return more_often_on(counts, sizes, study.class_names.index(population.labels[0]))
 
 
 @cached_read(max_entries=8)
@@ -256,10 +266,10 @@ def _named(study: Study, text: str) -> dict[int, float]:
 
 @cached_read(max_entries=32)
 def _stored_pairs(study: Study, population: Slice) -> pd.DataFrame:
-    """See `core.slices.features.firing_pairs`, of the images of a filter with stored heatmaps."""
-    mask, _ = inspection_reads.population(study, population)
+    """See `core.measures.slice_features.firing_pairs`, of the images of a filter with stored heatmaps."""
+    mask, _ = reads.population(study, population)
     rows = heatmap_reads.stored_rows(study)
-    return slice_features.firing_pairs(study, rows[mask[rows]])
+    return firing_pairs(study, rows[mask[rows]])
 
 
 @cached_read(max_entries=64)
@@ -275,7 +285,7 @@ def strongest(
     held = np.zeros(len(pairs), bool)
     for one in features:
         held |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
-    stored = slice_features.strongest_images(pairs.loc[held].reset_index(drop=True), features, limit)
+    stored = strongest_images(pairs.loc[held].reset_index(drop=True), features, limit)
     strongest_rows = {}
     for one in features:
         rows = stored[one]
@@ -290,21 +300,21 @@ def _strongest_plain(study: Study, population: Slice, feature: int, limit: int) 
     """The images of a filter on which a feature is most active; the list of its strongest ones among all
     images spares a look at every image where it holds enough of them.
     """
-    mask, _ = inspection_reads.population(study, population)
+    mask, _ = reads.population(study, population)
     if study.has("top_images"):
         top = reads.top_rows(study, feature)
-        top = top[np.isin(top, slice_features.firing_rows(study, feature, mask))]
+        top = top[np.isin(top, firing_rows(study, feature, mask))]
         if len(top) >= limit:
             return top[:limit].tolist()
     return activations(study, feature, population)[0][:limit].tolist()
 
 
-activations = cached_read(max_entries=32)(inspection_reads.of_filter(slice_features.feature_activations))
-similar = cached_read(max_entries=64)(inspection_reads.of_filter(slice_features.similar_features))
+activations = cached_read(max_entries=32)(reads.of_filter(feature_activations))
+similar = cached_read(max_entries=64)(reads.of_filter(similar_features))
 
 
 @cached_read(max_entries=64)
 def push(study: Study, feature: int) -> pd.DataFrame:
-    """See `core.slices.features.class_push`, on the images on which the feature is largest."""
+    """See `core.answers.class_logits.class_push`, on the images on which the feature is largest."""
     rows = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
-    return slice_features.class_push(study, feature, rows)
+    return class_push(study, feature, rows)

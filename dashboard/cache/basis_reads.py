@@ -1,22 +1,28 @@
-"""Two bases of a study side by side, read once."""
+"""Cached reads of bases: two side by side, and places of images in a basis of positions."""
 
 import time
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import ImageDraw
 
 from core.bases.basis import UNITS, codes_of
+from core.bases.position_index import at_position, grid_of, similar_positions
 from core.bases.twins import twins
 from core.bases.worth import dictionary_verdicts
+from core.charts.bases_table import bases_table
 from core.common.dataframes import numbers
-from core.common.verdicts.words import SAME, Verdict
-from core.export.bases_table import bases_table
-from core.storage.layers import layer
+from core.common.picture_bytes import image_address, image_file
+from core.common.verdict_words import SAME, Verdict
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.cache.features import feature_reads
+from core.study.layers import layer
+from dashboard.cache import feature_reads
 from dashboard.cache.reader import cached_read
+from dashboard.state import served_studies
+
+# Two bases of a study side by side, read once.
+
 
 MOST_IMAGES = 100_000  # of which the codes are looked through for a picture
 EXAMPLES = 8
@@ -47,7 +53,7 @@ def _twins(studies: tuple[Study, ...], name: str, other: str) -> pd.DataFrame:
 
 @cached_read(max_entries=8, spinner="Asking the features of each basis what they know")
 def bases_known(study: Study, names: tuple[str, ...]) -> pd.DataFrame:
-    """See `core.export.bases_table`.
+    """See `core.charts.bases_table`.
 
     Args:
         names: of the bases of the study, on which the table depends.
@@ -120,3 +126,66 @@ def _decoder(study: Study, name: str) -> np.ndarray:
     if name == UNITS:
         return np.eye(study.array("representations").shape[1], dtype=np.float32)
     return study.vector(study.bases[name].item("decoder"))
+
+
+# What is at a place of an image in a basis of positions, and where it is elsewhere; read once.
+
+
+OUTLINE = "#E5A93B"  # as of the chosen place
+
+
+def has_places(study: Study) -> bool:
+    """Whether the study is read in a basis that was fitted on positions."""
+    return study.basis is not None and bool(study.basis.card.get("grid"))
+
+
+def position_grid(study: Study) -> tuple[int, int]:
+    assert study.basis is not None
+    return grid_of(study.basis)
+
+
+@cached_read(max_entries=64)
+def view_of_positions(study: Study, row: int) -> tuple[float, float, float, float]:
+    """What the grid covers of an image: left, top, right, bottom as shares of its sides."""
+    width, height = study.thumbnail_image(row).size
+    left, top, right, bottom = study.transform.box(width, height)
+    return left / width, top / height, right / width, bottom / height
+
+
+@cached_read(max_entries=64)
+def latents_at(study: Study, row: int, place: int) -> pd.DataFrame:
+    """The latents that are active at a place, strongest first: latent, value."""
+    return at_position(served_studies.in_units(study), _basis(study), row, *_centre(study, row, place))
+
+
+@cached_read(max_entries=64, spinner="Looking for this elsewhere")
+def places_like(study: Study, row: int, place: int) -> pd.DataFrame:
+    """The most similar positions, one an image: row, place, cosine."""
+    return similar_positions(served_studies.in_units(study), _basis(study), row, *_centre(study, row, place))
+
+
+@cached_read(max_entries=256)
+def marked_places(study: Study, row: int, place: int) -> str:
+    """The thumbnail of an image with a place outlined, as an address that holds it."""
+    picture = study.thumbnail_image(row).convert("RGB")
+    left, top, right, bottom = view_of_positions(study, row)
+    rows, columns = position_grid(study)
+    x, y = (right - left) / columns, (bottom - top) / rows
+    corner = left + place % columns * x, top + place // columns * y
+    sides = [corner[0], corner[1], corner[0] + x, corner[1] + y]
+    limits = [picture.width, picture.height] * 2
+    pixels = [min(max(side * limit, 0), limit - 1) for side, limit in zip(sides, limits, strict=True)]
+    ImageDraw.Draw(picture).rectangle(pixels, outline=OUTLINE, width=max(2, picture.width // 60))
+    return image_address(image_file(picture, quality=88))
+
+
+def _centre(study: Study, row: int, place: int) -> tuple[float, float]:
+    left, top, right, bottom = view_of_positions(study, row)
+    rows, columns = position_grid(study)
+    across, down = (place % columns + 0.5) / columns, (place // columns + 0.5) / rows
+    return left + across * (right - left), top + down * (bottom - top)
+
+
+def _basis(study: Study):
+    assert study.basis is not None
+    return study.basis

@@ -1,10 +1,11 @@
 """Building blocks that views compose. None of them computes a result."""
 
+import html
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,19 +15,84 @@ from streamlit.delta_generator import DeltaGenerator
 from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, formatted, full_sentence
 from core.common.records import Record, Templates
-from core.jobs.commands import Command, Resume
-from core.jobs.jobs import read_job
-from core.steps import STEPS
-from core.storage.missing import nothing
+from core.common.verdict_words import RELIABLE, USEFUL, USELESS, WEAK, Verdict
 from core.store import Study
-from core.traces.traces import UNSURE, ImageTrace
-from dashboard.addresses import served_studies
+from core.study.commands import Command, Resume
+from core.study.jobs import read_job
+from core.study.missing import nothing
+from core.study.steps import STEPS
+from core.study.traces import UNSURE, ImageTrace
 from dashboard.cache import reads
 from dashboard.components.gallery import Tile, gallery
-from dashboard.components.run_button import making_command, run_button
+from dashboard.components.job_follower import making_command, run_button
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
-from dashboard.state import marked_images, problems, session
+from dashboard.state import served_studies, session
+
+# One value on a scale from 0 to 1, with what it is compared with marked beside it.
+
+
+NEAR = 0.17  # of the scale: labels that are nearer than this stand in two rows
+
+
+def scale(value: float, marks: Sequence[tuple[str, float]], *, label: str) -> None:
+    """Draw the scale.
+
+    Args:
+        value: in [0, 1]. marks: what it is compared with, each a name and a value in [0, 1].
+        label: the whole in words, for a screen reader.
+    """
+    parts, right, row, rows = [], -1.0, 0, 0
+    for name, at in sorted(marks, key=lambda mark: mark[1]):
+        row = 1 - row if at - right < NEAR else 0
+        right, rows = at, max(rows, row)
+        left = f"left: {100 * at:.1f}%"
+        text = html.escape(f"{name} {at:.2f}".replace(" 0.", " ."))
+        parts.append(f"<u style='{left}'></u><span style='{left}; top: {1.5 + row}rem'>{text}</span>")
+    dot = f"<b style='left: {100 * value:.1f}%'></b>"
+    drawn = "<i></i>" + "".join(parts) + dot
+    about = f"role=img style='height: {2.5 + rows}rem' aria-label='{html.escape(label)}'"
+    st.html(f"<div class=scale {about}>{drawn}</div>")
+
+
+# A table of which a row can be picked.
+
+
+HEAD, LINE = 38, 35  # pixels of the titles and of a row
+
+
+def pick_row(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Any],
+    on_pick: Callable[[int], None],
+    *,
+    key: str,
+    alt: str,
+    height: int,
+) -> None:
+    """Show a table, at most `height` pixels of it; a click calls `on_pick` with the position of the row.
+
+    columns: of `st.column_config`, by name.
+    """
+
+    def picked() -> None:
+        if rows := session.selected_rows(key):
+            on_pick(rows[0])
+
+    st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        height=min(HEAD + LINE * len(frame), height),
+        on_select=picked,
+        selection_mode="single-row",
+        alt=alt,
+        column_config=columns,
+    )
+
+
+# Building blocks that views compose. None of them computes a result.
+
 
 PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
 FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
@@ -148,7 +214,7 @@ def image_gallery(
 
     picked: Sequence[int] = ()
     if select:
-        picked = [row for row in marked_images.picked_rows(study) if row in page_rows]
+        picked = [row for row in session.picked_rows(study) if row in page_rows]
     with slot:
         gallery(
             tiles,
@@ -286,15 +352,13 @@ def _badge(row: int, badges: Badges | None) -> str:
 def _merge_marks(study: Study, page_rows: np.ndarray, marked: list[int]) -> None:
     """Marks on this page as the gallery says; marks on other pages stay."""
     here = set(page_rows.tolist())
-    marked_images.pick_rows(
-        study, [row for row in marked_images.picked_rows(study) if row not in here] + marked
-    )
+    session.pick_rows(study, [row for row in session.picked_rows(study) if row not in here] + marked)
 
 
 def empty_state(what: str, why: Record, command: Command | str | None = None, takes: str = "") -> None:
     """A calm panel instead of a missing result: what is not there, why, and the command that makes it.
 
-    why: a reason of `core.storage.missing.nothing`, where the words of all of them stand.
+    why: a reason of `core.study.missing.nothing`, where the words of all of them stand.
     A command that the reader has to finish first is a text, and has no button. takes: what the command does,
     and about how long.
     """
@@ -317,7 +381,7 @@ def drawer(title: str, key: str, icon: str, draw: Callable[[], object]) -> None:
 
 def problem_of(of: str) -> None:
     """Say once why what was tried there was not possible; see `problems.attempt`."""
-    if problem := problems.take(of):
+    if problem := session.take_problem(of):
         st.warning(plain(full_sentence(problem)), icon=":material/error:")
 
 
@@ -364,3 +428,26 @@ def page_header(title: str, question: str) -> DeltaGenerator:
 
 def undefined(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value))
+
+
+# One of the four words of a verdict, as a badge with its sentence.
+
+
+Colour = Literal["green", "blue", "orange", "red", "gray"]
+LOOKS: dict[str, tuple[str, Colour]] = {
+    RELIABLE: (":material/verified:", "green"),
+    USEFUL: (":material/check:", "blue"),
+    WEAK: (":material/trending_flat:", "orange"),
+    USELESS: (":material/close:", "red"),
+    "": (":material/help:", "gray"),
+}
+NOT_JUDGED = "not judged"
+
+
+@stable_container
+def verdict(judged: Verdict) -> None:
+    """The word of a verdict, and the sentence with its numbers."""
+    icon, colour = LOOKS[judged.word]
+    with st.container(gap="xxsmall"):
+        st.badge(judged.word or NOT_JUDGED, icon=icon, color=colour, help=help_text("verdict"))
+        st.markdown(plain(judged.sentence))

@@ -7,16 +7,15 @@ import pytest
 from PIL import Image
 
 from core.charts.theme import layout_of, paper
-from core.heatmaps.overlay_image import colour_table
-from dashboard.components import shown_pictures
-from dashboard.components.gallery import Shown, Tile
-from dashboard.components.shown_pictures import picture_figure
+from core.study.overlay_image import colour_table
+from dashboard.components import gallery
+from dashboard.components.gallery import Shown, Tile, picture_figure
 from tests.charts.test_panels import decoded
 
 
 @pytest.fixture(autouse=True)
 def grey(monkeypatch):
-    monkeypatch.setattr(shown_pictures, "picture_at", lambda address: Image.new("RGB", (8, 8), (9, 9, 9)))
+    monkeypatch.setattr(gallery, "picture_at", lambda address: Image.new("RGB", (8, 8), (9, 9, 9)))
 
 
 def notes(fig) -> str:
@@ -28,7 +27,7 @@ def test_legend__of_heat_and_frames_and_the_name():
     tiles = [Tile(3, address, "hat", verdict="wrong"), Tile(4, "thumb/demo/4", "hat")]
     fig = picture_figure([Shown("images", tiles)], paper(), about="Images of Feature 11 (<b>brick</b>)")
     assert "Feature 11" in notes(fig) and "<b>brick" not in notes(fig)
-    assert shown_pictures._say("frames") in notes(fig)
+    assert gallery._say("frames") in notes(fig)
     *pictures, bar = layout_of(fig).images
     assert len(pictures) == 2
     left, right = (decoded(bar.source).getpixel((x, 8)) for x in (0, 255))

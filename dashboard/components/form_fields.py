@@ -1,16 +1,20 @@
-"""A field for a path, with a list to click through; only what `roots` allows is listed or taken."""
+"""Fields of a form: for an option of `analyze`, and for a path."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
+from core.config.options import Option
 from core.errors import SettingsError
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths
 from dashboard.state import session
 
-ROWS = 6  # of the list before it scrolls
+# A field for a path, with a list to click through; only what `roots` allows is listed or taken.
+
+
+PATH_ROWS = 6  # of the list before it scrolls
 
 
 def path_field(
@@ -33,11 +37,11 @@ def path_field(
     )
     with browse.popover("Browse", key=f"{key}_list", on_change="rerun", width="stretch") as opened:
         if opened.open:
-            _browse(key, _start(key, text or ""), endings, folder)
+            _browse(key, _start_folder(key, text or ""), endings, folder)
     return text or ""
 
 
-def _start(key: str, text: str) -> Path | None:
+def _start_folder(key: str, text: str) -> Path | None:
     """Return the folder that the list shows: the last one, else the typed one, else the roots."""
     if f"{key}_at" in st.session_state:
         return session.recall(f"{key}_at")
@@ -57,15 +61,17 @@ def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> 
         st.caption(plain(allowed_paths.short(at)))
         with st.container(horizontal=True, gap="small"):
             if folder:
-                _button("Choose this folder", f"{key}_this", (key, at), take=True, icon="check", primary=True)
-            _button("Up", f"{key}_up", (key, allowed_paths.parent(at)), icon="arrow_upward")
-    tall = len(folders) + len(files) > ROWS
+                _path_button(
+                    "Choose this folder", f"{key}_this", (key, at), take=True, icon="check", primary=True
+                )
+            _path_button("Up", f"{key}_up", (key, allowed_paths.parent(at)), icon="arrow_upward")
+    tall = len(folders) + len(files) > PATH_ROWS
     with st.container(height=300 if tall else "content", border=False, gap=None):
         for path in folders:
             name = allowed_paths.short(path) if at is None else path.name
-            _button(plain(name), f"{key}_{path}", (key, path), icon="folder")
+            _path_button(plain(name), f"{key}_{path}", (key, path), icon="folder")
         for path in files:
-            _button(plain(path.name), f"{key}_{path}", (key, path), take=True, icon="draft")
+            _path_button(plain(path.name), f"{key}_{path}", (key, path), take=True, icon="draft")
         if max(len(folders), len(files)) == allowed_paths.LISTED:
             st.caption(f"Only the first {allowed_paths.LISTED} are listed: type the path of another.")
         if not folders and not files:
@@ -73,7 +79,7 @@ def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> 
             st.caption(nothing if folder else "Nothing here can be chosen.")
 
 
-def _button(
+def _path_button(
     label: str,
     key: str,
     goal: tuple[str, Path | None],
@@ -87,12 +93,37 @@ def _button(
         key=key,
         icon=f":material/{icon}:",
         type="primary" if primary else "tertiary",
-        on_click=_take if take else lambda key, path: session.set_widget(f"{key}_at", path),
+        on_click=_take_path if take else lambda key, path: session.set_widget(f"{key}_at", path),
         args=goal,
     )
 
 
-def _take(key: str, path: Path) -> None:
+def _take_path(key: str, path: Path) -> None:
     session.set_widget(key, allowed_paths.short(path))
     session.set_widget(f"{key}_at", path if path.is_dir() else path.parent)
     session.set_widget(f"{key}_list", False)  # closes the list, which would cover what is found
+
+
+# A field of a form for an option of `analyze`: what it shows is what the option says of itself.
+
+
+OPTION_PREFIX = "new_"  # of the keys, which are also the names in the address
+
+
+def option_field(option: Option) -> str:
+    """Draw the field of an option; the text that is typed or chosen, "" where the option is left out."""
+    key, about, described = f"{OPTION_PREFIX}{option.name}", option.about, option.described
+    if titles := described["titles"]:
+        picked = st.selectbox(
+            option.title,
+            list(titles),
+            format_func=lambda one: titles[one],
+            key=key,
+            bind="query-params",
+            help=about,
+        )
+        return picked or ""
+    if described["names"]:
+        return path_field(option.title, key=key, endings=described["endings"], help=about)
+    sample = described["example"]
+    return st.text_input(option.title, key=key, bind="query-params", placeholder=sample, help=about) or ""

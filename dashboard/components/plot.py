@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 from plotly.offline import get_plotlyjs_version
 
-from dashboard.cache.rendered_figures import RenderedFigure
+from dashboard.cache.chart_reads import RenderedFigure
 from dashboard.components.browser_half import browser_half
 
 LOAD_PLOTLY = Path(__file__).with_name("load_plotly.js")

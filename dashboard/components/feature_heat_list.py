@@ -1,10 +1,30 @@
-"""Features and what each adds to an answer; hovering over one shows in `heat_views` where it looks."""
+"""Features with what each adds to an answer, and a picture that shows where each looks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from core.common.captions import with_class_names
 from dashboard.components.browser_half import browser_half, on_sent
+
+# A picture, and beside it what is drawn over it; a list of features shows there where one of them looks.
+
+
+_VIEWS = browser_half("heat_views", '<div class="views"></div>')
+
+
+def heat_views(*, key: str, picture: str, overlay: str, name: str, overlay_text: str) -> None:
+    """Draw the picture and its heatmap.
+
+    Args:
+        key: by which a `feature_heat_list` names them. picture, overlay: addresses of the image and of its
+            heatmap as a whole; an empty one is left out.
+        name: the image, for a screen reader. overlay_text: what the whole heatmap is of.
+    """
+    data = {"views": key, "picture": picture, "overlay": overlay, "name": name, "said": overlay_text}
+    _VIEWS(key=key, data=data)
+
+
+# Features and what each adds to an answer; hovering over one shows in `heat_views` where it looks.
 
 
 @dataclass(frozen=True)

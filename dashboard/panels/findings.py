@@ -1,4 +1,4 @@
-"""The first page's findings: three places to look at first, and what the features look at, as cards."""
+"""The first page's findings: places to look at first, what the features look at, and leakage."""
 
 from dataclasses import replace
 
@@ -9,28 +9,26 @@ from core.common.captions import headline, with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.score_names import score_label
+from core.measures.image_columns import LEAK
 from core.measures.label_issues import TABLE as LABEL_ISSUES
 from core.measures.label_issues import is_open, listed_issues, own_errors
-from core.slices.inspection.populations import is_filtered, with_split
-from core.slices.plain_names import plain_name
-from core.slices.slice import Slice
+from core.measures.leaks import sentence_on_leaks
+from core.measures.plain_names import plain_name
+from core.measures.slice import Slice
+from core.measures.slice_comparison import is_filtered, with_split
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.pages import of_confusion, of_labels, of_slice
-from dashboard.cache import highlight_reads, reads, score_reads
-from dashboard.cache.features import concept_reads, feature_reads
-from dashboard.cache.features.feature_reads import Listing
+from dashboard.cache import concept_reads, feature_reads, highlight_reads, image_filter, reads, score_reads
+from dashboard.cache.feature_reads import Listing
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
-from dashboard.panels.features import controls, feature_cards
-from dashboard.panels.features.feature_cards import (
-    HEAT,
-    heat_pictures,
-    others_name,
-    population_name,
-    thumbnails,
-)
-from dashboard.state import image_filter, session
+from dashboard.components.page_link import link
+from dashboard.panels import feature_cards, feature_list
+from dashboard.panels.feature_cards import HEAT, heat_pictures, others_name, population_name, thumbnails
+from dashboard.state import served_studies, session
+from dashboard.state.pages import of_confusion, of_labels, of_slice
+
+# The first page's findings: three places to look at first, and what the features look at, as cards.
+
 
 PICTURES = 4
 MOST_CARDS = 3  # places to look at first
@@ -205,7 +203,7 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
     return _card(
         study,
         "background",
-        ("features", session.filter_text(), controls.widgets_query(Listing(verdict="spurious"))),
+        ("features", session.filter_text(), feature_list.widgets_query(Listing(verdict="spurious"))),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
         lines=(f"The clearest: {clearest}",),
         pictures=_background_pictures(study, population, features[:PICTURES]),
@@ -272,3 +270,50 @@ def time_estimate(study: Study | None) -> None:
             study, with_split(study, Slice()), title=f"What comes of it: two of the features of {name}", n=2
         )
     st.markdown(WAY)
+
+
+# Leakage on the first page: evaluation images that train has, too, with pairs of them and a filter.
+
+
+PAIRS = 200  # that are listed
+COLUMNS = {
+    "image_id": "Evaluation image",
+    "label": "Class",
+    "train_image": "Train image",
+    "train_label": "Class there",
+    "exact": "Same pixels",
+}
+
+
+def leakage(study: Study, population: Slice) -> None:
+    """How many evaluation images of the filter have a duplicate in train; nothing where none has."""
+    leaks = reads.slice_table(study, population, "leaks")
+    n_val = int((reads.mask(study, population) & study.is_val).sum())
+    sentence = sentence_on_leaks(leaks, n_val)
+    if sentence is None:
+        return
+    with st.container(border=True, key="overview_leakage", gap="xsmall"):
+        st.markdown(f":orange[:material/content_copy:] **Leakage:** {widgets.plain(sentence)}.")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button(
+                "Leave them out",
+                key="leakage_without",
+                help="Filter by leak=false, on every page",
+                on_click=session.set_filter,
+                args=(str(Slice.joined([population, _leak("false")])),),
+            )
+            where = Slice.joined([population, _leak("true")])
+            link(
+                "images",
+                f"Show {counted(len(leaks), 'image')}",
+                study,
+                where=where,
+                icon_right="arrow_forward",
+            )
+        with st.expander("Pairs"):
+            listed = leaks.head(PAIRS)[list(COLUMNS)].rename(columns=COLUMNS)
+            st.dataframe(listed, hide_index=True, alt="Evaluation images and their duplicates in train")
+
+
+def _leak(value: str) -> Slice:
+    return Slice(extras={LEAK: (value,)})

@@ -1,1 +1,0 @@
-"""Parts of the pages of features: the list and its forms, and what is known of a single feature."""

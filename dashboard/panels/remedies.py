@@ -1,0 +1,245 @@
+"""What would help: what each remedy of the head gains, the images that change side, and the next study."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.answers.answer import PROBE
+from core.charts.remedies import REMEDIES
+from core.charts.table_file import file_stem
+from core.common.captions import with_class_names
+from core.common.formatting import counted, full_sentence
+from core.common.step_facts import RemediesFacts
+from core.measures.label_issues import TABLE as ISSUES
+from core.measures.remedies import (
+    BROKEN,
+    GAINS,
+    IMAGES,
+    MENDED,
+    NOT_TRIED,
+    TABLE,
+    TEMPERATURE,
+    base_sentence,
+    best_remedy,
+    decided_since,
+    fitted_sentence,
+    next_step,
+    remedies_finding,
+    remedies_takes,
+    remedy_name,
+    remedy_sentence,
+    worst_sentence,
+)
+from core.measures.slice import Slice
+from core.publish.remedy_head import remedy_head_bytes
+from core.store import Study
+from dashboard.cache import reads, slice_reads
+from dashboard.components import widgets
+from dashboard.components.chart import download, show_chart
+from dashboard.components.choose_one import select_or_none
+from dashboard.components.job_follower import run_button, step_command
+from dashboard.components.page_link import link
+from dashboard.jobs import further_studies
+from dashboard.panels import marks
+from dashboard.panels.new_study_request import usual_name
+from dashboard.panels.other_encoders import other_encoders_menu
+from dashboard.panels.study_progress import open_by_name
+from dashboard.state import served_studies, session
+from dashboard.state.pages import of_labels
+
+TITLE = "What would help"
+PAGE = 12  # images of each kind
+CHOICE = "remedy"  # part of the URL
+NEXT = "remedy_next"  # key of the menu
+NAME = "remedy_next_name"
+STARTED = "_remedy_next_started"  # of this session: the study, and the next one
+NOTHING_GAINS = "None gains, so none is chosen."
+SIDES = {MENDED: "Made right", BROKEN: "Made wrong"}
+
+
+def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator) -> None:
+    """Draw the part; `head`, the row of the page's headline, takes the finding and the buttons, and
+    `answer_slot`, the line below the title, what gains are compared with.
+
+    Args:
+        where: images that are listed; gains are of all labelled images.
+    """
+    if not widgets.needs(study, TABLE, TITLE, remedies_takes):
+        return
+    table, facts = reads.table(study, TABLE), study.facts(RemediesFacts)
+    answer_slot.caption(widgets.plain(base_sentence(facts)), help=widgets.help_text("remedies"))
+    _again(study)
+    with head:
+        st.header(widgets.plain(remedies_finding(table)), anchor=False, width="content")
+        download(study, table, None, name=TABLE)
+    show_chart(study, REMEDIES, title=None)
+    beside = (table["outcome"] == NOT_TRIED).to_numpy(bool) | (table["remedy"] == TEMPERATURE).to_numpy(bool)
+    lines = [full_sentence(remedy_sentence(row)) for row in table.loc[beside].to_dict("records")]
+    st.caption(widgets.plain(" ".join([_worst(study, facts), *lines])))
+    if not best_remedy(table):
+        _next_step(study, facts)
+    elif not facts.n_corrected and study.has(ISSUES):
+        _labels_link(study)
+    if facts.heads:
+        _one_remedy(study, table, facts, where)
+
+
+def _worst(study: Study, facts: RemediesFacts) -> str:
+    """Say which slice and which class the marks of the chart are of; "" of neither."""
+    name = slice_reads.slice_name(study, Slice.parse(facts.worst_slice)) if facts.worst_slice else ""
+    return str(worst_sentence(facts, name))
+
+
+def _next_step(study: Study, facts: RemediesFacts) -> None:
+    """What to do where no remedy gains: one line, with where it is done."""
+    has_issues = study.has(ISSUES)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(widgets.plain(next_step(facts, has_issues=has_issues)), width="content")
+        if has_issues and not facts.n_corrected:
+            _labels_link(study)
+            return
+        if facts.worst_class:
+            where = Slice(labels=(facts.worst_class,), correct=False)
+            link("images", "Its misclassified images", study, icon="photo_library", where=where)
+        other_encoders_menu(study, kind="tertiary")
+
+
+def _labels_link(study: Study) -> None:
+    link("errors", "Decide on labels that may be wrong", study, icon="flag", **of_labels())
+
+
+@widgets.stable_container
+def _again(study: Study) -> None:
+    """That people decided on labels since, and the button that tries all remedies again."""
+    since, command = decided_since(study), step_command(study, TABLE)
+    if since and command is not None:
+        st.caption(f":material/update: {since}")
+        run_button(command, "Try again with them", key=f"{TABLE}_again")
+
+
+def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: Slice) -> None:
+    """The images whose answer a remedy changes, and what can be done with its head."""
+    names = {remedy_name(remedy): remedy for remedy in facts.heads}
+    best = best_remedy(table)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        name = select_or_none(
+            "Remedy",
+            names,
+            key=CHOICE,
+            default=remedy_name(best) if best else None,
+            placeholder="Choose a remedy to see its images",
+            width=340,
+        )
+        if name is None:
+            st.button("Use this head", icon=":material/play_arrow:", key=f"{NEXT}_none", disabled=True)
+            st.caption(NOTHING_GAINS, width="content")
+            return
+        remedy = names[name]
+        _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
+    changed = reads.table(study, IMAGES)
+    ids = study.column("images", "image_id").to_numpy(object)[where.mask(study)]
+    changed = changed.loc[(changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)]
+    rows = session.rows_held(study, changed["image_id"])
+    marks.action_bar(study, rows, key="remedies_bar")
+    for change, title in SIDES.items():
+        _side(study, changed.loc[(changed["change"] == change).to_numpy(bool)], change, title)
+
+
+def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
+    st.subheader(f"{title}: {counted(len(changed), 'image')}", anchor=False)
+    if changed.empty:
+        return
+    rows = session.rows_held(study, changed["image_id"])
+    records = dict(zip(rows, changed.to_dict("records"), strict=True))
+    widgets.image_gallery(
+        study,
+        np.asarray(rows),
+        key=f"remedies_{change}",
+        captions={row: _caption(one) for row, one in records.items()},
+        page_size=PAGE,
+        select=True,
+        marked=False,  # the group says it; whether the answer in use is right is another question
+        label=f"images that are {title.lower()}",
+    )
+
+
+def _caption(row: dict[str, Any]) -> tuple[str, ...]:
+    truth, *answers = (with_class_names(str(row[name])) for name in ("label", "before", "after"))
+    return (f"{truth}: {' → '.join(answers)}",)
+
+
+def _next_menu(study: Study, row: dict[str, Any]) -> None:
+    """A menu that makes the next study with the head, or hands the head out as a file.
+
+    Args:
+        row: of table `remedies`; the menu invites only where the remedy gains.
+    """
+    kind = "primary" if row["outcome"] == GAINS else "secondary"
+    menu = st.popover("Use this head", icon=":material/play_arrow:", key=NEXT, type=kind, on_change="rerun")
+    if menu.open:
+        with menu:
+            _next(served_studies.in_units(study), row)
+
+
+def _next(study: Study, row: dict[str, Any]) -> None:
+    remedy = str(row["remedy"])
+    st.markdown(widgets.plain(full_sentence(remedy_sentence(row))))
+    facts = study.facts(RemediesFacts)
+    st.caption(widgets.plain(fitted_sentence(facts, unseen=bool(study.is_val.any()))))
+    widgets.problem_of(NEXT)
+    usual = usual_name(f"{study.name}-{remedy.replace('+', '-')}", served_studies.studies_folder())
+    st.text_input("Name", key=NAME, placeholder=usual, max_chars=60)
+    refused = further_studies.why_not_again(study)
+    st.button(
+        "Analyse as the next study",
+        key="remedy_next_start",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=refused is not None,
+        on_click=partial(_start, study, usual, remedy),
+    )
+    if refused is not None:
+        st.caption(widgets.plain(full_sentence(refused)))
+    st.download_button(
+        "The head as .safetensors",
+        data=partial(remedy_head_bytes, study, remedy),
+        file_name=f"{file_stem([study.name], remedy)}.safetensors",
+        mime="application/octet-stream",
+        key="remedy_head_file",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+    path, started = session.recall(STARTED) or (None, "")
+    if path == study.path:
+        st.button(
+            f"Open {widgets.plain(started)}", key="remedy_next_open", on_click=partial(open_by_name, started)
+        )
+    for name in further_studies.next_studies(study, further_studies.HEAD_OF):
+        of, query = head_comparison(study, name)
+        link("compare", f"Compare with {widgets.plain(name)}", of, icon="difference", **query)
+
+
+def head_comparison(study: Study, name: str) -> tuple[Study, dict[str, str]]:
+    """The study, and parts of the address of *Compare*, where the head of a next study is compared.
+
+    Studies are compared by the same answer. The probes of both are the same, so a head that takes the place
+    of one is compared with the probe of the next study.
+    """
+    if study.answer is not None and study.answer.kind != PROBE:
+        return study, {"compare_what": "Studies", "compare_with": name}
+    return served_studies.asked_for(name, {}), {"compare_what": "Answers", "compare_answer": PROBE}
+
+
+def _start(study: Study, usual: str, remedy: str) -> None:
+    name = (session.value(NAME) or "").strip() or usual
+
+    def started() -> None:
+        session.set_widget(STARTED, (study.path, name))
+        session.toast(f"Started {name}")
+
+    session.attempt(NEXT, lambda: further_studies.start_again(study, name, remedy), started)

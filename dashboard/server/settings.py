@@ -5,12 +5,11 @@ import os
 from streamlit import config
 
 from core.errors import SettingsError
-from core.served.token import GUEST_TOKEN, is_loopback
-from dashboard.server.access import headers, tokens
-from dashboard.server.access.hosts import hosts_of
-from dashboard.server.access.rules import HOSTS, TOKEN, Rules
+from core.publish.served import GUEST_TOKEN, is_loopback
+from dashboard.server import rules
 from dashboard.server.first_page import first_page
-from dashboard.visitors.visitor import hold_guests_back, tie_sessions_to_visitors
+from dashboard.server.rules import HOSTS, TOKEN, Rules, hosts_of
+from dashboard.state.visitor import hold_guests_back, tie_sessions_to_visitors
 
 
 def read_rules() -> Rules:
@@ -26,28 +25,30 @@ def read_rules() -> Rules:
     if guest_token is not None:
         _check_guests(guest_token, token)
     if token is not None:
-        tokens.check_token(token)
+        rules.check_token(token)
     elif not is_loopback(address):
         raise SettingsError(
             f"the server would listen on {address or 'every address of this machine'} without a token. "
-            f"Set {TOKEN} ({tokens.SHORTEST} characters or more), or start it with --server.address localhost"
+            f"Set {TOKEN} ({rules.SHORTEST} characters or more), or start it with --server.address localhost"
         )
     listed = [*os.environ.get(HOSTS, "").split(","), *_browser_address()]
-    policy = headers.page_policy(headers.inline_scripts(first_page()))
+    policy = rules.page_policy(rules.inline_scripts(first_page()))
     tie_sessions_to_visitors()
     if guest_token is not None:
         hold_guests_back()
-    return Rules(hosts_of([address] if address else [], listed), token, headers.common(policy), guest_token)
+    return Rules(
+        hosts_of([address] if address else [], listed), token, rules.common_headers(policy), guest_token
+    )
 
 
 def _check_guests(guest_token: str, token: str | None) -> None:
     """Raise SettingsError where guests could not be told from those who may do everything."""
-    tokens.check_token(guest_token, GUEST_TOKEN)
+    rules.check_token(guest_token, GUEST_TOKEN)
     if token is None:
         raise SettingsError(
             f"{GUEST_TOKEN} is set and {TOKEN} is not, so everybody could do everything. Set both"
         )
-    if tokens.fits(guest_token, token):
+    if rules.fits(guest_token, token):
         raise SettingsError(f"{GUEST_TOKEN} and {TOKEN} are the same. Give guests another one")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.server import gc_schedule
+from dashboard.server import warm_up
 
 
 class Knot:
@@ -24,7 +24,7 @@ class Knot:
 @pytest.fixture
 def timers(monkeypatch):
     """Timers that run out when the test says so. The dashboard's own, started by tests before, come first."""
-    deadline = time.monotonic() + 2 * gc_schedule.REST_S
+    deadline = time.monotonic() + 2 * warm_up.REST_S
     while time.monotonic() < deadline and any(
         isinstance(one, threading.Timer) for one in threading.enumerate()
     ):
@@ -39,18 +39,18 @@ def timers(monkeypatch):
         def start(self):
             started.append(self)
 
-    monkeypatch.setattr(gc_schedule.threading, "Timer", Timer)
+    monkeypatch.setattr(warm_up.threading, "Timer", Timer)
     yield started
     gc.unfreeze()
 
 
-def collected(collector: gc_schedule.Collector, timers: list) -> None:
+def collected(collector: warm_up.Collector, timers: list) -> None:
     collector.after_run()
     timers.pop().run_out()
 
 
 def test_after_run__collects_later_and_once(timers):
-    collector = gc_schedule.Collector()
+    collector = warm_up.Collector()
     knot = weakref.ref(Knot())
     collector.after_run()
     collector.after_run()
@@ -64,7 +64,7 @@ def test_after_run__collects_later_and_once(timers):
 @pytest.mark.slow
 def test_after_run__what_lives_on_is_looked_through_now_and_then(timers):
     seconds = 0.0
-    collector = gc_schedule.Collector(lambda: seconds)
+    collector = warm_up.Collector(lambda: seconds)
     loaded = Knot()
     collected(collector, timers)
     assert not any(one is loaded for one in gc.get_objects())
@@ -82,7 +82,7 @@ def test_after_run__what_lives_on_is_looked_through_now_and_then(timers):
 
 def test_after_run__a_long_collection_is_not_walked_again(timers):
     ticks = iter(range(100))
-    collector = gc_schedule.Collector(lambda: float(next(ticks)))  # each takes a second
+    collector = warm_up.Collector(lambda: float(next(ticks)))  # each takes a second
     collected(collector, timers)
     loaded = Knot()
     collected(collector, timers)

@@ -1,4 +1,4 @@
-"""The outermost layer of the server: every request and every WebSocket handshake passes it, or is refused."""
+"""The outermost layer of the server: every request and every message of a guest passes it, or is refused."""
 
 import asyncio
 import time
@@ -9,15 +9,55 @@ from string import Template
 from typing import Any
 from urllib.parse import parse_qs
 
-from core.common.threadsafe import cached_property
+from core.common.threads import cached_property
 from core.common.write_access import READ_ONLY
 from core.errors import SettingsError
-from core.served.token import Tries
-from dashboard.server.access import headers, socket_messages, tokens
-from dashboard.server.access.hosts import origin_host
-from dashboard.server.access.rules import ENTRANCE, TOKEN, Request, Rules, refusal
-from dashboard.visitors.headers import ACCESS, BROWSER, FULL, GUEST
-from dashboard.visitors.presence import PRESENCE
+from core.publish.served import Tries
+from dashboard.server import rules
+from dashboard.server.rules import ENTRANCE, TOKEN, Request, Rules, origin_host, refusal
+from dashboard.state.presence import ACCESS, BROWSER, FULL, GUEST, PRESENCE
+
+# Messages of a guest's WebSocket: those that pages need pass, and no others of Streamlit's protocol.
+#
+# Streamlit takes from every browser the orders to empty the caches of all sessions, to say where its code
+# comes from, to prepare an upload, and (where it is not headless) to write files for its developer.
+
+
+GuestReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+OPERATION = "backend_operation_request"
+PASSING = frozenset({"rerun_script", "stop_script", "app_heartbeat", OPERATION})
+PASSING_OPERATIONS = frozenset({"deferred_file", "dataframe_chunk"})  # downloads, and rows of a long table
+
+
+def heard_from_guest(receive: GuestReceive) -> GuestReceive:
+    """Return a function that receives what the server listens to."""
+
+    async def heard() -> MutableMapping[str, Any]:
+        while True:
+            message = await receive()
+            if message["type"] != "websocket.receive" or may_pass(message.get("bytes")):
+                return message
+
+    return heard
+
+
+def may_pass(frame: bytes | None) -> bool:
+    """Return True for a message that a page needs; False for others, and for what is no message."""
+    from google.protobuf.message import DecodeError  # Streamlit brings it; a guard without guests needs none
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+
+    message = BackMsg()
+    try:
+        message.ParseFromString(frame or b"")
+    except DecodeError:
+        return False
+    kind = message.WhichOneof("type")
+    operation = message.backend_operation_request.WhichOneof("payload") if kind == OPERATION else None
+    return kind in PASSING and (kind != OPERATION or operation in PASSING_OPERATIONS)
+
+
+# The outermost layer of the server: every request and every WebSocket handshake passes it, or is refused.
+
 
 PAGE = Template(Path(__file__).with_name("login.html").read_text(encoding="utf-8"))
 STYLE = PAGE.template.partition("<style>")[2].partition("</style>")[0]  # whose hash the page's policy allows
@@ -37,7 +77,7 @@ PROBLEMS = {
     408: "The token did not arrive in time. Try again.",
     429: "Too many wrong tokens from this address. Wait a minute, then try again.",
 }
-_OWN_HEADERS = headers.common(headers.closed_policy(STYLE, SCRIPT))
+_OWN_HEADERS = rules.common_headers(rules.closed_policy(STYLE, SCRIPT))
 
 
 class Guard:
@@ -88,21 +128,21 @@ class Guard:
         if access == GUEST and not (request.only_reads or request.is_socket):
             await _answer(scope, receive, send, 403, READ_ONLY)
             return
-        browser = request.browser or (tokens.new_browser() if request.opens_page else "")
+        browser = request.browser or (rules.new_browser() if request.opens_page else "")
         more = _remembering(browser, request) if browser != request.browser else ()
 
         async def sent(message: Message) -> None:
             # Also the refusal of a websocket is an answer that a browser reads.
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 given = (*message.get("headers", ()), *more)
-                message = {**message, "headers": headers.dressed(given, self.rules.headers)}
+                message = {**message, "headers": rules.dressed(given, self.rules.headers)}
             await send(message)
 
         inside = _as_the_browser_sees_it(scope, request)
-        name = tokens.public_name(browser)
+        name = rules.public_name(browser)
         inside = _with_headers(inside, {ACCESS: access, BROWSER: name})
         if request.is_socket:
-            hears = socket_messages.heard_from_guest(receive) if access == GUEST else receive
+            hears = heard_from_guest(receive) if access == GUEST else receive
             with PRESENCE.connected(name):
                 await self.app(inside, hears, sent)
         else:
@@ -129,12 +169,12 @@ class Guard:
         """The most that a pass of the browser gives; None where no pass holds."""
         passes, now = request.passes(), self._clock()
         for token, access in self.rules.tokens().items():
-            if any(tokens.admits(made_before, token, now) for made_before in passes):
+            if any(rules.admits(made_before, token, now) for made_before in passes):
                 return access
         return None
 
     def _access_by_token(self, token: str) -> str:
-        given = [access for other, access in self.rules.tokens().items() if tokens.fits(token, other)]
+        given = [access for other, access in self.rules.tokens().items() if rules.fits(token, other)]
         return FULL if FULL in given else GUEST
 
     async def _judge(self, request: Request, given: str) -> int:
@@ -154,9 +194,9 @@ class Guard:
             closed = ((b"connection", b"close"),) * (status == 408)
             await _answer(scope, receive, send, status, login_page(PROBLEMS[status]), kind=HTML, more=closed)
             return
-        token = next(one for one in self.rules.tokens() if tokens.fits(given, one))
-        made = tokens.make_pass(token, self._clock())
-        cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
+        token = next(one for one in self.rules.tokens() if rules.fits(given, one))
+        made = rules.make_pass(token, self._clock())
+        cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={rules.KEPT_S}"
         cookie += "; Secure" if request.secure else ""
         # A query alone is relative to the page asked for: no other host can stand in it, and the prefix of a
         # proxy, which only the browser knows, stays.
@@ -165,7 +205,7 @@ class Guard:
         await _answer(scope, receive, send, 303, "The token fits.", more=more)
 
 
-def _remembering(browser: str, request: Request) -> tuple[headers.Header, ...]:
+def _remembering(browser: str, request: Request) -> tuple[rules.Header, ...]:
     """The cookie by which a browser is known again until it is closed. It lets nobody in."""
     cookie = f"{request.browser_cookie}={browser}; Path=/; HttpOnly; SameSite=Lax"
     cookie += "; Secure" if request.secure else ""
@@ -216,7 +256,7 @@ async def _answer(
     text: str,
     *,
     kind: str = PLAIN,
-    more: tuple[headers.Header, ...] = (),
+    more: tuple[rules.Header, ...] = (),
 ) -> None:
     """Answer in place of the app inside, with a sentence or a page of ours."""
     body = f"{text}\n".encode("utf-8", "replace")
@@ -229,7 +269,7 @@ async def _answer(
             await send({"type": "websocket.close", "code": 1008, "reason": text[:100]})
             return
         answer = "websocket.http.response"
-    start = {"type": f"{answer}.start", "status": status, "headers": headers.dressed(given, _OWN_HEADERS)}
+    start = {"type": f"{answer}.start", "status": status, "headers": rules.dressed(given, _OWN_HEADERS)}
     await send(start)
     await send({"type": f"{answer}.body", "body": b"" if scope.get("method") == "HEAD" else body})
 

@@ -30,7 +30,7 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-deps -e .
 	@echo "Compiling what maps take, once …"
-	-$(BIN)/python -m core.analysis.projection.warm  # without it the first map compiles
+	-$(BIN)/python -m core.analysis.warm_map  # without it the first map compiles
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)
@@ -96,20 +96,17 @@ test-lowest: $(LOWEST)/bin/uv  ## run test-fast with the lowest versions that th
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
 # them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.
 STEP_OF_ONE := tests/training/test_processes.py::test_two_processes__make_the_step_of_one
-NUMERIC := $(addprefix tests/analysis/,$(addsuffix .py,features/test_chunk_scan features/test_definitions \
-	gradcam/test_gradcam probe/test_step quality/test_group_means quality/test_neighbours quality/test_scores \
-	quality/test_spectrum)) \
-	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon)) \
-	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
-	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment \
-	methods/test_registry regularizers/test_losses regularizers/test_penalty)) \
-	tests/research/fourier/training/test_fourier.py \
-	tests/research/shortcuts/training/test_harder.py tests/research/shortcuts/training/test_ifm.py
+NUMERIC := tests/analysis/test_chunk_scan.py tests/analysis/test_definitions.py \
+	tests/analysis/test_gradcam.py tests/analysis/test_probe_step.py tests/analysis/test_group_means.py \
+	tests/analysis/test_neighbours.py tests/analysis/test_scores.py tests/analysis/test_spectrum.py \
+	tests/concepts/test_nearest_captions.py tests/concepts/test_clip.py tests/concepts/test_falcon.py \
+	tests/encoders/test_encoder.py tests/encoders/test_transform.py tests/training/test_augment.py \
+	tests/training/test_methods.py tests/training/test_losses.py tests/training/test_penalty.py \
+	tests/research/test_fourier.py tests/research/test_shortcuts_harder.py tests/research/test_ifm.py
 # Once is enough for these: they use no instructions of torch, or take long (two processes).
 ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py tests/measures/test_metrics.py \
-	$(addprefix tests/analysis/,$(addsuffix .py,features/test_accumulators features/test_activations \
-	features/test_kernels overlap/test_iou)) \
-	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
+	tests/analysis/test_accumulators.py tests/analysis/test_activations.py tests/analysis/test_kernels.py \
+	tests/analysis/test_iou.py $(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 
 # Both run at once, each with half of the workers: loading torch is most of what a worker costs, so one has no
 # pool, whose first process would load it as well.

@@ -22,9 +22,9 @@ from benchmarks.studies import FOLDER
 from core.answers.knn import QUERIES, block_rows, nearest, unit, vote
 from core.answers.requests import add_answer
 from core.common.device import resolve_device
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study
+from core.study.progress import Progress
 from tests.browser.harness import chromium, dashboard, find_browser
 
 IMAGES, ENCODER = "glyphworld?train=300&val=200", "asset:efficientnet_lite0"

@@ -24,11 +24,11 @@ from core.bases.requests import add_basis
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.config import BasisConfig
-from core.jobs.progress import Progress
 from core.pipeline.memory import keep_freed_memory
 from core.pipeline.run import run_step
-from core.storage.layers import layer
 from core.store import Study
+from core.study.layers import layer
+from core.study.progress import Progress
 from core.training.dictionaries import BATCH, DictionaryRun
 
 WIDTH, LATENTS, K = 512, 4096, 32

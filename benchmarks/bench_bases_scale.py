@@ -24,12 +24,12 @@ from benchmarks.studies import FOLDER, image_table
 from core.bases import requests
 from core.bases.basis import STEP, TABLE
 from core.config import BasisConfig
-from core.jobs.progress import Progress
 from core.pipeline.memory import keep_freed_memory
 from core.pipeline.run import run_step
-from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.layers import layer
-from core.storage.writer import StepWriter, write_study
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.layers import layer
+from core.study.progress import Progress
+from core.study.writer import StepWriter, write_study
 
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 1_281_167))
 LATENTS, K, WIDTH, N_CLASSES = 32_768, 32, 8, 1000
@@ -78,7 +78,7 @@ def _on_positions() -> Iterator[Result]:
 
 
 class MadePositions:
-    """Tokens in place of an encoder's: one of 64 directions, with noise; a `core.bases.sampled.Positions`."""
+    """Tokens in place of an encoder's: one of 64 directions, with noise; a `core.bases.vectors.Positions`."""
 
     grid, width, n = GRID, TOKEN, GRID[0] * GRID[1]
 

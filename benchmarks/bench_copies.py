@@ -17,13 +17,13 @@ import torch
 from PIL import Image, ImageFilter
 
 from benchmarks.results import Result
-from core.analysis.features.definitions import normalise_rows
-from core.analysis.probe.step import train_probe
-from core.analysis.quality.neighbours import nearest_rows
-from core.common.statistics.intervals import share_bounds
+from core.analysis.definitions import normalise_rows
+from core.analysis.neighbours import nearest_rows
+from core.analysis.probe_step import train_probe
+from core.common.intervals import share_bounds
 from core.config.checks import default_encoder
-from core.data.sources.images import open_images
-from core.data.sources.source import ImageSource
+from core.data.images import open_images
+from core.data.source import ImageSource
 from core.encoders.registry import load_encoder
 
 N_PHOTOGRAPHS, SIZE, BATCH = 60, 96, 30

@@ -13,9 +13,9 @@ from statistics import NormalDist
 import numpy as np
 
 from benchmarks.results import Result
-from core.common.statistics import intervals
-from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.placements import spreads
+from core.common import intervals
+from core.common.intervals import interval_of_augrc
+from core.common.placements import spreads
 from core.measures import metrics
 
 SAMPLES, RESAMPLED, RESAMPLES = 2000, 300, 300
@@ -55,7 +55,7 @@ def auroc(rng: np.random.Generator, n: int, accuracy: float, area: float) -> Fou
 
 def within_groups(rng: np.random.Generator, n: int, accuracy: float, area: float) -> Found:
     """The AUROC pooled over five groups."""
-    from core.measures.within_predicted import pooled_auroc
+    from core.measures.scores import pooled_auroc
 
     score, correct = sample(rng, n, accuracy, area)
     return *pooled_auroc(score, correct.astype(float), rng.integers(0, 5, n))[1:3], area

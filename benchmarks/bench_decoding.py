@@ -24,9 +24,9 @@ from benchmarks.scale import photographs
 from benchmarks.studies import FOLDER
 from core.encoders.registry import Encoder, load_encoder
 from core.encoders.transform import Transform
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
+from core.study.progress import Progress
 
 NAME = "embed / embed with nvJPEG"
 N_IMAGES, N_DRAWN = 8192, 256  # files, and pictures of which they are copies

@@ -16,14 +16,14 @@ import torch
 
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
-from core.analysis.picture_columns import measure_picture
-from core.common.cores import own_cores
+from core.analysis.picture_table import measure_picture
 from core.common.device import resolve_device
+from core.common.threads import own_cores
 from core.config import RunOptions
-from core.data.sources.images import ImageSource, open_images
+from core.data.images import ImageSource, open_images
 from core.encoders.registry import Encoder, load_encoder
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
+from core.study.progress import Progress
 
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 2000))
 IMAGES = f"glyphworld?train={N_IMAGES * 3 // 4}&val={N_IMAGES // 4}"

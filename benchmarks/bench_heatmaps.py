@@ -15,14 +15,14 @@ import torch
 
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
-from core.analysis.gradcam.gradcam import gradcam_maps
+from core.analysis.gradcam import gradcam_maps
 from core.common.device import resolve_device
-from core.data.sources.images import open_images
+from core.data.images import open_images
 from core.encoders.registry import Encoder, load_encoder
-from core.heatmaps.combine import combine
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study
+from core.study.heatmaps import combine
+from core.study.progress import Progress
 
 REPEATS = 3
 N_IMAGES, N_FEATURES = 8, 8

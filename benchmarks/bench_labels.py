@@ -38,14 +38,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.results import Absent, Result
-from core.common.labels.wordnet import imagenet_synsets
+from core.common.wordnet import imagenet_synsets
 from core.config.checks import default_encoder
-from core.data.sources.images import open_images
-from core.data.sources.source import ImageSource
+from core.data.images import open_images
+from core.data.source import ImageSource
 from core.encoders.registry import load_encoder
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study, open_study
+from core.study.progress import Progress
 
 SHARES, KINDS = (0.02, 0.05, 0.10), ("random", "confusable")
 SEEDS = range(int(os.environ.get("PEREGRINE_BENCH_SEEDS", 5)))

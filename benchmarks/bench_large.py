@@ -27,12 +27,13 @@ from benchmarks.browsing import (
 )
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER, judged_study
+from core.measures import saved_slices
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
-from core.measures.score_aurocs import score_aurocs
-from core.slices import inspection, saved_slices
-from core.slices.slice import Slice
+from core.measures.scores import score_aurocs
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population
 from core.store import Study
 from tests.browser.harness import chromium, dashboard, find_browser
 
@@ -126,13 +127,13 @@ def inspections(folder: Path) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {}
     for where in map(Slice.parse, SLICES):
         for _ in range(ROUNDS + 1):
-            mask, against = inspection.population(study, where)
+            mask, against = population(study, where)
             parts = {
                 "features": lambda m=mask, a=against: feature_differences(study, m, a),
                 "headline": lambda m=mask: headline(study, m),
                 "confusions": lambda m=mask: confusions(study, m),
                 "scores": lambda m=mask: score_aurocs(study, m),
-                "population": lambda w=where: inspection.population(study, w),
+                "population": lambda w=where: population(study, w),
             }
             for name, compute in parts.items():
                 began = time.perf_counter()

@@ -23,12 +23,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.results import Result
-from core.comparison.leaderboard import Leaderboard, leaderboard
-from core.jobs.progress import Progress
+from core.compare.leaderboard import Leaderboard, leaderboard
 from core.measures.metrics import resample
 from core.pipeline.leaderboard import answer_for_leaderboard
 from core.pipeline.run import run_step
 from core.store import open_study
+from core.study.progress import Progress
 
 DRAWS = int(os.environ.get("PEREGRINE_BENCH_DRAWS", 100))
 BY_HAND = 5  # draws that are also counted by loops

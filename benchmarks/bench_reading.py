@@ -19,23 +19,23 @@ from safetensors.torch import save_file
 
 from benchmarks.results import Result, in_own_process
 from benchmarks.studies import FOLDER
-from core.analysis.probe.normalisation import likely_normalisation
+from core.analysis.normalisation import likely_normalisation
 from core.answers.outcome import Request
 from core.bases.files import read_dictionary
-from core.common.statistics.choice import TRIAL_IMAGES
-from core.data.sources.folder_bands import bands_in_files
-from core.data.sources.folder_masks import Masks, find_masks, set_apart
-from core.data.sources.folder_reading import choose_reading
-from core.data.sources.folder_sentence import levels_table, sentences
-from core.data.sources.folder_tables import label_file, lists_naming
-from core.data.sources.folder_walk import Walk, walk_folders
+from core.common.choice import TRIAL_IMAGES
+from core.data.folder_masks import Masks, find_masks, set_apart
+from core.data.folder_reading import choose_reading
+from core.data.folder_sentence import levels_table, sentences
+from core.data.folder_tables import label_file, lists_naming
+from core.data.folder_walk import Walk, walk_folders
+from core.data.unread_forms import bands_in_files
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.transform import Transform
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
+from core.study.progress import Progress
 
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 8000))
 IMAGES = f"glyphworld?train={N_IMAGES * 3 // 4}&val={N_IMAGES // 4}"

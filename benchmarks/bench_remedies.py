@@ -29,11 +29,11 @@ import pandas as pd
 
 from benchmarks.bench_labels import Data, cifar, glyphs, photographs
 from benchmarks.results import Absent, Result
-from core.jobs.progress import Progress
+from core.measures.slice import Slice
 from core.pipeline.run import run_step
-from core.slices.slice import Slice
 from core.store import Study, open_study
-from core.traces.labels import decide_label
+from core.study.label_decisions import decide_label
+from core.study.progress import Progress
 
 SEEDS = range(int(os.environ.get("PEREGRINE_BENCH_SEEDS", 3)))
 DRAWS = int(os.environ.get("PEREGRINE_BENCH_DRAWS", 100))

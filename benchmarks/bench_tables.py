@@ -13,9 +13,9 @@ import pandas as pd
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
 from core.common.parquet_footer import count_rows, read_footer
-from core.storage import table_files
-from core.storage.writer import write_study
 from core.store import open_study
+from core.study import table_files
+from core.study.writer import write_study
 
 N_IMAGES, N_SCORES, REPEATS = 1_281_167, 24, 3
 MOST_OF_READING, MOST_SECONDS = 0.5, 0.1

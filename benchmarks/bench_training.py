@@ -41,9 +41,8 @@ def settings(kind: str, **changes: Any) -> Any:
 
 def step_of(kind: str, views: Tensor) -> tuple[Callable[[], None], Any]:
     """One training step of SimCLR on a ResNet-18, bare ("none") or in its regulariser; and the method."""
-    from core.training import setup
+    from core.training import penalty, setup
     from core.training.optimise import build_optimiser
-    from core.training.regularizers import penalty
 
     config = settings(kind)
     discriminative = torch.arange(N_FEATURES) % 3 == 0
@@ -102,7 +101,7 @@ def losses() -> Result:
     """Largest relative difference between our methods' losses and lightly's criteria on the same outputs."""
     from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, VICRegLoss
 
-    from core.training.methods.registry import build_method
+    from core.training.methods import build_method
 
     heads = {"head_hidden": 64, "head_out": 32}
     torch.manual_seed(0)
@@ -130,8 +129,8 @@ def losses() -> Result:
 
 def pipeline() -> Result:
     """Training with augmented views against steps on the same views again, on a GPU."""
-    from core.training.augmentations import augment
-    from core.training.augmentations.config import AugmentConfig
+    from core.training import augment
+    from core.training.augmentation_config import AugmentConfig
 
     device, how = torch.device("cuda"), AugmentConfig()
     images = torch.randint(0, 256, (BATCH, 96, 96, 3), dtype=torch.uint8)

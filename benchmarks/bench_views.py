@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.browsing import SEEN, cold_screens, filter_changes, open_page, slowest_of, tour
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import Study
 from tests.browser.harness import chromium, dashboard, find_browser
 from tests.synthetic import make_seen_study, make_study

@@ -28,9 +28,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.typing import Origin, Subprotocol
 
 from benchmarks.browsing import server_handles, server_memory
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import HOME, NEW_STUDY, PAGES
+from dashboard.state.pages import HOME, NEW_STUDY, PAGES
 from tests.browser.harness import dashboard
 
 MIB = 1024**2

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.common.assets import asset
-from core.slices.features.similar import STRONGEST
-from core.slices.inspection.names import feature_names, majority_class
-from core.slices.inspection.words import feature_words
+from core.measures.feature_names import feature_names, majority_class
+from core.measures.slice_features import STRONGEST
+from core.measures.slice_words import feature_words
 from core.store import Study, open_study
 
 DRAWN, SEED, ROWS = 30, 70, 15

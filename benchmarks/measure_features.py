@@ -11,9 +11,9 @@ import numpy as np
 import torch  # noqa: F401  loaded before the memory is first read: it belongs to the interpreter's share
 
 from benchmarks.results import peak_bytes
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study
+from core.study.progress import Progress
 
 
 def read_all(folder: Path) -> float:
@@ -33,7 +33,7 @@ def compute(folder: Path) -> float:
 
 def main() -> None:
     folder, repeats = Path(sys.argv[1]), int(sys.argv[2])
-    from core.analysis.quality import scores  # noqa: F401  imported before timing
+    from core.analysis import scores  # noqa: F401  imported before timing
 
     start = peak_bytes()
     read, work = [], []

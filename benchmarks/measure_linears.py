@@ -16,8 +16,7 @@ from torch import Tensor
 
 from benchmarks.photographs import spec_of
 from core.encoders.encoder import Encoder
-from core.encoders.folding import fold_batch_norms
-from core.encoders.packed_linears import multiply_by_onednn, onednn_is_faster
+from core.encoders.fast_inference import fold_batch_norms, multiply_by_onednn, onednn_is_faster
 from core.encoders.registry import load_encoder
 
 NETWORKS = ("ViT-S/16", "ConvNeXt-Tiny")

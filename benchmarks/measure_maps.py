@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study, open_study
+from core.study.progress import Progress
 
 SAME = ("representations", "heatmap_rows", "heatmap_count", "heatmap_features", "heatmap_fallback")
 

@@ -21,9 +21,9 @@ from core.bases.basis import STEP, Basis
 from core.bases.encoding import IMAGES
 from core.bases.position_index import at_position, similar_positions, strongest_positions, write_index
 from core.encoders.transform import Transform
-from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.writer import write_study
 from core.store import Study
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.writer import write_study
 
 NAME = "made"
 ITEM = f"basis_{NAME}"

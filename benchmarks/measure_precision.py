@@ -23,11 +23,11 @@ import torch
 
 from core.common.dataframes import numbers
 from core.common.step_facts import EmbedFacts
-from core.comparison.compare import compare
+from core.compare.compare import compare
 from core.encoders.registry import load_encoder
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study, open_study
+from core.study.progress import Progress
 
 FIRST = 50
 BATCH, REPEATS = 8, 3

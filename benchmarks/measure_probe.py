@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.probe.step import Probe, train_probe
+from core.analysis.probe_step import Probe, train_probe
 from core.config import ProbeConfig
-from core.slices.evaluate import class_column
+from core.measures.evaluate import class_column
 from core.store import open_study
 
 N_CLASSES, N_TRAIN, N_VAL, N_FEATURES = 1000, 120, 20, 64

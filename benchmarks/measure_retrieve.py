@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from benchmarks.results import peak_bytes
-from core.concepts.captions.bank import Shard
-from core.concepts.captions.nearest import BLOCK_ROWS, retrieve
+from core.concepts.caption_bank import Shard
+from core.concepts.nearest_captions import BLOCK_ROWS, retrieve
 
 K, TEMPERATURE = 5, 100.0
 

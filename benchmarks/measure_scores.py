@@ -10,8 +10,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.measure_features import compute
-from core.analysis.quality import step
-from core.analysis.quality.label_free.distinctiveness import NAMES
+from core.analysis import quality_step
+from core.analysis.baseline_scores import NAMES
 from core.store import Study
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     full, less = [], []
     for _ in range(repeats):
         full.append(compute(folder))
-        with mock.patch.object(step, "deviation_scores", nothing):
+        with mock.patch.object(quality_step, "deviation_scores", nothing):
             less.append(compute(folder))
     print(json.dumps({"with_s": min(full), "without_s": min(less)}))
 

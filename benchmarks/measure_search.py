@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results import peak_bytes
-from core.jobs import resident
-from core.search.resident import embed_text
-from core.search.search import most_alike
-from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, chunk_name
+from core.concepts.search import embed_text, most_alike
+from core.study import resident
+from core.study.chunked_array import CHUNK_ROWS, ChunkedArray, chunk_name
 
 FOUND = 240  # as many as the page Images shows
 CLIP = "asset:glyphworld"

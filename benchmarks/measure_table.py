@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.results import peak_bytes
-from core.data.sources.images import open_images
+from core.data.images import open_images
 
 N_CLASSES = 1000
 BATCH = 200_000

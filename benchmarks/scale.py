@@ -22,10 +22,10 @@ from PIL import Image
 from benchmarks.results import in_own_process
 from benchmarks.studies import FOLDER, large_study
 from core.errors import PeregrineError
-from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.manifest import LONG, MOST_BYTES
-from core.storage.writer import write_study
 from core.store import Study
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.manifest import LONG, MOST_BYTES
+from core.study.writer import write_study
 
 SIZES = (10**6, 10**8, 10**9)
 N_VAL, N_CLASSES, WIDTH = 50_000, 1000, 2048  # as ImageNet's, and ResNet-50

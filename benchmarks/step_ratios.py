@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.results import Result
 from core.common.threads import one_torch_thread
-from core.research.visual_tokens.tokens.ranks import GraphBatch
+from core.research.visual_tokens_ranks import GraphBatch
 
 Work = Callable[[], Any]
 
@@ -131,8 +131,8 @@ def training_step(size: Size, around: Any = None, **changes: Any) -> Work:
 
 def disentangled(method: str, network: str, size: Size) -> Result:
     """A step of domain-disentangled training, the critic's included, over a step of the plain method."""
-    from core.research.domains.training.disentangled import Disentangled
-    from core.research.domains.training.labels import DomainLabels
+    from core.research.domains_disentangled import Disentangled
+    from core.research.domains_labels import DomainLabels
 
     labels = DomainLabels(np.arange(size.batch) % 3, ("a", "b", "c"))
     around = partial(Disentangled, labels=labels)
@@ -172,7 +172,7 @@ def full_graphs(n_images: int, n_tokens: int) -> GraphBatch:
 
 def ranks(n_images: int = N_GRAPHS, n_tokens: int = N_TOKENS, *, rounds: int = 30) -> Result:
     """The rank matrices of a batch, filled to the last token."""
-    from core.research.visual_tokens.tokens.ranks import rank_matrices
+    from core.research.visual_tokens_ranks import rank_matrices
 
     graphs = full_graphs(n_images, n_tokens)
     times = 1000 * in_turns({"ranks": lambda: rank_matrices(graphs, n_tokens)}, rounds=rounds)["ranks"]
@@ -193,8 +193,8 @@ def attention(n_tokens: int, *, batch: int = 256, rounds: int = 25) -> Result:
 
 def encoder_step(n_tokens: int, batch: int, *, additive: bool) -> Work:
     """Return a step of the token encoder: forward, backward and AdamW."""
-    from core.research.visual_tokens.tokens.encoder import EncoderShape, TokenTensors, VisualTokenEncoder
-    from core.research.visual_tokens.tokens.ranks import rank_matrices
+    from core.research.visual_tokens_encoder import EncoderShape, TokenTensors, VisualTokenEncoder
+    from core.research.visual_tokens_ranks import rank_matrices
 
     torch.manual_seed(0)
     graphs, width = full_graphs(batch, n_tokens), 128

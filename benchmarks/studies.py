@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.writer import StepWriter, write_study
 from core.store import Study
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.progress import Progress
+from core.study.writer import StepWriter, write_study
 
 FOLDER = Path("build/bench")
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.jobs.progress import Progress
 from core.pipeline.run import analyze
+from core.study.progress import Progress
 
 
 def spent() -> float:

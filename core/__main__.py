@@ -4,7 +4,7 @@ import os
 import sys
 
 from core.cli import main
-from core.common.cores import settle_threads
+from core.common.threads import settle_threads
 from core.pipeline.memory import keep_freed_memory
 
 

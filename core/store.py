@@ -15,15 +15,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, default_answer, evaluated
-from core.answers.as_read import AS_READ, SPLIT, columns_as_read, has_top5, overlap_as_read, source_column
+from core.answers.answer import (
+    AS_READ,
+    PARTS,
+    PROBE,
+    SPLIT,
+    Answer,
+    answer_named,
+    answers_of,
+    columns_as_read,
+    default_answer,
+    evaluated,
+    has_top5,
+    overlap_as_read,
+    source_column,
+)
+from core.answers.class_logits import explains_errors
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.dataframes import unit_rows
 from core.common.records import Record
-from core.common.threadsafe import cached_property
-from core.jobs.progress import Progress
-from core.measures.accuracy_scope import evaluation_images, filtered_images, out_of_fold
+from core.common.threads import cached_property
+from core.common.topics import function_named
+from core.measures.evaluate import result_column
+from core.measures.headline import evaluation_images, filtered_images, out_of_fold
+from core.measures.notebook import DisplayedStudy
 from core.measures.overlap import overlap_by_class, overlap_headline, summary_table, sweep_of_all
+from core.measures.slice import Slice
+from core.measures.slice_comparison import images_of, with_split
 from core.measures.slice_tables import (
     AS_DECIDED,
     NOT_OF_SLICES,
@@ -33,22 +51,17 @@ from core.measures.slice_tables import (
     TABLES,
     VECTORS,
 )
-from core.reader import StudyReader
-from core.slices.evaluate import result_column
-from core.slices.features.class_logits import explains_errors
-from core.slices.inspection.populations import images_of, with_split
-from core.slices.notebook import DisplayedStudy
-from core.slices.slice import Slice
-from core.steps import STEPS, settings_of, step_of
-from core.storage.chunked_array import ChunkedArray, MappedArray
-from core.storage.layers import layer
-from core.storage.missing import NO_WEIGHTS, OF_ANSWER, OF_LATENTS, WHOLE, Missing
-from core.storage.writer import Collected, StepRun
-from core.topics import function_named
-from core.traces.traces import traces_stamp
+from core.study.chunked_array import ChunkedArray, MappedArray
+from core.study.layers import layer
+from core.study.missing import NO_WEIGHTS, OF_ANSWER, OF_LATENTS, WHOLE, Missing
+from core.study.progress import Progress
+from core.study.reader import StudyReader
+from core.study.steps import STEPS, settings_of, step_of
+from core.study.traces import traces_stamp
+from core.study.writer import Collected, StepRun
 
 if TYPE_CHECKING:
-    from core.heatmaps.reader import HeatmapReader
+    from core.study.stored_heatmaps import HeatmapReader
 
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
@@ -69,7 +82,8 @@ class Study(DisplayedStudy):
         """Return the study narrowed to a slice: its numbers are of these images.
 
         Args:
-            where: evaluation images unless it names a split (see `core.slices.inspection.population`).
+            where: evaluation images unless it names a split (see
+                `core.measures.slice_comparison.population`).
         Raises:
             SliceError: the study lacks something that the slice names.
         """

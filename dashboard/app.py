@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dashboard.addresses.pages import HOME, PAGES
 from dashboard.server import picture_threads
-from dashboard.server.access.guard import Guard
-from dashboard.server.access.settings import read_rules
 from dashboard.server.first_page import first_page
+from dashboard.server.guard import Guard
+from dashboard.server.settings import read_rules
 from dashboard.server.warm_up import lifespan
+from dashboard.state.pages import HOME, PAGES
 
 
 def _answered_by(name: str) -> Callable[[Request], Awaitable[Response]]:

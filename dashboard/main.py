@@ -11,23 +11,20 @@ from streamlit.delta_generator import DeltaGenerator
 from core.answers.answer import Answer, default_answer
 from core.bases.basis import UNITS
 from core.errors import FORESEEN, RemoteError, SliceError, user_message
-from core.slices.slice import Slice
-from core.storage.kept_file import read_from_copy
-from core.storage.layers import layer
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
-from dashboard.components import folding, widgets
+from core.study.kept_file import read_from_copy
+from core.study.layers import layer
+from dashboard.cache import image_filter
+from dashboard.components import page_behaviour, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.tooltips import plain
 from dashboard.jobs import opened_ahead, trust
-from dashboard.panels import sidebar, tour
-from dashboard.panels.features import without
-from dashboard.panels.image import detail as image_detail
-from dashboard.panels.jobs import study_progress
-from dashboard.panels.menus import palette
-from dashboard.server import gc_schedule
-from dashboard.state import image_filter, session, view_address
+from dashboard.panels import detail as image_detail
+from dashboard.panels import sidebar, study_progress, tour, without_features
+from dashboard.server import warm_up
+from dashboard.state import served_studies, session
+from dashboard.state.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 
 ANSWER_FIELD, BASIS_FIELD = "answer_field", "basis_field"
 WHAT_A_BASIS_IS = (
@@ -36,7 +33,7 @@ WHAT_A_BASIS_IS = (
     "described by a few latents. Trust a latent as far as its stability: how nearly another fit found it."
 )
 HERE = Path(__file__).resolve().parent
-STYLE = HERE.joinpath("page.css").read_text(encoding="utf-8").replace("NARROW", str(folding.NARROW))
+STYLE = HERE.joinpath("page.css").read_text(encoding="utf-8").replace("NARROW", str(page_behaviour.NARROW))
 
 
 def main() -> None:
@@ -49,7 +46,7 @@ def main() -> None:
     style = style.replace("INK", theme.ink).replace("COLOUR", theme.correct).replace("SURFACE", theme.surface)
     st.html(f"<style>{style}</style>")
     if (target := session.take_target()) is not None:
-        st.switch_page(f"views/{target.page}.py", query_params=view_address.told_to_widgets(target.query))
+        st.switch_page(f"views/{target.page}.py", query_params=session.told_to_widgets(target.query))
     session.enter_page(name)
     try:
         entry = _selected_study()
@@ -152,8 +149,8 @@ def _choose_basis() -> None:
     session.set_url(session.BASIS, None if basis == UNITS else basis)
     for part in session.OF_FEATURES:  # a number means another feature there
         session.set_url(part, None)
-    if session.recall(without.OFF):  # its widget is bound to the address, and writes it
-        session.set_widget(without.OFF, [])
+    if session.recall(without_features.OFF):  # its widget is bound to the address, and writes it
+        session.set_widget(without_features.OFF, [])
     with suppress(SliceError):  # one that cannot be read is dropped by the next run
         where = Slice.parse(session.filter_text())
         if where.fires:
@@ -211,8 +208,8 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         if study is not None and page.url_path not in WITHOUT_STUDY:
             image_filter.enter(study)  # here, since what it reads may turn out to be damaged
         page.run()
-        if study is not None and palette.is_open():
-            palette.search_palette(study)
+        if study is not None and sidebar.palette_is_open():
+            sidebar.search_palette(study)
         elif study is not None and page.url_path not in (IMAGE_PAGE, *WITHOUT_STUDY):
             image_detail.show_opened(study)
         session.leave_page()
@@ -226,7 +223,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     with notes:
         for line in [*session.pop_notices(), *words]:
             st.info(widgets.plain(line), icon=":material/info:")
-    gc_schedule.after_run()
+    warm_up.after_run()
 
 
 def _failed(error: Exception) -> None:

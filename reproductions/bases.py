@@ -23,13 +23,13 @@ import plotly.graph_objects as go
 
 from core.bases.requests import add_basis
 from core.common.dataframes import known_mean, numbers
-from core.common.statistics.intervals import mean_intervals
+from core.common.intervals import mean_intervals
 from core.config import BasisConfig
-from core.jobs.progress import Progress
 from core.measures.concept_features import concept_features, concept_means
 from core.pipeline.run import resume, run_step
-from core.storage.layers import layer
 from core.store import Study
+from core.study.layers import layer
+from core.study.progress import Progress
 from reproductions import common
 
 NAME = "bases"

@@ -32,24 +32,23 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import known_mean, safe_divide
-from core.common.statistics.intervals import mean_interval, wilson
-from core.concepts.captions.words import tag
-from core.concepts.clip.clip import load_clip
-from core.data.sources.decode import decode
-from core.data.sources.glyphworld import GlyphworldSource
+from core.common.intervals import mean_interval, wilson
+from core.concepts.caption_words import tag
+from core.concepts.clip import load_clip
+from core.data.decode import decode
+from core.data.glyphworld import GlyphworldSource
 from core.errors import SettingsError, TokenError
-from core.jobs.progress import Progress
-from core.research.visual_tokens.tokens.captions import draw_statement, false_shuffles
-from core.research.visual_tokens.tokens.extract import Extractor, describe_origin, extract_tokens
-from core.research.visual_tokens.tokens.planted import scene_graph
-from core.research.visual_tokens.tokens.plugs import KeyedPicture
-from core.research.visual_tokens.tokens.store import TokenFolder, TokenWriter
-from core.research.visual_tokens.tokens.tokens import pack_tokens
-from core.research.visual_tokens.topic import ExtractConfig
-from core.research.visual_tokens.training.config import TokenTrainConfig
-from core.research.visual_tokens.training.model import load_token_model
-from core.research.visual_tokens.training.train import train_tokens
-from core.worlds.glyphworld.scenes import Draws
+from core.research.visual_tokens_composed_scenes import draw_statement, false_shuffles, scene_graph
+from core.research.visual_tokens_config import TokenTrainConfig
+from core.research.visual_tokens_extract import Extractor, describe_origin, extract_tokens
+from core.research.visual_tokens_model import load_token_model
+from core.research.visual_tokens_segmenters import KeyedPicture
+from core.research.visual_tokens_store import TokenFolder, TokenWriter
+from core.research.visual_tokens_tokens import pack_tokens
+from core.research.visual_tokens_topic import ExtractConfig
+from core.research.visual_tokens_train import train_tokens
+from core.study.progress import Progress
+from core.worlds.scenes import Draws
 from reproductions import common
 
 NAME = "compositionality"

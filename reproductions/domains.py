@@ -18,16 +18,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import by_values, known_mean
-from core.data.sources.glyphworld import GlyphworldSource
-from core.data.sources.images import ImageSource
+from core.data.glyphworld import GlyphworldSource
+from core.data.images import ImageSource
 from core.encoders.registry import load_encoder
-from core.research.domains.analysis.domain_probe import class_probes, domain_probes
-from core.research.domains.analysis.parts import PARTS, DomainImages
-from core.research.domains.analysis.twins import feature_jaccard, twin_retrieval
-from core.research.domains.training.labels import prefix_length
-from core.research.transfer_learning.analysis.evaluate import represent_pixels
+from core.research.domains_labels import prefix_length
+from core.research.domains_parts import PARTS, DomainImages, feature_jaccard, twin_retrieval
+from core.research.domains_step import class_probes, domain_probes
+from core.research.transfer_learning_evaluate import represent_pixels
 from core.training import files
-from core.training.augmentations.pixels import load_pixels
+from core.training.pixels import load_pixels
 from reproductions import common
 
 NAME = "domains"

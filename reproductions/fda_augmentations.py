@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.probe.step import train_probe
-from core.data.sources.images import ImageSource, open_images
+from core.analysis.probe_step import train_probe
+from core.data.images import ImageSource, open_images
 from core.encoders.registry import load_encoder
 from core.errors import SettingsError
-from core.research.fourier.figures.retrieval import precision_at_k
-from core.research.transfer_learning.analysis.evaluate import represent_pixels
-from core.research.transfer_learning.analysis.few_shot import few_shot_accuracy
-from core.training.augmentations.pixels import load_pixels
+from core.research.fourier_figures import precision_at_k
+from core.research.transfer_learning_evaluate import represent_pixels
+from core.research.transfer_learning_few_shot import few_shot_accuracy
+from core.training.pixels import load_pixels
 from reproductions import common
 
 NAME = "fda_augmentations"

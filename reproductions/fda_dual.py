@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.training.augmentations.config import FREQUENCY_VIEWS
+from core.training.augmentation_config import FREQUENCY_VIEWS
 from reproductions import common
 from reproductions.fda_augmentations import SETTINGS, SMOKE, train_and_measure, views
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.training.augmentations.config import IMAGE_VIEWS
+from core.training.augmentation_config import IMAGE_VIEWS
 from reproductions import common
 from reproductions.fda_dual import draw, pair_row
 

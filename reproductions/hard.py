@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.common.dataframes import known_mean
-from core.research.shortcuts.images.trifeature import FACTORS
-from core.research.shortcuts.training.correlation import correlation_over_settings
+from core.research.shortcuts_correlation import correlation_over_settings
+from core.research.shortcuts_trifeature import FACTORS
 from reproductions import common
 from reproductions.suppression import trifeature_row
 

@@ -15,12 +15,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.encoders.registry import load_encoder
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.research.transfer_learning.analysis.evaluate import judge_on_study, study_images
+from core.research.transfer_learning_evaluate import judge_on_study, study_images
 from core.store import Study
+from core.study.progress import Progress
 from core.training import files
-from core.training.finetuning.finetune import finetune, finetune_config
+from core.training.finetune import finetune, finetune_config
 from reproductions import common
 
 NAME = "lambda_search"

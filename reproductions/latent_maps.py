@@ -20,15 +20,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 
-from core.analysis.overlap.concept_maps import Entries, MaskedPositions, map_means, maps_of_entries
-from core.analysis.positions import PositionReader
+from core.analysis.concept_maps import Entries, MaskedPositions, map_means, maps_of_entries
+from core.analysis.readouts import PositionReader
 from core.bases.dictionary import Coder, Dictionary
 from core.bases.kinds import KINDS
 from core.bases.vectors import FitRun, Vectors
-from core.jobs.progress import Progress
+from core.common.topics import function_named
 from core.pipeline.run import run_step
 from core.store import Study
-from core.topics import function_named
+from core.study.progress import Progress
 from reproductions import common
 from reproductions.bases import SIZES, UNITS, K, with_bounds
 

@@ -25,18 +25,18 @@ import plotly.express as px
 import plotly.graph_objects as go
 import torch
 
-from core.analysis.alterations import ALTERATIONS, alike_in_area, alterations, fill_colour
-from core.analysis.gradcam.on_demand import study_encoder
-from core.analysis.overlap.input_masks import MaskFrames, masked_images, masks_of
-from core.analysis.overlap.iou import MASK_REGION
-from core.common.statistics.intervals import mean_interval, wilson
+from core.analysis.heatmaps_on_demand import study_encoder
+from core.analysis.input_masks import MaskFrames, masked_images, masks_of
+from core.analysis.iou import MASK_REGION
+from core.common.intervals import mean_interval, wilson
 from core.config import MaskOptions
-from core.data.masks.masks import KINDS
+from core.data.masks import KINDS
 from core.errors import MaskError
-from core.jobs.progress import Progress
+from core.measures.evaluate import class_column
+from core.pictures.alterations import ALTERATIONS, alike_in_area, alterations, fill_colour
 from core.pipeline.run import run_step
-from core.slices.evaluate import class_column
 from core.store import Study
+from core.study.progress import Progress
 from reproductions.common import options, run_script
 
 ENCODER = "asset:simclr_glyphworld"

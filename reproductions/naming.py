@@ -20,12 +20,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import numbers, safe_divide
-from core.common.statistics.intervals import percentile_interval
-from core.concepts.captions.words import concepts_of
+from core.common.intervals import percentile_interval
+from core.concepts.caption_words import concepts_of
+from core.concepts.clip_and_captions import Tools, open_tools
+from core.concepts.concept_tables import Ids, concept_table
+from core.concepts.concepts_step import Selection, explain, look, make_cropper
 from core.concepts.crop_store import WHOLE
-from core.concepts.step import Selection, explain, look, make_cropper
-from core.concepts.tables import Ids, concept_table
-from core.concepts.tools import Tools, open_tools
 from core.concepts.word_measures import (
     dissect_words,
     kept_words,
@@ -35,10 +35,10 @@ from core.concepts.word_measures import (
     without_contrast,
 )
 from core.config import ConceptsConfig
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study
-from core.worlds.glyphworld.word_truth import TruthTable, truth_of
+from core.study.progress import Progress
+from core.worlds.word_truth import TruthTable, truth_of
 from reproductions import common
 
 NAME = "naming"

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.quality.label_free.calibration import calibrate
-from core.analysis.quality.recommendation import CALIBRATED, recommend
+from core.analysis.calibration import calibrate
+from core.analysis.recommendation import CALIBRATED, recommend
 from core.common.dataframes import numbers
 from core.common.entries import record_of
 from core.common.score_names import available_scores

@@ -26,23 +26,22 @@ import plotly.express as px
 import plotly.graph_objects as go
 import torch
 
-from core.analysis.features.definitions import highly_activating
-from core.analysis.gradcam.on_demand import study_encoder
+from core.analysis.definitions import highly_activating
+from core.analysis.heatmaps_on_demand import study_encoder
 from core.common.dataframes import known_mean, numbers, unit_rows, words
 from core.common.group_names import group_features
-from core.common.statistics.intervals import wilson
-from core.concepts.word_auc import group_activations, word_aucs
+from core.common.intervals import wilson
+from core.concepts.concepts_step import group_activations, word_aucs
 from core.encoders.encoder import Encoder
-from core.jobs.progress import Progress
+from core.measures.finder import worst_slices
+from core.measures.slice import Slice
 from core.pipeline.run import run_step
-from core.slices.finder import worst_slices
-from core.slices.slice import Slice
 from core.store import Study
-from core.worlds.glyphworld.compose import plan_world_scene
-from core.worlds.glyphworld.glyphworld import scene_row
-from core.worlds.glyphworld.painting import paint
-from core.worlds.glyphworld.scenes import ScenePlan
-from core.worlds.glyphworld.word_truth import TruthTable, truth_of
+from core.study.progress import Progress
+from core.worlds.glyphworld import plan_world_scene, scene_row
+from core.worlds.painting import paint
+from core.worlds.scenes import ScenePlan
+from core.worlds.word_truth import TruthTable, truth_of
 from reproductions.common import options, run_script
 
 FRESH_START = 60_000_000  # scenes from here on belong to no study

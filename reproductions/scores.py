@@ -20,12 +20,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import numbers
+from core.common.intervals import auroc_difference, auroc_interval
 from core.common.score_names import SCORES, available_scores
-from core.common.statistics.intervals import auroc_difference, auroc_interval
-from core.jobs.progress import Progress
 from core.measures.metrics import auroc
 from core.pipeline.run import run_step
 from core.store import Study
+from core.study.progress import Progress
 from reproductions import common
 
 NAME = "scores"

@@ -31,20 +31,23 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from core.concepts.clip.clip import FORMAT, Clip, build_model, build_preprocess, load_clip
-from core.data.sources.glyphworld import GlyphworldSource
-from core.research.visual_tokens.training.caption_loss import (
+from core.concepts.clip import FORMAT, Clip, build_model, build_preprocess, load_clip
+from core.data.glyphworld import GlyphworldSource
+from core.research.visual_tokens_train import (
     LARGEST_SCALE,
     STARTING_SCALE,
     contrastive_loss,
+    recall_at,
     same_rows,
 )
-from core.research.visual_tokens.training.retrieval import recall_at
-from core.training.augmentations.pixels import load_pixels
 from core.training.optimise import autocast
-from core.worlds.glyphworld.captions import (
+from core.training.pixels import load_pixels
+from core.worlds.captions import (
+    START,
+    UNKNOWN,
     SceneFacts,
     Window,
+    WordTokenizer,
     absent_caption,
     absent_words,
     caption_facts,
@@ -52,8 +55,7 @@ from core.worlds.glyphworld.captions import (
     vocabulary,
     window_caption,
 )
-from core.worlds.glyphworld.scenes import FAULTS, Draws
-from core.worlds.glyphworld.word_tokens import START, UNKNOWN, WordTokenizer
+from core.worlds.scenes import FAULTS, Draws
 from reproductions.common import options, output_folder, run_script
 
 NAME = "glyphworld"  # of the asset

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from core.data.sources.images import open_images
+from core.data.images import open_images
 from core.encoders.transform import Transform
-from core.jobs.progress import Progress
-from core.training.augmentations.pixels import load_pixels
+from core.study.progress import Progress
 from core.training.backbones import build_backbone, parse_arch
 from core.training.files import export
+from core.training.pixels import load_pixels
 from core.training.setup import channel_statistics, derived_seed, describe_source, epoch_order
 from reproductions import common
 

@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.jobs.progress import Progress
-from core.research.shortcuts.images.trifeature import FACTORS, Trifeature
-from core.research.shortcuts.training.readout import Factor, measured
+from core.research.shortcuts_readout import Factor, measured
+from core.research.shortcuts_trifeature import FACTORS, Trifeature
+from core.study.progress import Progress
 from core.training.config import from_dict
 from core.training.setup import open_training_images
 from core.training.trainer import TrainingRun

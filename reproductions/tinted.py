@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.data.sources.images import open_images
-from core.research.domains.analysis.parts import DomainImages
-from core.research.domains.images.tinted import COLUMN, tinted_spec
+from core.data.images import open_images
+from core.research.domains_images import TINT_COLUMN, tinted_spec
+from core.research.domains_parts import DomainImages
 from reproductions import common
 from reproductions.domains import domain_arms, last_of_log, measured_domains, represented
 
@@ -58,8 +58,8 @@ def train_and_measure(output: Path, seed: int, settings: Mapping[str, Any]) -> d
     is_val = (source.table["split"] == "val").to_numpy()
     order = np.argsort(is_val, kind="stable")
     tints = pd.Series("none", index=source.table.index)
-    if source.extras is not None and COLUMN in source.extras:
-        tints = source.extras[COLUMN]
+    if source.extras is not None and TINT_COLUMN in source.extras:
+        tints = source.extras[TINT_COLUMN]
     classes, class_names = pd.factorize(source.table["label"], sort=True)
     domains, domain_names = pd.factorize(tints, sort=True)
     images = DomainImages(
@@ -76,7 +76,7 @@ def train_and_measure(output: Path, seed: int, settings: Mapping[str, Any]) -> d
 def rows(cifar: str, folder: Path, smoke: bool) -> Iterator[dict[str, Any]]:
     """Yield a row a training; all arms of a seed before the next seed."""
     images = "glyphworld?train=60&val=40&size=32" if smoke else sampled(cifar, folder)
-    kinds = domain_arms(f"column:{COLUMN}", len(COLOURS))
+    kinds = domain_arms(f"column:{TINT_COLUMN}", len(COLOURS))
     for seed in range(1 if smoke else 5):
         for arm in ARMS[1:4:2] if smoke else ARMS:
             kind = arm.removeprefix("two-tints-") if arm.startswith("two-tints-") else "baseline"

@@ -16,24 +16,28 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.data.sources.glyphworld import GlyphworldSource
-from core.jobs.progress import Progress
-from core.research.visual_tokens.tokens.captions import Statement, draw_statement, false_shuffles, is_true
-from core.research.visual_tokens.tokens.encoder import VisualTokenEncoder
-from core.research.visual_tokens.tokens.extract import extract_tokens
-from core.research.visual_tokens.tokens.graph import SceneGraph
-from core.research.visual_tokens.tokens.planted import scene_graph
-from core.research.visual_tokens.tokens.plugs import KeyedPicture
-from core.research.visual_tokens.tokens.store import TokenFolder
-from core.research.visual_tokens.topic import ExtractConfig
-from core.research.visual_tokens.training.config import TokenTrainConfig
-from core.research.visual_tokens.training.data import VAL_TAG, open_captions
-from core.research.visual_tokens.training.retrieval import retrieval
-from core.research.visual_tokens.training.train import train_tokens
+from core.data.glyphworld import GlyphworldSource
+from core.research.visual_tokens_composed_scenes import (
+    Statement,
+    draw_statement,
+    false_shuffles,
+    is_true,
+    scene_graph,
+)
+from core.research.visual_tokens_config import TokenTrainConfig
+from core.research.visual_tokens_data import VAL_TAG, open_captions
+from core.research.visual_tokens_encoder import VisualTokenEncoder
+from core.research.visual_tokens_extract import extract_tokens
+from core.research.visual_tokens_graph import SceneGraph
+from core.research.visual_tokens_segmenters import KeyedPicture
+from core.research.visual_tokens_store import TokenFolder
+from core.research.visual_tokens_topic import ExtractConfig
+from core.research.visual_tokens_train import retrieval, train_tokens
+from core.study.progress import Progress
 from core.training.files import log_path
-from core.worlds.glyphworld.compose import with_hues_exchanged, with_places_exchanged
-from core.worlds.glyphworld.painting import paint
-from core.worlds.glyphworld.scenes import Draws, ScenePlan
+from core.worlds.glyphworld import with_hues_exchanged, with_places_exchanged
+from core.worlds.painting import paint
+from core.worlds.scenes import Draws, ScenePlan
 from reproductions import common
 from reproductions.compositionality import Benchmark, Item, Judge, result_rows
 

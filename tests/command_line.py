@@ -11,7 +11,7 @@ import numpy as np
 
 from core.cli import main
 from core.store import Study, open_study
-from tests.data.sources.pictures import picture
+from tests.data.pictures import picture
 
 SMALL = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32")
 # In its folder, but no part of a study.

@@ -108,7 +108,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
-    atexit.register(gc.unfreeze)  # see dashboard/server/gc_schedule.py
+    atexit.register(gc.unfreeze)  # see dashboard/server/warm_up.py
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -208,12 +208,12 @@ def pillows_own_limit() -> Iterator[None]:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
     """An object server over `tmp_path / "objects"`, which the owner has named, and an empty cache."""
-    from core.common.remote import objects
+    from core.common import remote_objects
 
     (tmp_path / "objects").mkdir()
     monkeypatch.setenv("PEREGRINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PEREGRINE_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(objects, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(remote_objects, "FIRST_WAIT", 0.001)
     with object_server(tmp_path / "objects") as server:
         monkeypatch.setenv("PEREGRINE_URLS", server.url)
         yield server
@@ -222,13 +222,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectSe
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a bucket in a local S3 server, reached by the environment, and an empty cache."""
-    from core.common.remote import objects
+    from core.common import remote_objects
 
     with s3_server() as environment:
         ours = {"CACHE": str(tmp_path / "cache"), "STATE": str(tmp_path / "state"), "URLS": ""}
         for name, value in {**environment, **{f"PEREGRINE_{name}": ours[name] for name in ours}}.items():
             monkeypatch.setenv(name, value)
-        objects._known.clear()  # an earlier test's store
-        objects._opened.cache_clear()
+        remote_objects._known.clear()  # an earlier test's store
+        remote_objects._opened.cache_clear()
         yield "s3://bucket"
-    objects._opened.cache_clear()
+    remote_objects._opened.cache_clear()

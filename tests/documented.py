@@ -12,23 +12,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from core.analysis.features.definitions import (
-    discriminative_features,
-    highly_activating,
-    normalise_rows,
-    tails,
-)
-from core.analysis.overlap.controls import control_overlaps
-from core.analysis.overlap.iou import overlap_scores
-from core.analysis.quality.scores import confidence, energy, margin, q_score
-from core.data.masks.masks import KINDS, in_encoder_frame, open_masks
-from core.data.sources.folder import FolderSource
+from core.analysis.definitions import discriminative_features, highly_activating, normalise_rows, tails
+from core.analysis.iou import overlap_scores
+from core.analysis.overlap_measuring import control_overlaps
+from core.analysis.scores import confidence, energy, margin, q_score
+from core.data.folder import FolderSource
+from core.data.masks import KINDS, in_encoder_frame, open_masks
 from core.encoders.transform import Transform
-from core.heatmaps.reader import pack_maps
+from core.measures.image_columns import CONTROLS, control_column
 from core.measures.metrics import evaluate
-from core.slices.overlap_values import CONTROLS, control_column
-from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
+from core.study.stored_heatmaps import pack_maps
+from core.study.writer import StepWriter, write_study
 
 EPSILON = 1.0
 SIDE = 8  # of a stored map

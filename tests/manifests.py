@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.storage.manifest import input_digests, read_manifest, write_manifest
-from core.storage.writer import StepWriter
+from core.study.manifest import input_digests, read_manifest, write_manifest
+from core.study.writer import StepWriter
 
 
 @contextmanager

@@ -30,10 +30,7 @@ from pathlib import Path
 from typing import Any
 
 ROOMS = (
-    *(
-        f"core/{room}"
-        for room in ("analysis", "answers", "measures", "slices", "storage", "data", "encoders")
-    ),
+    *(f"core/{room}" for room in ("analysis", "answers", "measures", "study", "data", "encoders")),
     *("core/concepts", "core/charts", "dashboard/server", "dashboard/state", "dashboard/jobs"),
 )
 TABLE = Path(__file__).parent / "mutants.csv"

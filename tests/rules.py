@@ -38,7 +38,8 @@ def rules() -> str:
         [
             BEGIN,
             f"* **What the dashboard may import of core**: {listed(CORE_FOR_DASHBOARD)}.",
-            f"* **What `dashboard/research` may import besides**: {listed(RESEARCH_FOR_DASHBOARD)}.",
+            f"* **What `dashboard/panels/research.py` may import besides**: "
+            f"{listed(RESEARCH_FOR_DASHBOARD)}.",
             homes(ONLY_IN),
             END,
         ]
@@ -119,6 +120,32 @@ def _composes(function: ast.FunctionDef) -> bool:
     return gives_text and any(re.search("[a-z]{2,} [a-z]{2,}", str(text)) for text in words)
 
 
+# A mode of a study, and the names by which code asks for it.
+MODES = {
+    "basis": {"basis", "below", "layer"},
+    "answer": {"answer", "answering"},
+    "narrowed": {"chosen", "narrowed"},
+    "address": {"AddressPath", "is_address"},
+    "ranks": {"ranks", "rank"},
+}
+
+
+def branches(mode: str) -> int:
+    """How many conditions ask for a mode: whether there is such a value, or which."""
+    tests = [
+        node.test if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert) else node
+        for node in _nodes()
+        if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert)
+    ]
+    return sum(any(_is_named(part, MODES[mode]) for part in ast.walk(test)) for test in tests)
+
+
+def _is_named(node: ast.AST, names: set[str]) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in names
+    return isinstance(node, ast.Attribute) and node.attr in names
+
+
 def statements() -> int:
     """How many statements there are."""
     return sum(isinstance(node, ast.stmt) for node in _nodes())
@@ -143,6 +170,7 @@ def measures() -> str:
     """The lines that --measures prints."""
     named = ("token_norm", "head_classes", "class_level", "input_size")
     of_options = ", ".join(f"{name} {files_of_option(name)}" for name in named)
+    of_modes = ", ".join(f"{mode} {branches(mode)}" for mode in MODES)
     return "\n".join(
         [
             f"statements: {statements()}",
@@ -153,6 +181,7 @@ def measures() -> str:
             f"reads of summaries by string: {reads_by_string()}",
             f"uses of __dict__: {uses_of_dict()}",
             f"functions that compose text: {composers()}",
+            f"branches on modes: {of_modes}",
             f"variables of a vague name: {vague_names()}",
         ]
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.study.writer import write_study
 
 LABELS = ["dog", "dog", "cat", "cat", "golden retriever", "dog", "cat", None]
 PREDICTED = ["dog", "cat", "cat", "dog", "golden retriever", "dog", "dog", "cat"]

@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from core.jobs.progress import Progress
 from core.pipeline.run import analyze
+from core.study.progress import Progress
 from tests.manifests import edited_manifest
 from tests.shared import once_a_run
 
@@ -185,7 +185,7 @@ def _make_seen_study(
 def _analyze(folder: Path, options: dict[str, Any]) -> None:
     """Make a study as on a computer without a CLIP of photographs: its steps must not depend on which."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.concepts.tools.clip_is_here", lambda spec: False)
+        patch.setattr("core.concepts.clip_and_captions.clip_is_here", lambda spec: False)
         analyze(folder, options, Progress.silent())
 
 

@@ -11,101 +11,34 @@ from pathlib import Path
 
 import pytest
 
-from core.topics import TOPICS
+from core.common.topics import TOPICS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")])
-# A module imports from its own floor or a lower one, also where it does so late or for types only.
-CORE_FLOORS = (
-    ("core.errors",),
-    ("core.config",),
-    ("core.common", "core.topics"),
-    ("core.worlds",),
-    ("core.encoders", "core.steps"),
-    ("core.data", "core.jobs"),
-    ("core.storage",),
-    ("core.heatmaps",),
-    ("core.reader",),
-    ("core.traces",),
-    ("core.slices",),
-    ("core.answers", "core.bases", "core.measures"),
-    ("core.store",),
-    ("core.analysis", "core.served"),
-    ("core.training",),
-    ("core.concepts",),
-    ("core.search", "core.comparison"),
-    ("core.pictures", "core.pipeline"),
-    ("core.causes", "core.export"),
-    ("core.charts",),
-    ("core.figures",),
-    ("core.mcp", "core.report"),
-    ("core.cli",),
-    ("core.research",),
-    ("core.__main__",),
-)
-DASHBOARD_FLOORS = (
-    ("dashboard.addresses", "dashboard.visitors"),
-    ("dashboard.jobs",),
-    ("dashboard.cache",),
-    ("dashboard.state",),
-    ("dashboard.components",),
-    ("dashboard.research",),
-    ("dashboard.panels",),
-    ("dashboard.server",),
-    ("dashboard.views",),
-    ("dashboard.main",),
-    ("dashboard.app",),
-)
 # What the dashboard may import of core: none of it loads torch.
 CORE_FOR_DASHBOARD = (
-    *("core.errors", "core.config", "core.steps", "core.store", "core.common", "core.storage", "core.jobs"),
-    "core.served",
-    *(
-        "core.heatmaps",
-        "core.traces",
-        "core.slices",
-        "core.measures",
-        "core.comparison",
-        "core.export",
-        "core.charts",
-        "core.figures",
-        "core.search.by_name",
-        "core.search.search",
-        "core.search.resident",
-        "core.search.text_fit",
-        "core.pictures.look",
-        "core.pictures.many",
-        "core.pictures.of_image",
-        "core.pictures.samples",
-        "core.pictures.seen",
-    ),
-    *("core.encoders.spec", "core.encoders.trusted_code"),
-    *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
-    "core.analysis.quality.recommendation",
-    *("core.analysis.probe.notes", "core.answers.answer", "core.answers.kinds"),
-    *("core.bases.basis", "core.bases.kinds", "core.bases.position_index", "core.bases.twins"),
-    "core.bases.worth",
-    "core.training.augmentations.preview",
-    *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
-    *("core.concepts.clip.photograph_clips", "core.concepts.pushing"),
-    "core.topics",
+    *("core.errors", "core.config", "core.common", "core.study", "core.measures", "core.store"),
+    *("core.compare", "core.charts", "core.publish", "core.analysis.caveats"),
+    *("core.analysis.recommendation", "core.analysis.trust_check", "core.answers.answer"),
+    *("core.answers.class_logits", "core.answers.kinds", "core.bases.basis", "core.bases.kinds"),
+    *("core.bases.position_index", "core.bases.twins", "core.bases.worth", "core.concepts.blame"),
+    *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.photograph_clips"),
+    *("core.concepts.search", "core.encoders.spec", "core.encoders.trusted_code"),
+    *("core.pictures.look", "core.pictures.of_image", "core.pictures.seen", "core.training.preview"),
 )
 # What its pages of research may import besides.
 RESEARCH_FOR_DASHBOARD = (
-    *("core.research.changed_inputs.analysis.near_moved", "core.research.visual_tokens.tokens.beside_study"),
-    *("core.research.domains.facts", "core.research.transfer_learning.facts"),
-    *("core.research.visual_tokens.tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
-    "core.research.transfer.analysis.compared_words",
+    *("core.research.changed_inputs_moved", "core.research.visual_tokens_beside_study"),
+    *("core.research.domains_topic", "core.research.transfer_learning_topic"),
+    *("core.research.visual_tokens_graph", "core.research.visual_tokens_scene_graph"),
+    "core.research.transfer_compared_words",
 )
 ONLY_IN = {
-    "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
-    "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
-    "lightly": (
-        *("core/training/", "core/research/fourier/training/dual.py"),
-        "core/research/shortcuts/training/",
-    ),
-    "numba": ("core/common/statistics/compiled.py",),
-    "functools.cached_property": ("core/common/threadsafe.py", "core/worlds/"),
+    "open_clip": ("core/concepts/clip.py", "core/encoders/clip_towers.py"),
+    "pytorch_grad_cam": ("core/analysis/gradcam.py",),
+    "lightly": ("core/training/", "core/research/fourier_dual.py", "core/research/shortcuts_harder.py"),
+    "numba": ("core/common/compiled.py",),
+    "functools.cached_property": ("core/common/threads.py", "core/worlds/"),
     "streamlit": ("dashboard/",),
     "mcp": ("core/mcp/server.py",),
 }
@@ -193,7 +126,7 @@ def may_import(name: str, imported: str) -> bool:
     if name.startswith("core/"):
         return top != "dashboard"
     if top == "core":
-        more = RESEARCH_FOR_DASHBOARD if name.startswith("dashboard/research/") else ()
+        more = RESEARCH_FOR_DASHBOARD if name.startswith("dashboard/panels/") else ()
         return any(is_in(imported, part) for part in (*CORE_FOR_DASHBOARD, *more))
     return top not in {"torch", "torchvision", "timm"}
 
@@ -229,11 +162,11 @@ def test_one_launcher_starts_the_jobs_of_the_dashboard():
         relative(path)
         for path in SOURCES
         if relative(path).startswith("dashboard/")
-        and any(is_in(imported, "core.jobs.resident") for imported in imports(path))
+        and any(is_in(imported, "core.study.resident") for imported in imports(path))
     }
-    assert resident == {"dashboard/jobs/clip_process.py", "dashboard/jobs/encoder_process.py"}
+    assert resident == {"dashboard/jobs/resident_models.py"}
     starts = (
-        "core.jobs.runner",
+        "core.study.runner",
         "subprocess",
         "multiprocessing",
         "os.system",
@@ -283,40 +216,84 @@ def loaded_by(modules: list[str], heavy: tuple[str, ...]) -> list[str]:
     return subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
 
 
-def test_no_import_comes_from_an_upper_floor():
-    for floors, top in ((CORE_FLOORS, "core"), (DASHBOARD_FLOORS, "dashboard")):
-        level = {part: number for number, parts in enumerate(floors) for part in parts}
-        assert {room(name) for name in MODULES if is_in(name, top)} == {*level, top}, "a room without a floor"
-        for name, targets in imported().items():
-            for target in targets:
-                mine, theirs = room(name), room(target)
-                if mine != theirs and mine in level and theirs in level:
-                    assert level[mine] > level[theirs], f"{name} imports {target}"
+@cache
+def imported_rooms() -> dict[str, set[str]]:
+    """The rooms of this project that each room imports from."""
+    rooms: dict[str, set[str]] = {room(name): set() for name in MODULES}
+    for name, targets in imported().items():
+        rooms[room(name)] |= {room(target) for target in targets}
+    return {name: targets - {name, "core", "dashboard"} for name, targets in rooms.items()}
 
 
-def test_no_modules_import_each_other_in_a_circle():
-    left = {name: set(targets) for name, targets in imported().items()}
+def in_circles(graph: dict[str, set[str]]) -> list[str]:
+    """What imports itself by way of others, or imports such a one."""
+    left = {name: set(targets) for name, targets in graph.items()}
     while free := [name for name, targets in left.items() if not targets & left.keys()]:
         for name in free:
             del left[name]
-    assert not left, f"in a circle, or above one: {sorted(left)}"
+    return sorted(left)
+
+
+def test_no_rooms_import_from_each_other_in_a_circle():
+    assert in_circles(imported_rooms()) == []
+
+
+def test_core_has_twenty_rooms_and_no_folder_of_modules_below_one():
+    folders = {relative(path.parent) for path in SOURCES}
+    assert len([name for name in folders if name.startswith("core/")]) == 20
+    assert len([name for name in folders if name.startswith("dashboard/")]) == 7
+    assert {name.count("/") for name in folders} == {0, 1}
+
+
+def imported_when_loaded(path: Path) -> set[str]:
+    """The first names of what a module imports outside of functions, and not for types only."""
+    found: set[str] = set()
+    waiting: list[ast.stmt] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif not isinstance(node, ast.FunctionDef):
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+    return found
+
+
+def test_measures_and_what_they_import_load_no_torch():
+    reached: set[str] = set()
+    waiting = [name for name in MODULES if is_in(name, "core.measures")]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += imported()[name]
+    assert len(reached) > 100
+    heavy = {"torch", "torchvision", "timm", "open_clip"}
+    assert [name for name in sorted(reached) if imported_when_loaded(MODULES[name]) & heavy] == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert in_circles(imported()) == []
 
 
 def test_research_is_imported_by_nothing_of_the_workbench():
-    """It is named in one module, and its pages in the dashboard have a room of their own."""
+    """It is named in one module, and its panels in the dashboard have a place of their own."""
     named = {
         relative(path)
         for path in SOURCES
         if "core.research" in path.read_text(encoding="utf-8")
-        and not relative(path).startswith(("core/research/", "dashboard/research/"))
+        and not relative(path).startswith(("core/research/", "dashboard/panels/research.py"))
     }
-    assert named == {"core/topics.py"}
+    assert named == {"core/common/topics.py"}
 
 
-def test_topics_are_the_folders_of_research_and_their_descriptions_are_light():
-    folders = {path.parent.name for path in ROOT.glob("core/research/*/__init__.py")}
-    assert folders == set(TOPICS)
-    modules = [f"core.research.{name}.topic" for name in TOPICS]
+def test_topics_are_modules_of_research_and_their_descriptions_are_light():
+    described = {path.name.removesuffix("_topic.py") for path in ROOT.glob("core/research/*_topic.py")}
+    assert described == set(TOPICS)
+    modules = [f"core.research.{name}_topic" for name in TOPICS]
     assert loaded_by(modules, ("torch", "numpy", "pandas", "plotly", "streamlit")) == []
 
 
@@ -360,7 +337,7 @@ def test_nothing_of_a_machine_is_in_the_repository():
     assert found in ([], ["tests/test_architecture.py"])
 
 
-COMMANDS_OF_TOPICS = tuple(f"core.research.{name}.commands" for name in TOPICS)
+COMMANDS_OF_TOPICS = tuple(f"core.research.{name}_commands" for name in TOPICS)
 # The functions of a command have the names of what they call.
 NAMESAKES = ("core.cli", *COMMANDS_OF_TOPICS)
 SAME_NAME = {

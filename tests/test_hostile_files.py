@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.concepts.captions.bank import open_bank
-from core.data.sources.decode import decode
-from core.data.sources.torchvision_sets import TorchvisionSource
+from core.concepts.caption_bank import open_bank
+from core.data.decode import decode
+from core.data.torchvision_sets import TorchvisionSource
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.spec import read_sidecar
 from core.errors import (
@@ -28,13 +28,13 @@ from core.errors import (
     StudyError,
     UnreadableImage,
 )
-from core.research.salient_imagenet.masks.answers import read_classes, read_judgements
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from core.storage import seals
-from core.storage.manifest import empty_manifest, read_manifest, write_manifest
+from core.measures import saved_slices
+from core.measures.slice import Slice
+from core.research.salient_imagenet_masks import read_classes, read_judgements
 from core.store import open_study
-from core.traces.traces import read_traces
+from core.study import seals
+from core.study.manifest import empty_manifest, read_manifest, write_manifest
+from core.study.traces import read_traces
 from core.training.config import read_config
 
 JSON = st.recursive(

@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.charts.catalogue import chart_named, check_holds
+from core.charts.export_files import export_table
 from core.errors import SliceError, StudyError
-from core.export.files import export_table
-from core.figures.catalogue import chart_named, check_holds
+from core.measures.feature_rates import MOST_TOP, top_images
 from core.measures.metrics import auroc
+from core.measures.slice import Slice
 from core.measures.slice_tables import NOT_OF_SLICES
-from core.measures.top_images import MOST_TOP, top_images
-from core.slices.slice import Slice
-from core.storage.missing import WHOLE
-from core.storage.writer import write_study
 from core.store import Narrowed, open_study
-from tests.slices.inspection.worlds import CLASSES, N_FEATURES, World, make_world
+from core.study.missing import WHOLE
+from core.study.writer import write_study
+from tests.measures.worlds import CLASSES, N_FEATURES, World, make_world
 
 WHERE = Slice.parse("label=ant,bee n_firing=1..")
 

@@ -15,12 +15,12 @@ import pytest
 
 from core.common.inside import bytes_below
 from core.errors import DamagedManifest, StudyBusy, StudyError
-from core.export.streaming import stream_table
-from core.export.summary import verify
-from core.storage import damage, seals
-from core.storage.manifest import FORMAT
-from core.storage.writer import write_study
+from core.publish.streaming import stream_table
+from core.publish.summary import verify
 from core.store import open_study
+from core.study import seals
+from core.study.manifest import FORMAT
+from core.study.writer import write_study
 from tests.manifests import edited_manifest
 
 # root may read everything; without these two rights it is an ordinary user
@@ -236,8 +236,8 @@ def test_damage__what_cannot_be_read_and_nothing_else(tmp_path):
 
 def test_damage__files_are_looked_up_by_folder_and_links_one_by_one(tmp_path, monkeypatch):
     folder, asked = make(tmp_path / "s"), []
-    inside = damage.inside
-    monkeypatch.setattr(damage, "inside", lambda *place: asked.append(place[1]) or inside(*place))
+    inside = seals.inside
+    monkeypatch.setattr(seals, "inside", lambda *place: asked.append(place[1]) or inside(*place))
     assert damage_of(folder) == {} and "representations/00001.npy" not in asked
     chunk, elsewhere = folder / "representations" / "00001.npy", tmp_path / "elsewhere.npy"
     chunk.rename(elsewhere)
@@ -385,7 +385,7 @@ def test_verify__names_what_it_may_not_read(tmp_path):
     (folder / "scores").chmod(0)
     code = """
         import sys
-        from core.export.summary import verify
+        from core.publish.summary import verify
         for problem in verify(sys.argv[1]):
             print(problem.file, problem.what, sep="|")
     """

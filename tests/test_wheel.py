@@ -277,9 +277,9 @@ def test_job__of_the_dashboard_runs_beside_a_foreign_core(installed: Installed, 
     code = f"""
 import time
 from pathlib import Path
-from core.jobs.commands import RunStep
-from core.jobs.jobs import read_job
-from core.jobs.runner import start_job
+from core.study.commands import RunStep
+from core.study.jobs import read_job
+from core.study.runner import start_job
 start_job(RunStep("neighbours", Path({study!r}), redo=True), folder={study!r})
 while read_job({study!r}).running:
     time.sleep(0.2)
@@ -290,7 +290,7 @@ print(read_job({study!r}).state)
 
 @WITH_A_STUDY
 def test_dashboard__serves_its_first_page_pictures_and_scripts(installed: Installed, study: str):
-    gallery = next(installed.folder.glob("lib/python*/site-packages/dashboard/components/gallery/gallery.js"))
+    gallery = next(installed.folder.glob("lib/python*/site-packages/dashboard/components/gallery.js"))
     with served(installed) as url:
         with urllib.request.urlopen(f"{url}/", timeout=60) as answer:
             assert answer.status == 200 and b"<html" in answer.read()

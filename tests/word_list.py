@@ -1,7 +1,7 @@
 """Write assets/wordnet/ from WordNet 3.0: `python -m tests.word_list DICT`, the folder of data.noun.
 
 Nouns, verbs and adjectives of one word; forms whose base no rule tells, or several would; and compounds of
-things that can be seen. `core/concepts/captions/word_list.py` reads them.
+things that can be seen. `core/concepts/caption_words.py` reads them.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from core.concepts.captions.word_list import RULES, VERB
+from core.concepts.caption_words import RULES, VERB
 
 OUT = Path(__file__).parents[1] / "assets" / "wordnet"
 ONE_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*\Z")

@@ -9,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study
+from core.study.progress import Progress
 
 STEPS = ("embed", "features", "neighbours", "probe", "quality")
 

@@ -58,7 +58,7 @@ def _captions(small: bool, n_shards: int) -> dict[str, np.ndarray]:
 
 
 def _retrieval_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.concepts.captions.nearest import retrieve
+    from core.concepts.nearest_captions import retrieve
 
     shards = np.split(inputs["captions"], int(inputs["n_shards"]))
 

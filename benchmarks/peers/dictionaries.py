@@ -42,7 +42,7 @@ def _ours(inputs: Inputs) -> Callable[[], np.ndarray]:
 
     from core.bases.dictionary import Coder
     from core.bases.vectors import FitRun, Vectors
-    from core.jobs.progress import Progress
+    from core.study.progress import Progress
     from core.training.dictionaries import DictionaryRun
 
     vectors, (size, k, steps) = inputs["vectors"], map(int, inputs["sizes"])

@@ -35,8 +35,8 @@ def _encoder(spec: str):  # noqa: ANN202
 
 
 def _ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.gradcam.gradcam import gradcam_maps
-    from core.heatmaps.combine import combine
+    from core.analysis.gradcam import gradcam_maps
+    from core.study.heatmaps import combine
 
     encoder, pixels = _encoder(str(inputs["spec"])), torch.from_numpy(inputs["pixels"])
     size, one = encoder.transform.input_size, np.ones(1, np.float32)

@@ -73,7 +73,7 @@ def _rows(small: bool) -> dict[str, np.ndarray]:
 
 
 def _nearest_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.quality.neighbours import nearest_rows
+    from core.analysis.neighbours import nearest_rows
 
     return lambda: nearest_rows(inputs["queries"], inputs["train"], k=NEAREST)[1].numpy()
 
@@ -89,8 +89,7 @@ def _nearest_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
 
 
 def _whitened_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.quality.label_free.principal import axes_of_covariance, whitened_norm
-    from core.common.statistics.covariance import Covariance
+    from core.analysis.principal_scores import Covariance, axes_of_covariance, whitened_norm
 
     def norms() -> np.ndarray:
         train = axes_of_covariance(Covariance.of_rows(inputs["train"]))
@@ -119,7 +118,7 @@ def _pairs(small: bool) -> dict[str, np.ndarray]:
 
 
 def _ridge_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.research.transfer.analysis.transfer import fit_ridge
+    from core.research.transfer import fit_ridge
 
     return lambda: fit_ridge(inputs["target"], inputs["source"], penalty=PENALTY)
 
@@ -143,7 +142,7 @@ def _classes(small: bool) -> dict[str, np.ndarray]:
 
 
 def _probe_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.probe.step import train_probe
+    from core.analysis.probe_step import train_probe
     from core.config import ProbeConfig
 
     raw, codes, half = inputs["raw"], inputs["codes"], len(inputs["codes"]) // 2

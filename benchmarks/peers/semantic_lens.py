@@ -41,7 +41,7 @@ def _activations(small: bool) -> dict[str, np.ndarray]:
 
 
 def _examples_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.features.accumulators import ByFeature, TopImages
+    from core.analysis.chunk_scan import ByFeature, TopImages
 
     h = inputs["h"]
     # Loading the compiler is preparation, as importing torch is for the library.

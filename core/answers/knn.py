@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from core.answers.outcome import AnswerValues, Request, joined_blocks
-from core.common.statistics.largest import first_largest, top_of
-from core.common.threadsafe import cached_property
+from core.common.largest_values import first_largest, top_of
+from core.common.threads import cached_property
 from core.errors import SettingsError
-from core.jobs.progress import Progress
-from core.reader import StudyReader
-from core.storage.chunked_array import ChunkedArray
+from core.study.chunked_array import ChunkedArray
+from core.study.progress import Progress
+from core.study.reader import StudyReader
 
 K, TEMPERATURE = 20, 0.07
 QUERIES, KEYS = 1024, 65_536  # rows of a block of products

@@ -13,18 +13,18 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.dataframes import words
+from core.common.design_effect import groups_among
 from core.common.formatting import counted
-from core.common.statistics.design_effect import groups_among
-from core.common.statistics.intervals import share_bounds
-from core.common.statistics.largest import first_largest
+from core.common.intervals import share_bounds
+from core.common.largest_values import first_largest
 from core.config import AddedAnswerConfig
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
     import torch
 
-    from core.common.labels.match import Match
-    from core.reader import StudyReader
+    from core.common.label_match import Match
+    from core.study.reader import StudyReader
 
 VALUES = ("confidence", "margin", "energy")
 SHOWN = 3  # names in a note

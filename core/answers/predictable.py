@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from core.answers import class_logits
 from core.answers.answer import HEAD
 from core.common.dataframes import words
-from core.reader import StudyReader
-from core.slices.features import class_logits
+from core.study.reader import StudyReader
 
 
 def output_names(study: StudyReader) -> list[list[str]]:

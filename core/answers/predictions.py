@@ -8,20 +8,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.answers.classes import match_classes, read_class_file, say_of_match
-from core.answers.orders import in_likely_order
+from core.answers.classes import in_likely_order, match_classes, read_class_file, say_of_match
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
 from core.common.csv_text import as_written, no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
-from core.common.labels.match import Match, match_labels
-from core.common.labels.spelling import plain
-from core.common.relative_paths import common_folder, relative_paths
+from core.common.label_match import Match, match_labels, plain
+from core.common.parquet_footer import read_image_rows
+from core.common.private_paths import common_folder, relative_paths
 from core.common.step_facts import EmbedFacts
-from core.data.sources.parquet_limit import read_image_rows
 from core.errors import SettingsError, first_line
-from core.jobs.progress import Progress
-from core.reader import StudyReader
+from core.study.progress import Progress
+from core.study.reader import StudyReader
 
 MOST_BYTES = 4_000_000_000  # of a table, which is read into memory
 MOST_OUTPUTS = 100_000

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from core.answers import answer as answers
 from core.answers.answer import HEAD, evaluated
+from core.answers.class_logits import own_classifier
 from core.answers.head import WRONG_ORDER, why_no_head, why_other_numbers
 from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.command_line import command_line
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
+from core.common.topics import function_named
 from core.config import AnswersConfig
 from core.errors import PeregrineError, SettingsError, did_you_mean
-from core.reader import StudyReader
-from core.slices.features.class_logits import own_classifier
-from core.storage.chunked_array import file_sha256
-from core.storage.manifest import UNFINISHED, last_settings
-from core.storage.writer import write_study
-from core.topics import function_named
+from core.study.chunked_array import file_sha256
+from core.study.manifest import UNFINISHED, last_settings
+from core.study.reader import StudyReader
+from core.study.writer import write_study
 
 if TYPE_CHECKING:
     from core.config import RunOptions
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepRun, StepWriter
+    from core.study.progress import Progress
+    from core.study.writer import StepRun, StepWriter
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
 OF_STEPS = tuple(kind.name for kind in KINDS.values() if kind.step)  # answers that a step makes

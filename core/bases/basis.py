@@ -19,9 +19,9 @@ from core.bases.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.formatting import MINUS, formatted
 from core.common.inside import NAME
-from core.common.verdicts.words import ALIKE, SAME
+from core.common.verdict_words import ALIKE, SAME
 from core.errors import SettingsError, did_you_mean
-from core.reader import StudyReader
+from core.study.reader import StudyReader
 
 UNITS = "units"
 STEP = "basis-{name}"  # the entry of the manifest

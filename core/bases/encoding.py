@@ -15,18 +15,18 @@ from torch import Tensor
 
 from core.bases.basis import TABLE
 from core.bases.dictionary import Coder, Dictionary, SparseRows
-from core.bases.measures import LatentTally, Tally, latents_frame, n_again
+from core.bases.dictionary_measures import LatentTally, Tally, latents_frame, n_again
 from core.bases.position_index import write_index
-from core.bases.sampled import Positions, image_batches
+from core.bases.vectors import Positions, image_batches
 from core.common.formatting import counted
 from core.common.readout import readout_words
 from core.common.step_facts import EmbedFacts
 from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError
-from core.jobs.progress import Bar, Progress
-from core.reader import StudyReader
-from core.storage.chunked_array import ArrayWriter, ChunkedArray, chunk_name
-from core.storage.writer import StepWriter
+from core.study.chunked_array import ArrayWriter, ChunkedArray, chunk_name
+from core.study.progress import Bar, Progress
+from core.study.reader import StudyReader
+from core.study.writer import StepWriter
 
 IMAGES = 512  # of a chunk where every position is encoded
 CODES = ("count", "features", "values")  # of images

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.bases.components import NEEDED, WRITE_SKLEARN
 from core.bases.dictionary import Dictionary, folded
 from core.bases.layouts import recognise_dictionary
-from core.bases.libraries.components import NEEDED, WRITE_SKLEARN
 from core.bases.origin import VectorOrigin, origin_of
 from core.bases.reading import Asked, Reading, UnknownLayout
+from core.common.entries import Taken
 from core.common.inside import parse_json, read_bounded
-from core.common.taken import Taken
 from core.encoders.safe_load import IS_POINTER, POINTER, NoStateDict, read_after_header, read_checkpoint
 from core.errors import CheckpointError
 

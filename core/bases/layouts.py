@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from core.bases.components import FREE, NEEDED, read_components, read_export, read_matrix
 from core.bases.dictionary import Dictionary
-from core.bases.libraries.components import FREE, NEEDED, read_components, read_export, read_matrix
-from core.bases.libraries.linear import (
+from core.bases.linear import (
     read_dictionary_learning,
     read_openai,
+    read_overcomplete,
     read_sparse_autoencoder,
     read_sparsify,
     read_two_layers,
     read_visaebench,
 )
-from core.bases.libraries.matrices import read_matrices, read_sae_lens, read_saev
-from core.bases.libraries.overcomplete import read_overcomplete
-from core.bases.notes import noted
+from core.bases.matrices import read_matrices, read_sae_lens, read_saev
+from core.bases.origin import noted
 from core.bases.reading import Reading, Undecided, UnknownLayout
 
 # Settings whose names say that they change codes, where no layout has taken them.

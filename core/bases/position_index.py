@@ -14,9 +14,9 @@ import pandas as pd
 
 from core.bases.basis import Basis
 from core.errors import SettingsError
-from core.reader import StudyReader
-from core.storage.chunked_array import ChunkedArray, array_entry
-from core.storage.writer import StepWriter
+from core.study.chunked_array import ChunkedArray, array_entry
+from core.study.reader import StudyReader
+from core.study.writer import StepWriter
 
 MOST_ENTRIES = 16 << 20  # that are sorted at once, and of a chunk
 MOST_OF_LATENT = 1 << 16  # strongest entries of a latent among which similar positions are looked for

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from core.bases.dictionary import JUMP, MAGNITUDE, RAW_TOPK, RELU, TOPK, Dictionary
-from core.bases.notes import noted
-from core.common.taken import Taken
+from core.bases.origin import noted
+from core.common.entries import Taken
 from core.errors import CheckpointError
 
 # What names mean that libraries and people give an activation, as `_plain` writes them.

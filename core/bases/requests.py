@@ -9,27 +9,25 @@ import numpy as np
 
 from core.bases.basis import STEP, UNITS, Basis, basis_named
 from core.bases.dictionary import check_dictionary, check_latents
+from core.bases.dictionary_measures import check_fit, chosen, fit_of, stability
 from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.kinds import KINDS
-from core.bases.measures import stability
 from core.bases.origin import contradictions
 from core.bases.reading import Asked
-from core.bases.sampled import sampled_positions, states
-from core.bases.self_check import check_fit, chosen, fit_of
-from core.bases.vectors import FitRun, Vectors
+from core.bases.vectors import FitRun, Vectors, sampled_positions, states
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
 from core.common.step_facts import EmbedFacts
+from core.common.topics import function_named
 from core.config import BasisConfig, LoadedBasisConfig, as_settings
 from core.errors import SettingsError, StudyError
-from core.jobs.progress import Progress
-from core.reader import StudyReader
-from core.storage.chunked_array import file_sha256
-from core.storage.layers import layer
-from core.storage.manifest import digest
-from core.storage.writer import write_study
-from core.topics import function_named
+from core.study.chunked_array import file_sha256
+from core.study.layers import layer
+from core.study.manifest import digest
+from core.study.progress import Progress
+from core.study.reader import StudyReader
+from core.study.writer import write_study
 
 CONTROL = "random"  # the kind of basis that learned nothing
 READOUTS = "core.analysis.readouts:other_readouts"
@@ -37,7 +35,7 @@ CHECKED = 2048  # vectors on which a loaded dictionary is checked first, and ran
 INPUTS = ("images", "representations")
 READ, FITTED = 0.2, 0.9  # shares of the work at which positions are read, and at which all runs are fitted
 READ_AS = ("activation", "pre_bias")  # how a file is read, where it does not say it
-POSITIONS = "core.analysis.positions:PositionReader"
+POSITIONS = "core.analysis.readouts:PositionReader"
 
 
 def add_basis(

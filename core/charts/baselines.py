@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.quality.recommendation import claim, recommend, score_row
+from core.analysis.recommendation import claim, recommend, score_row
 from core.charts.chart import Chart, known_score
 from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.chance import CHANCE, outcomes, too_few_outcomes
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_family, score_in_sentence, score_label
-from core.common.statistics.chance import CHANCE, outcomes, too_few_outcomes
 from core.measures.scores import on_most_images
 from core.store import Study
 

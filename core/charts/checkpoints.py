@@ -10,18 +10,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart, shown_slice, whole_study
-from core.charts.heat_panels import Shown, StudyHeats, heated, short
+from core.charts.heat_panels import Shown, StudyHeats, heated, short, strongest_rows
 from core.charts.marks import dots, interval, line
 from core.charts.options import FigureOptions
 from core.charts.panels import Strip, picture_grid
-from core.charts.picked_images import strongest_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, evenly, numbers
 from core.common.formatting import percent
-from core.comparison.checkpoints import DISCRIMINATIVE, THERE, TITLES, Checkpoints, along, checkpoints_finding
-from core.comparison.features import UNLIKE
+from core.compare.checkpoints import DISCRIMINATIVE, THERE, TITLES, Checkpoints, along, checkpoints_finding
+from core.compare.features import UNLIKE
 from core.errors import StudyError
-from core.slices.inspection.names import feature_names
+from core.measures.feature_names import feature_names
 from core.store import Study
 
 PANELS = (  # title, its measures

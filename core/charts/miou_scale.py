@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart, narrowed_of
 from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
-from core.charts.overlap_rows import MASKS, NO_OVERLAP
+from core.charts.shared_rows import MASKS, NO_OVERLAP
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers, words
-from core.slices.inspection.overlap_sentence import overlap_sentence
+from core.measures.overlap import overlap_sentence
 
 ENCODER = "encoder"
 CONTROL_NAMES = {"noise": "noise", "uniform": "uniform", "centre": "centre blob", "ceiling": "best possible"}
@@ -32,7 +32,7 @@ def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     its interval, each control heatmap as a mark with its name.
 
     Args:
-        scale: see `core.measures.overlap_scale`; rows without a value are left out.
+        scale: see `core.measures.overlap`; rows without a value are left out.
     """
     scale = scale.loc[np.isfinite(numbers(scale, "value"))]
     masks = [mask for mask in MASKS if mask in set(scale["mask"])]

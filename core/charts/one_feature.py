@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.overlap.iou import LEAST_IMAGES
+from core.analysis.iou import LEAST_IMAGES
 from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
@@ -176,7 +176,8 @@ def push_bars(
     """Plot what a feature adds to the logits: the classes that it pushes towards and away from most.
 
     Args:
-        push: label, push, largest first; see `core.slices.features.class_push`. most: classes per direction.
+        push: label, push, largest first; see `core.answers.class_logits.class_push`. most: classes per
+            direction.
         selected: classes drawn in the accent colour.
     """
     push = push.loc[np.isfinite(numbers(push, "push"))]

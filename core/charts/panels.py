@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.charts.fonts import wrapped_lines
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, printed_font
-from core.common.image_files import image_address, image_file
+from core.common.picture_bytes import image_address, image_file
 
 SCREEN_WIDTH = 960  # pixels; layout width of a figure without a fixed width
 LARGEST_CELL, GAP, BREAK = 150, 3, 14  # pixels

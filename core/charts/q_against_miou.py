@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from core.charts.chart import Chart, known_score
 from core.charts.marks import dots, interval, points_kind
 from core.charts.options import FigureOptions
-from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
+from core.charts.shared_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import ON_MASKS
 from core.common.dataframes import columns, numbers

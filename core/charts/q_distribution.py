@@ -8,16 +8,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import MANY, Chart, score_values
-from core.charts.compared_scores import score_distributions, score_table
+from core.charts.compared_studies import score_distributions, score_table
 from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, tint
+from core.common.chance import too_few_outcomes
 from core.common.dataframes import numbers
 from core.common.formatting import same_digits
 from core.common.records import Record, Templates
 from core.common.score_names import SCORES, score_label
-from core.common.statistics.chance import too_few_outcomes
-from core.comparison.images import study_names
+from core.compare.images import study_names
 from core.store import Study
 
 MOST_BINS = 25  # more would show the noise of a thousand images

@@ -11,8 +11,17 @@ from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
-from core.measures.remedies import GAINS, LOSES, TABLE, TEMPERATURE, TOO_FEW, tried
-from core.measures.remedy_sentences import points_text, remedies_finding, remedy_name
+from core.measures.remedies import (
+    GAINS,
+    LOSES,
+    TABLE,
+    TEMPERATURE,
+    TOO_FEW,
+    points_text,
+    remedies_finding,
+    remedy_name,
+    tried,
+)
 from core.store import Study
 
 NONE = "No remedy was tried."

@@ -10,7 +10,7 @@ from core.common import formatting
 from core.common.inside import check_output_file
 from core.config import RunOptions, reading
 from core.errors import SettingsError
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 
 FORMATS = (".csv", ".json", ".md")
 
@@ -65,11 +65,11 @@ def add_compare(commands: Any) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Compare the studies or answers, print the result, and write it if a file is named."""
-    from core.comparison.answers import compare_answers
-    from core.comparison.compare import compare as compare_studies
-    from core.comparison.compare import report
-    from core.comparison.text import comparison_text, numbers_table
-    from core.slices.slice import Slice
+    from core.compare.answers import compare_answers
+    from core.compare.compare import compare as compare_studies
+    from core.compare.compare import report
+    from core.compare.text import comparison_text, numbers_table
+    from core.measures.slice import Slice
     from core.store import Study
 
     given = vars(args)
@@ -96,10 +96,9 @@ def compare(args: argparse.Namespace) -> None:
 def _leaderboard(given: dict[str, Any]) -> None:
     """Compute what the leaderboard lacks, print it, and write it if a file is named."""
     from core.answers.answer import CROSSFIT
-    from core.comparison.leaderboard import RESAMPLES, leaderboard
-    from core.comparison.leaderboard_text import leaderboard_report, leaderboard_text
-    from core.comparison.shared_folds import shared_folds
-    from core.export.provenance import provenance_of_all
+    from core.charts.table_file import provenance_of_all
+    from core.compare.leaderboard import RESAMPLES, leaderboard, leaderboard_report, leaderboard_text
+    from core.compare.shared_folds import shared_folds
     from core.store import Study
 
     refuse_options(
@@ -117,7 +116,7 @@ def _leaderboard(given: dict[str, Any]) -> None:
         studies = [Study(path) for path in paths]
     board = leaderboard(studies, resamples=given.get("bootstrap", RESAMPLES), seed=given.get("seed", 0))
     if "output" in given and given["output"].suffix.lower() == ".tex":
-        from core.figures.leaderboard_table import leaderboard_latex
+        from core.charts.leaderboard import leaderboard_latex
 
         output.say(leaderboard_text(board), as_json=False)
         given["output"].parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +129,7 @@ def _leaderboard(given: dict[str, Any]) -> None:
 
 def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
     """Print the checkpoints of a training, and write what is printed if a file is named."""
-    from core.comparison.checkpoints import along, checkpoints_report, checkpoints_text
+    from core.compare.checkpoints import along, checkpoints_report, checkpoints_text
 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
@@ -140,7 +139,7 @@ def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) 
 
 def _facts(comparison: Any) -> dict[str, str]:
     """The studies with answer, basis and filter, in JSON and beside a table."""
-    from core.export.provenance import provenance_of_all
+    from core.charts.table_file import provenance_of_all
 
     return provenance_of_all(comparison.shared.studies, comparison.among)
 
@@ -159,8 +158,8 @@ def _say(
     output.say(whole if as_json else text(compared), as_json=as_json)
     if path is None:
         return
+    from core.charts.export_files import write_about
     from core.common.csv_text import write_csv  # with pandas
-    from core.export.files import write_about
 
     ending = check_output_file(path, "a comparison", FORMATS)
     path.parent.mkdir(parents=True, exist_ok=True)

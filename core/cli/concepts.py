@@ -12,7 +12,7 @@ from core.cli import options, output
 from core.common.formatting import aligned, counted, json_text, percent
 from core.config import RunOptions
 from core.errors import SettingsError, UnreadableImage
-from core.jobs.progress import Progress, replace_text
+from core.study.progress import Progress, replace_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,7 +67,7 @@ def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict
     with progress.stage("reading the image"):
         picture = _picture(study, args)
     with progress.stage("loading the encoder"):
-        from core.analysis.gradcam.on_demand import study_encoder
+        from core.analysis.heatmaps_on_demand import study_encoder
         from core.common.device import resolve_device
         from core.concepts import decompose as computing
 
@@ -91,7 +91,7 @@ def _true_class(study: Study, args: argparse.Namespace) -> str | None:
 
 def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
     """Return the image to explain; UnreadableImage names it."""
-    from core.data.sources.decode import decode
+    from core.data.decode import decode
 
     if "image" in args:
         return study.image(args.image)
@@ -103,7 +103,7 @@ def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
 
 def _reason(path: Path, error: Exception) -> str:
     """Say why a file cannot be decoded; its first bytes often tell more than the decoder."""
-    from core.jobs.uploads import HEAD, check_format
+    from core.study.uploads import HEAD, check_format
 
     try:
         with open(path, "rb") as file:

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from core.cli import options
+from core.common.addresses import study_folder
 from core.common.assets import PACKAGE
 from core.common.command_line import python_module
-from core.common.remote.addresses import study_folder
 from core.errors import SettingsError
 
 APP = PACKAGE.parent / "dashboard" / "app.py"
@@ -84,7 +84,7 @@ def mcp(args: argparse.Namespace) -> None:
     if find_spec("mcp") is None:
         raise SettingsError("the package 'mcp' is not installed. Run: pip install 'mcp>=2,<3'")
     from core.mcp.server import serve_agents
-    from core.served.token import TOKEN
+    from core.publish.served import TOKEN
 
     http = (getattr(args, "host", HOST), args.http) if "http" in args else None
     if http is None and "host" in args:
@@ -115,7 +115,7 @@ def links(address: str, port: int) -> dict[str, str]:
     Raises:
         SettingsError: a token could be guessed.
     """
-    from core.served.token import GUEST_TOKEN, TOKEN, check_token
+    from core.publish.served import GUEST_TOKEN, TOKEN, check_token
 
     token = os.environ.get(TOKEN, "").strip()
     if not token:

@@ -13,13 +13,13 @@ import traceback
 from collections.abc import Container, Iterable
 from pathlib import Path
 
-from core.cli.latents import in_basis
+from core.cli.options import in_basis
+from core.common.addresses import grant
 from core.common.formatting import for_terminal
 from core.common.inside import inside
-from core.common.remote.addresses import grant
 from core.config.settings import flag
 from core.errors import STOPPED, SettingsError, StudyError, one_line, user_message
-from core.jobs.progress import LOG
+from core.study.progress import LOG
 
 
 def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> int:

@@ -15,8 +15,8 @@ from core.common.command_line import PROGRAM, basis_of
 from core.common.formatting import counted
 from core.common.inside import check_output_file
 from core.errors import SettingsError, StudyError
-from core.jobs.progress import Progress
-from core.steps import step_of
+from core.study.progress import Progress
+from core.study.steps import step_of
 
 if TYPE_CHECKING:
     from core.charts.chart import Chart, FolderChart
@@ -65,11 +65,11 @@ def figure(args: argparse.Namespace) -> None:
     if "list" in given or "name" not in given:
         print(listing())
         return
+    from core.charts.catalogue import chart_named, draw
     from core.charts.chart import folder_charts
-    from core.figures.catalogue import chart_named, draw
-    from core.figures.files import check_file
-    from core.storage.layers import layer
+    from core.charts.figure_files import check_file
     from core.store import open_study
+    from core.study.layers import layer
 
     name = given["name"]
     refuse_left_name("figure", name)
@@ -107,8 +107,8 @@ def figure(args: argparse.Namespace) -> None:
 
 def _write(drawing: Any, out: Path, of: str = "") -> None:
     """Write a figure, and say which of its letters its fonts lack."""
-    from core.figures.files import STATIC, write_figure
-    from core.figures.letters import letters_in_words
+    from core.charts.figure_files import STATIC, write_figure
+    from core.charts.fonts import letters_in_words
 
     print(f"{write_figure(drawing, out)}{of}")
     if out.suffix.lower() in STATIC and (note := letters_in_words(drawing)):
@@ -117,10 +117,9 @@ def _write(drawing: Any, out: Path, of: str = "") -> None:
 
 def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out: Path) -> Path:
     """Write the numbers of a figure as the pages save them."""
-    from core.export.files import complete_file
-    from core.export.provenance import answers_read
-    from core.export.table_file import TableFile
-    from core.figures.catalogue import table
+    from core.charts.catalogue import table
+    from core.charts.export_files import complete_file
+    from core.charts.table_file import TableFile, answers_read
 
     frame = table(studies, name, options=options)
     among = None if studies[0].chosen is None else studies[0].slice
@@ -134,8 +133,8 @@ def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images:
     """Narrow the studies of a figure to the given slice, if any; SliceError where one has no image in it."""
     if "where" not in given:
         return list(studies)
-    from core.charts.other_studies import narrowed_studies
-    from core.slices.slice import Slice
+    from core.charts.chart import narrowed_studies
+    from core.measures.slice import Slice
 
     return narrowed_studies(studies, Slice.parse(given["where"]), same_images=same_images)
 
@@ -149,7 +148,7 @@ def _of(studies: Sequence[Any]) -> str:
 
 def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
     """Return a chart of a folder, which is not a study."""
-    from core.figures.catalogue import theme_of
+    from core.charts.catalogue import theme_of
 
     chart_options = _chart_options(({"score": chart.score} if chart.score else {}) | given)
     theme = theme_of(given.get("style", "paper"), chart.column, given.get("font", "serif"))
@@ -218,7 +217,7 @@ def add_publish(commands: Any) -> None:
 
 def publish(args: argparse.Namespace) -> None:
     """Write the site, and print its place and size."""
-    from core.report.site import check_site, size_of, write_site
+    from core.publish.site import check_site, size_of, write_site
 
     tracker = getattr(args, "to", "site")
     if tracker == "site":
@@ -236,7 +235,7 @@ def publish(args: argparse.Namespace) -> None:
 
 
 def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
-    from core.report.trackers import track
+    from core.publish.trackers import track
 
     if "images" in args:
         raise SettingsError(f"--images is of a site; --to {tracker} takes --features")
@@ -248,7 +247,7 @@ def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Write the report, and print its path and size."""
-    from core.report.write import ENDINGS, write_report
+    from core.publish.report import ENDINGS, write_report
     from core.store import open_study
 
     check_output_file(args.output, "a report", ENDINGS)

@@ -13,7 +13,7 @@ from core.common.command_line import shell_text, short_path
 from core.errors import JobError
 
 if TYPE_CHECKING:
-    from core.jobs.jobs import Job
+    from core.study.jobs import Job
 
 STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
 NOTHING = "no command runs in the background here"
@@ -38,9 +38,9 @@ def add_jobs(commands: Any) -> None:
 
 def jobs(args: argparse.Namespace) -> None:
     """List what runs, or cancel what runs in a folder."""
+    from core.common.addresses import study_folder
     from core.common.assets import state_folder
-    from core.common.remote.addresses import study_folder
-    from core.jobs.jobs import list_jobs
+    from core.study.jobs import list_jobs
 
     named = args.folder
     folder = named or study_folder(os.environ.get(STUDIES) or DEFAULT_STUDIES)
@@ -66,8 +66,8 @@ def job_text(report: Mapping[str, Any]) -> str:
 
 
 def _cancelled(folder: Any) -> dict[str, Any]:
-    from core.jobs.jobs import read_job
-    from core.jobs.runner import cancel
+    from core.study.jobs import read_job
+    from core.study.runner import cancel
 
     job = read_job(folder)
     if job is None or not job.running:

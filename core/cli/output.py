@@ -19,7 +19,7 @@ from core.common.formatting import (
 )
 from core.common.readout import layer_words, readout_words, weights_words
 from core.common.step_facts import CheckpointFacts, EncoderFacts
-from core.jobs.progress import keep_result
+from core.study.progress import keep_result
 
 Report = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ def show(report: Report, text: Callable[[Report], str], *, as_json: bool, of: An
     from core.common.captions import with_class_names  # with pandas, which --help does not wait for
 
     if as_json and of is not None:
-        from core.export.provenance import provenance
+        from core.charts.table_file import provenance
 
         report = {**provenance(of), **report}
     say(json_text(report) if as_json else with_class_names(text(report)), as_json=as_json)

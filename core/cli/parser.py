@@ -3,23 +3,10 @@
 import argparse
 from typing import Any
 
-from core.cli import (
-    compare,
-    concepts,
-    dashboard,
-    fetch,
-    figures,
-    finetune,
-    jobs,
-    search,
-    slices,
-    steps,
-    study,
-    train,
-)
+from core.cli import compare, concepts, dashboard, figures, jobs, search, slices, steps, study, train
 from core.cli.options import Commands, Formatter, Parser, example
 from core.common.command_line import PROGRAM
-from core.topics import function_named, topics
+from core.common.topics import function_named, topics
 
 GROUPS = {  # the headings of `--help`, with what adds the commands below each
     "make a study": (
@@ -28,7 +15,7 @@ GROUPS = {  # the headings of `--help`, with what adds the commands below each
         study.add_resume,
         study.add_info,
         study.add_verify,
-        fetch.add_fetch,
+        search.add_fetch,
     ),
     "one step of a study": (steps.add_steps, search.add_search),
     "whose mistakes, and which features": (steps.add_answers, steps.add_basis),
@@ -40,7 +27,7 @@ GROUPS = {  # the headings of `--help`, with what adds the commands below each
         *(figures.add_figure, study.add_export, figures.add_report, figures.add_publish),
         dashboard.add_mcp,
     ),
-    "train an encoder": (train.add_train, finetune.add_finetune),
+    "train an encoder": (train.add_train, train.add_finetune),
 }
 
 

@@ -78,7 +78,7 @@ def add_inspect(commands: Any) -> None:
 def inspect(args: argparse.Namespace) -> None:
     """Print everything about a slice."""
     from core.measures.inspect import inspect as inspect_slice
-    from core.slices.slice import Slice
+    from core.measures.slice import Slice
 
     study = options.study_of(args)
     where = Slice.parse(args.where) if "where" in args else Slice()
@@ -87,8 +87,8 @@ def inspect(args: argparse.Namespace) -> None:
     if "without" in args:
         import numpy as np
 
-        from core.measures.switched_off import switched_off_table
-        from core.pictures.many import without_features
+        from core.measures.removal import switched_off_table
+        from core.pictures.of_image import without_features
 
         rows = np.flatnonzero(study.where(where).inside)
         _, made = without_features(study, rows, args.without)
@@ -145,7 +145,7 @@ def _score_line(row: Mapping[str, Any]) -> str:
 
 def _too_few(scores: list[Mapping[str, Any]]) -> str:
     """Say that the AUROCs of a slice are of too few errors to tell one from chance; else ''."""
-    from core.common.statistics.chance import outcomes, too_few_outcomes
+    from core.common.chance import outcomes, too_few_outcomes
 
     few = too_few_outcomes(*outcomes(scores[0])) if scores else ""
     return f"whether any of these predicts errors {few}" if few else ""
@@ -184,7 +184,7 @@ def slices(args: argparse.Namespace) -> None:
         report = worst_report(study, args.worst, given)
         output.show(report, worst_text, as_json="json" in args, of=study)
     else:
-        from core.slices import saved_slices
+        from core.measures import saved_slices
 
         refuse_options(args, ("against", "min_images"), "is of the worst slices; add --worst N")
         report = {"study": str(study.path), "slices": saved_slices.listed(study)}
@@ -207,7 +207,8 @@ def notes(args: argparse.Namespace) -> None:
 
 def notes_report(study: Study) -> dict[str, Any]:
     """Return the traces of the images (with their labels) and of the features."""
-    from core.traces import tables, traces
+    from core.study import traces
+    from core.study import traces as tables
 
     by_key = traces.read_traces(study.path)
     images, features = tables.images_table(study), tables.features_table(study)
@@ -225,7 +226,9 @@ def notes_report(study: Study) -> dict[str, Any]:
 def notes_text(report: Mapping[str, Any]) -> str:
     """Return one line per image and feature."""
     if not report["images"] and not report["features"]:
-        return "no notes yet; write them on the pages of images and features, or with core.traces.changes"
+        return (
+            "no notes yet; write them on the pages of images and features, or with core.study.trace_changes"
+        )
     lines = [_note_line(f"image {row['image_id']}", _doubt(row), row) for row in report["images"]]
     lines += [_note_line(f"feature {row['feature']}", row["name"], row) for row in report["features"]]
     return "\n".join(lines)
@@ -259,7 +262,7 @@ def saved_text(report: Mapping[str, Any]) -> str:
 
 def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first rows of `finder.worst_slices`, of slices with more errors than the other images."""
-    from core.slices.finder import worst_slices
+    from core.measures.finder import worst_slices
 
     table = worst_slices(study, limit=limit, **given)
     table = table.loc[table["error_rate"] > table["rest"]]

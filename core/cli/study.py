@@ -11,19 +11,19 @@ from core import config
 from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
+from core.common.addresses import study_folder
 from core.common.formatting import counted
 from core.common.processes import is_first
-from core.common.remote.addresses import study_folder
 from core.config import reading
 from core.config.options import IN_ANALYZE, OPTIONS
 from core.errors import DamagedManifest, PeregrineError, SettingsError
-from core.export.tools.tool_names import TOOL_NAMES
-from core.jobs.progress import Progress
-from core.steps import in_analysis
+from core.publish.tool_names import TOOL_NAMES
+from core.study.progress import Progress
+from core.study.steps import in_analysis
 
 if TYPE_CHECKING:
-    from core.jobs.commands import BuildDemo
     from core.store import Study
+    from core.study.commands import BuildDemo
 
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 DEFAULT_STUDIES = "studies"
@@ -176,8 +176,8 @@ def add_export(commands: Any) -> None:
 
 def demo(args: argparse.Namespace) -> None:
     """Build the demo study, and the one of the fine-tuned encoder."""
-    from core.jobs.commands import BuildDemo
-    from core.pipeline.demo import ENCODERS, FIRST, build
+    from core.pipeline.run import ENCODERS, FIRST, build
+    from core.study.commands import BuildDemo
 
     root = study_folder(
         args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
@@ -194,8 +194,8 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _demo_in_background(folder: Path, command: BuildDemo) -> None:
-    from core.jobs.jobs import read_job
-    from core.jobs.runner import start_job
+    from core.study.jobs import read_job
+    from core.study.runner import start_job
 
     job = read_job(folder)
     if job is None or not job.running:
@@ -206,10 +206,10 @@ def _demo_in_background(folder: Path, command: BuildDemo) -> None:
 def analyze(args: argparse.Namespace) -> None:
     """Run every step, or only check the inputs."""
     from core.answers.kinds import check_kinds
-    from core.jobs.jobs import wait_for
     from core.pipeline import run as pipeline
-    from core.storage.layers import below
-    from core.storage.manifest import refuse_foreign_folder
+    from core.study.jobs import wait_for
+    from core.study.layers import below
+    from core.study.manifest import refuse_foreign_folder
 
     settings = given(args)
     after = settings.pop("after", ())
@@ -267,9 +267,9 @@ def verify(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> None:
     """Write a table, a heatmap or a mask."""
-    from core.export.files import export_table, note_on_train_images, of_slice
-    from core.slices.inspection.populations import with_split
-    from core.slices.slice import Slice
+    from core.charts.export_files import export_table, note_on_train_images, of_slice
+    from core.measures.slice import Slice
+    from core.measures.slice_comparison import with_split
 
     refuse_left_name("export", args.table)
     if "where" in args and "slice" in args:
@@ -304,9 +304,9 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _export_labels(args: argparse.Namespace) -> None:
-    from core.export.label_forms import USUAL_FORM, export_labels
-    from core.slices.inspection.populations import with_split
-    from core.slices.slice import Slice
+    from core.measures.slice import Slice
+    from core.measures.slice_comparison import with_split
+    from core.publish.label_forms import USUAL_FORM, export_labels
 
     refuse_options(args, (*OF_FRAMES, "answer"), "says nothing of labels; leave it out")
     study, among = _open(args.study), None
@@ -323,9 +323,9 @@ def _export_labels(args: argparse.Namespace) -> None:
 
 
 def _export_to_tool(args: argparse.Namespace) -> None:
-    from core.export.tools.tool_exports import export_to_tool
-    from core.slices.inspection.populations import with_split
-    from core.slices.slice import Slice
+    from core.measures.slice import Slice
+    from core.measures.slice_comparison import with_split
+    from core.publish.tool_exports import export_to_tool
 
     refuse_options(args, (*OF_FRAMES, "corrected", "as"), "says nothing of a folder for a tool; leave it out")
     study, among = _open(args.study).answering(getattr(args, "answer", None)), None
@@ -341,7 +341,7 @@ def _export_to_tool(args: argparse.Namespace) -> None:
 
 
 def _export_basis(args: argparse.Namespace) -> None:
-    from core.export.bases import export_basis
+    from core.publish.basis_export import export_basis
 
     study = _open(args.study)
     name = getattr(args, "basis", None) or (next(iter(study.bases)) if len(study.bases) == 1 else None)
@@ -353,7 +353,7 @@ def _export_basis(args: argparse.Namespace) -> None:
 
 
 def _export_frame(args: argparse.Namespace) -> None:
-    from core.export.files import export_frame
+    from core.charts.export_files import export_frame
 
     if "image" not in args:
         raise SettingsError(
@@ -378,6 +378,6 @@ def print_study(folder: Path, *, as_json: bool) -> None:
     """Print the summary of a study; of several processes, only the first prints."""
     if not is_first():
         return
-    from core.export.summary import info as describe
+    from core.publish.summary import info as describe
 
     output.show(describe(_open(folder)), output.info_text, as_json=as_json)

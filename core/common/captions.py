@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.common.labels.match import match_labels
-from core.common.labels.wordnet import wordnet_names
+from core.common.label_match import match_labels
+from core.common.wordnet import wordnet_names
 
 # A class in a sentence, perhaps with its words behind the id, and no part of a path.
 _ALONE = re.compile(r"(?<![\w/])(n\d{8})(?:-([^\W\d][\w'-]*))?(?![\w/-]|\.\w)")

@@ -19,7 +19,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from core.common.cores import own_cores
+from core.common.threads import own_cores
 from core.config import RunOptions
 
 LOST_AFTER = 180  # seconds without an answer of another machine, which one gives however slow a process is

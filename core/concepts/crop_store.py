@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.common.inside import is_inside
 from core.errors import StudyError
-from core.storage import seals
+from core.study import seals
 
 FOLDER = "concept_cache"
 WHOLE = "image"  # the unit whose crop is the whole image

@@ -14,24 +14,24 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
+from core.analysis.gradcam import gradcam_maps, sum_map
 from core.analysis.representations import picture_batches
 from core.common.group_names import group_features
 from core.common.processes import default_workers
-from core.common.threadsafe import cached_property
+from core.common.threads import cached_property
 from core.common.worker_group import stream_in_order
-from core.concepts.clip.whole_pictures import KeptVectors
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
+from core.concepts.whole_pictures import KeptVectors
 from core.config import RunOptions
-from core.data.sources.decode import CLIP_SIDE, reduced
-from core.data.sources.source import ImageSource
+from core.data.decode import CLIP_SIDE, reduced
+from core.data.source import ImageSource
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform, sides_of
 from core.errors import UnreadableImage
-from core.heatmaps.combine import combine
-from core.heatmaps.hot_region import Box, feature_crop
-from core.jobs.progress import Bar
 from core.store import Study
+from core.study.heatmaps import combine
+from core.study.overlay_image import Box, feature_crop
+from core.study.progress import Bar
 
 BATCH_IMAGES = 16
 CROPS_A_FILE = 2048

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.analysis.gradcam.gradcam import gradcam_maps
-from core.analysis.gradcam.on_demand import study_encoder
-from core.common.image_files import image_address, image_file
+from core.analysis.gradcam import gradcam_maps
+from core.analysis.heatmaps_on_demand import study_encoder
+from core.common.picture_bytes import image_address, image_file
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
 from core.encoders.registry import Encoder
-from core.heatmaps.combine import singly_scaled
-from core.heatmaps.hot_region import feature_crop
 from core.store import Study
+from core.study.heatmaps import singly_scaled
+from core.study.overlay_image import feature_crop
 
 PREVIEW, CROP = 720, 200  # longer side in pixels of the images in a result
 

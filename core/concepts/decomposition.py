@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from core.answers import class_logits
 from core.answers.answer import HEAD
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, unit_rows
@@ -19,15 +20,14 @@ from core.common.dataframes import words as texts
 from core.common.group_names import group_name
 from core.common.step_facts import ConceptsFacts
 from core.concepts.across import check_has_concepts
-from core.concepts.activating import ProbeImages, scan, threshold_of
+from core.concepts.blame import ProbeWithMeans
 from core.concepts.failures import SEPARATOR, top_contributions, words_of_features
 from core.concepts.falcon import K_CANDIDATES
-from core.concepts.interventions.blame import ProbeWithMeans
+from core.concepts.units import ProbeImages, scan, threshold_of
 from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
 from core.measures.removal import reads_unit_rows
-from core.slices.features import class_logits
-from core.slices.inspection.populations import train_images
+from core.measures.slice_comparison import train_images
 from core.store import Study
 
 TOP = 12

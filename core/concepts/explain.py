@@ -13,17 +13,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from core.common.threadsafe import cached_property
-from core.concepts.clip.thresholds import Thresholds, clip_temperature, thresholds_of
+from core.common.threads import cached_property
+from core.concepts.clip_thresholds import Thresholds, clip_temperature, thresholds_of
 from core.concepts.crop_store import WHOLE, Crops
 from core.concepts.crops import Cropper
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
 from core.concepts.groups import cosine_from_sum
-from core.concepts.naming.majority import ShownWords, WordMass, majority_words
-from core.concepts.naming.under_heat import crop_mass, shares_under_heat
+from core.concepts.naming import ShownWords, WordMass, crop_mass, majority_words, shares_under_heat
 from core.concepts.units import Counterfactuals, Unit
 from core.config import ConceptsConfig
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 
 BLOCK_CROPS = 32_768  # crops compared with the caption bank together
 MOST_DISCARDED = 24  # discarded words kept for display, per unit
@@ -45,7 +44,7 @@ class Captioned:
     Attributes:
         codes: (n, c) int64 into `texts`, -1 for none. cosine: (n, c) float32, NaN with a captioner.
         confidence: (n, c) float64, 0 without a caption. texts: each caption once.
-        of_concepts, general: see `core.concepts.captions.bank.Bank`.
+        of_concepts, general: see `core.concepts.caption_bank.Bank`.
     """
 
     codes: np.ndarray
@@ -58,7 +57,7 @@ class Captioned:
     @cached_property
     def words(self) -> list[list[tuple[str, str]]]:
         """Extract the concepts in each caption."""
-        from core.concepts.captions.words import words_in
+        from core.concepts.caption_words import words_in
 
         return words_in(self.texts, as_they_stand=self.of_concepts, general=self.general)
 

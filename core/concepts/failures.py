@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.answers import class_logits
 from core.answers.predictable import predictable
 from core.common.formatting import counted
 from core.common.group_names import JOINED_BY
 from core.errors import SettingsError, ShapeError
-from core.slices.features import class_logits
-from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.missing import OF_LATENTS
+from core.study.chunked_array import CHUNK_ROWS
+from core.study.missing import OF_LATENTS
 
 if TYPE_CHECKING:
     from core.config import FailuresConfig
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepRun, StepWriter
     from core.store import Study
+    from core.study.progress import Progress
+    from core.study.writer import StepRun, StepWriter
 
 SIDES = ("predicted", "true")
 SEPARATOR = "; "
@@ -95,7 +95,7 @@ def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
 def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run: StepRun) -> None:
     """Write tables `failures` (image_id, true, predicted, rank, feature, contribution, side, words) and
     `failure_pairs` (true, predicted, n_images, side, rank, feature, contribution, words, n_top); with
-    `interventions` also those of `core.concepts.interventions.blame`.
+    `interventions` also those of `core.concepts.blame`.
 
     In the second table, contributions are means over all failures of a pair of classes, and `n_top` counts
     the images that have the feature among their own top features. Words come from `concepts`, if it was run.
@@ -159,8 +159,8 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
 
 
 def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress: Progress) -> dict[str, Any]:
-    """Write what the removal of features does (`core.concepts.interventions`); return the summary's part."""
-    from core.concepts.interventions import blame
+    """Write what the removal of features does (`core.concepts`); return the summary's part."""
+    from core.concepts import blame
 
     if not class_logits.can_switch_off(study):
         return {"interventions": class_logits.NOT_SWITCHED_OFF}

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
+from core.common.addresses import located
 from core.common.inside import MOST_BYTES, replacing
-from core.common.remote.addresses import located
-from core.common.remote.objects import local_copy, read_object, stat_all
+from core.common.remote_objects import local_copy, read_object, stat_all
+from core.encoders.head_file import CLASSIFIERS, PRETEXT
 from core.encoders.layouts import Layout
-from core.encoders.readout.head_names import CLASSIFIERS, PRETEXT
 from core.errors import CheckpointError
 
 # First parts of keys that never belong to a representation. The classifier of a named architecture is known

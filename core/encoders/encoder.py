@@ -14,14 +14,11 @@ from core.common.records import Record
 from core.encoders import layers
 from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport
-from core.encoders.folding import fold_batch_norms
-from core.encoders.packed_linears import pack_linears
+from core.encoders.fast_inference import fold_batch_norms, pack_linears, working_dtype
+from core.encoders.head import NO_WEIGHTS, Head
+from core.encoders.layers import check_pool
 from core.encoders.precise_end import multiply_as_others, multiply_precisely, products_in_order
-from core.encoders.precision import working_dtype
-from core.encoders.readout.classifier import ClassifierInput, final_linear
-from core.encoders.readout.head import NO_WEIGHTS, Head
-from core.encoders.readout.pooling import check_pool
-from core.encoders.readout.tokens import TokenPool, choose_rule, own_rule, token_parts
+from core.encoders.tokens import ClassifierInput, TokenPool, choose_rule, final_linear, own_rule, token_parts
 from core.encoders.transform import Transform
 from core.errors import EncoderError, ShapeError
 

@@ -15,14 +15,13 @@ import torchvision
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
+from core.encoders.architectures import MapOfBackbone, torchvision_names, without_weights
 from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import activations_differ, agreed_pixels, image_tower, tower_transform
-from core.encoders.readout.head import HeadMaker, HeadPart
-from core.encoders.segmentation import MapOfBackbone, torchvision_names
+from core.encoders.head import HeadMaker, HeadPart
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
-from core.encoders.without_weights import without_weights
 from core.errors import EncoderError, did_you_mean, first_line
 
 SEED = 0  # seed of random weights, so that a study with them can be resumed
@@ -297,7 +296,7 @@ def _open_clip(spec: Spec, with_weights: bool) -> Built:
 
 def _python(spec: Spec, with_weights: bool) -> Built:
     from core.encoders.encoder import Encoder
-    from core.encoders.readout.tokens import TokenPool
+    from core.encoders.tokens import TokenPool
 
     module_name, colon, factory_name = spec.name.partition(":")
     if not colon or not factory_name:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from core.encoders.assumptions import assumed
-from core.encoders.averages import with_averages
-from core.encoders.hugging_face.names import (
+from core.encoders.hugging_face_names import (
     CLASSIFIERS,
     POOLER,
     Renamed,
@@ -24,8 +23,7 @@ from core.encoders.hugging_face.names import (
     with_whole_prefix,
 )
 from core.encoders.layout_names import Clues, layout_name
-from core.encoders.reparametrised import as_used
-from core.encoders.statistics import statistics_in
+from core.encoders.stored_weights import as_used, statistics_in, with_averages
 from core.errors import CheckpointError
 
 SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")

@@ -19,12 +19,15 @@ from core.encoders.architectures import (
     architecture_hint,
     fit_stem,
     named_resnet,
+    network_of_torchvision,
+    output_stride_of,
     resnet_around,
     resnet_shape,
     timm_dinov3,
     vision_transformer,
     vision_transformer_around,
     vit_arguments,
+    with_output_stride,
     with_stem,
 )
 from core.encoders.assumptions import assumed
@@ -32,28 +35,25 @@ from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, lo
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
 from core.encoders.grey import in_three_channels
-from core.encoders.hugging_face.classifiers import (
+from core.encoders.head import Beside, head_of_network
+from core.encoders.head_file import COPY, names_in, names_in_metadata
+from core.encoders.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
+from core.encoders.hugging_face_classifiers import (
     AroundEncoder,
     classifier_parts,
     own_head_note,
     stated_labels,
+    wrapper_names,
+    wrapper_sidecar,
 )
-from core.encoders.hugging_face.hub import names_of_timm, repository, timm_sidecar
-from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
-from core.encoders.hugging_face.processors import HALF
-from core.encoders.hugging_face.settings import read_beside
-from core.encoders.hugging_face.shards import WHOLE, other_weights
-from core.encoders.hugging_face.timm_wrapper import wrapper_names, wrapper_sidecar
+from core.encoders.hugging_face_files import WHOLE, names_of_timm, other_weights, repository, timm_sidecar
+from core.encoders.hugging_face_networks import GIVEN, build_network, with_classifier
+from core.encoders.hugging_face_processors import HALF
+from core.encoders.hugging_face_settings import read_beside
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import BY_ORDER, TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
-from core.encoders.readout.class_names import names_in
-from core.encoders.readout.head import Beside, head_of_network
-from core.encoders.readout.head_file import names_in_metadata
-from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
-from core.encoders.readout.head_names import COPY
 from core.encoders.safe_load import read_checkpoint
-from core.encoders.segmentation import network_of_torchvision, output_stride_of, with_output_stride
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
 from core.encoders.stated import stated_networks
 from core.encoders.timm_conversion import converted_by_timm, efficientnet_of, fused, state_of_npz

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from core.common.inside import parse_json
-from core.encoders.hugging_face.shards import weight_files
+from core.encoders.hugging_face_files import weight_files
 from core.errors import CheckpointError
 
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.common.addresses import SCHEMES, is_url
 from core.common.inside import read_json_file
-from core.common.remote.addresses import SCHEMES, is_url
 from core.errors import CheckpointError, SettingsError, did_you_mean
 
 FORMS = (

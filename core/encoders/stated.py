@@ -9,8 +9,7 @@ from typing import Any
 
 import timm
 
-from core.encoders.architectures import Stem, libraries_with, named_resnet
-from core.encoders.segmentation import output_stride_of
+from core.encoders.architectures import Stem, libraries_with, named_resnet, output_stride_of
 from core.encoders.spec import Sidecar
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS
 from core.errors import EncoderError

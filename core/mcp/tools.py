@@ -13,27 +13,26 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.charts.export_files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.charts.heat_panels import STORED_ONLY
 from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
-from core.common.image_files import image_file
-from core.common.relative_paths import folder_of_ids
+from core.common.picture_bytes import image_file
+from core.common.private_paths import folder_of_ids, without_folders
+from core.concepts import search
 from core.errors import FORESEEN, SettingsError, StudyError, did_you_mean, unknown_name, user_message
-from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
-from core.export.meanings import meaning
-from core.export.private_paths import without_folders
-from core.export.summary import info
+from core.measures.finder import worst_slices
+from core.measures.saved_slices import listed as saved_slices
+from core.measures.slice import Slice
+from core.measures.slice_comparison import images_of, shown_images
+from core.measures.slice_features import similar_features
+from core.measures.slice_words import feature_words
 from core.pictures.of_image import asked_of_images, look_at
-from core.search import resident, search
-from core.served.studies import open_current, resolve, split_basis, study_entries
-from core.slices.features.similar import similar_features
-from core.slices.finder import worst_slices
-from core.slices.inspection.populations import images_of, shown_images
-from core.slices.inspection.words import feature_words
-from core.slices.saved_slices import listed as saved_slices
-from core.slices.slice import Slice
+from core.publish.meanings import meaning
+from core.publish.served import open_current, resolve, split_basis, study_entries
+from core.publish.summary import info
 from core.store import Study
-from core.traces.labels import with_decisions
+from core.study.label_decisions import with_decisions
 
 MOST_ROWS, MOST_STUDIES, MOST_PICTURES, MOST_FEATURES, LISTED = 200, 200, 12, 50, 20
 LONGEST_CELL = 2000  # characters
@@ -182,8 +181,8 @@ class StudyTools:
 
     def figure(self, name: str, figure: str, where: str, answer: str, features: Sequence[int]) -> bytes:
         """Return a figure of the catalogue as PNG, of what the study holds: no heatmap is computed."""
-        from core.figures.catalogue import draw
-        from core.figures.files import render
+        from core.charts.catalogue import draw
+        from core.charts.figure_files import render
 
         study = self.opened(name, answer)
         options = FigureOptions(features=tuple(each_once(features)), device=STORED_ONLY)
@@ -204,7 +203,7 @@ class StudyTools:
         result: dict[str, Any] = {"text": text}
         if clip.startswith("asset:"):  # the one that is shipped; others would be loaded at a study's word
             rows, cosines = search.most_alike(
-                study.array(search.CLIP_IMAGES), resident.embed_text(clip, text), n, among=among
+                study.array(search.CLIP_IMAGES), search.embed_text(clip, text), n, among=among
             )
             result["by_clip"] = search.hits(study, rows, cosines)
         elif clip:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import evenly
-from core.common.statistics.intervals import mean_intervals
+from core.common.intervals import mean_intervals
 from core.errors import StudyError
-from core.reader import StudyReader
-from core.slices.inspection.populations import train_images
+from core.measures.slice_comparison import train_images
+from core.study.reader import StudyReader
 
 FEWEST = 20  # images of either split that have a concept, and as many that do not
 MOST = 20_000  # images of either split that are looked at, evenly spaced

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.reader import StudyReader
-from core.slices.evaluate import class_column, column_values, result_column
-from core.slices.finder import judged
-from core.slices.slice import Slice
+from core.measures.evaluate import class_column, column_values, result_column
+from core.measures.finder import judged
+from core.measures.slice import Slice
+from core.study.reader import StudyReader
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import pandas as pd
 
 from core.common.records import Record, Templates
 from core.errors import PeregrineError
-from core.reader import StudyReader
-from core.slices.evaluate import RESULTS, column_values, result_column, slice_columns
-from core.traces.labels import LEFT, decisions
-from core.traces.traces import UNSURE
+from core.measures.evaluate import RESULTS, column_values, result_column, slice_columns
+from core.study.label_decisions import LEFT, decisions
+from core.study.reader import StudyReader
+from core.study.traces import UNSURE
 
 _say = Templates.beside(__file__)
 
@@ -98,7 +98,7 @@ def outcome_after_all(correct: bool, label: str, predicted: str, decision: str) 
     without a better label.
 
     Args:
-        correct: by the label. decision: as `core.traces.labels.decision_on` gives it.
+        correct: by the label. decision: as `core.study.label_decisions.decision_on` gives it.
     """
     if decision in ("", UNSURE, label) or (predicted == decision) == correct:
         return ""

@@ -7,16 +7,16 @@ import numpy as np
 
 from core.common.captions import split_images
 from core.measures.confusions import confusions
+from core.measures.evaluate import named_splits
+from core.measures.feature_names import feature_names
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
-from core.measures.overlap_scale import ENCODER, overlap_scale
-from core.measures.score_aurocs import score_aurocs
-from core.reader import StudyReader
-from core.slices.evaluate import named_splits
-from core.slices.inspection.names import feature_names
-from core.slices.inspection.populations import population, with_split
-from core.slices.inspection.words import feature_words, slice_words
-from core.slices.slice import Slice
+from core.measures.overlap import ENCODER, overlap_scale
+from core.measures.scores import score_aurocs
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population, with_split
+from core.measures.slice_words import feature_words, slice_words
+from core.study.reader import StudyReader
 
 
 def inspect(

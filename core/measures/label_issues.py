@@ -11,9 +11,9 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.records import Record, Templates
-from core.reader import StudyReader
-from core.slices.slice import Slice
-from core.traces.labels import CHANGED, DECISION, DOUBTED, LEFT, decisions
+from core.measures.slice import Slice
+from core.study.label_decisions import CHANGED, DECISION, DOUBTED, LEFT, decisions
+from core.study.reader import StudyReader
 
 TABLE = "label_issues"
 NEAREST = 3
@@ -40,7 +40,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         label for wrong; n_checked, how many of these images were checked: margin is NaN of the others;
         probability_wrong, another measure of doubt; own_classifier, what the encoder's own classifier
         answers; near_1 … the nearest images of other units, the nearest first; corrected_label and
-        by_decision, see `core.traces.labels.decisions`. Empty where the study lacks the table.
+        by_decision, see `core.study.label_decisions.decisions`. Empty where the study lacks the table.
     """
     if not study.has(TABLE):
         return pd.DataFrame({name: [] for name in COLUMNS})

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 
 from core.common.records import Record, Templates
-from core.reader import StudyReader
-from core.slices.inspection.populations import shown_images
-from core.slices.repeats import leaked_pairs
+from core.measures.image_columns import leaked_pairs
+from core.measures.slice_comparison import shown_images
+from core.study.reader import StudyReader
 
 COLUMNS = ("image_id", "label", "train_image", "train_label", "exact")
 say_of_leaks = Templates.beside(__file__)

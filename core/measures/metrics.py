@@ -13,13 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.common import design_effect
+from core.common.chance import FEW, too_few
 from core.common.dataframes import check_same_length, evenly, safe_divide
-from core.common.statistics import design_effect
-from core.common.statistics.chance import FEW, too_few
-from core.common.statistics.design_effect import groups_among
-from core.common.statistics.generalised_risk import interval_of_augrc, projections
-from core.common.statistics.intervals import auroc_difference, interval_of_auroc, resampled_logit_interval
-from core.common.statistics.placements import spreads
+from core.common.design_effect import groups_among
+from core.common.intervals import (
+    auroc_difference,
+    interval_of_augrc,
+    interval_of_auroc,
+    projections,
+    resampled_logit_interval,
+)
+from core.common.placements import spreads
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
 REFERENCE = "q_score"  # the score that the others are compared with

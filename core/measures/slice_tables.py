@@ -9,24 +9,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from core.common.design_effect import groups_among
 from core.common.score_names import SCORES
-from core.common.statistics.design_effect import groups_among
 from core.config import QualityConfig
 from core.measures.causes import cause_rates_inside, causes_inside, decided_causes, decided_rates
 from core.measures.confusions import confusions
-from core.measures.feature_rates import feature_numbers
-from core.measures.group_means import group_means, vectors_of
+from core.measures.evaluate import result_column, slice_columns
+from core.measures.feature_rates import feature_numbers, group_means, top_images, vectors_of
+from core.measures.image_columns import CONTROLS, MASKS, control_values, overlap_values
 from core.measures.label_issues import label_issues
 from core.measures.leaks import leaks_of_slice
-from core.measures.overlap import control_table, overlap_by_class, summary_table
-from core.measures.overlap_scale import overlap_scale, stored_name
-from core.measures.score_aurocs import score_aurocs
-from core.measures.scores import resamples_of, score_causes, score_curves, score_metrics
-from core.measures.top_images import top_images
-from core.reader import StudyReader
-from core.slices.evaluate import result_column, slice_columns
-from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
-from core.traces.labels import with_decisions
+from core.measures.overlap import control_table, overlap_by_class, overlap_scale, stored_name, summary_table
+from core.measures.scores import resamples_of, score_aurocs, score_causes, score_curves, score_metrics
+from core.study.label_decisions import with_decisions
+from core.study.reader import StudyReader
 
 CAUSE = "cause"  # column of the attributes that says what makes an image hard
 NO_OUTCOME = "no image of the slice has a probe result"

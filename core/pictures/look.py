@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.answers import class_logits
 from core.answers.answer import HEAD, PROBE
 from core.answers.classes import match_classes
 from core.answers.outcome import ClassColumns
 from core.answers.predictable import output_names, stated_outputs
 from core.common.dataframes import unit_rows
-from core.common.image_files import image_file
-from core.common.labels.match import match_as_stated, match_labels
-from core.common.labels.wordnet import WORDNET
-from core.heatmaps.combine import combine, place_on_image
-from core.heatmaps.overlay_image import draw_overlay
-from core.heatmaps.reader import StoredMaps
+from core.common.label_match import match_as_stated, match_labels
+from core.common.picture_bytes import image_file
+from core.common.wordnet import WORDNET
+from core.concepts.search import most_alike
 from core.measures.removal import logits_without, reads_unit_rows, train_means
 from core.pictures.seen import Glance
-from core.search.search import most_alike
-from core.slices.features import class_logits
 from core.store import Study
+from core.study.heatmaps import combine, place_on_image
+from core.study.overlay_image import draw_overlay
+from core.study.stored_heatmaps import StoredMaps
 
 MOST_CLASSES = 5
 SHOWN = 14  # features

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.analysis.consumers import as_stored
-from core.analysis.features.definitions import highly_activating
-from core.analysis.gradcam.gradcam import CLOSED, channel_maps, gradcam_maps, method_of
-from core.common.image_files import image_file
-from core.data.sources.decode import decode, reduced
-from core.encoders.readout.head import Head
+from core.analysis.definitions import highly_activating
+from core.analysis.gradcam import CLOSED, channel_maps, gradcam_maps, method_of
+from core.analysis.representations import as_stored
+from core.common.picture_bytes import image_file
+from core.data.decode import decode, reduced
+from core.encoders.head import Head
 from core.encoders.registry import Encoder, load_encoder
 from core.errors import EncoderError
-from core.heatmaps.reader import pack_maps
-from core.jobs.uploads import HEAD, check_picture
 from core.pictures.seen import EPSILON, Alteration, Glance, in_pixels
+from core.study.stored_heatmaps import pack_maps
+from core.study.uploads import HEAD, check_picture
 
 MOST_KEPT = 25_000_000  # pixels of a picture that is kept decoded
 PREVIEW = 720  # pixels of the longer side

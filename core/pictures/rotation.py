@@ -10,16 +10,16 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from core.analysis.gradcam.on_demand import encoder_of
+from core.analysis.heatmaps_on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.processes import default_workers
 from core.config import RotationConfig
-from core.encoders.readout.head import Head
+from core.encoders.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
 from core.pictures.look import Answering, answering
-from core.storage.writer import StepRun, StepWriter
 from core.store import Study
+from core.study.writer import StepRun, StepWriter
 
 TURNS = (0, 90, 180, 270)  # degrees, counter-clockwise
 TRANSPOSE = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}

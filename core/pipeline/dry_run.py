@@ -13,23 +13,23 @@ import pandas as pd
 from PIL import Image
 
 from core.answers.classes import BY_INDEX, FROM_ONE, match_classes
+from core.common.class_list import read_class_list
 from core.common.device import run_options
-from core.common.image_files import image_address
-from core.common.labels.class_list import read_class_list
+from core.common.picture_bytes import image_address
 from core.common.records import Record
 from core.config import READOUT, EmbedConfig
 from core.config.options import given_options
-from core.data.sources.decode import thumbnail_jpeg
-from core.data.sources.pixel_facts import facts_of_pictures
+from core.data.decode import thumbnail_jpeg
+from core.data.pixel_values import facts_of_pictures
 from core.encoders.trusted_code import allowing
 from core.errors import ClipError, SettingsError, UnreadableImage
-from core.jobs.progress import Progress
 from core.pipeline.embed import check_class_file, load, open_source, own_head, with_encoder
-from core.steps import settings_of
-from core.storage.layers import below
+from core.study.layers import below
+from core.study.progress import Progress
+from core.study.steps import settings_of
 
 if TYPE_CHECKING:
-    from core.data.sources.images import ImageSource
+    from core.data.images import ImageSource
     from core.encoders.registry import Encoder
     from core.pipeline.estimates import Estimate
 
@@ -184,7 +184,7 @@ def _steps(
     inputs: Mapping[str, Any],
 ) -> list[Estimate]:
     """Estimate every step; none where no image of the sample can be read."""
-    from core.analysis.probe.step import why_none_of
+    from core.analysis.probe_step import why_none_of
     from core.pipeline import estimates
 
     config: EmbedConfig = settings_of("embed", options)
@@ -220,8 +220,8 @@ def _clip(options: Mapping[str, Any], about: Mapping[str, Any] | None) -> Any:
     """Return the named CLIP, or the reason why it cannot be measured."""
     if about is None or not about["here"]:
         return "its CLIP is not on this computer" if about else "no CLIP is named"
-    from core.concepts.clip.clip import load_clip
-    from core.encoders.precision import reduced_type
+    from core.concepts.clip import load_clip
+    from core.encoders.fast_inference import reduced_type
 
     clip = load_clip(str(options["clip"])).packed()
     clip.image_precision = reduced_type(options.get("precision") or "auto")
@@ -272,7 +272,7 @@ def masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, An
     Raises:
         MaskError: masks were named, but none of them matches an image.
     """
-    from core.data.masks.masks import open_masks
+    from core.data.masks import open_masks
 
     named = {key: options.get(key) for key in ("masks", "salient_imagenet", "annotations")}
     masks = open_masks(**named, source=source)
@@ -287,7 +287,7 @@ def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     if not options.get("captions"):
         return None
-    from core.concepts.captions.bank import open_bank
+    from core.concepts.caption_bank import open_bank
 
     bank = open_bank(options["captions"])
     return {
@@ -314,6 +314,6 @@ def clip_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
         if "/" in weights:
             raise ClipError(f"no weights at '{weights}'. Name a file, or a tag as in ViT-B-32@openai")
         return {"name": str(spec), "here": False}
-    from core.concepts.clip.clip import load_clip
+    from core.concepts.clip import load_clip
 
     return {"name": str(spec), "here": True, "width": load_clip(str(spec)).width}

@@ -15,7 +15,7 @@ from core.answers.classes import read_class_file
 from core.common.dataframes import group_codes
 from core.common.entries import record_of
 from core.common.formatting import counted
-from core.common.labels.match import Match
+from core.common.label_match import Match
 from core.common.processes import default_workers
 from core.common.step_facts import EncoderFacts
 from core.common.worker_group import Ranks
@@ -23,20 +23,20 @@ from core.config import ENCODER_SETTINGS, EmbedConfig, MaskOptions, RunOptions, 
 from core.config.checks import default_encoder, lacks_encoder
 from core.encoders.assumptions import assumed, severity_of
 from core.errors import SettingsError, UnreadableImage
-from core.jobs.progress import Progress
 from core.pipeline.heads import likely_head
-from core.storage.chunked_array import file_sha256
-from core.storage.manifest import MANIFEST, last_settings
-from core.storage.speed import Speed, write_speed
-from core.storage.writer import StepWriter, StudyWriter
 from core.store import Study
+from core.study.chunked_array import file_sha256
+from core.study.manifest import MANIFEST, last_settings
+from core.study.progress import Progress
+from core.study.speed import Speed, write_speed
+from core.study.writer import StepWriter, StudyWriter
 
 if TYPE_CHECKING:
-    from core.analysis.consumers import Consumer
-    from core.analysis.gradcam.kept_maps import MapKeeper
-    from core.concepts.clip.whole_pictures import WholePictures
-    from core.data.sources.images import ImageSource
-    from core.encoders.readout.head import Head
+    from core.analysis.kept_maps import MapKeeper
+    from core.analysis.representations import Consumer
+    from core.concepts.whole_pictures import WholePictures
+    from core.data.images import ImageSource
+    from core.encoders.head import Head
     from core.encoders.registry import Encoder
 
 
@@ -56,8 +56,8 @@ def run_embed(
     """
     from core.analysis.picture_table import write_picture_table
     from core.analysis.representations import embed_chunks, embed_tables
-    from core.data.sources.images import describe_images
-    from core.data.sources.pixel_facts import TRANSPARENT
+    from core.data.images import describe_images
+    from core.data.pixel_values import TRANSPARENT
 
     with progress.stage("scan"):
         source = open_source(config)
@@ -137,7 +137,7 @@ def keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:
     """Keep how long a picture took, where the encoder has made any in this run."""
     import torch
 
-    from core.analysis.consumers import Representations
+    from core.analysis.representations import Representations
 
     if isinstance(consumer, Representations) and consumer.passes:
         encoder = consumer.encoder
@@ -157,9 +157,9 @@ def precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
     """In which precision a study's maps are made, by its first images; float32 where none can be read."""
     import torch
 
-    from core.analysis.gradcam.kept_maps import COMPARED, settle_precision
+    from core.analysis.kept_maps import COMPARED, settle_precision
     from core.analysis.representations import input_views
-    from core.encoders.precision import FULL, REDUCED
+    from core.encoders.fast_inference import FULL, REDUCED
 
     if encoder.precision not in REDUCED:
         return FULL
@@ -181,8 +181,8 @@ def keeper_of(
     Args:
         precision: in which maps are made.
     """
-    from core.analysis.gradcam.kept_maps import map_keeper
-    from core.heatmaps.scratch import MapScratch
+    from core.analysis.kept_maps import map_keeper
+    from core.study.stored_heatmaps import MapScratch
 
     if run.no_maps or isinstance(encoder, np.ndarray):
         return None
@@ -193,15 +193,15 @@ def whole_pictures(
     writer: StudyWriter, out: StepWriter, source: ImageSource, config: EmbedConfig, run: RunOptions
 ) -> WholePictures | None:
     """What lets CLIP see each whole image in the same pass; None where nothing that follows asks for that."""
-    from core.search.index import clip_in_pass
+    from core.concepts.search_index import clip_in_pass
 
     spec = clip_in_pass(writer.asked, source)
     if spec is None:
         return None
     from core.common.device import resolve_device
-    from core.concepts.clip.whole_pictures import ClipScratch, WholePictures
-    from core.concepts.tools import opened_clip
-    from core.encoders.precision import reduced_type
+    from core.concepts.clip_and_captions import opened_clip
+    from core.concepts.whole_pictures import ClipScratch, WholePictures
+    from core.encoders.fast_inference import reduced_type
 
     clip = opened_clip(spec, str(resolve_device(run.device)))
     clip.image_precision = reduced_type(config.precision)
@@ -216,7 +216,12 @@ def consumers_of(
     maps: MapKeeper | None = None,
 ) -> list[Consumer]:
     """What is made of each decoded picture; of images without pictures only the representations."""
-    from core.analysis.consumers import PictureColumns, ReadyRepresentations, Representations, ThumbnailFiles
+    from core.analysis.representations import (
+        PictureColumns,
+        ReadyRepresentations,
+        Representations,
+        ThumbnailFiles,
+    )
 
     if isinstance(encoder, np.ndarray):
         first: Consumer = ReadyRepresentations(encoder, source, dtype=config.dtype)
@@ -276,7 +281,7 @@ def check_masks(requested: Mapping[str, Mapping[str, Any]], source: ImageSource)
     Args:
         requested: settings by step, of the steps that are to be run.
     """
-    from core.data.masks.masks import open_masks
+    from core.data.masks import open_masks
 
     steps = (requested.get(step, {}) for step in ("heatmaps", "overlap"))
     named = [{field: one.get(field) for field in MaskOptions.__dataclass_fields__} for one in steps]
@@ -325,7 +330,7 @@ def token_facts(
     import torch
 
     from core.analysis.representations import input_views
-    from core.encoders.readout.tokens import norm_warning, token_norms
+    from core.encoders.tokens import norm_warning, token_norms
 
     first = input_views(source, one.transform)[range(min(n_images, len(source.table)))]
     if first.pixels is None:
@@ -350,8 +355,8 @@ def check_nothing_skipped(folder: Path) -> None:
 def open_source(config: EmbedConfig) -> ImageSource:
     """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
     from core.analysis.representations import open_ready_representations
-    from core.data.sources.images import open_images, open_representation_table
-    from core.data.sources.pixel_reading import reading_of
+    from core.data.images import open_images, open_representation_table
+    from core.data.pixel_values import reading_of
 
     is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
     if config.representations and (is_table or not config.images):
@@ -417,8 +422,8 @@ def load(
             "assumptions": [assumed("given")],
         }
     from core.common.device import resolve_device
-    from core.encoders.precision import check_precision
-    from core.encoders.readout.head import head_of_file
+    from core.encoders.fast_inference import check_precision
+    from core.encoders.head import head_of_file
     from core.encoders.registry import load_encoder
     from core.encoders.spec import domain_prefix, parse_spec
 

@@ -9,22 +9,21 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.analysis.features.definitions import highly_activating, normalise_rows
-from core.analysis.gradcam.gradcam import CLOSED, gradcam_maps, method_of
-from core.analysis.gradcam.kept_maps import is_apart, settle_precision
-from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
-from core.analysis.probe.search import PER_CLASS
+from core.analysis.definitions import highly_activating, normalise_rows
+from core.analysis.gradcam import CLOSED, gradcam_maps, method_of
+from core.analysis.kept_maps import is_apart, settle_precision
+from core.analysis.linear_probe import Recipe, ShuffledRows, Standard, fit
+from core.analysis.probe_penalty import PER_CLASS
 from core.common.formatting import percent
+from core.common.moments import Moments
 from core.common.processes import default_workers
-from core.common.statistics.moments import Moments
 from core.config import EPSILON_CANDIDATES, NeighboursConfig, ProbeConfig, RunOptions
-from core.data.sources.decode import thumbnail_jpeg
+from core.data.decode import thumbnail_jpeg
 from core.encoders.registry import Encoder
-from core.heatmaps.reader import pack_maps
-from core.heatmaps.scratch import kept_per_image, scratch_bytes
 from core.measures.metrics import bootstrap_metrics, rank
-from core.pipeline.idle import OF_LABELS
-from core.steps import STEPS, in_analysis, settings_of
+from core.pipeline.run import OF_LABELS
+from core.study.steps import STEPS, in_analysis, settings_of
+from core.study.stored_heatmaps import kept_per_image, pack_maps, scratch_bytes
 
 ENOUGH = 1.0  # seconds: a rate that took this long is measured
 BATCH = 32

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.answers.classes import match_classes, read_class_file
-from core.answers.orders import ORDERS, possible_orders, right_by_order
+from core.answers.classes import ORDERS, match_classes, possible_orders, read_class_file, right_by_order
+from core.common.choice import choose, deciding_rows
 from core.common.dataframes import evenly
-from core.common.labels.match import Match
+from core.common.design_effect import groups_among
+from core.common.label_match import Match
 from core.common.records import Record, Templates
-from core.common.statistics.choice import choose, deciding_rows
-from core.common.statistics.design_effect import groups_among
 from core.errors import SettingsError
-from core.storage.chunked_array import ChunkedArray
+from core.study.chunked_array import ChunkedArray
 
 if TYPE_CHECKING:
-    from core.encoders.readout.head import Head
-    from core.storage.writer import StepWriter
+    from core.encoders.head import Head
+    from core.study.writer import StepWriter
 
 say_of_heads = Templates.beside(__file__)
 WHAT = "the classifier"

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from core.analysis.crossfit.shared import FoldedImages, answer_out_of_folds
+from core.analysis.crossfit_step import FoldedImages, answer_out_of_folds
 from core.common.device import resolve_device, run_options
-from core.comparison.shared_folds import COLUMNS, TABLE, SharedFolds, shared_folds
+from core.compare.shared_folds import COLUMNS, TABLE, SharedFolds, shared_folds
 from core.config import CrossfitConfig
-from core.jobs.progress import Progress
-from core.storage.writer import StepRun, write_study
 from core.store import Study
+from core.study.progress import Progress
+from core.study.writer import StepRun, write_study
 
 STEP, WEIGHTS = "leaderboard", "leaderboard_weights"
 INPUTS = ("representations", "images")

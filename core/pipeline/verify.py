@@ -9,25 +9,24 @@ from typing import Any
 from core.common.command_line import command_line
 from core.common.inside import inside, is_inside
 from core.concepts.crop_store import FOLDER as CROPS
+from core.concepts.search import FOLDER as SEARCHES
 from core.errors import DamagedKeptFile, DamagedManifest, StudyError
-from core.heatmaps.reader import REQUESTED, REQUESTS_LOCK
-from core.jobs.progress import LOG, PROGRESS, RESULT
-from core.search.search import FOLDER as SEARCHES
-from core.slices import saved_file
-from core.storage import layers, seals
-from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
-from core.storage.kept_file import KeptFile
-from core.storage.leftovers import folder_of_redo, is_leftover, owner
-from core.storage.manifest import MANIFEST
-from core.storage.no_longer_shown import SINCE, names_no_longer_shown
-from core.storage.scratch import SCRATCH
-from core.storage.speed import SPEED
+from core.measures import saved_slices_file
 from core.store import Study
-from core.traces import traces
+from core.study import layers, seals, traces
+from core.study.chunked_array import LEDGER, chunk_name, file_sha256
+from core.study.kept_file import KeptFile
+from core.study.leftovers import folder_of_redo, is_leftover, owner
+from core.study.manifest import MANIFEST
+from core.study.no_longer_shown import SINCE, names_no_longer_shown
+from core.study.progress import LOG, PROGRESS, RESULT
+from core.study.scratch import SCRATCH
+from core.study.speed import SPEED
+from core.study.stored_heatmaps import REQUESTED, REQUESTS_LOCK
 
 SHOWN_TOKENS = "visual_tokens"  # written by `train-tokens --study`
 CACHES = (CROPS, SEARCHES, REQUESTED, *SCRATCH)  # made again when they are needed
-KEPT = (saved_file.KEPT, traces.KEPT)  # the files that people change
+KEPT = (saved_slices_file.KEPT, traces.KEPT)  # the files that people change
 # In no step's outputs.
 BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, SPEED, ".lock", f"{REQUESTED}/{REQUESTS_LOCK}"}.union(
     *({kept.name, kept.last, kept.lock} for kept in KEPT)

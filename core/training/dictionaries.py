@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.bases.dictionary import TOPK, Dictionary
+from core.bases.dictionary import TOPK, Dictionary, largest_of_rows
 from core.bases.kinds import BATCH, PREFIXES, default_steps
-from core.bases.selection.largest import largest_of_rows
 from core.bases.vectors import FitRun, Vectors
 from core.errors import PeregrineError
-from core.training.augmentations.batches import held
+from core.training.augment import held
 from core.training.loop import ResumableRun, run_steps
 
 AUXILIARY, AUXILIARY_WEIGHT = 512, 1 / 32  # dead latents that reconstruct the residual, and their weight

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from core.common.inside import replacing
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 from core.training.files import read_state, refuse_other_settings
 
 SAME = 2.0  # seconds; signals this close are one Ctrl-C, which torchrun forwards although all received it

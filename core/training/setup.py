@@ -11,19 +11,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.common.topics import function_named
 from core.encoders.transform import Transform
 from core.errors import SettingsError
-from core.topics import function_named
-from core.training.augmentations.pixels import Pixels
-from core.training.backbones import build_backbone, count_features
-from core.training.config import AugmentConfig, TrainConfig
-from core.training.finetuning.start import square_side, start_backbone, start_transform
-from core.training.methods.base import Method
-from core.training.methods.registry import build_method
+from core.training.backbones import (
+    build_backbone,
+    count_features,
+    square_side,
+    start_backbone,
+    start_transform,
+)
+from core.training.config import AugmentConfig, RegularizerConfig, TrainConfig, sections
+from core.training.method import Method
+from core.training.methods import build_method
 from core.training.objective import SmallViewSettings, own_settings
-from core.training.regularizers.config import RegularizerConfig
-from core.training.regularizers.penalty import Penalised
-from core.training.section import sections
+from core.training.penalty import Penalised
+from core.training.pixels import Pixels
 
 Build = Callable[[nn.Module, int, TrainConfig], Method]  # as `build_method` of a method
 
@@ -193,8 +196,8 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
 
 
 def open_training_images(config: TrainConfig) -> Any:
-    from core.data.sources.images import open_images
-    from core.data.sources.pixel_reading import reading_of
+    from core.data.images import open_images
+    from core.data.pixel_values import reading_of
 
     seed = config.seed if config.split_seed is None else config.split_seed
     levels = {"class_level": config.class_level, "group_level": config.group_level}

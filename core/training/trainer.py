@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from core.common.formatting import counted
 from core.config import as_settings
 from core.errors import SettingsError, TrainingDiverged
-from core.jobs.progress import Progress
-from core.training import files, monitors, setup
-from core.training.augmentations.batches import Batches, parts_of_batch
-from core.training.augmentations.pixels import load_pixels
+from core.study.progress import Progress
+from core.training import files, setup, step_log
+from core.training.augment import Batches, parts_of_batch
 from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, fixed, lasting
 from core.training.loop import ResumableRun, run_steps
 from core.training.optimise import autocast, build_optimiser, naming_memory, set_rates
+from core.training.penalty import head_of
+from core.training.pixels import load_pixels
 from core.training.process_group import connect, synchronise
-from core.training.regularizers.penalty import head_of
 from core.training.step_log import Events, StepLog
 
 
@@ -235,9 +235,9 @@ class TrainingRun(ResumableRun):
         raw_train = self.represent(train.images) if val.labels is not None or not has_val else None
         raw = self.represent(val.images) if has_val else raw_train
         assert raw is not None
-        values = monitors.representation_statistics(raw)
+        values = step_log.representation_statistics(raw)
         if has_val and val.labels is not None and train.labels is not None and raw_train is not None:
-            values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
+            values["knn"] = step_log.knn_accuracy(raw_train, train.labels, raw, val.labels)
         return {name: round(value, 4) for name, value in values.items()}
 
     def represent(self, images: np.ndarray) -> Tensor:
@@ -253,7 +253,7 @@ class TrainingRun(ResumableRun):
 
         self.exported.load_state_dict(self.method.backbone.state_dict())
         with autocast(self.config.precision, self.device):
-            return monitors.represent(self.exported, batches())
+            return step_log.represent(self.exported, batches())
 
     def check_weights(self) -> None:
         weights = self.method.state_dict().items()  # the loss may hide them

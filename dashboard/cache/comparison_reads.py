@@ -5,22 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from core.charts.chart import alike
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
-from core.charts.other_studies import alike
-from core.comparison.answers import compare_answers
-from core.comparison.checkpoints import along
-from core.comparison.compare import EVERYTHING, Comparison, compare, in_common
-from core.comparison.features import lone_features as core_lone_features
-from core.comparison.images import Shared, shared_images
-from core.comparison.leaderboard import leaderboard as core_leaderboard
-from core.comparison.shared_folds import shared_folds as core_shared_folds
+from core.compare.answers import compare_answers
+from core.compare.checkpoints import along
+from core.compare.compare import EVERYTHING, Comparison, compare, in_common
+from core.compare.features import lone_features as core_lone_features
+from core.compare.images import Shared, shared_images
+from core.compare.leaderboard import leaderboard as core_leaderboard
+from core.compare.shared_folds import shared_folds as core_shared_folds
 from core.errors import StudyError
-from core.jobs.jobs import read_job
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
+from core.study.jobs import read_job
 from dashboard.cache.reader import cached_read
+from dashboard.state import served_studies
 
 
 def other_studies(study: Study) -> dict[str, Study]:
@@ -79,7 +79,7 @@ _in_common = cached_read(max_entries=8)(in_common)
 
 @cached_read(max_entries=8, spinner="Comparing the studies", names_features=True)  # and labels
 def comparison(studies: tuple[Study, ...], *, among: Slice = EVERYTHING) -> Comparison:
-    """See `core.comparison.compare.compare`."""
+    """See `core.compare.compare.compare`."""
     return compare(studies, among=among, common=_in_common(studies))
 
 
@@ -110,7 +110,7 @@ def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tupl
 def lone_features(
     studies: tuple[Study, ...], among: Slice, one: int, other: int, unlike: float | None = None
 ) -> pd.DataFrame:
-    """See `core.comparison.features.lone_features`."""
+    """See `core.compare.features.lone_features`."""
     return core_lone_features(comparison(studies, among=among).shared, one, other, unlike)
 
 

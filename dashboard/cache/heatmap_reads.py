@@ -5,11 +5,11 @@ import pandas as pd
 
 from core.common.dataframes import numbers, words
 from core.errors import PeregrineError
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
+from dashboard.state.overlay_images import KINDS
 
 GROUP_MEANS = {
     "correct": "class_means_correct",

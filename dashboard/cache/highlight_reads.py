@@ -5,17 +5,15 @@ from functools import partial
 import numpy as np
 
 from core.charts import feature_points
-from core.export.finding import study_finding
-from core.measures import confusions
-from core.slices import highlights
-from core.slices.firing_counts import count_firing_images, has_firing
-from core.slices.inspection.populations import is_filtered
-from core.slices.slice import Slice
+from core.measures import confusions, highlights
+from core.measures.slice import Slice
+from core.measures.slice_comparison import is_filtered
+from core.measures.slice_features import count_firing_images, has_firing
+from core.publish.finding import study_finding
 from core.store import Study
-from dashboard.cache import heatmap_reads, reads
-from dashboard.cache.features import feature_reads
-from dashboard.cache.inspection_reads import of_filter
+from dashboard.cache import feature_reads, heatmap_reads, reads
 from dashboard.cache.reader import cached_read
+from dashboard.cache.reads import of_filter
 
 PICTURES = 3  # heatmaps of a feature that are enough to show it
 

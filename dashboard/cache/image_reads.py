@@ -2,11 +2,11 @@
 
 from PIL import Image
 
-from core.common.image_files import image_address, image_file
+from core.common.picture_bytes import image_address, image_file
 from core.pictures.look import Look
 from core.pictures.of_image import asked_of_images, look_at
 from core.store import Study
-from core.training.augmentations import preview
+from core.training import preview
 from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
 

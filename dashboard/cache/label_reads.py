@@ -10,11 +10,11 @@ from core.common.dataframes import words
 from core.common.records import Record
 from core.errors import PeregrineError
 from core.measures.corrected_accuracy import before_corrections as measured
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from core.traces.labels import decisions
-from core.traces.traces import UNSURE
-from dashboard.cache import inspection_reads, reads
+from core.study.label_decisions import decisions
+from core.study.traces import UNSURE
+from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
 
 CLASSES, PROBABILITIES = "crossfit_classes", "crossfit_probabilities"
@@ -36,7 +36,7 @@ def decided(study: Study) -> dict[str, str]:
 @cached_read(max_entries=32, names_features=True)
 def before_corrections(study: Study, where: Slice) -> Record | str:
     """See `core.measures.corrected_accuracy`: of the images of a filter."""
-    return measured(study, inspection_reads.inside(study, where)[0])
+    return measured(study, reads.inside(study, where)[0])
 
 
 def issue_of(study: Study, row: int) -> dict[str, Any] | None:

@@ -10,16 +10,15 @@ from core.charts.maps import Colouring
 from core.charts.theme import theme_named
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
-from core.common.picture_names import NUMBERS
-from core.common.score_names import score_label
+from core.common.score_names import NUMBERS, score_label
+from core.measures.evaluate import OF_PICTURES as TABLES_OF_PICTURES
+from core.measures.evaluate import class_column, column_values, slice_columns
 from core.measures.feature_rates import feature_differences
-from core.slices.evaluate import OF_PICTURES as TABLES_OF_PICTURES
-from core.slices.evaluate import class_column, column_values, slice_columns
-from core.slices.inspection.populations import split_of
-from core.slices.inspection.words import different_words, slice_words
-from core.slices.map_clusters import Cluster, named_clusters
-from core.slices.repeats import REPEATS
-from core.slices.slice import Slice
+from core.measures.image_columns import REPEATS
+from core.measures.map_clusters import Cluster, named_clusters
+from core.measures.slice import Slice
+from core.measures.slice_comparison import split_of
+from core.measures.slice_words import different_words, slice_words
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.measures import overlap_scale
-from core.slices.slice import Slice
+from core.measures import overlap
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.overlay_images import KINDS
-from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.reader import cached_read
+from dashboard.state.overlay_images import KINDS
 
 
 def by_class(study: Study, population: Slice, variant: str) -> pd.DataFrame:
@@ -32,8 +32,8 @@ def _means(study: Study, population: Slice, name: str, variant: str) -> pd.DataF
 
 @cached_read(max_entries=32)
 def uniform_by_group(study: Study, population: Slice, images: str) -> pd.DataFrame:
-    """See `core.measures.overlap_scale`: of the images of a filter."""
-    return overlap_scale.uniform_by_group(study, reads.mask(study, population), images)
+    """See `core.measures.overlap`: of the images of a filter."""
+    return overlap.uniform_by_group(study, reads.mask(study, population), images)
 
 
 def kinds(study: Study) -> list[str]:
@@ -55,7 +55,7 @@ def feature_overlaps(study: Study, population: Slice) -> pd.DataFrame:
     of these images on which each fires; most often firing first.
     """
     wide = heatmap_reads.feature_overlaps(study)
-    inside = inspection_reads.feature_differences(study, population)
+    inside = reads.feature_differences(study, population)
     rate = inside.set_index("feature")["rate"].reindex(wide["feature"]).to_numpy(float)
     wide = wide.assign(rate=rate)
     wide = wide.loc[numbers(wide, "rate") > 0].reset_index(drop=True)

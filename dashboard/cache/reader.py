@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.measures import saved_slices
+from core.measures.evaluate import may_depend_on_traces
+from core.measures.slice import Slice
 from core.measures.slice_tables import AS_DECIDED
-from core.slices import saved_slices
-from core.slices.evaluate import may_depend_on_traces
-from core.slices.slice import Slice
 from core.store import Answered, Study
-from core.traces.traces import traces_stamp
+from core.study.traces import traces_stamp
 
 P = ParamSpec("P")
 T = TypeVar("T")

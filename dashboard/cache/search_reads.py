@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.concepts import search
+from core.concepts.search import GENERIC, SAMPLE
+from core.concepts.search import text_fit as fit_of_text
 from core.errors import PeregrineError
-from core.search import by_name, search
-from core.search.text_fit import GENERIC, SAMPLE
-from core.search.text_fit import text_fit as fit_of_text
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
-from dashboard.jobs import clip_process
+from dashboard.jobs import resident_models
 
 MOST_FOUND = 240  # images that a search shows
 MOST_PICTURES = 200  # uploaded pictures whose vectors are remembered
@@ -29,8 +29,8 @@ own_caption = cached_read(max_entries=256)(search.own_caption)
 
 @cached_read(max_entries=64)
 def rows_named(study: Study, text: str) -> np.ndarray:
-    """See `core.search.by_name`: of all images of the study."""
-    return by_name.rows_named(study.column("images", "image_id"), text)
+    """See `core.concepts.search`: of all images of the study."""
+    return search.rows_named(study.column("images", "image_id"), text)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def by_text(study: Study, text: str, where: Slice, *, captioned: bool = False) -
 
 @cached_read(max_entries=256)
 def text_fit(study: Study, text: str, rows: tuple[int, ...]) -> float:
-    """See `core.search.text_fit`; of the first `rows` that were found. Raises ClipError."""
+    """See `core.concepts.search`; of the first `rows` that were found. Raises ClipError."""
     vectors = study.array(search.CLIP_IMAGES)
     sample = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(int))
     generic = np.stack([text_vector(study, one) for one in GENERIC])
@@ -109,7 +109,7 @@ def is_read(study: Study, text: str) -> bool:
 def text_vector(study: Study, text: str) -> np.ndarray:
     """(d,) float32: what the CLIP of the study's index makes of a text."""
     stored = search.kept_text(study, text)
-    return clip_process.text_vector(study, text) if stored is None else np.asarray(stored, np.float32)
+    return resident_models.text_vector(study, text) if stored is None else np.asarray(stored, np.float32)
 
 
 def keep_picture(study: Study, name: str, data: bytes) -> str:
@@ -118,7 +118,7 @@ def keep_picture(study: Study, name: str, data: bytes) -> str:
     Raises:
         ClipError, UnreadableImage: one line with what is wrong.
     """
-    vector, preview = clip_process.picture_vector(study, data)
+    vector, preview = resident_models.picture_vector(study, data)
     digest = hashlib.sha256(data).hexdigest()[:24]
     clip = search.index_facts(study).clip_fingerprint
     with _pictures_lock():

@@ -9,17 +9,17 @@ import pandas as pd
 from core.common.dataframes import numbers
 from core.common.records import Record
 from core.errors import PeregrineError, SliceError
-from core.slices import compare as slice_compare
-from core.slices import finder, inspection
-from core.slices.compare import compare_traits
-from core.slices.evaluate import OVERLAPS
-from core.slices.inspection import facets
-from core.slices.inspection.distinct import distinct_slices
-from core.slices.plain_names import plain_name
-from core.slices.slice import Slice
-from core.slices.text import pieces
+from core.measures import facets, finder
+from core.measures import slice_comparison as slice_compare
+from core.measures.evaluate import OVERLAPS
+from core.measures.finder import distinct_slices
+from core.measures.plain_names import plain_name
+from core.measures.slice import Slice
+from core.measures.slice_comparison import compare_traits
+from core.measures.slice_text import pieces
+from core.measures.slice_words import worst_within
 from core.store import Study
-from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.reader import cached_read
 
 
@@ -121,15 +121,15 @@ def concept_words(study: Study) -> list[str]:
 @cached_read(max_entries=32)
 def too_few_errors(study: Study, where: Slice) -> Record | Literal[""]:
     """Why no slice of the images of a filter can be called worse; "" where it can, or nothing is known."""
-    outcomes = finder.judged(study, inspection_reads.population(study, where)[0])
+    outcomes = finder.judged(study, reads.population(study, where)[0])
     return finder.too_few_errors(outcomes) if outcomes else ""
 
 
 @cached_read(max_entries=16, spinner="Looking through all slices", names_features=True)
 def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataFrame:
     """`inspection.worst_within` of the images of a filter, with `name`, each in plain words."""
-    among = inspection_reads.population(study, where)[0]
-    table = inspection.worst_within(study, among, within=where, min_images=min_images, against=against)
+    among = reads.population(study, where)[0]
+    table = worst_within(study, among, within=where, min_images=min_images, against=against)
     return table.assign(name=_plain_names(study, table))
 
 

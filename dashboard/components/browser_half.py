@@ -1,4 +1,4 @@
-"""The browser half of a component: the style sheet and the scripts in the folder of its module."""
+"""The browser half of a component: the style sheet and the scripts beside its module."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +13,15 @@ COMPONENTS = Path(__file__).parent
 def browser_half(
     name: str, html: str, *scripts: str | Path, style: str = "", isolate_styles: bool = True
 ) -> Any:
-    """Register the component in the folder `name`, and return what draws it: see `streamlit.components.v2`.
+    """Register the component `name`, and return what draws it: see `streamlit.components.v2`.
 
     Args:
-        scripts: files of the folder, or paths of others, run in this order; by default the one called as the
-            folder. Before them all stands `shared.js`.
-        style: rules that stand before those of the folder. isolate_styles: False: they hold everywhere.
+        scripts: files beside the modules, or paths of others, run in this order; by default the one called as
+            the component. Before them all stands `shared.js`.
+        style: rules that stand before those of its style sheet. isolate_styles: False: they hold everywhere.
     """
-    folder = COMPONENTS / name
-    sheet = folder / f"{name}.css"
-    paths = (COMPONENTS / "shared.js", *(folder / one for one in scripts or (f"{name}.js",)))
+    sheet = COMPONENTS / f"{name}.css"
+    paths = (COMPONENTS / "shared.js", *(COMPONENTS / one for one in scripts or (f"{name}.js",)))
     parts = (path.read_text(encoding="utf-8") for path in paths)
     return component(
         f"peregrine_{name}",

@@ -11,20 +11,17 @@ import streamlit as st
 
 from core.charts.chart import Chart, frame_of
 from core.charts.options import FigureOptions
+from core.charts.print_version import print_version
+from core.charts.table_file import TableFile, answers_read
 from core.charts.theme import Theme, paper, theme_named
-from core.export.provenance import answers_read
-from core.export.table_file import TableFile
-from core.figures.print_version import print_version
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.cache.chart_reads import chart_table
-from dashboard.cache.rendered_figures import rendered
+from dashboard.cache.chart_reads import chart_table, rendered
 from dashboard.components.chart_menu import Drawing, chart_menu
-from dashboard.components.gallery import Shown, collected
+from dashboard.components.gallery import Shown, collected, own_column, picture_figure, picture_table
 from dashboard.components.plot import plot
-from dashboard.components.shown_pictures import own_column, picture_figure, picture_table
 from dashboard.components.tooltips import plain
+from dashboard.state import served_studies
 
 
 def page_theme() -> Theme:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
 from dashboard.state import session
 
@@ -20,7 +20,7 @@ def link(
     """Draw the link.
 
     Args:
-        page: a name in `dashboard.addresses.pages`. icon: of Material; icon_right: one behind the label.
+        page: a name in `dashboard.state.pages`. icon: of Material; icon_right: one behind the label.
         where: the filter there; None: the present one. query: further parts of the address.
     """
     address = session.link_query(study, None if where is None else str(where))

@@ -1,5 +1,5 @@
 """Files and folders that may be chosen from the browser: those below the configured roots, and addresses that
-the owner has named (`core.common.remote.addresses`).
+the owner has named (`core.common.addresses`).
 
 PEREGRINE_ROOTS names the roots, separated as in PATH. Without it they are `data/`, `checkpoints/` and
 `build/` (where the shipped configs put what they train) of the working directory, as far as they exist: a
@@ -14,10 +14,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.common.remote.addresses import URLS, is_granted, is_url, located
+from core.common.addresses import URLS, is_granted, is_url, located
 from core.errors import AddressRefused, SettingsError
-from core.storage.study_folders import NAME
-from dashboard.addresses.served_studies import MANIFEST, studies_folder
+from core.study.study_folders import NAME
+from dashboard.state.served_studies import MANIFEST, studies_folder
 
 ROOTS = "PEREGRINE_ROOTS"
 USUAL = ("data", "checkpoints", "build")

@@ -16,13 +16,13 @@ from pathlib import Path
 from core.common.assets import make_private, state_folder
 from core.common.write_access import READ_ONLY, asking_browser, check_write_access, guest_is_asking
 from core.errors import JobError, PeregrineError
-from core.jobs import uploads
-from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep, typed
-from core.jobs.jobs import Job, list_jobs, read_job
-from core.jobs.runner import Started, cancel, command_to_resume, forget, remembered, start_job
-from dashboard.addresses import served_studies
+from core.study import uploads
+from core.study.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep, typed
+from core.study.jobs import Job, list_jobs, read_job
+from core.study.runner import Started, cancel, command_to_resume, forget, remembered, start_job
 from dashboard.jobs.trust import judged_on_page, trust
-from dashboard.visitors.presence import PRESENCE
+from dashboard.state import served_studies
+from dashboard.state.presence import PRESENCE
 
 KEPT = 40  # finished folders of checks and reports; older ones are removed
 OF_ANOTHER = (

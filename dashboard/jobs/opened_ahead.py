@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core.common.assets import make_private, state_folder
 from core.common.processes import is_running, process_started
-from core.jobs.progress import read_record, write_record
+from core.study.progress import read_record, write_record
 
 FOLDER = "opened_ahead"
 _left_out: set[Path] = set()  # by this server

@@ -18,19 +18,19 @@ from urllib.parse import parse_qsl
 
 from core.answers import kinds as answers
 from core.bases import kinds as bases
+from core.common.addresses import check_granted, is_url, located
 from core.common.assets import assets_folder
 from core.common.command_line import with_options
 from core.common.inside import stamp_of
-from core.common.remote.addresses import check_granted, is_url, located
 from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
-from core.jobs.commands import AddAnswer, Analyze, Command, CompareEncoders, FitBasis, RemoveBasis, RunStep
-from core.steps import STEPS
-from core.storage.layers import below
-from core.storage.manifest import UNFINISHED
-from dashboard.addresses import served_studies
+from core.study.commands import AddAnswer, Analyze, Command, CompareEncoders, FitBasis, RemoveBasis, RunStep
+from core.study.layers import below
+from core.study.manifest import UNFINISHED
+from core.study.steps import STEPS
 from dashboard.jobs import allowed_paths
+from dashboard.state import served_studies
 
 # Steps that read nothing but what is stored in the study, whatever its settings say.
 POSITIONS = "positions"

@@ -11,22 +11,22 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts.table_file import file_stem
 from core.common.captions import with_class_names
 from core.common.formatting import counted
 from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
-from core.export.pictures import MOST_BYTES, MOST_PICTURES, pictures_zip
-from core.export.table_file import file_stem
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
+from core.publish.picture_zip import MOST_BYTES, MOST_PICTURES, pictures_zip
 from core.store import Study
-from core.traces import limits, many
-from core.traces.traces import UNSURE
-from dashboard.cache import reads
+from core.study import trace_changes, trace_limits
+from core.study.traces import UNSURE
+from dashboard.cache import image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, page_theme
 from dashboard.panels import traces
-from dashboard.state import image_filter, marked_images, problems, session
+from dashboard.state import session
 
 MOST_SAVED = 20_000  # images that a slice names one by one; more would make its file slow to read
 LAST = "_last_action"  # of this session: the study, what was done, and what takes it back
@@ -50,7 +50,7 @@ def action_bar(
     """Draw the bar for the marked images, else all of `rows`; return both. suggested: label by row."""
     if sticky:
         st.html(STYLE.replace("KEY", key).replace("SURFACE", page_theme().background))
-    marked = marked_images.picked_rows(study)
+    marked = session.picked_rows(study)
     some = np.asarray(marked or rows, np.int64)
     bar = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{key}_actions")
     with bar:
@@ -74,7 +74,7 @@ def action_bar(
             type="tertiary",
             icon=":material/close:",
             disabled=not marked,
-            on_click=marked_images.pick_rows,
+            on_click=session.pick_rows,
             args=(study, []),
         )
     return marked, bar
@@ -142,7 +142,7 @@ def _label(study: Study, rows: np.ndarray, suggested: Mapping[int, str], key: st
 
 
 def _note(study: Study, rows: np.ndarray, key: str) -> None:
-    st.text_area("Note", key=f"{key}_text", max_chars=limits.LONGEST_NOTE, height=110)
+    st.text_area("Note", key=f"{key}_text", max_chars=trace_limits.LONGEST_NOTE, height=110)
     st.caption("It is put below the note that an image has already.")
     of = counted(len(rows), "image")
     what = f"Noted on {of}"
@@ -163,10 +163,10 @@ def _button(
     """A button that changes what people left on the images; what it did can be undone."""
 
     def act() -> None:
-        done = many.change_images(study, _ids(study, rows), **changes())
+        done = trace_changes.change_images(study, _ids(study, rows), **changes())
 
         def back() -> None:
-            left = many.take_back(study, done)
+            left = trace_changes.take_back(study, done)
             session.toast(f"Undone but on {counted(left, 'image')} that others changed" if left else "Undone")
 
         _done(study, says if done else "They were so already", back if done else None)
@@ -256,7 +256,7 @@ def _done(study: Study, says: str, back: Callable[[], None] | None) -> None:
 
 def _try(key: str, act: Callable[[], None]) -> None:
     """Act, and close the popover; or keep it open with what is wrong."""
-    problems.attempt(key, act, lambda: session.set_widget(key, False))
+    session.attempt(key, act, lambda: session.set_widget(key, False))
 
 
 def _ids(study: Study, rows: np.ndarray) -> list[str]:

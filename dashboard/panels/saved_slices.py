@@ -6,14 +6,14 @@ import streamlit as st
 
 from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SliceError
-from core.slices import saved_slices
-from core.slices.inspection.populations import with_split
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
+from core.measures.slice_comparison import with_split
 from core.store import Study
-from dashboard.cache import slice_reads
+from dashboard.cache import image_filter, slice_reads
 from dashboard.components import tooltips
 from dashboard.components.widgets import problem_of
-from dashboard.state import image_filter, problems, session
+from dashboard.state import session
 
 SHOWN = 8  # chips in the bar; all are in the drawer
 LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
@@ -115,7 +115,7 @@ def _saving(study: Study, current: Slice) -> None:
         session.set_widget(NAME, "")
         session.set_filter(applied(study, name))
 
-    problems.attempt(OF, keep)
+    session.attempt(OF, keep)
 
 
 def _manage(study: Study, held: list[str]) -> None:
@@ -129,7 +129,7 @@ def _manage(study: Study, held: list[str]) -> None:
             "Delete",
             key="slice_delete",
             icon=":material/delete:",
-            on_click=lambda: problems.attempt(OF, lambda: saved_slices.delete(study.path, name)),
+            on_click=lambda: session.attempt(OF, lambda: saved_slices.delete(study.path, name)),
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("New name", key=RENAMED, max_chars=saved_slices.LONGEST)
@@ -146,7 +146,7 @@ def _renaming(study: Study, name: str) -> None:
             followed = tuple(new if one == name else one for one in here.saved)
             session.set_filter(str(replace(here, saved=followed)))
 
-    problems.attempt(OF, move)
+    session.attempt(OF, move)
 
 
 def known(study: Study) -> dict[str, str]:

@@ -11,27 +11,37 @@ import streamlit as st
 from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.formatting import formatted, full_sentence
-from core.common.image_files import image_address
+from core.common.picture_bytes import image_address
 from core.common.records import Templates
 from core.common.step_facts import SearchFacts
 from core.common.write_access import guest_is_asking
+from core.concepts.search import (
+    CLIP_IMAGES,
+    FITS,
+    GENERIC,
+    JUDGED,
+    LONGEST,
+    has_captions,
+    has_index,
+    index_facts,
+    plain_words,
+    tidy,
+    unknown_words,
+)
 from core.errors import PeregrineError
-from core.jobs import uploads
-from core.jobs.commands import RunStep
-from core.jobs.jobs import Job, read_job
-from core.search.search import CLIP_IMAGES, LONGEST, has_captions, has_index, index_facts, plain_words, tidy
-from core.search.text_fit import FITS, GENERIC, JUDGED, unknown_words
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
+from core.study import uploads
+from core.study.commands import RunStep
+from core.study.jobs import Job, read_job
 from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow, follow_model, start_button
 from dashboard.components.page_link import link
-from dashboard.jobs import clip_process
-from dashboard.state import session
+from dashboard.jobs import resident_models
+from dashboard.state import served_studies, session
 
 KEY, LIKE, PICTURE, CAPTIONED, SPACE = "search", "like", "picture", "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
@@ -62,7 +72,7 @@ class Query:
 def field(study: Study) -> Query:
     """Draw the box; says what is looked for. CLIP begins to load, so that it is there when it is needed."""
     if has_index(study):
-        clip_process.prepare(study)
+        resident_models.prepare_clip(study)
     query = _query(study)
     if query.row is not None or query.picture:
         _chip(study, query)
@@ -110,14 +120,14 @@ def results(
         return _beside_the_offer(study, query, where)
     if query.picture or search_reads.is_read(study, query.text):
         return _with_clip(study, query, where, note)
-    state = clip_process.prepare(study)
+    state = resident_models.prepare_clip(study)
     if state.name == "loading":
         _wait(study)
         return None
     if state.name == "ready":
         return _with_clip(study, query, where, note)
     st.warning(widgets.plain(f"CLIP cannot read this text: {state.why}"), icon=":material/warning:")
-    if state.why == clip_process.CHANGED:
+    if state.why == resident_models.CLIP_CHANGED:
         return _beside_the_offer(study, query, where)
     return _by_words(study, query, where)
 
@@ -262,7 +272,7 @@ def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
         words = tuple(f"“{widgets.plain(word)}”" for word in unknown)
         return f"{say('unknown_words', names=words)} "
     rows, texts = tuple(shown_rows(hits)[:JUDGED].tolist()), (text, *GENERIC)
-    is_loaded = clip_process.prepare(study).name == "ready"
+    is_loaded = resident_models.prepare_clip(study).name == "ready"
     judged = is_loaded or all(search_reads.is_read(study, one) for one in texts)
     if not (rows and text and judged) or search_reads.text_fit(study, text, rows) >= FITS:
         return ""
@@ -352,7 +362,7 @@ def _progress(job: Job) -> None:
 
 def _wait(study: Study) -> None:
     follow_model(
-        lambda: clip_process.prepare(study),
+        lambda: resident_models.prepare_clip(study),
         lambda seconds: (
             f"{LOADING}: {seconds:.0f} s so far, usually half a minute at most, and only once. "
             "The results then appear here by themselves."

@@ -3,10 +3,9 @@
 import streamlit as st
 
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.pages import PAGES, Page
 from dashboard.components.page_link import link
-from dashboard.state import session
+from dashboard.state import served_studies, session
+from dashboard.state.pages import PAGES, Page
 
 STEP = "tour"  # part of the URL: the number of the step, from 1
 STEPS = [page for page in PAGES.values() if page.tour]

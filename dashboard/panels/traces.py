@@ -13,11 +13,11 @@ from core.common.captions import with_class_names
 from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.store import Study
-from core.traces import changes, limits
-from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces
+from core.study import trace_changes, trace_limits
+from core.study.traces import UNSURE, FeatureTrace, ImageTrace, Traces
 from dashboard.cache import reads
 from dashboard.components import widgets
-from dashboard.state import problems, session
+from dashboard.state import session
 
 PROBLEM = "traces"
 RIGHT = ""  # the label is not doubted
@@ -112,16 +112,18 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
         "Name",
         now.name,
         key=name,
-        max_chars=limits.LONGEST_NAME,
+        max_chars=trace_limits.LONGEST_NAME,
         placeholder=", ".join(reads.words_alone(study).get(feature, [])) or "night sky",
         help="Shown instead of the feature's words on every page, in exports and in reports.",
     )
 
     def rename() -> None:
         if (given := session.value(name) or "") != now.name:
-            changes.name_feature(study, feature, given, seen=now.name)
+            trace_changes.name_feature(study, feature, given, seen=now.name)
 
-    note, retag = (partial(one, study, feature) for one in (changes.note_feature, changes.set_feature_tags))
+    note, retag = (
+        partial(one, study, feature) for one in (trace_changes.note_feature, trace_changes.set_feature_tags)
+    )
     _note_tags_and_save(str(feature), _key("feature", feature), now, tags, rename, note, retag)
 
 
@@ -148,9 +150,9 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
 
     def doubt_label() -> None:
         if (given := session.recall(doubt, RIGHT)) != now.wrong_label:
-            changes.mark_wrong_label(study, image_id, given, seen=now.wrong_label)
+            trace_changes.mark_wrong_label(study, image_id, given, seen=now.wrong_label)
 
-    note, retag = (partial(one, study, image_id) for one in (changes.set_note, changes.set_tags))
+    note, retag = (partial(one, study, image_id) for one in (trace_changes.set_note, trace_changes.set_tags))
     _note_tags_and_save(image_id, _key("image", image_id), now, tags, doubt_label, note, retag)
 
 
@@ -173,12 +175,12 @@ def _note_tags_and_save(
         default=list(now.tags),
         key=tags_key,
         accept_new_options=True,
-        max_selections=limits.MOST_TAGS,
+        max_selections=trace_limits.MOST_TAGS,
         placeholder="doubtful",
         help=TAGS_HELP,
         select_all=False,
     )
-    st.text_area("Note", now.note, key=note_key, max_chars=limits.LONGEST_NOTE, height=110)
+    st.text_area("Note", now.note, key=note_key, max_chars=trace_limits.LONGEST_NOTE, height=110)
 
     def save() -> None:
         text, tags = session.value(note_key) or "", tuple(session.value(tags_key))
@@ -193,7 +195,7 @@ def _note_tags_and_save(
         session.toast("Saved in the study")
 
     def saving() -> None:
-        problems.attempt(PROBLEM, save, saved)
+        session.attempt(PROBLEM, save, saved)
 
     st.button("Save", key=f"trace_save_{of}", type="primary", on_click=saving)
     st.caption("Kept in the study's folder, for everyone who opens it.")

@@ -18,12 +18,12 @@ from core.charts.maps import Colouring
 from core.charts.theme import theme_named
 from core.common.captions import with_class_names
 from core.errors import PeregrineError
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import printable, whole
 from dashboard.cache import map_reads, reads
 from dashboard.cache.reader import saved_stamp
+from dashboard.state import served_studies
+from dashboard.state.served_studies import printable, whole
 
 THEMES = ("light", "dark")
 FORMAT = 2  # of `packed`, in every address: what a browser keeps of an older one would not be understood

@@ -12,15 +12,14 @@ from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.common.image_files import image_file
-from core.common.picture_turns import wanted
+from core.common.picture_bytes import image_file, wanted
+from core.common.private_paths import without_folders
 from core.errors import FORESEEN, DecoderBusy, PeregrineError, user_message
-from core.export.private_paths import without_folders
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import printable, whole
 from dashboard.server import chart_library
 from dashboard.server.table_downloads import table_file as table_file
+from dashboard.state import served_studies
+from dashboard.state.served_studies import printable, whole
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
 WAIT = 30.0  # seconds for a turn to decode a large picture
@@ -69,7 +68,7 @@ def _picture(request: Request, study: Study, row: int, identity: str) -> Respons
 
 def overlay(request: Request) -> Response | Callable[[], Response]:
     """An image with its stored heatmap and its masks; 404 where there is no such map."""
-    from dashboard.addresses import overlay_images  # OpenCV takes long to load, and the first page needs none
+    from dashboard.state import overlay_images  # OpenCV takes long to load, and the first page needs none
 
     try:
         study, row = _asked_for(request), _row(request)

@@ -10,16 +10,16 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from core.charts.table_file import file_stem
 from core.common.command_line import PROGRAM
+from core.common.private_paths import without_folders
 from core.errors import FORESEEN, user_message
-from core.export.meanings import table_meaning
-from core.export.private_paths import without_folders
-from core.export.streaming import KINDS, Listed, stream_table, tables_of
-from core.export.table_file import file_stem
+from core.publish.meanings import table_meaning
+from core.publish.streaming import KINDS, Listed, stream_table, tables_of
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import printable
 from dashboard.components.tooltips import plain
+from dashboard.state import served_studies
+from dashboard.state.served_studies import printable
 
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 

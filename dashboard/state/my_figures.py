@@ -11,12 +11,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.charts import kept_figures
+from core.charts.kept_figures import KeptFigure
 from core.common.assets import make_private, state_folder
 from core.common.formatting import counted
 from core.common.write_access import check_write_access
 from core.errors import PeregrineError
-from core.figures import kept
-from core.figures.kept import KeptFigure
 
 FOLDERS = "figures"  # of the state folder
 NAME = re.compile(r"[0-9a-f]{32}")
@@ -37,12 +37,12 @@ def take_back(told: str) -> None:
 
 def mark(figure: KeptFigure) -> str:
     """Keep a figure; returns what to say. Meant for callbacks."""
-    if (number := count()) >= kept.MOST_FIGURES:
+    if (number := count()) >= kept_figures.MOST_FIGURES:
         return f"Figures is full · {counted(number, 'figure')}"
     if figure in figures().values():
         return f"Already among my figures · {counted(number, 'figure')}"
     try:
-        kept.add_figure(_begun(), figure)
+        kept_figures.add_figure(_begun(), figure)
     except (PeregrineError, OSError) as error:
         return f"The figure could not be kept: {error}"
     return f"Added to my figures · {counted(number + 1, 'figure')}"
@@ -50,22 +50,22 @@ def mark(figure: KeptFigure) -> str:
 
 def figures() -> dict[str, KeptFigure]:
     """Return the figures by their names in the folder, the first one marked first."""
-    return kept.read_figures(_folder()) if name() else {}
+    return kept_figures.read_figures(_folder()) if name() else {}
 
 
 def count() -> int:
     """Return how many figures are marked."""
-    return kept.count_figures(_folder()) if name() else 0
+    return kept_figures.count_figures(_folder()) if name() else 0
 
 
 def set_caption(figure: str, caption: str) -> None:
     """Give a figure another caption. Meant for callbacks."""
-    kept.set_caption(_folder(), figure, caption)
+    kept_figures.set_caption(_folder(), figure, caption)
 
 
 def remove(figure: str) -> None:
     """Take a figure out. Meant for callbacks."""
-    kept.remove_figure(_folder(), figure)
+    kept_figures.remove_figure(_folder(), figure)
 
 
 def _home() -> Path:

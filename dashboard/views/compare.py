@@ -10,34 +10,32 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.answers.answer import CROSSFIT
 from core.bases.basis import UNITS
-from core.charts.compared_words import COMPARED_WORDS, SharedWords
+from core.charts.compared_studies import COMPARED_WORDS, SharedWords
 from core.common.formatting import first_of, full_sentence
 from core.common.readout import ASSETS
 from core.common.records import Templates
 from core.common.write_access import guest_is_asking
-from core.comparison.compare import Comparison
-from core.comparison.separation import scores_of
-from core.comparison.text import premise_lines
+from core.compare.compare import Comparison
+from core.compare.separation import scores_of
+from core.compare.text import premise_lines
 from core.errors import PeregrineError
-from core.jobs.jobs import read_job
-from core.slices.slice import Slice
-from core.storage.missing import nothing
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.pages import PAGES
-from dashboard.cache import comparison_reads, reads
+from core.study.jobs import read_job
+from core.study.missing import nothing
+from dashboard.cache import comparison_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, checkpoints, features, leaderboard, numbers, pictures
-from dashboard.panels.features.bases import BASES
+from dashboard.panels import compared_numbers, compared_pictures, leaderboard, research
+from dashboard.panels.bases import BASES
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.new_study.other_encoders import other_encoders_menu
-from dashboard.panels.new_study.request import GLYPHWORLD, IMAGES
-from dashboard.research import parts
-from dashboard.state import image_filter, session
+from dashboard.panels.new_study_request import GLYPHWORLD, IMAGES
+from dashboard.panels.other_encoders import other_encoders_menu
+from dashboard.state import served_studies, session
+from dashboard.state.pages import PAGES
 
 _say = Templates.beside(__file__)
 NAMED = 3  # studies that cannot be compared
@@ -55,7 +53,11 @@ OF_CHECKPOINTS = "The filter applies to the images compared, as the first checkp
 
 
 def compare_page(study: Study, among: Slice) -> None:
-    for part in (*pictures.PARTS_OF_LINK, WORDS, FIGURES):  # a link may name them where they are not drawn
+    for part in (
+        *compared_pictures.PARTS_OF_LINK,
+        WORDS,
+        FIGURES,
+    ):  # a link may name them where they are not drawn
         session.url_text(part)
     every = comparison_reads.other_studies(study)
     linked = session.drop_unknown(WITH, every)  # of these the page says why they cannot be compared
@@ -66,7 +68,7 @@ def compare_page(study: Study, among: Slice) -> None:
     }
     unlike = [name for name in every if name not in others]
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
-    has_others = bool(answers.others_of(study))
+    has_others = bool(compared_numbers.others_of(study))
     default = ANSWERS if has_others and not alike else STUDIES
     has_answers = has_others or (bool(others) and study.labelled)  # or can be given another one
     has_board = bool(others) and study.labelled
@@ -88,10 +90,10 @@ def compare_page(study: Study, among: Slice) -> None:
         return
     if what == CHECKPOINTS:
         mine = served_studies.name_of(study)
-        trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
+        trained = leaderboard.choose_checkpoints({mine: study, **others}, [mine, *alike])
     shown = {
-        ANSWERS: (OF_ANSWERS, lambda: answers.answers(study, among)),
-        CHECKPOINTS: (OF_CHECKPOINTS, lambda: checkpoints.checkpoints(trained, among)),
+        ANSWERS: (OF_ANSWERS, lambda: compared_numbers.answers(study, among)),
+        CHECKPOINTS: (OF_CHECKPOINTS, lambda: leaderboard.checkpoints(trained, among)),
     }
     if what in shown:
         says, show = shown[what]
@@ -125,7 +127,7 @@ def _alone(study: Study, others: Iterable[str], title: str) -> None:
     st.header(title)
     if guest_is_asking():
         return
-    gives_answer = study.labelled and not answers.others_of(study)
+    gives_answer = study.labelled and not compared_numbers.others_of(study)
     columns = iter(st.columns(2 + gives_answer, gap="medium"))
     with next(columns).container(border=True, height="stretch"):
         st.markdown("**Another encoder**")
@@ -134,7 +136,7 @@ def _alone(study: Study, others: Iterable[str], title: str) -> None:
     if gives_answer:
         with next(columns).container(border=True, height="stretch"):
             st.markdown("**Another answer of this encoder**")
-            answers.add_button(study)
+            compared_numbers.add_button(study)
     with next(columns).container(border=True, height="stretch"):
         st.markdown("**Another basis of its features**")
         if study.in_basis(UNITS).bases:
@@ -194,23 +196,23 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     evaluated = "" if n == n_judged else f", **{n_judged:,}** for evaluation"
     answer_slot.caption(f"{_bold(n, 'image')} in {which}{evaluated}")
     other = _other(comparison)
-    numbers.verdict(comparison, other)
+    compared_numbers.verdict(comparison, other)
     _of_fewer_images(comparison)
     judged = not comparison.among or bool(comparison.shared.judged.any())
     if judged:
-        pictures.changed_sides(comparison, other)
-    numbers.cards(comparison, other)
+        compared_pictures.changed_sides(comparison, other)
+    compared_numbers.cards(comparison, other)
     _notes(comparison)
     if len(comparison.classes) or (not judged and scores_of(comparison.separation)):  # else no verdicts
         _judged(comparison, other, judged)
-    features.gained_and_lost(comparison, other)
-    for show in parts.BELOW_COMPARED_FEATURES:
+    compared_pictures.gained_and_lost(comparison, other)
+    for show in research.BELOW_COMPARED_FEATURES:
         show(comparison)
     with st.expander("All numbers", icon=":material/table:"):
-        numbers.table(comparison, other)
+        compared_numbers.table(comparison, other)
         _premises(comparison)
     widgets.drawer("Words", WORDS, "text_fields", lambda: words(comparison))
-    figures = partial(pictures.paper_figures, comparison)
+    figures = partial(compared_pictures.paper_figures, comparison)
     widgets.drawer("The paper's figures, side by side", FIGURES, "imagesmode", figures)
     other_encoders_menu(comparison.shared.studies[0], kind="tertiary")
 
@@ -247,7 +249,7 @@ def _judged(comparison: Comparison, other: str, judged: bool) -> None:
     if not judged:
         widgets.empty_state("No evaluation images", nothing("no_evaluation_images"))
         return
-    numbers.classes_and_scores(comparison, other)
+    compared_numbers.classes_and_scores(comparison, other)
 
 
 def _bold(n: int, one: str) -> str:
@@ -310,7 +312,7 @@ def words(comparison: Comparison) -> None:
         alt="In how many features of each study a word stands",
     )
     download(comparison.shared.studies, comparison.words.shared, name="compare_shared_words")
-    for show in parts.BELOW_COMPARED_WORDS:
+    for show in research.BELOW_COMPARED_WORDS:
         show(comparison)
 
 

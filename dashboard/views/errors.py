@@ -5,33 +5,23 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.analysis.quality.recommendation import advise
+from core.analysis.recommendation import advise
 from core.common.formatting import formatted
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
 from core.measures.label_issues import TABLE, count_sentence, decided_sentence, listed_issues, own_errors
-from core.slices.slice import Slice
-from core.storage.missing import nothing
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import ANSWERED, CONFUSED, PAGES
-from dashboard.cache import inspection_reads, reads, score_reads
-from dashboard.cache.features import feature_reads
+from core.study.missing import nothing
+from dashboard.cache import feature_reads, image_filter, reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
-from dashboard.panels import marks
-from dashboard.panels.errors import (
-    causes,
-    confusions,
-    label_desk,
-    one_confusion,
-    remedies,
-    slice_pair,
-    worst_slices,
-)
+from dashboard.panels import causes, confusions, label_desk, marks, remedies, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import image_filter, session
+from dashboard.state import session
+from dashboard.state.pages import ANSWERED, CONFUSED, PAGES
 
 WORST, LABELS, CAUSES, CONFUSIONS, PAIR, HELPS = TABS = (
     *("Worst slices", "Wrong labels", "Causes", "Confusions", "Compare two", remedies.TITLE),
@@ -42,7 +32,7 @@ STAYS = (
     worst_slices.SHOWN,
     CONFUSED,
     ANSWERED,
-    one_confusion.UNDER,
+    confusions.UNDER,
     *slice_pair.SIDES,
 )  # parts of the URL
 PAGE = 24  # images
@@ -98,7 +88,7 @@ def _why_not_judged(study: Study, population: Slice) -> Record | None:
         return nothing("left_out", why=skipped)
     if not study.has("probe"):
         return nothing("no_verdicts_yet")
-    headline = inspection_reads.headline(study, population)
+    headline = reads.headline(study, population)
     if not headline["n"]:
         return nothing("empty_filter")
     if not study.is_val.any():
@@ -131,7 +121,7 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
         if why_not is not None:
             return
-        headline = inspection_reads.headline(study, population)
+        headline = reads.headline(study, population)
         n, wrong = int(headline["accuracy_n"]), confusions.n_errors(headline)
         what = "" if n == headline["n"] else " with a known answer"
         st.header(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")

@@ -8,24 +8,15 @@ import streamlit as st
 
 from core.common.formatting import counted, signed
 from core.common.group_names import group_features
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.cache import reads
-from dashboard.cache.features import concept_reads, feature_reads
+from dashboard.cache import concept_reads, feature_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar
 from dashboard.components.page_link import link
-from dashboard.panels.concepts import evidence
-from dashboard.panels.features import (
-    controls,
-    feature_cards,
-    feature_charts,
-    feature_images,
-    harm,
-    one_feature,
-)
+from dashboard.panels import feature_cards, feature_list, one_feature, without_features, word_evidence
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 MOST_SIMILAR = 6
 MOST_GROUPS = 12
@@ -35,31 +26,31 @@ def feature_page(study: Study, population: Slice) -> None:
     if not one_feature.ready(study):
         return
     every = feature_reads.listed(study, population)
-    asked = controls.from_query()
+    asked = feature_list.from_query()
     features = feature_reads.in_order(study, population, asked)
     feature = one_feature.chosen_feature(features, len(every))
     row = one_feature.rows_of(every, feature)
     one_feature.header(study, population, row, asked, features)
     filter_bar(study, population)
-    feature_images.strongest_images(study, feature, population)
-    classes = feature_charts.has_classes(study, feature, population)
+    one_feature.strongest_images(study, feature, population)
+    classes = one_feature.has_classes(study, feature, population)
     with st.container(key="stacked_charts"):
         *first, middle, last = st.columns(2 + classes, gap="large")
     for column in first:
         with column:
-            feature_charts.classes(study, feature, row["tail"], population)
+            one_feature.classes_chart(study, feature, row["tail"], population)
     with middle:
-        feature_charts.push(study, feature, population)
+        one_feature.push_chart(study, feature, population)
     with last:
-        feature_charts.activations(study, feature, row["tail"], population)
-    left, right = st.columns(evidence.BESIDE, gap="large")
+        one_feature.activations_chart(study, feature, row["tail"], population)
+    left, right = st.columns(word_evidence.BESIDE, gap="large")
     with right:
         has_words = words(study, feature, population)
     with left:
         if has_words:
-            evidence.scored_words(study, str(feature))
-        feature_charts.heat(study, feature)
-    harm.harm_part(study, feature, population)
+            word_evidence.scored_words(study, str(feature))
+        one_feature.heat_chart(study, feature)
+    without_features.harm_part(study, feature, population)
     similar(study, feature, population)
     _elsewhere(study, feature)
 
@@ -103,14 +94,14 @@ def similar(study: Study, feature: int, population: Slice) -> None:
 
 def words(study: Study, feature: int, population: Slice) -> bool:
     """The evidence for its words; False, with the reason, where it has none."""
-    if not evidence.ready(study):
+    if not word_evidence.ready(study):
         return False
     group = str(feature)
     if concept_reads.of_group(study, "highly_activating", group).empty:
         st.header("What it means")
         st.caption(why_wordless(study, feature))
         return False
-    evidence.evidence(study, group, population)
+    word_evidence.evidence(study, group, population)
     return True
 
 

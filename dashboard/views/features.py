@@ -10,33 +10,30 @@ import streamlit as st
 from core.common.captions import split_images, with_class_names
 from core.common.dataframes import columns, numbers
 from core.common.step_facts import EmbedFacts, FeaturesFacts
-from core.slices.slice import Slice
-from core.storage.missing import nothing
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import of_confusion
-from dashboard.cache import reads
-from dashboard.cache.features import concept_reads, feature_reads
+from core.study.missing import nothing
+from dashboard.cache import concept_reads, feature_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
-from dashboard.components.pick_row import pick_row
-from dashboard.panels import findings
-from dashboard.panels.concepts import evidence
-from dashboard.panels.features import (
+from dashboard.components.widgets import pick_row
+from dashboard.panels import (
     bases,
-    controls,
     feature_cards,
-    feature_plot,
-    group_list,
+    feature_list,
+    findings,
+    groups,
     one_feature,
-    without,
-    word_list,
+    without_features,
+    word_evidence,
 )
-from dashboard.panels.features.bases import BASES
-from dashboard.panels.features.feature_cards import VERDICTS, others_name, population_name
+from dashboard.panels.bases import BASES
+from dashboard.panels.feature_cards import VERDICTS, others_name, population_name
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import image_filter, session
+from dashboard.state import session
+from dashboard.state.pages import of_confusion
 
 FIRING = "Below is what fires, which need not push."
 FORM = "features_as"  # widget key and part of the URL
@@ -64,17 +61,17 @@ def features_page(study: Study, population: Slice) -> None:
         return
     features = feature_reads.listed(study, population)
     form = _header(study, population, features)
-    if form in (WORDS, GROUPS) and not evidence.captioned(study):
+    if form in (WORDS, GROUPS) and not word_evidence.captioned(study):
         findings.words_example(study)
         return
     if form == GROUPS:
-        group_list.feature_groups(study)
+        groups.feature_groups(study)
         return
     filter_bar(study, population)
     n_dead = int(np.count_nonzero(numbers(features, "rate") == 0))
-    asked = controls.listing(study, n_dead, ordered=form != WORDS)
+    asked = feature_list.listing(study, n_dead, ordered=form != WORDS)
     if form == WORDS:
-        word_list.word_table(study, population, asked.find)
+        word_evidence.word_table(study, population, asked.find)
         return
     _pushed(study, population)
     _list(study, population, asked, form)
@@ -94,7 +91,7 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
             )
         else:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
-            widgets.page_header(title, widgets.plain(controls.headline(study, population, features)))
+            widgets.page_header(title, widgets.plain(feature_list.headline(study, population, features)))
     return form
 
 
@@ -130,13 +127,13 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
         if listed.empty:
             _nothing(study, population, asked)
         elif form == "Table":
-            feature_table(listed, population, controls.as_query(asked))
+            feature_table(listed, population, feature_list.as_query(asked))
         elif form == "Plot":
-            feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
+            feature_list.feature_scatter(study, listed, population, feature_list.as_query(asked))
         else:
             _cards(study, population, asked, listed)
     if form in ("Cards", "Table"):
-        without.without_panel(study, population, listed["feature"].to_numpy())
+        without_features.without_panel(study, population, listed["feature"].to_numpy())
 
 
 def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed: pd.DataFrame) -> None:
@@ -152,7 +149,7 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
             population,
             key="features_cards",
             label=f"{len(listed):,} features",
-            query=controls.as_query(asked),
+            query=feature_list.as_query(asked),
             full=full,
         )
 

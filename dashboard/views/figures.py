@@ -4,14 +4,13 @@ from functools import partial
 
 import streamlit as st
 
+from core.charts.documents import figures_zip
+from core.charts.figure_files import render
 from core.charts.fonts import font_faces
+from core.charts.kept_figures import LONGEST_CAPTION, KeptFigure
 from core.common.formatting import counted
-from core.figures.archive import figures_zip
-from core.figures.files import render
-from core.figures.kept import LONGEST_CAPTION, KeptFigure
-from core.storage.missing import nothing
-from dashboard.addresses.pages import PAGES
-from dashboard.cache.rendered_figures import RenderedFigure
+from core.study.missing import nothing
+from dashboard.cache.chart_reads import RenderedFigure
 from dashboard.components import widgets
 from dashboard.components.chart_menu import print_problem
 from dashboard.components.choose_one import choose_one
@@ -19,6 +18,7 @@ from dashboard.components.page_link import link
 from dashboard.components.plot import plot
 from dashboard.components.tooltips import plain
 from dashboard.state import my_figures, session
+from dashboard.state.pages import PAGES
 
 KINDS = {"PDF, for LaTeX": "pdf", "SVG": "svg"}
 BESIDE = 400  # px of what stands beside a figure, or below a wide one

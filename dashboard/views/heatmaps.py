@@ -7,21 +7,18 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import numbers, one_of_each_first
-from core.slices.slice import Slice
-from core.storage.missing import nothing
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import PAGES
-from dashboard.cache import heatmap_reads, reads
-from dashboard.cache.features import feature_reads
+from core.study.missing import nothing
+from dashboard.cache import feature_reads, heatmap_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.panels import heatmap_grid
+from dashboard.panels import heatmaps, masks, mean_representations
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.heatmap_grid import Display
-from dashboard.panels.heatmaps import feature_choice, mean_representations
-from dashboard.panels.masks import scale
-from dashboard.state import image_filter, session
+from dashboard.panels.heatmaps import Display
+from dashboard.state import session
+from dashboard.state.pages import PAGES
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
@@ -56,7 +53,7 @@ def heatmaps_page(study: Study, population: Slice) -> None:
 
 @widgets.stable_container
 def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None:
-    if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
+    if not (heatmaps.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
     with controls:
         choice, order, display = _choose(study, population)
@@ -72,7 +69,7 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
         with line:
             kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
             with st.container(width="content"):
-                heatmap_grid.legend(kinds, display.style.colour_map)
+                heatmaps.legend(kinds, display.style.colour_map)
             _stored(study, choice, rows)
         _sides(study, choice, display, rows, texts)
     _sentence(study, choice)
@@ -83,11 +80,11 @@ def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], 
     with st.container(
         horizontal=True, width="content", gap="small"
     ):  # keeps its place, as in `stable_container`
-        feature = feature_choice.choose_feature(study, population)
+        feature = heatmaps.choose_feature(study, population)
     choice = Choice(population, feature)
     orders = _orders(study, choice)
     order = select_one("Order", orders, key="heat_sort", width=200)
-    display = heatmap_grid.display(study, key="heat", several=feature is None)
+    display = heatmaps.display(study, key="heat", several=feature is None)
     style = replace(display.style, features=() if feature is None else (feature,))
     return choice, orders[order], replace(display, style=style)
 
@@ -205,7 +202,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
             if not len(some):
                 st.caption("None of these images.")
                 continue
-            heatmap_grid.gallery(
+            heatmaps.heatmap_gallery(
                 study,
                 some,
                 display.style,
@@ -221,7 +218,7 @@ def _prefers(study: Study, choice: Choice, side: str) -> None:
     """How far the heat of this side prefers the object, where there are masks."""
     correct = {"Correct": True, "Misclassified": False}.get(side, choice.population.correct)
     of_side = replace(choice.population, correct=correct)
-    if choice.feature is None and (line := scale.preference(study, of_side)):
+    if choice.feature is None and (line := masks.preference(study, of_side)):
         st.caption(line, help=widgets.help_text("object_preference"), width="content")
 
 

@@ -6,32 +6,27 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.answers.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import signed
 from core.common.write_access import guest_is_asking
-from core.heatmaps.overlay_image import OverlayStyle
 from core.pictures.look import Look
-from core.slices.features.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.store import Study
-from core.traces.labels import label_words
-from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import heatmap_reads, image_reads, label_reads, reads
-from dashboard.cache.pictures import position_reads
+from core.study.label_decisions import label_words
+from core.study.overlay_image import OverlayStyle
+from dashboard.cache import basis_reads, heatmap_reads, image_filter, image_reads, label_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.feature_heat_list import feature_heat_list
+from dashboard.components.feature_heat_list import feature_heat_list, heat_views
 from dashboard.components.gallery import Shown, Tile
-from dashboard.components.heat_views import heat_views
 from dashboard.components.page_link import link
-from dashboard.panels import traces
+from dashboard.panels import causes, decomposition, detail, heatmaps, label_desk, research, traces
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.image import crops, detail, heatmap, label_doubt, similar, why_wrong
-from dashboard.panels.image.places import PLACES, places_part
-from dashboard.panels.image.removal import REMOVED, removal, switch, switch_row, switched_off
-from dashboard.research import parts
-from dashboard.state import image_filter, session
+from dashboard.panels.places import PLACES, places_part
+from dashboard.panels.without_features import REMOVED, removal, switch, switch_row, switched_off
+from dashboard.state import served_studies, session
+from dashboard.state.overlay_images import overlay_urls
 
 FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Features",
@@ -56,25 +51,25 @@ def image_page(study: Study) -> None:
     facts = reads.image_facts(study, opened.row)
     _header(study, opened, facts)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        places = [PLACES] if position_reads.has_places(study) else []
-        part = choose_one("Part", [*PARTS, *places, *parts.OF_AN_IMAGE], key="image_part")
+        places = [PLACES] if basis_reads.has_places(study) else []
+        part = choose_one("Part", [*PARTS, *places, *research.OF_AN_IMAGE], key="image_part")
         traces.of_image(study, facts)
     traces.note_of_image(study, facts)
-    label_doubt.label_doubt(study, opened.row, facts)
-    why_wrong.why_wrong(study, opened.row, facts)
+    label_desk.label_doubt(study, opened.row, facts)
+    causes.why_wrong(study, opened.row, facts)
     if part == HEATMAPS:
-        heatmap.heatmap_part(study, opened.row, facts, detail.verdict)
+        heatmaps.heatmap_part(study, opened.row, facts, detail.verdict)
     elif part == CROPS:
-        crops.of_image(study, opened.row)
+        decomposition.crops_of_image(study, opened.row)
     elif part == ALIKE:
-        similar.similar_images(study, opened.row)
+        detail.similar_images(study, opened.row)
         detail.neighbours(study, opened.row)
     elif part == SCORES:
         detail.scores(study, opened.row)
     elif part == PLACES:
         places_part(study, opened.row, facts)
-    elif part in parts.OF_AN_IMAGE:
-        parts.OF_AN_IMAGE[part](study, opened.row, facts)
+    elif part in research.OF_AN_IMAGE:
+        research.OF_AN_IMAGE[part](study, opened.row, facts)
     else:
         _features(study, opened.row, facts)
 
@@ -131,9 +126,9 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
                 overlay=overlay,
                 name=name,
                 overlay_text="Heatmap of its discriminative features. Point at one to see where that looks."
-                + f" {heatmap.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),
+                + f" {heatmaps.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),
             )
-        similar.nearest(study, row)
+        detail.nearest(study, row)
     with right:
         feature_heat_list(
             rows,

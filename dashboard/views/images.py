@@ -10,16 +10,15 @@ from core.common.captions import SPLITS, with_class_names
 from core.common.dataframes import columns
 from core.common.formatting import formatted
 from core.common.score_names import score_label
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.cache import reads, slice_reads
+from dashboard.cache import image_filter, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import select_one
-from dashboard.panels import heatmap_grid, marks, search_box
+from dashboard.panels import facets, heatmaps, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.images import facets
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 KEY = "images"
 BOTH = "images_both"  # part of the URL: train and evaluation images together
@@ -149,8 +148,8 @@ def _pictures(study: Study, rows: Sequence[int]) -> None:
         widgets.image_gallery(study, rows, key="beside_gallery", tile=240, label="marked images")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        style = heatmap_grid.controls(study, key="beside", several=False)
-    heatmap_grid.gallery(
+        style = heatmaps.heatmap_controls(study, key="beside", several=False)
+    heatmaps.heatmap_gallery(
         study,
         rows,
         style,

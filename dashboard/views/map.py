@@ -14,23 +14,20 @@ from core.charts.theme import Theme
 from core.common.score_names import score_label
 from core.common.step_facts import MapFacts
 from core.config.checks import has_umap
-from core.slices.map_clusters import Cluster
-from core.slices.slice import Slice
+from core.measures.map_clusters import Cluster
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.cache import map_reads, reads, score_reads
-from dashboard.cache.features import feature_reads
+from dashboard.cache import feature_reads, image_filter, map_reads, reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.choose_one import choose_one, feature_number, select_one
-from dashboard.components.job_follower import start_button
+from dashboard.components.job_follower import start_button, step_command
 from dashboard.components.page_link import link
-from dashboard.components.run_button import step_command
 from dashboard.components.scatter import Outline, scatter
-from dashboard.panels import map_legend, marks, search_box
+from dashboard.panels import facets, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
-from dashboard.state import image_filter, session
+from dashboard.state import served_studies, session
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
@@ -93,7 +90,7 @@ def _scatter(
     xy = map_reads.places(study, request.kind)[rows]
     named = map_reads.clusters(study, request.kind, request.where.split)
     hit_points = [(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)]
-    toggle = partial(map_legend.toggle, study, request.by) if map_legend.filters(request.by) else None
+    toggle = partial(facets.toggle_legend, study, request.by) if facets.legend_filters(request.by) else None
 
     def outlined(corners: Outline) -> None:
         session.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in corners) or None)
@@ -106,7 +103,7 @@ def _scatter(
         outline=outline,
         clusters=[_label_of(one) for one in named],
         search_hits=hit_points,
-        pressed=map_legend.pressed(study, request.by, image_filter.of_page()),
+        pressed=facets.legend_pressed(study, request.by, image_filter.of_page()),
         widest=_widest(study, request.kind),
         on_open=lambda row: session.open_image(study, row),
         on_outline=outlined,
@@ -199,7 +196,7 @@ def _line(study: Study, n_chosen: int, kind: str, by: str) -> None:
         line += "." if sum(shares) >= MUCH else ", so images beside each other here need not be alike."
     if n_chosen > map_reads.MOST_POINTS:
         line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."
-    legend = "; the legend filters" if map_legend.filters(by) else ""
+    legend = "; the legend filters" if facets.legend_filters(by) else ""
     line += f" Click an image to open it; *Lasso* and *Box* select{legend}."
     st.caption(line, help=widgets.help_text(f"map_{kind}"))
 

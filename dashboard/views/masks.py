@@ -3,23 +3,24 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import PAGES
+from dashboard.cache import image_filter
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.panels import further_steps, masks
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.heatmap_grid import why_no_heatmaps
-from dashboard.panels.masks import classes, features, images, method, none_yet, scale
-from dashboard.state import image_filter, session
+from dashboard.panels.heatmaps import why_no_heatmaps
+from dashboard.state import session
+from dashboard.state.pages import PAGES
 
 SHOWN = {
-    "Overall": scale.overlap_scale,
-    "By class": classes.by_class,
-    "By feature": features.overlap_by_feature,
-    "By image": images.overlap_by_image,
-    "Correct against misclassified": classes.by_correctness,
-    "Method": method.overlap_method,
+    "Overall": masks.overlap_scale,
+    "By class": masks.by_class,
+    "By feature": masks.overlap_by_feature,
+    "By image": masks.overlap_by_image,
+    "Correct against misclassified": masks.by_correctness,
+    "Method": masks.overlap_method,
 }
 
 
@@ -34,7 +35,7 @@ def masks_page(study: Study, population: Slice) -> None:
     with parts:
         part = choose_one("Show", SHOWN, key="masks_part")
     filter_bar(study, population)
-    scale.finding(study, population)
+    masks.scale_finding(study, population)
     controls = st.container(horizontal=True, vertical_alignment="center", gap="small", key="part_controls")
     _part(study, population, part, controls)
 
@@ -52,7 +53,7 @@ def _ready(study: Study) -> bool:
     if why := why_no_heatmaps(study):
         widgets.empty_state("There are no heatmaps to compare with masks", why)
         return False
-    return not none_yet.no_masks_help(study)
+    return not further_steps.no_masks_help(study)
 
 
 masks_page(session.current_study(), image_filter.population())

@@ -10,35 +10,44 @@ from core.common.write_access import guest_is_asking
 from core.config.options import in_form
 from core.config.settings import FORM
 from core.errors import PeregrineError, SettingsError
-from core.jobs.commands import Analyze
-from core.jobs.jobs import Job, log_tail, read_job, read_report
-from core.storage.missing import nothing
-from dashboard.addresses import served_studies
+from core.study.commands import Analyze
+from core.study.jobs import Job, log_tail, read_job, read_report
+from core.study.missing import nothing
 from dashboard.components import widgets
+from dashboard.components.form_fields import option_field, path_field
 from dashboard.components.job_follower import follow, start_button
-from dashboard.components.option_field import option_field
-from dashboard.components.path_picker import path_field
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
-from dashboard.panels import findings
-from dashboard.panels.jobs import further_steps, job_list, study_progress
-from dashboard.panels.jobs.controls import open_by_name
-from dashboard.panels.new_study import augmentations, drop, own_encoder, request
-from dashboard.panels.new_study.dry_run_panel import found_panel
-from dashboard.panels.new_study.other_encoders import other_encoders_menu
-from dashboard.state import session
+from dashboard.panels import (
+    augmentations,
+    dry_run_panel,
+    findings,
+    folder_field,
+    further_steps,
+    job_list,
+    new_study_request,
+    study_progress,
+)
+from dashboard.panels.dry_run_panel import found_panel
+from dashboard.panels.other_encoders import other_encoders_menu
+from dashboard.panels.study_progress import open_by_name
+from dashboard.state import served_studies, session
 
 ENCODERS = {
-    request.ASSET: "Shipped with Peregrine",
-    request.CHECKPOINT: "A checkpoint file",
-    request.TORCHVISION: "torchvision, pretrained",
-    request.TIMM: "timm, pretrained",
+    new_study_request.ASSET: "Shipped with Peregrine",
+    new_study_request.CHECKPOINT: "A checkpoint file",
+    new_study_request.TORCHVISION: "torchvision, pretrained",
+    new_study_request.TIMM: "timm, pretrained",
 }
-MASKS = {request.NO_MASKS: "None", request.MASK_FOLDER: "A folder", request.SALIENT: "Salient ImageNet"}
+MASKS = {
+    new_study_request.NO_MASKS: "None",
+    new_study_request.MASK_FOLDER: "A folder",
+    new_study_request.SALIENT: "Salient ImageNet",
+}
 WORDS = {
-    request.NO_WORDS: "None",
-    request.WORD_FILE: "A caption file",
-    request.GLYPH_WORDS: "Glyphworld's captions",
+    new_study_request.NO_WORDS: "None",
+    new_study_request.WORD_FILE: "A caption file",
+    new_study_request.GLYPH_WORDS: "Glyphworld's captions",
 }
 MORE = "Options: architecture, input size, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
@@ -64,36 +73,36 @@ def new_study_page() -> None:
         check = _command_of_check(asked)
         if check is not None:
             st.header("What was found")
-            _check(check, lambda: _start(asked, name), own=asked.encoder == request.CHECKPOINT)
+            _check(check, lambda: _start(asked, name), own=asked.encoder == new_study_request.CHECKPOINT)
     job_list.jobs_section(but=check and launcher.folder_of(check))
     further_steps.section()
     augmentations.section(further_steps.chosen_study())
 
 
-def _form() -> tuple[request.StudyRequest, str]:
+def _form() -> tuple[new_study_request.StudyRequest, str]:
     """The choices and the name; each is part of the address, so that a reload keeps them."""
     asked = _images()
     asked |= _encoder(asked["images"])
     name = _name(str(asked["images_path"]))
     with st.expander(MORE, key="new_more", on_change="rerun", bind="query-params"):
-        architecture, options = own_encoder.fields(asked["encoder"])
+        architecture, options = dry_run_panel.own_encoder_fields(asked["encoder"])
         asked |= _masks() | _words()
         options |= _options(asked["images"])
-    return request.StudyRequest(**asked, architecture=architecture, options=options), name
+    return new_study_request.StudyRequest(**asked, architecture=architecture, options=options), name
 
 
 @widgets.stable_container
 def _images() -> dict[str, str]:
-    images, path = _kind("1. Images", "Images", request.IMAGES, "new_images"), ""
-    if images == request.FOLDER:
+    images, path = _kind("1. Images", "Images", new_study_request.IMAGES, "new_images"), ""
+    if images == new_study_request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
-        drop.folder_field(
+        folder_field.folder_field(
             "Or drop a folder, or pictures, here",
             about="Folders in the folder name the classes.",
             path_key="new_images_path",
         )
-    elif images == request.TABLE:
+    elif images == new_study_request.TABLE:
         about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
     return {"images": images, "images_path": path}
@@ -102,15 +111,15 @@ def _images() -> dict[str, str]:
 @widgets.stable_container
 def _encoder(images: str) -> dict[str, str]:
     encoder = _kind("2. Encoder", "Encoder", ENCODERS, "new_encoder")
-    if encoder == request.CHECKPOINT:
+    if encoder == new_study_request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
-    elif encoder == request.ASSET:
-        of_world = images == request.GLYPHWORLD  # a choice of its own, as another encoder suits it
+    elif encoder == new_study_request.ASSET:
+        of_world = images == new_study_request.GLYPHWORLD  # a choice of its own, as another encoder suits it
         names = sorted(ASSETS, key=lambda name: "glyphworld" not in name) if of_world else ASSETS
         titles = {name: ASSETS[name] for name in names}
         text = _choice("Which encoder", titles, "new_world_asset" if of_world else "new_asset")
     else:
-        sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
+        sample = "resnet50" if encoder == new_study_request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
         text = _text("Architecture", f"new_{encoder}", sample, about)
     return {"encoder": encoder, "encoder_text": text}
@@ -119,7 +128,7 @@ def _encoder(images: str) -> dict[str, str]:
 @widgets.stable_container
 def _name(images_path: str) -> str:
     """The name that is typed, else that of the images, followed by a number where a study has it already."""
-    usual = request.usual_name(images_path, served_studies.studies_folder())
+    usual = new_study_request.usual_name(images_path, served_studies.studies_folder())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**3. Name**", width=TITLE)
         typed = st.text_input(
@@ -136,7 +145,7 @@ def _name(images_path: str) -> str:
 @widgets.stable_container
 def _masks() -> dict[str, str]:
     options = {"masks": _choice("Masks of the objects", MASKS, "new_masks")}
-    if options["masks"] != request.NO_MASKS:
+    if options["masks"] != new_study_request.NO_MASKS:
         about = "core/… and spurious/… with names like the images, or Salient ImageNet's own layout."
         options["masks_path"] = path_field("Mask folder", key="new_masks_path", folder=True, help=about)
     return options
@@ -145,9 +154,9 @@ def _masks() -> dict[str, str]:
 @widgets.stable_container
 def _words() -> dict[str, str]:
     options = {"words": _choice("Captions, to name features with", WORDS, "new_words")}
-    if options["words"] == request.WORD_FILE:
+    if options["words"] == new_study_request.WORD_FILE:
         options["words_path"] = path_field("Captions", key="new_words_path", endings=CAPTIONS, folder=True)
-    if options["words"] != request.NO_WORDS:
+    if options["words"] != new_study_request.NO_WORDS:
         about = "Any CLIP of open_clip, as MODEL@WEIGHTS; asset:glyphworld is shipped for the embedded world."
         options["clip"] = _text("CLIP", "new_clip", "ViT-B-32@openai", about)
     return options
@@ -156,8 +165,8 @@ def _words() -> dict[str, str]:
 @widgets.stable_container
 def _options(images: str) -> dict[str, str]:
     """The fields that the options of `analyze` ask for; only folders have levels, and only files pixels."""
-    left_out = () if images == request.FOLDER else OF_FOLDERS
-    left_out += OF_FILES if images == request.GLYPHWORLD else ()
+    left_out = () if images == new_study_request.FOLDER else OF_FOLDERS
+    left_out += OF_FILES if images == new_study_request.GLYPHWORLD else ()
     shown = [one for one in in_form(FORM) if one.name not in left_out]
     return {option.name: option_field(option) for option in shown}
 
@@ -188,7 +197,7 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
     return st.text_input(label, key=key, bind="query-params", placeholder=sample, help=help) or ""
 
 
-def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
+def _command_of_check(asked: new_study_request.StudyRequest) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
         still = f"Still to choose: {' and '.join(missing)}."
@@ -234,7 +243,7 @@ def _check(command: Analyze, start: Callable[[], None], *, own: bool) -> None:
     again = st.empty()
     if job.state != "done" or report is None:
         st.error(plain(job.error or "the check said nothing; its log is below"), icon=":material/error:")
-        if own and (where := own_encoder.where_named(job.error or "")):
+        if own and (where := dry_run_panel.where_named(job.error or "")):
             st.info(plain(where), icon=":material/tune:")
     else:
         found_panel(report, start, own=own)
@@ -269,7 +278,7 @@ def _looking(job: Job) -> None:
         st.caption(plain(notes[-1]))
 
 
-def _start(asked: request.StudyRequest, name: str) -> None:
+def _start(asked: new_study_request.StudyRequest, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
     if not name:
         st.caption("Give the study a name to begin.")

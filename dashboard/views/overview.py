@@ -6,39 +6,35 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.analysis.probe.notes import doubt, doubts_on_accuracy, notes_on_accuracy, whose_accuracy
-from core.analysis.quality.recommendation import advise
+from core.analysis.caveats import doubt, doubts_on_accuracy, notes_on_accuracy, whose_accuracy
+from core.analysis.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.common.write_access import guest_is_asking
-from core.jobs.commands import Resume
-from core.measures.overlap_scale import ENCODER
-from core.slices.features import FEW_OF_A_CLASS
-from core.slices.inspection.populations import is_filtered
-from core.slices.slice import Slice
-from core.steps import STEPS
-from core.storage.missing import Missing
+from core.measures.overlap import ENCODER
+from core.measures.slice import Slice
+from core.measures.slice_comparison import is_filtered
+from core.measures.slice_features import FEW_OF_A_CLASS
 from core.store import Study
-from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads, slice_reads
-from dashboard.cache.features import feature_reads
+from core.study.commands import Resume
+from core.study.missing import Missing
+from core.study.steps import STEPS
+from dashboard.cache import feature_reads, highlight_reads, image_filter, reads, score_reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
+from dashboard.components.job_follower import making_command, run_button
 from dashboard.components.page_link import link
-from dashboard.components.run_button import making_command, run_button
-from dashboard.components.scale import scale
-from dashboard.panels import findings, report, tool_exports, tour
+from dashboard.components.widgets import scale
+from dashboard.panels import exports, findings, further_steps, research, study_progress, tour
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.image.picture_field import picture_field
-from dashboard.panels.jobs import study_progress
-from dashboard.panels.leakage import leakage
-from dashboard.panels.masks import none_yet
-from dashboard.panels.new_study.other_encoders import other_encoders_menu
-from dashboard.research import parts
+from dashboard.panels.findings import leakage
+from dashboard.panels.other_encoders import other_encoders_menu
+from dashboard.panels.tried_picture import picture_field
 from dashboard.server import table_downloads
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 NO_OUTCOMES = "No image here has a known outcome."
@@ -78,8 +74,8 @@ def overview_page(study: Study, population: Slice) -> None:
             _steps(study)
         _remarks(study)
     table_downloads.section(study)
-    tool_exports.section(study)
-    report.section(study)
+    exports.tool_exports_section(study)
+    exports.report_section(study)
 
 
 def _assumed(study: Study) -> None:
@@ -97,7 +93,7 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
     with st.container(key="overview_looks", gap="xsmall"):
         findings.feature_findings(study, population)
     _prediction(study, population)
-    for show in () if filtered else parts.ON_THE_OVERVIEW:
+    for show in () if filtered else research.ON_THE_OVERVIEW:
         show(study)
 
 
@@ -123,7 +119,7 @@ def _sentence(study: Study) -> str:
 
 def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
     """Up to three numbers with their scale, low enough that pictures begin on the first screen."""
-    no_masks = none_yet.missing(study)
+    no_masks = further_steps.missing(study)
     cards = [
         *[(1.1, lambda: _accuracy(study, population, filtered=filtered))] * study.labelled,
         *[(1.1, lambda: _features(study, population, filtered=filtered))] * study.has("features"),
@@ -172,7 +168,7 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     if without := int(reads.mask(study, population).sum()) - accuracy.n:
         why = " (see Notes, below)" if study.answer and study.answer.facts.get("notes") else ""
         detail += f"; {without:,} more without a verdict{why}"
-    for say in () if filtered else parts.BESIDE_THE_ACCURACY:
+    for say in () if filtered else research.BESIDE_THE_ACCURACY:
         detail += f"; {words}" if (words := say(study)) else ""
     widgets.metric(f"{name}, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail)
 
@@ -188,7 +184,7 @@ def _why_no_accuracy(study: Study) -> str:
 
 
 def _features(study: Study, population: Slice, *, filtered: bool) -> None:
-    rates = inspection_reads.feature_differences(study, population).set_index("feature")["rate"]
+    rates = reads.feature_differences(study, population).set_index("feature")["rate"]
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
     telling = reads.discriminative(study) & fire
@@ -198,7 +194,7 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     if mean is None:
         mean = study.facts(FeaturesFacts).mean_firing
     if filtered or study.answer:
-        mean = inspection_reads.headline(study, population)["n_firing"]
+        mean = reads.headline(study, population)["n_firing"]
     detail = f"{widgets.number(mean, digits=1)} of them on an average image"
     if feature_reads.classes_tell(study):
         detail += f"; {n_telling:,} {'is' if n_telling == 1 else 'are'} discriminative"

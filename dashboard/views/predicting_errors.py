@@ -12,17 +12,17 @@ import streamlit as st
 from core.charts.baselines import BASELINES, RankedScores
 from core.charts.options import FigureOptions
 from core.common.score_names import SCORES
-from core.slices.slice import Slice
-from core.storage.missing import nothing
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import PAGES
-from dashboard.cache import reads, score_reads
+from core.study.missing import nothing
+from dashboard.cache import image_filter, reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import pick_one
+from dashboard.panels import scores
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.scores import details, picked_score, trust_check
-from dashboard.state import image_filter, session
+from dashboard.state import session
+from dashboard.state.pages import PAGES
 
 Q = "q_score"
 FEW = 3  # images with the lowest and with the highest score, beside a part
@@ -68,11 +68,11 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, gap="large", key="quality_row"):
         part_slot = st.container(key=f"quality_{'wide' if part in WIDE else 'narrow'}")
         with st.container(key="quality_picked"):
-            score = picked_score.choose_score(study)
-            details.about(study, population, score)
-            threshold = picked_score.cutoff(study, population, score) if judged else None
+            score = scores.choose_score(study)
+            scores.about_scores(study, population, score)
+            threshold = scores.cutoff(study, population, score) if judged else None
             if not judged and part != IMAGES:
-                details.extremes(study, population, score, n=FEW)
+                scores.extremes(study, population, score, n=FEW)
     with part_slot:
         _why_nothing(study, population, aurocs, judged)
         _part(study, population, part, score, threshold)
@@ -97,28 +97,28 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
 @widgets.stable_container
 def _part(study: Study, population: Slice, part: str, score: str, threshold: float | None) -> None:
     if part == FOUND and threshold is not None:
-        details.errors_found_part(study, population, score, threshold)
+        scores.errors_found_part(study, population, score, threshold)
     elif part == CHART:
         _scores(study, population, score)
-    elif part in details.CURVES:
-        details.curve(study, population, part, score)
+    elif part in scores.CURVES:
+        scores.curve(study, population, part, score)
     elif part == PAIR:
-        details.two_scores(study, population)
+        scores.two_scores(study, population)
     elif part == CAUSE:
-        details.by_cause(study, population)
+        scores.by_cause(study, population)
     elif part == NUMBERS:
-        details.all_numbers(study, population, score)
+        scores.all_numbers(study, population, score)
     elif part == IMAGES:
-        details.extremes(study, population, score)
+        scores.extremes(study, population, score)
     else:
-        details.distribution(study, population, score, threshold)
+        scores.distribution(study, population, score, threshold)
 
 
 @widgets.stable_container
 def _trust(study: Study) -> None:
     if session.filter_text():
         st.caption("Of all evaluation images, whatever the filter.")
-    trust_check.trust_checks(study)
+    scores.trust_checks(study)
 
 
 @widgets.stable_container
@@ -129,7 +129,7 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         return
 
     def clicked(points: list[dict]) -> None:
-        picked_score.pick(str(points[-1]["customdata"][0]))
+        scores.pick(str(points[-1]["customdata"][0]))
 
     show_chart(
         study,

@@ -16,24 +16,30 @@ from core.common.records import Record
 from core.errors import PeregrineError, SettingsError
 from core.pictures.look import SHOWN, Look
 from core.pictures.seen import Alteration
-from core.storage.missing import nothing
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.addresses.pages import PAGES, TRY_PICTURE
-from dashboard.cache import reads
-from dashboard.cache.pictures import tried_reads
-from dashboard.cache.pictures.tried_reads import Picture, Tried
+from core.study.missing import nothing
+from dashboard.cache import reads, tried_reads
+from dashboard.cache.tried_reads import Picture, Tried
 from dashboard.components import widgets
-from dashboard.components.feature_heat_list import feature_heat_list
-from dashboard.components.heat_views import heat_views
+from dashboard.components.feature_heat_list import feature_heat_list, heat_views
 from dashboard.components.job_follower import follow_model
-from dashboard.components.picture_marks import Box, Boxes, picture_marks
-from dashboard.jobs import encoder_process
-from dashboard.panels.image import class_bars
-from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field, take
-from dashboard.panels.image.removal import switch, switch_row, switched_off
-from dashboard.panels.image.similar import UNLIKE_ALL, how_alike, in_the_study, mostly_covered
-from dashboard.state import session
+from dashboard.components.picture_input import Box, Boxes, picture_marks
+from dashboard.jobs import resident_models
+from dashboard.panels import tried_picture
+from dashboard.panels.detail import UNLIKE_ALL, how_alike, in_the_study, mostly_covered
+from dashboard.panels.tried_picture import (
+    BROUGHT,
+    COVERED,
+    CROP,
+    OF,
+    OFF,
+    SAMPLE,
+    picture_field,
+    take_picture,
+)
+from dashboard.panels.without_features import switch, switch_row, switched_off
+from dashboard.state import served_studies, session
+from dashboard.state.pages import PAGES, TRY_PICTURE
 
 OFFERED = 18  # images of the study
 VIEWS = "try_views"
@@ -51,7 +57,7 @@ def try_picture_page(study: Study | None) -> None:
     picture = _picture(study)
     for part in (CROP, COVERED, OFF):  # now, or a link would lose them while the encoder loads
         session.url_text(part)
-    state = encoder_process.prepare(study)  # begins to load while the reader looks for a picture
+    state = resident_models.prepare_encoder(study)  # begins to load while the reader looks for a picture
     if state.name in ("refused", "failed"):
         kind = "not_allowed" if state.name == "refused" else "left_out"
         widgets.empty_state("No picture can be tried here", nothing(kind, why=state.why))
@@ -77,7 +83,7 @@ def _images_to_try(study: Study) -> None:
         rows[np.linspace(0, len(rows) - 1, min(OFFERED, len(rows))).astype(np.int64)],
         key="try_images",
         label="images of the study to try",
-        on_open=lambda row: take(False, **{OF: str(names.iloc[row])}),
+        on_open=lambda row: take_picture(False, **{OF: str(names.iloc[row])}),
     )
 
 
@@ -101,7 +107,7 @@ def _picture(study: Study | None) -> Picture | None:
 
 def _wait(study: Study | None) -> None:
     follow_model(
-        lambda: encoder_process.prepare(study),
+        lambda: resident_models.prepare_encoder(study),
         lambda seconds: f"Loading the encoder: {seconds:.0f} s so far. It stays loaded for ten minutes.",
     )
 
@@ -144,7 +150,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
     with right:
         if instead := tried_reads.instead_of(study):
             st.caption(widgets.plain(full_sentence(instead)))
-        class_bars.answer(before, after, changed=_changed(alteration, off))
+        tried_picture.answer_bars(before, after, changed=_changed(alteration, off))
         warnings = [alike if is_unlike else "", _in_the_study(study, whole)]
         for line in filter(None, [*warnings, mostly_covered(alteration.covered_share(_seen(one)))]):
             st.caption(f":material/info: {widgets.plain(line)}")

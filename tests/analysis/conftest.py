@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from tests.analysis.gradcam.heatmap_studies import VIT, heatmaps, make, make_images
+from tests.analysis.heatmap_studies import VIT, heatmaps, make, make_images
 from tests.shared import made_once
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from core.data.sources.images import open_images
+from core.data.images import open_images
 
 MAKE = """
 import json, sys

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from core.analysis import duplicates
-from core.analysis.duplicates import BANDS, LEAST_COSINE, MOST_BITS, NONE, find_duplicates
-from core.storage.chunked_array import ChunkedArray, write_whole
+from core.analysis import picture_table
+from core.analysis.picture_table import BANDS, LEAST_COSINE, MOST_BITS, NONE, find_duplicates
+from core.study.chunked_array import ChunkedArray, write_whole
 
 
 def stored(folder: Path, rows: np.ndarray) -> ChunkedArray:
@@ -74,8 +74,8 @@ def test_nothing__to_compare(tmp_path):
 
 
 def test_many_alike__are_cut_and_counted(tmp_path, monkeypatch, rng):
-    monkeypatch.setattr(duplicates, "WINDOW", 8)
-    monkeypatch.setattr(duplicates, "PAIRS_AT_ONCE", 64)
+    monkeypatch.setattr(picture_table, "WINDOW", 8)
+    monkeypatch.setattr(picture_table, "PAIRS_AT_ONCE", 64)
     n = 300
     prints = np.column_stack([np.arange(n), np.arange(n), rng.integers(0, 32, n)]).astype(np.uint64)
     rows = np.ones((n, 4), np.float32)

@@ -16,10 +16,9 @@ from scipy.fft import dctn
 from scipy.ndimage import laplace
 from scipy.stats import spearmanr
 
-from core.analysis import picture_columns
-from core.analysis.duplicates import MOST_BITS
-from core.analysis.picture_columns import VALUES, measure_picture
-from core.data.sources.decode import decode
+from core.analysis import picture_table
+from core.analysis.picture_table import MOST_BITS, VALUES, measure_picture
+from core.data.decode import decode
 from tests.analysis.degraded_scenes import scenes
 
 
@@ -66,7 +65,7 @@ def reference(picture: Image.Image) -> dict[str, float]:
 
 @pytest.mark.parametrize("size", [(1, 4), (2, 3), (7, 5), (32, 32), (300, 261), (40, 90)], ids=str)
 def test_values__match_the_definitions(rng, size, monkeypatch):
-    monkeypatch.setattr(picture_columns, "STRIP", 1000)  # pixels at a time: several strips
+    monkeypatch.setattr(picture_table, "STRIP", 1000)  # pixels at a time: several strips
     pixels = (rng.random((size[1], size[0], 3)) ** 3 * 255).astype(np.uint8)
     picture = Image.fromarray(pixels)
     expected = reference(picture)

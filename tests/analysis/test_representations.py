@@ -14,19 +14,25 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from core.analysis import representations
-from core.analysis.consumers import Representations, ThumbnailLook, check_finite_representations
-from core.analysis.picture_columns import measure_picture
-from core.analysis.representations import batches_of, embed_tables, load_ready_representations
-from core.data.sources.decode import decode
-from core.data.sources.images import open_images
-from core.data.sources.source import image_table
+from core.analysis.picture_table import measure_picture
+from core.analysis.representations import (
+    Representations,
+    ThumbnailLook,
+    batches_of,
+    check_finite_representations,
+    embed_tables,
+    load_ready_representations,
+)
+from core.charts.export_files import COLUMNS
+from core.data.decode import decode
+from core.data.images import open_images
+from core.data.source import image_table
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
-from core.export.files import COLUMNS
-from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.storage.writer import Collected
 from core.store import open_study
+from core.study.progress import Progress
+from core.study.writer import Collected
 from tests.command_line import contents
 
 ENCODER = {"encoder": "timm:resnet10t", "input_size": 32, "resize": 32, "workers": 0, "device": "cpu"}

@@ -16,25 +16,25 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from core.analysis.quality.trust_check import headline
+from core.analysis.trust_check import headline
 from core.answers import knn
 from core.answers.outcome import Request
 from core.answers.requests import add_answer, remake_stale, remove_answer
 from core.bases.requests import add_basis
-from core.charts.other_studies import alike
+from core.charts.chart import alike
 from core.config import BasisConfig
 from core.errors import SettingsError, SliceError, did_you_mean
-from core.export.summary import info
-from core.heatmaps.reader import requested_path
-from core.jobs.progress import Progress
-from core.slices import saved_slices
-from core.slices.inspection.facets import facet_counts
-from core.slices.slice import Slice
-from core.storage.chunked_array import ChunkedArray
-from core.storage.missing import OF_ANSWER
+from core.measures import saved_slices
+from core.measures.facets import facet_counts
+from core.measures.slice import Slice
+from core.publish.summary import info
 from core.store import Study, open_study
-from core.traces import changes, many
-from core.traces.traces import read_traces
+from core.study import trace_changes
+from core.study.chunked_array import ChunkedArray
+from core.study.missing import OF_ANSWER
+from core.study.progress import Progress
+from core.study.stored_heatmaps import requested_path
+from core.study.traces import read_traces
 from tests.manifests import edited_manifest, rename_to_head
 
 
@@ -140,12 +140,12 @@ def test_what_people_leave_on_images_and_slices_of_images_is_there_in_every_basi
     make_basis(study.path)
     latents = open_study(study.path).in_basis("few")
     first, second = study.images["image_id"][:2]
-    changes.set_tags(study, first, ["dark"])
-    changes.set_tags(latents, second, ["small"])
-    many.change_images(latents, [first], wrong_label=study.class_names[0])
-    changes.name_feature(study, 3, "stripes")
-    changes.name_feature(latents, 3, "dots")
-    changes.save_view(latents, "mine", "map?study=demo")
+    trace_changes.set_tags(study, first, ["dark"])
+    trace_changes.set_tags(latents, second, ["small"])
+    trace_changes.change_images(latents, [first], wrong_label=study.class_names[0])
+    trace_changes.name_feature(study, 3, "stripes")
+    trace_changes.name_feature(latents, 3, "dots")
+    trace_changes.save_view(latents, "mine", "map?study=demo")
     for read, name in ((study, "stripes"), (latents, "dots")):
         traces = read_traces(read.path)
         assert traces.images[first].tags == ("dark",) and traces.images[second].tags == ("small",)

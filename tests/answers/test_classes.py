@@ -11,9 +11,9 @@ import torch
 
 from core.answers.classes import match_classes, read_class_file
 from core.answers.outcome import ClassColumns, from_logits, outcome_table
+from core.common import class_list
 from core.common.captions import with_class_names
-from core.common.labels import class_list
-from core.common.labels.class_list import read_class_list
+from core.common.class_list import read_class_list
 from core.errors import SettingsError
 from tests.answers.sorted_images import Labelled
 

@@ -17,34 +17,32 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from core.analysis.probe.normalisation import likely_normalisation, remaining_candidates
+from core.analysis.normalisation import likely_normalisation, remaining_candidates
 from core.answers import requests
-from core.answers.activation import least_loss
 from core.answers.answer import HEAD
+from core.answers.class_logits import ACTIVATIONS, Classifier, class_logits
 from core.answers.classes import BY_INDEX
-from core.answers.head import matched, usual_order_note, why_other_numbers
+from core.answers.head import least_loss, matched, usual_order_note, why_other_numbers
 from core.answers.kinds import KINDS
 from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
-from core.common.labels.match import Match
+from core.common.choice import choose
+from core.common.label_match import Match
 from core.common.records import Record
-from core.common.statistics.choice import choose
 from core.common.step_facts import EmbedFacts, HeadFacts
 from core.config import HEAD_ACTIVATIONS, AnswersConfig, BasisConfig
 from core.encoders.encoder import Encoder
-from core.encoders.readout.class_names import names_in
-from core.encoders.readout.head import Head, HeadPart, complete_head, untrained
+from core.encoders.head import Head, HeadPart, complete_head, untrained
+from core.encoders.head_file import names_in
 from core.encoders.registry import load_encoder
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import EncoderError, SettingsError
-from core.jobs.progress import Progress
-from core.pictures.many import without_features
-from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.of_image import asked_of_images, look_at, without_features
 from core.pipeline.run import run_step
-from core.slices.features.class_logits import ACTIVATIONS, Classifier, class_logits
-from core.storage.writer import Collected
 from core.store import Study, open_study
+from core.study.progress import Progress
+from core.study.writer import Collected
 from tests.answers.sorted_images import Labelled
 from tests.encoders.planted import narrow_resnet, stir
 

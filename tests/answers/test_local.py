@@ -18,19 +18,7 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from core.answers.head import SEVERAL, UNCHECKED
-from core.bases.requests import add_basis
-from core.concepts.confused import OTHER, behind_confusion, without_feature
-from core.concepts.decomposition import describe
-from core.concepts.interventions.blame import ProbeWithMeans
-from core.config import BasisConfig
-from core.jobs.progress import Progress
-from core.measures.confusions import confusions
-from core.pictures.look import answering, decide
-from core.pictures.many import without_features
-from core.pictures.of_image import asked_of_images, look_at
-from core.pipeline.run import run_step
-from core.slices.features.class_logits import (
+from core.answers.class_logits import (
     LOCAL,
     ONLY_WRONG,
     can_switch_off,
@@ -39,7 +27,18 @@ from core.slices.features.class_logits import (
     output_logits,
     own_classifier,
 )
+from core.answers.head import SEVERAL, UNCHECKED
+from core.bases.requests import add_basis
+from core.concepts.blame import ProbeWithMeans
+from core.concepts.confused import OTHER, behind_confusion, without_feature
+from core.concepts.decomposition import describe
+from core.config import BasisConfig
+from core.measures.confusions import confusions
+from core.pictures.look import answering, decide
+from core.pictures.of_image import asked_of_images, look_at, without_features
+from core.pipeline.run import run_step
 from core.store import Study, open_study
+from core.study.progress import Progress
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
 from tests.manifests import edited_manifest

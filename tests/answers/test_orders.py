@@ -10,8 +10,15 @@ import torch
 from PIL import Image
 from timm.data.readers.reader_image_folder import find_images_and_targets
 
-from core.answers.classes import BY_INDEX, SORTED, match_classes
-from core.answers.orders import exchanged_pairs, likely_order, of_timm, possible_orders
+from core.answers.classes import (
+    BY_INDEX,
+    SORTED,
+    exchanged_pairs,
+    likely_order,
+    match_classes,
+    of_timm,
+    possible_orders,
+)
 from core.encoders.registry import load_encoder
 from tests.answers.test_head import studied
 from tests.encoders.planted import narrow_resnet

@@ -14,7 +14,7 @@ from core.answers.outcome import Request, answer_facts, outcome_table
 from core.answers.predictions import file_answer
 from core.common.csv_text import write_csv
 from core.errors import SettingsError
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 from tests.sentences import as_record
 
 LABELS = ["n01440764", "n02012849", "n02099601", "n03126707"]

@@ -20,13 +20,13 @@ from core.bases.requests import add_basis, remove_basis
 from core.cli import main
 from core.config import BasisConfig
 from core.errors import SettingsError
-from core.export.bases import export_basis
-from core.export.summary import info
-from core.jobs.progress import Progress
 from core.pipeline.verify import verify
-from core.storage.manifest import read_manifest, write_manifest
-from core.storage.writer import StepWriter
+from core.publish.basis_export import export_basis
+from core.publish.summary import info
 from core.store import Study, open_study
+from core.study.manifest import read_manifest, write_manifest
+from core.study.progress import Progress
+from core.study.writer import StepWriter
 from core.training.dictionaries import DictionaryRun
 
 
@@ -111,7 +111,7 @@ def test_nmf_has_codes_and_components_of_at_least_0_and_refuses_negative_feature
     study = add(study, "nmf", size=4, k=4)
     assert dense(study, "nmf").min() >= 0 and part(study, "nmf", "decoder").min() >= 0
     assert study.bases["nmf"].card["r2"] > 0.5
-    from core.storage.writer import write_study
+    from core.study.writer import write_study
 
     with write_study(tmp_path / "signed") as writer, writer.step("embed", {}) as step:
         step.table("images", study.images)
@@ -206,7 +206,7 @@ def test_a_changed_index_is_no_index(study):
 
 def test_a_new_representation_makes_a_basis_stale(study):
     study = add(study, "random")
-    from core.storage.writer import write_study
+    from core.study.writer import write_study
 
     images, raw = study.images, raw_of(study).astype(np.float32)
     with write_study(study.path) as writer, writer.step("embed", {}) as step:

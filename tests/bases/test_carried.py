@@ -14,9 +14,9 @@ from core.bases.basis import codes_of
 from core.bases.requests import add_basis, load_basis
 from core.config import BasisConfig
 from core.errors import CheckpointError, SettingsError
-from core.export.bases import export_basis
-from core.jobs.progress import Progress
+from core.publish.basis_export import export_basis
 from core.store import Study, open_study
+from core.study.progress import Progress
 
 SMALL = {"topk": 12, "pca": 4, "kmeans": 5, "random": 12}
 

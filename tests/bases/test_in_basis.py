@@ -13,7 +13,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from core.analysis.features.step import of_latents
+from core.analysis.features_step import of_latents
 from core.answers.answer import COLUMNS
 from core.answers.requests import add_answer
 from core.bases.basis import Basis, about_latent
@@ -22,14 +22,14 @@ from core.bases.requests import add_basis, remove_basis
 from core.cli import main
 from core.config import BasisConfig
 from core.errors import DamagedManifest, NoDiscriminativeFeatures, StudyError
-from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
-from core.storage import layers
-from core.storage.manifest import read_manifest, write_manifest
-from core.storage.missing import OF_LATENTS
-from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.study import layers
+from core.study.manifest import read_manifest, write_manifest
+from core.study.missing import OF_LATENTS
+from core.study.progress import Progress
+from core.study.writer import write_study
 from tests import reference
 from tests.command_line import contents
 from tests.encoders.planted import stir

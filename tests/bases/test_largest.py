@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.bases.selection.largest import largest_of_rows
+from core.bases.dictionary import largest_of_rows
 
 INTERPRETED = """
 import sys
 import torch
-from core.bases.selection.on_gpu import select
+from core.bases.largest_on_gpu import select
 values = torch.load(sys.argv[1])
 torch.save([select(one, k) for one, k in values], sys.argv[2])
 """

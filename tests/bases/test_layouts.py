@@ -18,9 +18,9 @@ from core.bases.requests import load_basis
 from core.cli import main
 from core.config import BasisConfig
 from core.errors import PeregrineError
-from core.jobs.progress import Progress
-from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.study.progress import Progress
+from core.study.writer import write_study
 from tests.bases.foreign_files import Case, M, R, cases, sae_lens, topk, weights
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.bases.origin import contradictions, origin_of, stated_layer
+from core.common.entries import Taken
 from core.common.step_facts import EncoderFacts
-from core.common.taken import Taken
 
 B16 = "timm:vit_base_patch16_clip_224.openai"
 LAST = EncoderFacts(spec=B16, layer="blocks.11.norm1", tokens="cls", token_norm="before")

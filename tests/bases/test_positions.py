@@ -10,24 +10,24 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from core.analysis.gradcam.gradcam import direction_maps, gradcam_maps
-from core.analysis.gradcam.on_demand import on_demand, study_encoder
-from core.analysis.positions import PositionReader
+from core.analysis.gradcam import direction_maps, gradcam_maps
+from core.analysis.heatmaps_on_demand import on_demand, study_encoder
+from core.analysis.readouts import PositionReader
 from core.bases import position_index
 from core.bases.basis import codes_of
 from core.bases.encoding import Sums, pooled_codes
 from core.bases.position_index import at_position, place_of, similar_positions, strongest_positions
 from core.bases.requests import add_basis, load_basis
 from core.config import BasisConfig
-from core.encoders.readout.positions import position_maps
+from core.encoders.positions import position_maps
 from core.errors import PeregrineError, SettingsError
-from core.export.summary import info
-from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
-from core.storage.manifest import write_manifest
-from core.storage.writer import write_study
+from core.publish.summary import info
 from core.store import Study, open_study
+from core.study.manifest import write_manifest
+from core.study.progress import Progress
+from core.study.writer import write_study
 from tests.command_line import contents
 from tests.planted_encoder import hues
 from tests.synthetic import make_seen_study
@@ -138,8 +138,8 @@ def test_planted_hues_are_latents_where_they_are(made):
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(seen, tmp_path, monkeypatch):
     monkeypatch.setattr("core.bases.encoding.IMAGES", 16)
-    monkeypatch.setattr("core.bases.sampled.CHUNK_ENTRIES", 8 * 64 * 32)
-    monkeypatch.setattr("core.bases.sampled.BATCH", 8)
+    monkeypatch.setattr("core.bases.vectors.CHUNK_ENTRIES", 8 * 64 * 32)
+    monkeypatch.setattr("core.bases.vectors.BATCH", 8)
     one, two = (Path(shutil.copytree(seen, tmp_path / name)) for name in ("one", "two"))
     add(one, steps=8)
     encode, read, calls = Sums.encode, PositionReader.read, []

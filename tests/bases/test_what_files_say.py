@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from core.bases.dictionary import Coder
+from core.bases.dictionary_measures import chosen
 from core.bases.files import ReadDictionary, read_dictionary
 from core.bases.reading import Asked
-from core.bases.self_check import chosen
 from core.errors import CheckpointError
 from tests.bases.foreign_files import K, M, R, saev, tensors, torch_file, weights
 

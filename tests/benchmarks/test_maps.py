@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measure_maps import SAME, Differences, differences
-from core.heatmaps.reader import pack_maps
+from core.study.stored_heatmaps import pack_maps
 
 
 class Maps:

@@ -14,7 +14,7 @@ from benchmarks.peers.tasks import TASKS
 from benchmarks.results import Absent, Result
 from tests.concepts.reference_concepts import soft_wpmi
 
-CNN = "pytorch-grad-cam, heatmaps of a ResNet-18"  # see tests/analysis/gradcam
+CNN = "pytorch-grad-cam, heatmaps of a ResNet-18"  # see tests/analysis
 HERE = [name for name, task in TASKS.items() if task.peer.ours and name != CNN]
 
 

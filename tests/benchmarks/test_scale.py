@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.scale import CHUNK_ROWS, SIZES, Constants, cost, opens, simulated, table
 from core.errors import StudyError
-from core.storage import manifest
+from core.study import manifest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 

@@ -74,8 +74,8 @@ def test_disentangled__is_a_whole_step_of_each_side(method, monkeypatch):
 
 
 def test_training_step__moves_the_encoder_and_the_critic(monkeypatch):
-    from core.research.domains.training.disentangled import Disentangled
-    from core.research.domains.training.labels import DomainLabels
+    from core.research.domains_disentangled import Disentangled
+    from core.research.domains_labels import DomainLabels
     from core.training import setup
 
     made = []

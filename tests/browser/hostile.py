@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import changes
+from core.study import trace_changes
 from tests.concepts.worded import make_worded
 from tests.manifests import change_texts
 from tests.synthetic import make_seen_study
@@ -50,6 +50,6 @@ def make_hostile(studies: Path) -> None:
     make_worded(make_seen_study(folder, class_names=CLASSES, tail=FILE))
     change_texts(folder, WORDS, WORD)
     study = open_study(folder)
-    changes.set_note(study, study.images["image_id"].iat[-1], WORD)
-    changes.note_feature(study, 3, WORD)
+    trace_changes.set_note(study, study.images["image_id"].iat[-1], WORD)
+    trace_changes.note_feature(study, 3, WORD)
     saved_slices.save(folder, SLICE, Slice.parse("correct=false"))

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from core.bases.requests import add_basis, remove_basis
 from core.config import BasisConfig
-from core.jobs.progress import Progress
 from core.store import open_study
+from core.study.progress import Progress
 from tests.browser.harness import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_bases.py starts the same command")]

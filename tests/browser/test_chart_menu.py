@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from tests.browser import axe
 from tests.browser.harness import BACKGROUND, WHITE, settle, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/export writes the same files")]
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/publish writes the same files")]
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
 DISTRIBUTION = "score_histogram"
 OUTSIDE = """() => {

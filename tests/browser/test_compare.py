@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from core.comparison.compare import compare
-from core.comparison.sides import LOST
+from core.compare.compare import compare
+from core.compare.images import LOST
 from core.store import open_study
 from dashboard.components.tooltips import TEXTS
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
-from tests.comparison.comparable import add_concepts, second_study
+from tests.compare.comparable import add_concepts, second_study
 from tests.synthetic import make_study
 
 pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_compare.py opens the same page")]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.addresses.pages import HOME
+from dashboard.state.pages import HOME
 from tests.browser.harness import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/dashboard draws the same tiles and links")]

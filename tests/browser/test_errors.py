@@ -7,10 +7,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.slices import saved_slices
-from core.slices.finder import worst_slices
-from core.slices.plain_names import plain_name
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.finder import worst_slices
+from core.measures.plain_names import plain_name
+from core.measures.slice import Slice
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_meanings import points

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dashboard.addresses.pages import HOME, PAGES
+from dashboard.state.pages import HOME, PAGES
 from tests.browser.axe import violations
 from tests.browser.harness import BACKGROUND, WHITE, Visitor, settle, until, visit, watching
 from tests.browser.hostile import CLASSES, FILE, PLANTED, STUDY, WORD

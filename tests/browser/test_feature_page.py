@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from core.measures.feature_rates import feature_differences
-from core.slices import inspection
-from core.slices.slice import Slice
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_links import press, said
@@ -30,7 +30,7 @@ def choose_class(page, name: str) -> None:
 
 def test_class_on_features__cards_with_the_numbers_of_the_library(reader, address, served):
     study = open_study(served / "seen")
-    mask, others = inspection.population(study, Slice.parse("label=cat"))
+    mask, others = population(study, Slice.parse("label=cat"))
     wanted = feature_differences(study, mask, others)
     wanted = wanted[wanted["rate"] > 0]
     one = reader()

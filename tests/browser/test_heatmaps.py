@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE, _in_gallery

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.addresses.pages import PAGES
+from dashboard.state.pages import PAGES
 from tests.browser.harness import IDLE, NO_PLACEHOLDER, settle, until, visit
 from tests.sampling import EVERYTHING
 

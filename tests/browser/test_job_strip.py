@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.jobs.commands import RunStep
+from core.study.commands import RunStep
 from tests.browser.harness import IDLE, Visitor, dashboard, settle
 from tests.dashboard.conftest import remember, write_progress
 from tests.synthetic import make_study
@@ -129,7 +129,7 @@ def test_strip__folds_by_keyboard_and_stays_folded(enter, shared):
 
 
 def test_strip__cancel_is_for_the_browser_that_began_it(enter, shared, monkeypatch):
-    from dashboard.server.access.tokens import public_name
+    from dashboard.server.rules import public_name
 
     url, study = shared
     mine, other = enter("/?study=demo"), enter("/?study=demo")

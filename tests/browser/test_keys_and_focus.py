@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from core.common.captions import headline
 from core.store import open_study
-from core.traces.traces import read_traces
+from core.study.traces import read_traces
 from tests.browser.harness import settle, visit
 from tests.sampling import sample
 

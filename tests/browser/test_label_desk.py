@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from core.store import open_study
-from core.traces.labels import decision_on
-from core.traces.traces import read_traces
+from core.study.label_decisions import decision_on
+from core.study.traces import read_traces
 from tests.browser.harness import dashboard, settle
 from tests.dashboard.issues import write_issues
 from tests.synthetic import make_study

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from dashboard.addresses.pages import HOME, PAGES
+from core.measures import saved_slices
+from core.measures.slice import Slice
+from dashboard.state.pages import HOME, PAGES
 from tests.browser.harness import dashboard, free_port, settle, visit
 from tests.sampling import sample
 

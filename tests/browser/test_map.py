@@ -7,8 +7,8 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import many
-from core.traces.traces import UNSURE, read_traces
+from core.study import trace_changes
+from core.study.traces import UNSURE, read_traces
 from tests.browser.harness import settle
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.exhaustive("tests/traces and panels/test_traces.py save such marks"),
+    pytest.mark.exhaustive("tests/study and panels/test_traces.py save such marks"),
 ]
 TILE = ".st-key-images_gallery .tile"
 MARKED = f"{TILE}[aria-pressed=true]"
@@ -82,7 +82,7 @@ def test_everything_that_the_filter_leaves__is_tagged_found_and_exported(reader,
         listed = pd.read_csv(packed.open("images.csv"))
         assert listed["image_id"].tolist() == table["image_id"].tolist()
         assert set(packed.namelist()) == {"images.csv", *listed["file"].dropna()}
-    many.change_images(study, table["image_id"], remove=["look again"])
+    trace_changes.change_images(study, table["image_id"], remove=["look again"])
 
 
 def test_marks__by_corner_range_and_box(reader, address):

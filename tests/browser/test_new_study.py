@@ -10,10 +10,10 @@ from urllib.parse import quote, urlencode
 import pytest
 from playwright.sync_api import expect
 
-from core.data.sources.images import open_images
-from core.jobs.jobs import read_job
-from core.jobs.runner import cancel
+from core.data.images import open_images
 from core.store import open_study
+from core.study.jobs import read_job
+from core.study.runner import cancel
 from tests.browser.harness import dashboard, settle
 from tests.sampling import sample
 

@@ -7,12 +7,12 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from core.charts.catalogue import draw, what_it_lacks
+from core.charts.figure_files import find_browser, render_all
 from core.charts.fonts import SHIPPED
 from core.charts.registry import CHARTS
 from core.charts.theme import layout_of
 from core.errors import PeregrineError
-from core.figures.catalogue import draw, what_it_lacks
-from core.figures.files import find_browser, render_all
 from core.store import open_study
 from tests.browser.harness import ARGUMENTS
 from tests.sampling import sample

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from core.store import open_study
-from core.traces.changes import remove_view, save_view
-from core.traces.traces import read_traces
+from core.study.trace_changes import remove_view, save_view
+from core.study.traces import read_traces
 from tests.browser.harness import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("a view is a link, which test_links.py opens")]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.jobs.progress import Progress
+from core.concepts import search
 from core.pipeline import run as pipeline
-from core.search import search
 from core.store import open_study
+from core.study.progress import Progress
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
 
@@ -82,7 +82,7 @@ def test_search__a_text_an_image_and_a_picture(visitor, address, folder, tmp_pat
 
     study = open_study(folder)
     assert study.state("search") == "done" and one.query()["search"] == [TEXT]
-    from core.concepts.clip.clip import load_clip
+    from core.concepts.clip import load_clip
 
     clip = load_clip("asset:glyphworld")
     query = clip.embed_texts([TEXT])[0]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from core.report.site import write_site
+from core.publish.site import write_site
 from core.store import open_study
-from tests.report.test_report import NAMES, hostile
+from tests.publish.test_report import NAMES, hostile
 
 __all__ = ["hostile"]
-pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/report/test_site.py writes the same site")]
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/publish/test_site.py writes the same site")]
 
 
 def test_a_site_opens_from_a_file(chrome, hostile: Path, tmp_path: Path) -> None:

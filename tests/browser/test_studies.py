@@ -11,10 +11,7 @@ from playwright.sync_api import expect
 from core.store import open_study
 from tests.browser.harness import settle
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.exhaustive("tests/storage/test_study_folders.py does the same"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/study/test_study_folders.py does the same")]
 
 
 def opened(page):

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from core.jobs import uploads
 from core.store import open_study
+from core.study import uploads
 from tests.browser.harness import dashboard
 from tests.browser.test_dashboard import _in_gallery
 

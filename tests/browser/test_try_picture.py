@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from core.jobs.progress import Progress
-from core.pictures.samples import samples
+from core.pictures.seen import samples
 from core.pipeline import run as pipeline
 from core.store import open_study
+from core.study.progress import Progress
 from tests.browser.axe import violations
 from tests.browser.harness import dashboard, settle
 

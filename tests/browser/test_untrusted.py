@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.common.processes import host_name, process_started
-from core.jobs.jobs import read_job
+from core.study.jobs import read_job
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_every_page import VIEWS
 from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar

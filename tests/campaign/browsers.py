@@ -17,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import TraceError
 from core.store import Study, open_study
-from core.traces import changes
-from core.traces.traces import FeatureTrace, ImageTrace, read_traces
+from core.study import trace_changes
+from core.study.traces import FeatureTrace, ImageTrace, read_traces
 from tests.campaign.outcome import Outcome
 from tests.dashboard.conftest import new_components, open_in_app, read_settings
 from tests.synthetic import make_study
@@ -32,10 +32,10 @@ FIELDS: dict[str, Kept] = {
     "label": lambda one: getattr(one, "wrong_label", ""),
 }
 SAVE: dict[str, Callable[..., None]] = {
-    "note": changes.set_note,
-    "tags": changes.set_tags,
-    "name": changes.name_feature,
-    "label": changes.mark_wrong_label,
+    "note": trace_changes.set_note,
+    "tags": trace_changes.set_tags,
+    "name": trace_changes.name_feature,
+    "label": trace_changes.mark_wrong_label,
 }
 
 
@@ -62,7 +62,7 @@ def writers(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
                     outcome.lost += 1
                     outcome.examples.append(f"'{text}' was saved, and {kept!r} is there")
             if kind == "tags":
-                changes.set_tags(study, str(of), ())
+                trace_changes.set_tags(study, str(of), ())
     outcome.note = ", ".join(f"{kind} {count}" for kind, count in met.items())
     return outcome
 

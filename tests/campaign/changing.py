@@ -12,8 +12,8 @@ import numpy as np
 
 from core.common.command_line import PREFIX
 from core.common.processes import host_name, process_started
-from core.jobs.jobs import list_jobs, read_job
-from core.jobs.progress import PROGRESS, write_record
+from core.study.jobs import list_jobs, read_job
+from core.study.progress import PROGRESS, write_record
 from tests.campaign.calls import judge
 from tests.campaign.children import CLOCK, children
 from tests.campaign.disks import IS_POSSIBLE as IS_POSSIBLE
@@ -21,7 +21,7 @@ from tests.campaign.disks import NEEDS as NEEDS
 from tests.campaign.outcome import Outcome
 from tests.campaign.writing import command
 from tests.command_line import SMALL, contents, write_given
-from tests.data.sources.pictures import picture
+from tests.data.pictures import picture
 
 KINDS_OF_CHANGE = ("changed", "vanished", "appeared", "cut short")
 YEAR = 365 * 86400

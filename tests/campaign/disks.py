@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import PeregrineError
-from core.slices.saved_file import texts
-from core.slices.slice import Slice
-from core.traces.traces import read_traces
+from core.measures.saved_slices_file import texts
+from core.measures.slice import Slice
+from core.study.traces import read_traces
 from tests.browser.harness import PATIENCE, dashboard
 from tests.campaign.outcome import Outcome
 from tests.campaign.reading import whole_study
 from tests.campaign.writing import begun, command, compare, ended, expected_of
 from tests.command_line import contents
 from tests.dashboard.server.test_server import ask
-from tests.storage.flips import read_all
+from tests.study.flips import read_all
 from tests.synthetic import make_study
 
 IS_POSSIBLE = sys.platform == "linux" and shutil.which("cc") is not None
@@ -35,16 +35,16 @@ SOURCE = Path(__file__).with_name("faults.c")
 READ = """
 import sys
 from pathlib import Path
-from tests.storage.flips import read_all
+from tests.study.flips import read_all
 print(read_all(Path(sys.argv[1])))
 """
 OLDER = 20
 SAVE = f"""
 import sys
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import changes
+from core.study import trace_changes
 study = open_study(sys.argv[1])
 ids = sorted(study.images["image_id"])
 for number in range(int(sys.argv[2]), int(sys.argv[3])):

@@ -20,7 +20,7 @@ from tests.campaign.outcome import Outcome
 
 IS_POSSIBLE = importlib.util.find_spec("atheris") is not None
 NEEDS = "the package atheris (pip install atheris)"
-ROOMS = ("answers", "bases", "cli", "concepts", "config", "data", "encoders", "jobs", "slices", "training")
+ROOMS = ("answers", "bases", "cli", "concepts", "config", "data", "encoders", "measures", "study", "training")
 FOUND, BEGUN, KINDS = "outcome.json", "begun", "kinds.json"
 LARGEST = 1 << 16  # bytes of an input
 WRITE_EVERY = 16  # inputs; the library ends the process on its own

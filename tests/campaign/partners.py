@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 
 from core.errors import FORESEEN, SettingsError, user_message
-from core.report import trackers
-from core.storage.manifest import read_manifest
+from core.publish import trackers
 from core.store import open_study
+from core.study.manifest import read_manifest
 from tests.browser.hostile import CLASSES, FILE, WORD
 from tests.campaign.outcome import Outcome
-from tests.comparison.comparable import second_study
+from tests.compare.comparable import second_study
 from tests.dashboard.conftest import new_components, open_in_app, read_settings
 from tests.manifests import edited_manifest, write_tables
-from tests.storage.flips import files_of
+from tests.study.flips import files_of
 from tests.synthetic import make_seen_study, make_study
 
 LONG = "x" * 100_000

@@ -21,17 +21,17 @@ import torch
 from safetensors.torch import save_file
 
 from core.cli import main
-from core.concepts.captions.bank import open_bank
-from core.data.masks.masks import open_masks
-from core.data.sources.decode import decode
-from core.data.sources.images import open_images
-from core.data.sources.tar_index import index_tar, read_member
+from core.concepts.caption_bank import open_bank
+from core.data.decode import decode
+from core.data.images import open_images
+from core.data.masks import open_masks
+from core.data.shards import index_tar, read_member
 from core.errors import PeregrineError
-from core.jobs.uploads import HEAD as HEAD_BYTES
-from core.jobs.uploads import check_picture
+from core.measures.slice import Slice
 from core.pipeline.verify import verify
-from core.slices.slice import Slice
-from core.storage.manifest import read_manifest
+from core.study.manifest import read_manifest
+from core.study.uploads import HEAD as HEAD_BYTES
+from core.study.uploads import check_picture
 from core.training.config import read_config
 from tests.bases.foreign_files import saev
 from tests.bases.foreign_files import weights as dictionary
@@ -40,8 +40,8 @@ from tests.campaign.outcome import Outcome
 from tests.command_line import QUICK, SMALL, photos, write_given
 from tests.concepts.worded import make_worded
 from tests.dashboard.server.test_server import ADDRESSES, ask
-from tests.data.masks.mask_files import put_masks
-from tests.storage.flips import add_beside, files_of, flips, one_bit_flipped, read_all
+from tests.data.mask_files import put_masks
+from tests.study.flips import add_beside, files_of, flips, one_bit_flipped, read_all
 from tests.synthetic import make_seen_study
 
 PATIENCE = 30  # seconds that a reader may take

@@ -20,8 +20,8 @@ import pandas as pd
 from PIL import Image
 
 from core.cli import main
-from core.data.sources.images import open_images
-from core.data.sources.source import UnreadableImage
+from core.data.images import open_images
+from core.data.source import UnreadableImage
 from core.errors import PeregrineError
 from core.store import open_study
 from tests.campaign.outcome import Outcome

@@ -44,7 +44,7 @@ def test_faults_of_people_and_strangers__lose_nothing(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive("tests/storage and tests/pipeline kill, fill and share in the same way")
+@pytest.mark.exhaustive("tests/study and tests/pipeline kill, fill and share in the same way")
 @pytest.mark.parametrize("name", ["kills", "full_disks", "two_writers", "readers_beside", "clocks"])
 def test_faults_of_what_is_written__lose_nothing(name: str) -> None:
     found, _ = campaign.tried(name, seed=1, share=0.03)

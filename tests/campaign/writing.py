@@ -16,12 +16,12 @@ from typing import IO
 
 import numpy as np
 
-from core.jobs.progress import read_record
 from core.pipeline.verify import verify
-from core.steps import in_analysis
+from core.study.progress import read_record
+from core.study.steps import in_analysis
 from tests.campaign.outcome import Outcome
 from tests.command_line import QUICK, SMALL, contents, photos
-from tests.storage.flips import read_all
+from tests.study.flips import read_all
 
 ROOT = Path(__file__).parents[2]
 IN_A_ROW = 3  # kills before a run may end

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.jobs.progress import Progress
 from core.pipeline.run import analyze, run_step
-from core.research.changed_inputs.analysis.perturbed import run_perturbed
-from core.research.changed_inputs.analysis.robust_features import run_robust_features
+from core.research.changed_inputs_perturbed import run_perturbed
+from core.research.changed_inputs_robust_features import run_robust_features
+from core.study.progress import Progress
 
 ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
 

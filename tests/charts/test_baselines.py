@@ -6,10 +6,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.charts import baselines as figures
-from core.charts import by_cause
+from core.charts import causes
 from core.charts.theme import DARK, LIGHT, layout_of
+from core.common.chance import too_few_outcomes
 from core.common.score_names import score_family, score_in_sentence, score_label
-from core.common.statistics.chance import too_few_outcomes
 from tests.sentences import numbers, without_numbers
 from tests.tables import rows_where
 
@@ -169,7 +169,7 @@ def test_by_cause__puts_each_number_in_its_cell():
         ],
         columns=["cause", "score", "n_errors", "auroc", "low", "high"],
     )
-    cells = by_cause.by_cause(table).data[0]
+    cells = causes.by_cause(table).data[0]
     assert list(cells.x) == ["small object<br>n = 90", "clutter<br>n = 10"]
     assert list(cells.y) == ["Raw norm", "Q-Score"]
     assert_allclose(np.array(cells.z, float), [[0.7, np.nan], [0.6, 0.4]])
@@ -180,4 +180,4 @@ def test_nothing_to_rank__gives_the_reason(metrics, theme):
     fig = figures.ranked_scores(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
     assert not fig.data and layout_of(fig).annotations[0].text == "one class only"
     none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
-    assert not by_cause.by_cause(none, theme=theme).data
+    assert not causes.by_cause(none, theme=theme).data

@@ -11,7 +11,7 @@ import pandas as pd
 from core.charts.checkpoints import FEATURES, PANELS, FeaturesAlong, checkpoint_numbers, picture_features
 from core.charts.heat_panels import Shown
 from core.charts.theme import DARK, LIGHT
-from core.comparison.checkpoints import DISCRIMINATIVE, TITLES
+from core.compare.checkpoints import DISCRIMINATIVE, TITLES
 
 STUDIES = ["epoch1", "epoch2"]
 

@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.charts.compared_classes import class_changes
-from core.charts.compared_scores import score_distributions, score_table
-from core.charts.compared_words import concept_matrix
+from core.charts.catalogue import draw
+from core.charts.compared_studies import class_changes, concept_matrix, score_distributions, score_table
 from core.charts.theme import DARK, LIGHT, layout_of, paper
-from core.comparison.measures import class_accuracy_changes
-from core.figures.catalogue import draw
+from core.compare.measures import class_accuracy_changes
 from core.store import open_study
 from tests.tables import rows_where
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.charts import purity, sorted_activation
+from core.charts import activation_rates
 from core.charts.feature_points import Rates
 from core.charts.theme import DARK, LIGHT, layout_of
 
@@ -21,7 +21,7 @@ def texts(fig) -> str:
 
 
 def test_sorted_activation__draws_every_feature_in_rising_order(features):
-    drawn = points(sorted_activation.sorted_activation(Rates(features)))
+    drawn = points(activation_rates.sorted_activation(Rates(features)))
     ordered = features.sort_values("activation_rate")
     assert [p[2] for p in drawn] == list(ordered["feature"])
     assert_allclose([p[1] for p in drawn], ordered["activation_rate"])
@@ -30,7 +30,7 @@ def test_sorted_activation__draws_every_feature_in_rising_order(features):
 
 def test_sorted_activation__of_a_slice_has_names_and_no_bands(features):
     named = features.assign(name=["<i>sky</i>", *[""] * (len(features) - 1)])
-    fig = sorted_activation.sorted_activation(Rates(named, "images of the slice"))
+    fig = activation_rates.sorted_activation(Rates(named, "images of the slice"))
     assert not layout_of(fig).shapes and layout_of(fig).showlegend
     facts = {point[0]: point[2] for trace in fig.data for point in trace.customdata}
     assert facts[features["feature"].iloc[0]].startswith("<br>&lt;i&gt;sky")
@@ -38,7 +38,7 @@ def test_sorted_activation__of_a_slice_has_names_and_no_bands(features):
 
 
 def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features):
-    fig = sorted_activation.sorted_activation(Rates(features))
+    fig = activation_rates.sorted_activation(Rates(features))
     bands = [(s.x0, s.x1) for s in layout_of(fig).shapes if s.type == "rect"]
     assert bands == [(0.5, 5.5), (5.5, 9.5), (9.5, 10.5)]
     lines = [s.y0 for s in layout_of(fig).shapes if s.type == "line"]
@@ -48,7 +48,7 @@ def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features
 
 
 def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
-    fig = sorted_activation.sorted_activation(Rates(features), log=True)
+    fig = activation_rates.sorted_activation(Rates(features), log=True)
     drawn = {feature: y for _, y, feature in points(fig)}
     assert drawn[7] == 0.25  # half of the smallest rate above 0
     assert len(drawn) == 10 and min(drawn.values()) > 0
@@ -59,7 +59,7 @@ def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
 
 def test_sorted_activation__marks_the_selected_feature(features):
     def rings(selected: int) -> list:
-        fig = sorted_activation.sorted_activation(Rates(features), selected=selected)
+        fig = activation_rates.sorted_activation(Rates(features), selected=selected)
         return [t for t in fig.data if t.name == "selected"]
 
     (ring,) = rings(6)
@@ -69,23 +69,23 @@ def test_sorted_activation__marks_the_selected_feature(features):
 
 def test_sorted_activation__uses_webgl_only_for_many_points(features, rng):
     many = pd.DataFrame({"feature": range(4096), "activation_rate": rng.gamma(1, 1, 4096), "tail": "middle"})
-    assert {t.type for t in sorted_activation.sorted_activation(Rates(many)).data} == {"scattergl"}
-    assert {t.type for t in sorted_activation.sorted_activation(Rates(features)).data} == {"scatter"}
+    assert {t.type for t in activation_rates.sorted_activation(Rates(many)).data} == {"scattergl"}
+    assert {t.type for t in activation_rates.sorted_activation(Rates(features)).data} == {"scatter"}
 
 
 def test_purity_scatter__leaves_out_features_without_purity(features):
-    drawn = {feature: (x, y) for x, y, feature in points(purity.purity_scatter(Rates(features)))}
+    drawn = {feature: (x, y) for x, y, feature in points(activation_rates.purity_scatter(Rates(features)))}
     assert 7 not in drawn and len(drawn) == 9
     assert_allclose(drawn[3], (0.5, 90))
 
 
 def test_purity_scatter__says_that_labels_are_missing(features):
-    fig = purity.purity_scatter(Rates(features.assign(purity=np.nan)))
+    fig = activation_rates.purity_scatter(Rates(features.assign(purity=np.nan)))
     assert not fig.data and "needs class labels" in texts(fig)
 
 
 def test_class_names_that_are_markup_stay_text(features):
-    fig = purity.purity_scatter(Rates(features.assign(top_class="<i>x</i>")))
+    fig = activation_rates.purity_scatter(Rates(features.assign(top_class="<i>x</i>")))
     assert "of them &lt;i&gt;x" in fig.data[0].customdata[0][2]
 
 
@@ -93,8 +93,8 @@ def test_class_names_that_are_markup_stay_text(features):
 def test_nothing_to_draw__gives_a_note(features, theme):
     empty = features.iloc[:0]
     for fig in (
-        sorted_activation.sorted_activation(Rates(empty), theme=theme),
-        purity.purity_scatter(Rates(empty), theme=theme),
+        activation_rates.sorted_activation(Rates(empty), theme=theme),
+        activation_rates.purity_scatter(Rates(empty), theme=theme),
     ):
         assert not fig.data and texts(fig)
         assert layout_of(fig).annotations[0].font.color == theme.muted
@@ -103,4 +103,4 @@ def test_nothing_to_draw__gives_a_note(features, theme):
 def test_all_rates_zero__still_draws(features):
     flat = features.assign(activation_rate=0.0, tail="lower", purity=np.nan)
     for log in (False, True):
-        assert len(points(sorted_activation.sorted_activation(Rates(flat), log=log))) == 10
+        assert len(points(activation_rates.sorted_activation(Rates(flat), log=log))) == 10

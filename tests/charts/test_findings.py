@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.overlap import iou
+from core.analysis import iou
 from core.charts import (
-    compared_classes,
+    compared_studies,
     concept_groups,
+    miou,
     one_feature,
     q_distribution,
     score_curves,
     sparsity,
-    threshold_sweep,
 )
+from core.common.chance import too_few_outcomes
 from core.common.score_names import score_label
-from core.common.statistics.chance import too_few_outcomes
 from core.measures import metrics
-from core.slices.overlap_values import MASKS
+from core.measures.image_columns import MASKS
 from tests.sentences import NUMBER, numbers, without_numbers
 
 BETTER, LEVEL, WORSE = (0.6, 0.95), (0.46, 0.6), (0.2, 0.45)  # intervals of an AUROC
@@ -116,9 +116,9 @@ def test_threshold():
     sweep = pd.DataFrame(
         {"mask": "core", "group": "all", "threshold": [0.0, 0.4, 0.5], "mean": [0.2, 0.4, 0.35]}
     )
-    assert numbers(threshold_sweep.threshold_finding(sweep, 0.5)) == ["0.4", "0.40", "0.5", "0.35"]
-    assert numbers(threshold_sweep.threshold_finding(sweep, None)) == ["0.4", "0.40"]
-    assert numbers(threshold_sweep.threshold_finding(sweep.assign(mean=np.nan), 0.5)) == []
+    assert numbers(miou.threshold_finding(sweep, 0.5)) == ["0.4", "0.40", "0.5", "0.35"]
+    assert numbers(miou.threshold_finding(sweep, None)) == ["0.4", "0.40"]
+    assert numbers(miou.threshold_finding(sweep.assign(mean=np.nan), 0.5)) == []
 
 
 def lifts(n: int = 20, **values: tuple[float, float, float]) -> pd.DataFrame:
@@ -176,7 +176,7 @@ def test_class_changes():
         }
     )
     drop = "\N{MINUS SIGN}4"
-    found = compared_classes.class_change_finding
+    found = compared_studies.class_change_finding
     assert told(found(table, "tuned")) == ["ant", "+6", "bee", drop, "1", "3", "ant"]
     other = table.assign(difference_low=[-0.1, -0.1, 0.0], difference_high=[0.2, -0.01, 0.0])
     assert told(found(other, "tuned")) == ["ant", "+6", "bee", drop, "1", "3", "bee"]

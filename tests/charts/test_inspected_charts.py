@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.charts.catalogue import draw
 from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
 from core.errors import StudyError
-from core.figures.catalogue import draw
 from core.measures.confusions import confusions
-from core.measures.overlap_scale import overlap_scale
-from core.slices import inspection
-from core.slices.finder import MIN_IMAGES
-from core.slices.inspection.populations import shown_images
-from core.slices.slice import Slice
+from core.measures.finder import MIN_IMAGES
+from core.measures.overlap import overlap_scale
+from core.measures.slice import Slice
+from core.measures.slice_comparison import shown_images
+from core.measures.slice_words import worst_within
 from core.store import open_study
 from tests.sentences import numbers
 from tests.synthetic import make_seen_study, make_study
@@ -46,7 +46,7 @@ def test_confusions__without_labels(tmp_path):
 @pytest.mark.parametrize("text", ["", "label=bee"])
 def test_worst_slices__the_significant_ones_of_the_images(seen, text):
     study = seen.where(Slice.parse(text)) if text else seen
-    table = inspection.worst_within(seen, shown_images(study))
+    table = worst_within(seen, shown_images(study))
     significant = table["q"] <= 0.05
     table = table.loc[significant | (not significant.any())]
     wrong = seen.table("probe")["correct"].to_numpy(object) == False  # noqa: E712  (NA is neither)

@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
-from core.charts import miou, miou_by_class, q_against_miou, threshold_sweep
+from core.charts import miou, q_against_miou
+from core.charts.miou import Sweep
 from core.charts.q_against_miou import ScoredOverlaps
 from core.charts.theme import DARK, layout_of, paper
-from core.charts.threshold_sweep import Sweep
 from tests.sentences import numbers
 
 
@@ -73,8 +73,8 @@ def test_miou_bars__each_group_has_a_uniform_heatmap_of_its_own():
 @pytest.mark.parametrize("draw", [
     lambda: miou.miou_bars({"demo": summary().assign(mean=np.nan)}),
     lambda: miou.miou_bars({}),
-    lambda: threshold_sweep.threshold_sweep(Sweep(summary().assign(threshold=0.5).iloc[:0], 0.5)),
-    lambda: miou_by_class.miou_by_class(summary().assign(label="a").iloc[:0]),
+    lambda: miou.threshold_sweep(Sweep(summary().assign(threshold=0.5).iloc[:0], 0.5)),
+    lambda: miou.miou_by_class(summary().assign(label="a").iloc[:0]),
     lambda: q_against_miou.q_against_miou(
         ScoredOverlaps(pd.DataFrame({"row": [], "mask": [], "q_score": [], "paper": []}))
     ),
@@ -91,7 +91,7 @@ def test_threshold_sweep__lines_in_order_of_t():
         for t in (0.9, 0.1, 0.5)
     ]
     table = pd.DataFrame(rows, columns=["mask", "group", "variant", "threshold", "mean", "low", "high", "n"])
-    fig = threshold_sweep.threshold_sweep(Sweep(table, 0.5), theme=DARK)
+    fig = miou.threshold_sweep(Sweep(table, 0.5), theme=DARK)
     lines = [trace for trace in fig.data if trace.mode == "lines" and trace.name]
     assert [line.name for line in lines] == ["core, correct", "core, misclassified"]
     assert_allclose(lines[0].x, [0.1, 0.5, 0.9])
@@ -113,10 +113,10 @@ def by_class(n_classes: int) -> pd.DataFrame:
 
 
 def test_miou_by_class__highest_on_top_and_the_two_ends_of_many():
-    few = miou_by_class.miou_by_class(by_class(3))
+    few = miou.miou_by_class(by_class(3))
     assert list(layout_of(few).yaxis.ticktext) == ["c002", "c001", "c000"]
     assert_allclose(sorted(few.data[0].x), [0.01, 0.011, 0.012])
-    many = miou_by_class.miou_by_class(by_class(100), most=10)
+    many = miou.miou_by_class(by_class(100), most=10)
     assert list(layout_of(many).yaxis.ticktext) == [f"c{c:03d}" for c in (99, 98, 97, 96, 95, 4, 3, 2, 1, 0)]
     assert "90 classes between" in layout_of(many).annotations[0].text
     at = dict(zip(many.data[0].x, many.data[0].y, strict=True))

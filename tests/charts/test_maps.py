@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.charts import maps, marks
+from core.charts.catalogue import draw
 from core.charts.options import FigureOptions
 from core.charts.theme import DARK, LIGHT, layout_of
 from core.errors import StudyError
-from core.figures.catalogue import draw
 from core.store import open_study
 from tests.small import write_small_study
 from tests.synthetic import make_study

@@ -12,15 +12,14 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from core.charts import heat_panels
-from core.charts.class_heatmaps import HEATMAPS, ClassBlocks, ClassImages
-from core.charts.feature_heatmaps import FEATURE_HEATMAPS, FeatureRows
 from core.charts.heat_panels import Shown
+from core.charts.heatmap_sheets import FEATURE_HEATMAPS, HEATMAPS, ClassBlocks, ClassImages, FeatureRows
 from core.charts.options import FigureOptions
 from core.charts.panels import ColourBar, Header, Picture, Strip, data_uri, picture_grid
 from core.charts.theme import LIGHT, layout_of, paper
-from core.heatmaps.overlay_image import colour_table
-from core.research.published_figures.figures import mask_overlap
-from core.research.published_figures.figures.mask_overlap import MASK_OVERLAP, MaskedImages
+from core.research import published_figures_sheets
+from core.research.published_figures_sheets import MASK_OVERLAP, MaskedImages
+from core.study.overlay_image import colour_table
 
 
 def plain(colour: tuple[int, int, int], side: int = 8) -> Image.Image:
@@ -113,8 +112,10 @@ def half(side: int = 224, *, axis: int) -> np.ndarray:
 
 
 def test_region_picture__each_region_has_its_colour():
-    drawn = np.asarray(mask_overlap.region_picture(shown(), half(axis=0), half(axis=1), 0.5), int)
-    expected = {name: 0.4 * 100 + 0.6 * np.array(colour) for name, colour in mask_overlap.REGIONS.items()}
+    drawn = np.asarray(published_figures_sheets.region_picture(shown(), half(axis=0), half(axis=1), 0.5), int)
+    expected = {
+        name: 0.4 * 100 + 0.6 * np.array(colour) for name, colour in published_figures_sheets.REGIONS.items()
+    }
     assert_allclose(drawn[0, 0], expected["both"], atol=1)
     assert_allclose(drawn[0, 223], expected["heatmap only"], atol=1)
     assert_allclose(drawn[223, 0], expected["mask only"], atol=1)

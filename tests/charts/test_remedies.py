@@ -6,8 +6,7 @@ import pytest
 
 from core.charts.remedies import remedy_gains
 from core.charts.theme import LIGHT, layout_of, paper
-from core.measures.remedies import TEMPERATURE
-from core.measures.remedy_sentences import points_text
+from core.measures.remedies import TEMPERATURE, points_text
 from tests.measures.test_remedies import table_of
 
 GAINS = (("refit", 0.0, -0.1, 50), ("slices", -0.1, -0.2, 10), ("slices+balanced", 0.2, -0.1, 20),

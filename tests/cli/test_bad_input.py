@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.encoders.registry import load_encoder
 from tests.command_line import QUICK, SMALL, analyzed, contents, info_of, photos
-from tests.data.sources.pictures import deep_png, encoded, picture
+from tests.data.pictures import deep_png, encoded, picture
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,8 @@ import pytest
 from core.cli import build_parser, main, output
 from core.cli import errors as cli_errors
 from core.errors import KEPT, STOPPED, StudyError
-from core.jobs.progress import read_record
 from core.pipeline import run as pipeline
+from core.study.progress import read_record
 from tests import small
 from tests.cli.reference import REFERENCE
 

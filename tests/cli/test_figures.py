@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.catalogue import NAMES
 from core.charts.chart import folder_charts
 from core.charts.registry import GUESTS, WORKBENCH
-from core.figures.catalogue import NAMES
 
 
 @pytest.mark.parametrize("words", [(), ("--list",), ("nowhere",)])

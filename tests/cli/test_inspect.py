@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from core.measures.inspect import inspect as inspect_slice
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from tests import small
-from tests.slices.inspection.worlds import World, make_world
+from tests.measures.worlds import World, make_world
 
 KEYS = {
     *("n", "n_against", "accuracy", "mean_confidence", "mean_q", "confusions", "features"),

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from core.charts.catalogue import draw
+from core.charts.export_files import export_frame
 from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options, default_text
-from core.comparison.compare import compare
+from core.compare.compare import compare
 from core.concepts import decomposition
 from core.config import (
     AnswersConfig,
@@ -31,22 +33,18 @@ from core.config import (
 )
 from core.config.options import OPTIONS
 from core.errors import SettingsError
-from core.export.files import export_frame
-from core.export.label_forms import USUAL_FORM
-from core.figures.catalogue import draw
-from core.pipeline import text_search
-from core.research.changed_inputs.topic import PerturbedConfig, RobustConfig
-from core.research.transfer.topic import TransferConfig
-from core.research.transfer_learning.analysis import back_tests
-from core.research.transfer_learning.analysis.transfer import transfer_probe
-from core.research.visual_tokens.tokens.extract import extract_tokens
-from core.research.visual_tokens.topic import ExtractConfig
-from core.research.visual_tokens.training.config import TokenTrainConfig
-from core.slices.finder import worst_slices
-from core.steps import STEPS
-from core.training.config import TrainConfig
-from core.training.finetuning.defaults import PAPER
-from core.training.regularizers.config import RegularizerConfig
+from core.measures.finder import worst_slices
+from core.pipeline import run
+from core.publish.label_forms import USUAL_FORM
+from core.research import transfer_learning_back_tests as back_tests
+from core.research.changed_inputs_topic import PerturbedConfig, RobustConfig
+from core.research.transfer_learning_transfer import transfer_probe
+from core.research.transfer_topic import TransferConfig
+from core.research.visual_tokens_config import TokenTrainConfig
+from core.research.visual_tokens_extract import extract_tokens
+from core.research.visual_tokens_topic import ExtractConfig
+from core.study.steps import STEPS
+from core.training.config import PAPER, RegularizerConfig, TrainConfig
 from tests.cli.reference import API, REFERENCE, reference, subparsers, with_settings
 
 
@@ -93,7 +91,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
 }
 # Defaults that no config holds: a parameter of the function that the command calls, or a constant.
 ELSEWHERE: dict[tuple[str, str], Any] = {
-    ("search", "top"): text_search.TOP,
+    ("search", "top"): run.TOP,
     ("extract-tokens", "device"): parameter(extract_tokens, "device"),
     ("decompose", "top"): decomposition.TOP,
     ("transfer-probe", "corrupted"): back_tests.CORRUPTED,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from core.common.arrow_frames import EXACT, as_frame, exact_or_text
+from core.common.arrow_tables import EXACT, as_frame, exact_or_text
 
 ROOT = Path(__file__).parents[2]
-TEXTS_ONLY = "core/concepts/captions/files.py"
+TEXTS_ONLY = "core/concepts/caption_files.py"
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
@@ -32,4 +32,4 @@ def test_as_frame__is_the_one_way_from_arrow_to_pandas():
         names = {func.attr for func in called if isinstance(func, ast.Attribute)}
         if names & {"to_pandas", "read_parquet"}:
             with_own.add(path.relative_to(ROOT).as_posix())
-    assert with_own == {"core/common/arrow_frames.py", TEXTS_ONLY}
+    assert with_own == {"core/common/arrow_tables.py", TEXTS_ONLY}

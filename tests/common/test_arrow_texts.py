@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.common import arrow_texts
-from core.common.arrow_texts import as_texts, coded, each, n_different, repeated, texts_of_codes
+from core.common import arrow_tables
+from core.common.arrow_tables import as_texts, coded, each, n_different, repeated, texts_of_codes
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "", "Ä", "cat/1.jpg", "cat/2.jpg"]), max_size=30)
 
@@ -37,14 +37,14 @@ def test_codes__are_numbered_as_they_come_and_become_the_texts_again(texts):
 
 
 def test_batches__of_a_few_rows_give_the_same(monkeypatch):
-    monkeypatch.setattr(arrow_texts, "BATCH", 3)
+    monkeypatch.setattr(arrow_tables, "BATCH", 3)
     column = in_chunks([f"{number % 7}" for number in range(20)])
     assert list(each(column)) == column.tolist() and n_different(column) == 7
     assert repeated(column).tolist() == column.duplicated().tolist()
 
 
 def test_repeated__of_two_texts_of_one_hash_is_none(monkeypatch):
-    monkeypatch.setattr(arrow_texts, "hashes", lambda column: np.zeros(len(column), np.int64))
+    monkeypatch.setattr(arrow_tables, "hashes", lambda column: np.zeros(len(column), np.int64))
     assert repeated(as_texts(["a", "b", "a"])).tolist() == [False, False, True]
 
 

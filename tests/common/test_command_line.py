@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from core.common.command_line import PREFIX, command_line
-from core.jobs.commands import MakeReport
 from core.store import open_study
+from core.study.commands import MakeReport
 from tests.command_line import Command, Said, contents, info_of, runner
 from tests.sampling import sample
 from tests.small import write_small_study

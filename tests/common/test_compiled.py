@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.common.statistics import compiled
+from core.common import compiled
 
 
 @pytest.mark.slow

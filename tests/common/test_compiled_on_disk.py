@@ -18,7 +18,7 @@ def doubled(x):
 """
 SCRIPT = """
 import json, numba
-from core.common.statistics.compiled import compiled_on_disk
+from core.common.compiled import compiled_on_disk
 
 plain, usual = numba.njit, numba.config.CACHE_DIR
 with compiled_on_disk("scipy"):

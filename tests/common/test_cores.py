@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-from core.common import cores
+from core.common import threads
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A machine of 8 cores, whose files are written by a function."""
-    monkeypatch.setattr(cores, "QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(cores, "QUOTAS_OF_V1", (tmp_path / "quota", tmp_path / "period"))
-    monkeypatch.setattr(cores, "STATISTICS", tmp_path / "stat")
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(cores.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(threads, "QUOTAS_OF_V1", (tmp_path / "quota", tmp_path / "period"))
+    monkeypatch.setattr(threads, "STATISTICS", tmp_path / "stat")
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 8)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     return lambda name, text: (tmp_path / name).write_text(text)
 
@@ -29,51 +29,51 @@ def machine(tmp_path, monkeypatch):
 )
 def test_own_cores__at_most_those_of_the_control_group(machine, quota, expected):
     machine("cpu.max", quota)
-    assert cores.own_cores() == expected
+    assert threads.own_cores() == expected
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", 8), ("200000", 2)])
 def test_own_cores__of_an_older_control_group(machine, quota, expected):
     machine("quota", f"{quota}\n")
     machine("period", "100000\n")
-    assert cores.own_cores() == expected
+    assert threads.own_cores() == expected
 
 
 def test_own_cores__are_shared_by_the_processes_of_torchrun(machine, monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert cores.own_cores() == 2
+    assert threads.own_cores() == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
-    assert cores.own_cores() == 1
+    assert threads.own_cores() == 1
 
 
 @pytest.mark.parametrize(("running", "expected"), [(1, 8), (3, 6), (9, 1), (40, 1)])
 def test_free_cores__are_those_that_no_other_thread_computes_on(machine, running, expected):
-    assert cores.free_cores() == 8  # nothing says who computes
+    assert threads.free_cores() == 8  # nothing says who computes
     machine("stat", f"cpu  1 2 3\nprocs_running {running}\nprocs_blocked 0\n")
-    assert cores.free_cores() == expected
+    assert threads.free_cores() == expected
 
 
 def test_free_cores__of_a_process_on_few_of_many_cores(machine, monkeypatch):
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1})
     machine("stat", "procs_running 6\n")
-    assert cores.free_cores() == 2
+    assert threads.free_cores() == 2
 
 
 def test_settle__leaves_what_the_user_set_and_measures_again_what_we_set(machine, monkeypatch):
-    names = (*cores.ASLEEP, cores.THREADS, cores.OURS)
+    names = (*threads.ASLEEP, threads.THREADS, threads.OURS)
     for name in names:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     machine("stat", "procs_running 4\n")
-    cores.settle_threads()
-    assert os.environ[cores.THREADS] == "5" and os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    threads.settle_threads()
+    assert os.environ[threads.THREADS] == "5" and os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     machine("stat", "procs_running 1\n")
-    cores.settle_threads()  # as a process that was started from one of ours
-    assert os.environ[cores.THREADS] == "8"
-    monkeypatch.setenv(cores.THREADS, "3")
+    threads.settle_threads()  # as a process that was started from one of ours
+    assert os.environ[threads.THREADS] == "8"
+    monkeypatch.setenv(threads.THREADS, "3")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    cores.settle_threads()
-    assert os.environ[cores.THREADS] == "3" and os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    threads.settle_threads()
+    assert os.environ[threads.THREADS] == "3" and os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_command__settles_before_a_native_library_is_loaded():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.statistics.covariance import Covariance
-from core.common.statistics.moments import BLOCK_ROWS, Moments
+from core.analysis.principal_scores import Covariance
+from core.common.moments import BLOCK_ROWS, Moments
 from tests import reference_scores as reference
 
 RTOL = 1e-9  # float64 sums in another order

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.export_files import export_table
 from core.common.csv_text import as_written, csv_text, harmless, write_csv
-from core.export.files import export_table
-from core.export.streaming import stream_table
-from core.storage.writer import write_study
+from core.publish.streaming import stream_table
 from core.store import open_study
+from core.study.writer import write_study
 from tests import small
 
 FORMULAS = [

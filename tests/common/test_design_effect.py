@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import t as student
 
-from core.common.statistics import design_effect, intervals
-from core.common.statistics.generalised_risk import interval_of_augrc, projections
-from core.common.statistics.placements import spreads
+from core.common import design_effect, intervals
+from core.common.intervals import interval_of_augrc, projections
+from core.common.placements import spreads
 from core.measures.metrics import resample
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.intervals import Z
-from core.common.statistics.placements import spreads
+from core.common.intervals import Z, interval_of_augrc
+from core.common.placements import spreads
 from core.measures import metrics
 from tests.reference_scores import logit_interval
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from core.common.statistics.largest import first_largest, top_of
+from core.common.largest_values import first_largest, top_of
 
 
 @pytest.mark.parametrize("columns", [3, 64, 320, 321, 448, 1000])

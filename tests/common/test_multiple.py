@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.statistics.multiple import groups_by_leader, holm, letters
+from core.compare.pairs import groups_by_leader, holm, letters
 from core.errors import ShapeError
 
 

@@ -13,26 +13,25 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from core.analysis.gradcam.gradcam import channel_maps, gradcam_maps
-from core.analysis.probe.step import train_probe
-from core.analysis.quality.neighbours import nearest_rows
+from core.analysis.gradcam import channel_maps, gradcam_maps
+from core.analysis.neighbours import nearest_rows
+from core.analysis.probe_step import train_probe
 from core.answers.knn import nearest, vote
-from core.bases.dictionary import Coder
+from core.bases.dictionary import Coder, largest_of_rows
 from core.bases.requests import add_basis
-from core.bases.selection.largest import largest_of_rows
 from core.bases.vectors import FitRun, Vectors
-from core.concepts.captions.nearest import retrieve
+from core.concepts.nearest_captions import retrieve
 from core.config import BasisConfig
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
-from core.training.augmentations.augment import augment
+from core.study.progress import Progress
+from core.training.augment import augment
 from core.training.config import AugmentConfig
 from core.training.dictionaries import DictionaryRun, gradients_of
-from core.training.methods.registry import METHODS
+from core.training.methods import METHODS
 from core.training.trainer import TrainingRun
 from tests.encoders.planted import narrow_resnet, some_pixels
 from tests.training import worker

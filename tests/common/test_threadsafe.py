@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.common.threadsafe import cached_property
+from core.common.threads import cached_property
 
 
 class Half:

@@ -23,14 +23,14 @@ EMBED += ("--input-size", "32", "--resize", "32", "--workers", "2")
 SLOW_PIXELS = """
 import sys, time, numpy as np
 from tests.common.test_workers import SlowSource
-from core.training.augmentations.pixels import load_pixels
+from core.training.pixels import load_pixels
 if __name__ == "__main__":
     load_pixels(SlowSource(), 16, cache=sys.argv[1], workers=2)
 """
 FROM_A_THREAD = """
 import sys, threading
 from tests.common.test_workers import SlowSource
-from core.analysis.consumers import ThumbnailLook
+from core.analysis.representations import ThumbnailLook
 from core.analysis.representations import Pictures, picture_batches
 def run():
     pictures = Pictures(SlowSource(), (ThumbnailLook(96),))

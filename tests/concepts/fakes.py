@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from core.concepts.naming.majority import IMAGE_CAPTIONS
-from core.concepts.tools import Tools
+from core.concepts.clip_and_captions import Tools
+from core.concepts.naming import IMAGE_CAPTIONS
 from core.config import ConceptsConfig
 
 COLOURS = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.concepts.blame import ProbeWithMeans
 from core.concepts.confused import ALIKE, behind_confusion, pushes, without_feature
-from core.concepts.interventions.blame import ProbeWithMeans
 from core.store import open_study
 from tests.concepts.worded import make_worded
 from tests.synthetic import make_seen_study

@@ -11,17 +11,17 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.analysis.gradcam.gradcam import gradcam_maps
-from core.analysis.gradcam.on_demand import on_demand, study_encoder
+from core.analysis.gradcam import gradcam_maps
+from core.analysis.heatmaps_on_demand import on_demand, study_encoder
 from core.common.group_names import group_features
 from core.concepts.crop_store import WHOLE, CropBatch, CropStore
 from core.concepts.crops import Cropper, box_on_image, crop_of, unit_features
 from core.errors import UnreadableImage
-from core.heatmaps.combine import combine, place_on_image
-from core.heatmaps.hot_region import feature_crop
-from core.jobs.progress import Progress
 from core.store import open_study
-from tests.analysis.gradcam.heatmap_studies import VIT, make, make_images
+from core.study.heatmaps import combine, place_on_image
+from core.study.overlay_image import feature_crop
+from core.study.progress import Progress
+from tests.analysis.heatmap_studies import VIT, make, make_images
 from tests.concepts.fakes import ColourClip, unit
 
 

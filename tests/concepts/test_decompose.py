@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core.analysis.gradcam.on_demand import on_demand
+from core.analysis.heatmaps_on_demand import on_demand
 from core.bases.requests import add_basis
 from core.common.dataframes import unit_rows
 from core.concepts.crops import box_on_image
@@ -20,12 +20,12 @@ from core.concepts.decomposition import stored
 from core.concepts.falcon import K_CANDIDATES
 from core.config import BasisConfig
 from core.errors import SettingsError
-from core.heatmaps.hot_region import feature_crop
-from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.storage.writer import write_study
 from core.store import open_study
-from tests.analysis.gradcam.heatmap_studies import HERE, make, make_images
+from core.study.overlay_image import feature_crop
+from core.study.progress import Progress
+from core.study.writer import write_study
+from tests.analysis.heatmap_studies import HERE, make, make_images
 from tests.command_line import runner
 
 BOX = [3, 4, 50, 61]

@@ -8,7 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
 
+from core.answers.class_logits import Classifier
 from core.concepts import failures
+from core.concepts.blame import ProbeWithMeans
 from core.concepts.decomposition import behind_class
 from core.concepts.failures import (
     PairSums,
@@ -17,13 +19,11 @@ from core.concepts.failures import (
     top_contributions,
     words_of_features,
 )
-from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
-from core.jobs.progress import Progress
-from core.slices.features.class_logits import Classifier
-from core.storage.writer import StepRun, write_study
 from core.store import open_study
+from core.study.progress import Progress
+from core.study.writer import StepRun, write_study
 from tests.concepts import reference_concepts as reference
 
 

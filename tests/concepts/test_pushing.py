@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from core.concepts.pushing import pushing_sentence
+from core.concepts.confused import pushing_sentence
 
 
 @pytest.mark.parametrize(

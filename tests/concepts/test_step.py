@@ -11,23 +11,22 @@ from numpy.testing import assert_allclose
 
 from core.common.group_names import group_features, group_name, is_joint
 from core.common.step_facts import ConceptsFacts
-from core.concepts import step as concept_step
-from core.concepts import tools as concept_tools
-from core.concepts.captions.vocabulary import PHOTOGRAPHS
-from core.concepts.captions.words import concepts_of
-from core.concepts.clip.photograph_clips import DEFAULT_CLIP
-from core.concepts.step import compute_concepts
-from core.concepts.tools import Tools
+from core.concepts import clip_and_captions as concept_tools
+from core.concepts import concepts_step as concept_step
+from core.concepts.caption_words import PHOTOGRAPHS, concepts_of
+from core.concepts.clip_and_captions import Tools
+from core.concepts.concepts_step import compute_concepts
+from core.concepts.photograph_clips import DEFAULT_CLIP
 from core.config import ConceptsConfig, as_settings
 from core.errors import SettingsError
-from core.jobs.progress import Progress
-from core.storage.writer import StepRun, write_study
 from core.store import open_study
-from tests.analysis.gradcam.heatmap_studies import make, make_images
+from core.study.progress import Progress
+from core.study.writer import StepRun, write_study
+from tests.analysis.heatmap_studies import make, make_images
 from tests.command_line import contents
 from tests.concepts import reference_concepts as reference
+from tests.concepts import reference_naming as naming
 from tests.concepts.fakes import ColourBank, ColourClip, colour_tools, unit
-from tests.concepts.naming import reference_naming as naming
 from tests.tables import rows_where
 
 pytestmark = pytest.mark.slow
@@ -458,7 +457,7 @@ def say(image):
 
 
 def test_load_captioner__refuses_what_is_not_there():
-    from core.concepts.tools import load_captioner
+    from core.concepts.clip_and_captions import load_captioner
     from core.encoders.trusted_code import allowing
 
     with allowing("tests.concepts.test_step:say"):

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.concepts.activating import ProbeImages, check_k, reached_by, scan, threshold_of, why_none
-from core.concepts.units import choose_units, find_counterfactuals
+from core.concepts.units import (
+    ProbeImages,
+    check_k,
+    choose_units,
+    find_counterfactuals,
+    reached_by,
+    scan,
+    threshold_of,
+    why_none,
+)
 from core.config import ConceptsConfig
 from core.errors import SettingsError
 from core.store import open_study

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.concepts import word_auc
-from core.concepts.word_auc import DetectionImages, add_aucs, group_activations, word_aucs
-from core.data.sources.glyphworld import GlyphworldSource
-from core.jobs.progress import Progress
-from core.worlds.glyphworld.word_truth import SceneTruth, TruthTable, truth_of
+from core.concepts import concepts_step
+from core.concepts.concepts_step import DetectionImages, add_aucs, group_activations, word_aucs
+from core.data.glyphworld import GlyphworldSource
+from core.study.progress import Progress
+from core.worlds.word_truth import SceneTruth, TruthTable, truth_of
 
 DOG, SKY = SceneTruth((frozenset({"dog"}),)), SceneTruth((frozenset({"sky", "dog"}),))
 
@@ -60,7 +60,7 @@ def concepts_of(study, words):
 
 
 def test_add_aucs__on_images_that_are_no_probe_images(monkeypatch):
-    monkeypatch.setattr(word_auc, "FEWEST", 50)
+    monkeypatch.setattr(concepts_step, "FEWEST", 50)
     study = SmallWorld(n_train=60, n_val=50)
     grass, sky = (study.names.index(name) for name in ("grass", "sky"))
     words = [(str(grass), "grass", True), (str(grass), "sky", True), (str(sky), "submarine", False)]

@@ -17,10 +17,10 @@ from core.concepts.word_measures import (
     softmax,
     without_contrast,
 )
-from core.worlds.glyphworld.glyphworld import render_scene
-from core.worlds.glyphworld.scenes import PRESETS, plan_scene
-from core.worlds.glyphworld.vocabulary import caption_of
-from core.worlds.glyphworld.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, widened
+from core.worlds.glyphworld import render_scene
+from core.worlds.scenes import PRESETS, plan_scene
+from core.worlds.vocabulary import caption_of
+from core.worlds.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, widened
 from tests.concepts import reference_concepts as reference
 
 WORDS = ["dog", "brown dog", "sky", "red", "cat", "grass"]
@@ -139,9 +139,9 @@ def test_truth__holds_all_attributes_and_nothing_of_other_scenes():
 @pytest.mark.slow
 def test_truth__holds_what_captions_say():
     """Nearly every concept of a scene's own caption must be true of the scene."""
-    from core.concepts.captions.words import concepts_of
-    from core.worlds.glyphworld.painting import measure_occlusion
-    from core.worlds.glyphworld.scenes import severities
+    from core.concepts.caption_words import concepts_of
+    from core.worlds.painting import measure_occlusion
+    from core.worlds.scenes import severities
 
     wrong, n = [], 0
     for index in range(200):

@@ -10,9 +10,9 @@ import pandas as pd
 from core.concepts.failures import compute_failures
 from core.concepts.groups import find_groups
 from core.config import FailuresConfig
-from core.jobs.progress import Progress
-from core.storage.writer import StepRun, write_study
 from core.store import open_study
+from core.study.progress import Progress
+from core.study.writer import StepRun, write_study
 
 MARKUP = "<b>loud</b> [link](http://x)"
 ALPHA = 0.125

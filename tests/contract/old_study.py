@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.storage.layers import layer
-from core.storage.manifest import input_digests
-from core.storage.seals import sealed_json
-from core.storage.writer import StepWriter, write_study
 from core.store import open_study
+from core.study.layers import layer
+from core.study.manifest import input_digests
+from core.study.progress import Progress
+from core.study.seals import sealed_json
+from core.study.writer import StepWriter, write_study
 from tests.concepts.worded import make_worded
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study

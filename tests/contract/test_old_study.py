@@ -12,21 +12,21 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.bases.basis import LATENTS
+from core.charts.catalogue import read_chart
 from core.charts.chart import frame_of
+from core.charts.export_files import COLUMNS, export_table
 from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
 from core.cli import main
 from core.cli.left import LEFT
 from core.errors import PeregrineError
-from core.export.bases import export_basis
-from core.export.files import COLUMNS, export_table
-from core.export.summary import info
-from core.figures.catalogue import read_chart
 from core.pipeline.verify import verify
-from core.report.overview_section import command_lines
-from core.research.visual_tokens.tokens.beside_study import shown_tokens
-from core.storage.writer import write_study
+from core.publish.basis_export import export_basis
+from core.publish.report_sections import command_lines
+from core.publish.summary import info
+from core.research.visual_tokens_beside_study import shown_tokens
 from core.store import Study, open_study
+from core.study.writer import write_study
 from tests.contract.old_study import LEFT_ITEMS, MASK_STEP, OLD_SCORES, OWN, SHARED, SWAPS, make_both
 from tests.shared import made_once
 

@@ -21,15 +21,14 @@ import pytest
 from numpy.testing import assert_allclose
 from pandas.testing import assert_frame_equal
 
-from core.charts.chart import Chart, frame_of
+from core.charts.catalogue import draw, drawn, read_chart, theme_of
+from core.charts.chart import Chart, frame_of, narrowed_studies
 from core.charts.options import FigureOptions
-from core.charts.other_studies import narrowed_studies
 from core.charts.registry import CHARTS
 from core.charts.theme import LIGHT
 from core.cli import main
 from core.errors import PeregrineError
-from core.figures.catalogue import draw, drawn, read_chart, theme_of
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import Study, open_study
 from dashboard.cache.chart_reads import chart_table
 from dashboard.components import chart as page_chart
@@ -88,7 +87,7 @@ def holds_numbers(axis: Any) -> bool:
     return True
 
 
-NOT_HERE = {  # charts without a table, or of what this study does not hold: tests/figures draws them
+NOT_HERE = {  # charts without a table, or of what this study does not hold: tests/charts draws them
     *("by_cause", "checkpoint_features", "kept_features", "ddm_features", "ddm_map"),
     *("fda_examples", "retrieval_sheet", "perturbed_sheet", "robust_bars"),
 }
@@ -141,7 +140,7 @@ def test_chart__page_command_and_drawing_have_one_table(name, served, trusted, t
         of_slice = narrowed_studies(studies, among, same_images=chart.same_images)
         try:
             stored = read_chart(of_slice, chart, QUICK)
-        except PeregrineError:  # that it says why is tested in tests/figures
+        except PeregrineError:  # that it says why is tested in tests/charts
             continue
         assert "\n" not in chart.finding(stored) and chart.described(stored)
         if (frame := frame_of(stored)) is None or frame.empty:

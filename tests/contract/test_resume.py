@@ -19,10 +19,10 @@ import torch
 
 from core.analysis import representations
 from core.cli import main
-from core.steps import STEPS
 from core.store import open_study
+from core.study.steps import STEPS
 from core.training import files
-from core.training.methods.registry import METHODS
+from core.training.methods import METHODS
 from core.training.trainer import train
 from tests.command_line import contents
 from tests.shared import made_once

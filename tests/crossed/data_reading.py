@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from core.concepts.captions.bank import open_bank
-from core.data.masks.geometry import upright
-from core.data.masks.masks import open_masks
-from core.data.sources.images import ImageSource, open_images
-from core.data.sources.pixel_facts import PixelFacts, file_facts
+from core.concepts.caption_bank import open_bank
+from core.data.images import ImageSource, open_images
+from core.data.mask_source import upright
+from core.data.masks import open_masks
+from core.data.pixel_values import PixelFacts, file_facts
 from core.errors import PeregrineError, UnreadableImage
 from tests.crossed.data_kit import Picture, WrittenData, rgb, stored_data
 from tests.crossed.table import NOTED, REFUSED, RIGHT, WRONG

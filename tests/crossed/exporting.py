@@ -15,16 +15,16 @@ import pandas as pd
 
 from core.common.csv_text import harmless
 from core.errors import PeregrineError
-from core.export.label_forms import export_labels
-from core.export.label_links import class_folders
-from core.export.tools.image_maps import hot_region
-from core.export.tools.tool_exports import export_to_tool
+from core.publish.known_images import hot_region
+from core.publish.label_forms import export_labels
+from core.publish.label_links import class_folders
+from core.publish.tool_exports import export_to_tool
 from core.store import Study, open_study
-from core.traces.labels import corrected_labels, decisions
+from core.study.label_decisions import corrected_labels, decisions
 from tests.crossed.environments import BUILD, ROOT, Tool
 from tests.crossed.reading_back import ReadImage, stored
 from tests.crossed.table import RIGHT, WRONG, Row
-from tests.export.tools.handed_on import Expected, differences, expected_images, make_handed_on
+from tests.publish.handed_on import Expected, differences, expected_images, make_handed_on
 
 STUDY = BUILD / "study"
 Compare = Callable[[Study, list[ReadImage]], str]

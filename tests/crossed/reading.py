@@ -17,12 +17,12 @@ from core.bases.dictionary import Coder
 from core.bases.files import read_dictionary
 from core.bases.reading import Asked
 from core.encoders.encoder import Encoder
-from core.encoders.readout.head import NO_WEIGHTS, Head
+from core.encoders.head import NO_WEIGHTS, Head
 from core.encoders.registry import load_encoder
 from core.errors import PeregrineError
-from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
+from core.study.progress import Progress
 from tests.crossed.kit import Written, many_pictures, pictures, stored
 from tests.crossed.table import NOTED, REFUSED, RIGHT, WRONG
 
@@ -224,7 +224,7 @@ def _read_dictionary(written: Written, reading: Reading, folder: Path) -> None:
 
 
 def _read_clip(written: Written, reading: Reading, folder: Path) -> None:
-    from core.concepts.clip.clip import load_clip
+    from core.concepts.clip import load_clip
 
     clip = load_clip(written.clip.format(folder=folder))
     for name, ours, theirs in (

@@ -23,12 +23,12 @@ from streamlit.util import calc_hash
 
 from core.common.assets import make_private, state_folder
 from core.common.processes import host_name, process_started
-from core.jobs.commands import Command
-from core.jobs.jobs import Job, read_job
-from core.jobs.runner import Started, _remember
 from core.store import Study, open_study
+from core.study.commands import Command
+from core.study.jobs import Job, read_job
+from core.study.runner import Started, _remember
 from dashboard.jobs import launcher
-from tests.comparison.comparable import second_study
+from tests.compare.comparable import second_study
 from tests.concepts.worded import make_worded
 from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest

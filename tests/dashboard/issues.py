@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.measures.label_issues import NEAREST, STORED, TABLE
-from core.storage.writer import write_study
 from core.store import open_study
+from core.study.writer import write_study
 
 
 def write_issues(folder: Path, n_listed: int) -> pd.DataFrame:

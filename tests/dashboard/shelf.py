@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.served.studies import MANIFEST
+from core.publish.served import MANIFEST
 
 SAME = "though its manifest says the same"
 State = dict[str, tuple[int, ...]]

@@ -12,23 +12,23 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core.analysis.probe import notes
+from core.analysis import caveats
 from core.answers.answer import Answer
 from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
-from core.common.statistics.chance import too_few_outcomes
-from core.comparison.answers import compare_answers
-from core.jobs.progress import Progress
-from core.storage.missing import NO_WEIGHTS
+from core.common.chance import too_few_outcomes
+from core.compare.answers import compare_answers
 from core.store import Answered, Study, open_study
-from dashboard.addresses import served_studies
+from core.study.missing import NO_WEIGHTS
+from core.study.progress import Progress
 from dashboard.app import ROUTES
+from dashboard.cache import tried_reads
 from dashboard.cache.comparison_reads import other_studies
-from dashboard.cache.pictures import tried_reads
 from dashboard.jobs import launcher
-from dashboard.panels.image import crops, detail
+from dashboard.panels import decomposition, detail
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
+from dashboard.state import served_studies
 from tests.dashboard.conftest import all_text, forget, numbers_of
 from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
@@ -94,7 +94,7 @@ def test_another_study_is_compared_by_the_same_answer_or_by_its_default(
 
 def test_notes_stand_beside_the_accuracy_that_they_are_about(answered, open_page, monkeypatch):
     of_rate, of_labels = "Planted: rate.", "Planted: labels"
-    monkeypatch.setattr(notes, "_rate_note", lambda study: of_rate)
+    monkeypatch.setattr(caveats, "_rate_note", lambda study: of_rate)
     with edited_manifest(answered) as manifest:
         facts = manifest["steps"]["answer-deployed"]["summary"]["answers"]["deployed"]
         facts["notes"] = [of_labels, f"{WRONG_ORDER}: planted"]
@@ -140,7 +140,9 @@ def test_files_and_map_points_are_of_the_answer_that_their_address_names(answere
 
 def test_jobs_read_a_study_by_the_answer_of_the_page(answered, open_page, started, trusted, monkeypatch):
     whole = open_study(answered)
-    launcher.start(crops.request(whole.answering("deployed"), str(whole.images["image_id"].iloc[0])))
+    launcher.start(
+        decomposition.request_crops(whole.answering("deployed"), str(whole.images["image_id"].iloc[0]))
+    )
     app = open_page("overview", study="demo", answer="deployed")
     app.session_state["report"] = True
     app.run().button(key="report_Make the report").click().run()

@@ -14,14 +14,14 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core.common import picture_turns
-from core.data.sources import decode
+from core.common import picture_bytes
+from core.data import decode
 from core.store import open_study
-from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from dashboard.components import plot
 from dashboard.server import routes
 from dashboard.server.routes import FOR_EVER
+from dashboard.state import served_studies
 
 ROOT = Path(__file__).parents[2]
 N_WAITING = 45  # more than the server has threads for everything else
@@ -110,8 +110,8 @@ def test_pictures__what_a_browser_has_is_answered_before_any_work(client, monkey
 
 def test_image__too_many_large_ones_at_once(client, monkeypatch):
     """Who waits too long is told so, and nothing else waits behind those who wait."""
-    monkeypatch.setattr(picture_turns, "AT_ONCE", {1: 1})
-    monkeypatch.setattr(decode, "TURNS", turns := picture_turns.Turns())
+    monkeypatch.setattr(picture_bytes, "AT_ONCE", {1: 1})
+    monkeypatch.setattr(decode, "TURNS", turns := picture_bytes.Turns())
     with turns.turn(2):
         monkeypatch.setattr(routes, "WAIT", 0.0)
         refused = client.get("/image/demo/0")
@@ -124,7 +124,7 @@ def test_image__too_many_large_ones_at_once(client, monkeypatch):
     assert shown == 200 and waited == {200: N_WAITING}
 
 
-async def _thumbnail_behind_pictures(turns: picture_turns.Turns) -> tuple[int, Counter[int]]:
+async def _thumbnail_behind_pictures(turns: picture_bytes.Turns) -> tuple[int, Counter[int]]:
     """The status of a thumbnail that is asked for while pictures wait for a turn, and then theirs."""
     transport = httpx.ASGITransport(Starlette(routes=ROUTES))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:

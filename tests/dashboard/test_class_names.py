@@ -15,7 +15,7 @@ from core.charts.maps import by_name, representation_map
 from core.charts.theme import layout_of, paper
 from core.common.captions import with_class_names
 from core.common.dataframes import as_text
-from core.common.labels.wordnet import wordnet_names
+from core.common.wordnet import wordnet_names
 from core.errors import did_you_mean
 from core.store import Study, open_study
 from dashboard.components.cards import Bar, Card, _named

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.export import table_file
-from core.export.table_file import TableFile
-from core.slices.slice import Slice
+from core.charts import table_file
+from core.charts.table_file import TableFile
+from core.measures.slice import Slice
 from core.store import open_study
 from dashboard.components import chart
 from tests.sampling import sample

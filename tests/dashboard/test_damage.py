@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from core.reader import StudyReader
-from dashboard.addresses import served_studies
-from dashboard.state import image_filter
+from core.study.reader import StudyReader
+from dashboard.cache import image_filter
+from dashboard.state import served_studies
 from tests.dashboard.conftest import all_text
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import EVERYTHING, pairs_of, sample
-from tests.storage.flips import files_of, flips, one_bit_flipped
+from tests.study.flips import files_of, flips, one_bit_flipped
 
 pytestmark = pytest.mark.slow
 
@@ -192,7 +192,7 @@ def test_numbers_that_are_no_indices__are_damage_and_no_exception(array, damaged
     assert "damaged" in said.replace("\\", "") and "redo" in said
 
 
-@pytest.mark.exhaustive("tests/storage/test_flips.py flips bits")
+@pytest.mark.exhaustive("tests/study/test_flips.py flips bits")
 def test_single_flipped_bits__no_exception_on_any_page(studies, worded_study, open_page, rng):
     folder = shutil.copytree(worded_study, studies / "worded")
     some = list(flips(rng, files_of(folder), 400))

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 
 from core.answers.requests import add_answer
+from core.charts.catalogue import table
 from core.charts.options import FigureOptions
-from core.export.table_file import TableFile
-from core.figures.catalogue import table
-from core.jobs.progress import Progress
-from core.slices.features import class_firing
-from core.slices.slice import Slice
+from core.charts.table_file import TableFile
+from core.measures.slice import Slice
+from core.measures.slice_features import class_firing
 from core.store import open_study
+from core.study.progress import Progress
 from dashboard.components import chart as chart_part
 from dashboard.components.chart_menu import Drawing
-from dashboard.panels.features import feature_images
+from dashboard.panels import one_feature
 from tests.dashboard.conftest import drawn_charts, grid, tiles
 from tests.dashboard.shelf import Shelf
 
@@ -152,7 +152,7 @@ def test_files_of_a_feature__name_it_and_its_rows(study, open_page, menus):
         assert all(f"feature-{number}" in stem for stem in stems[-1])
         if number == feature:
             rows = csv_of(menus["feature_pictures"].kept("serif").numbers.encode())["gallery"]
-            assert rows.drop_duplicates().tolist() == list(feature_images.NAMES.values())
+            assert rows.drop_duplicates().tolist() == list(one_feature.NAMES.values())
         menus.clear()
     assert len(stems[0]) > 2 and not set(stems[0]) & set(stems[1])
 

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from core.encoders.encoder import Encoder
 from core.encoders.factories import build_architecture
-from core.encoders.readout.head import Head
+from core.encoders.head import Head
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.encoders.transform import Transform

@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from core.encoders.encoder import Encoder
-from core.encoders.folding import fold_batch_norms
+from core.encoders.fast_inference import fold_batch_norms
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from tests.encoders.planted import narrow_resnet, some_pixels

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from core.encoders import packed_linears
+from core.encoders import fast_inference
 from core.encoders.encoder import Encoder
-from core.encoders.packed_linears import onednn_is_faster, pack_linears
+from core.encoders.fast_inference import onednn_is_faster, pack_linears
 from core.encoders.registry import load_encoder
 from tests.encoders.planted import some_pixels
 
@@ -25,7 +25,7 @@ def timed(monkeypatch):
             products.append(isinstance(product, nn.Linear))
             return ratio if products[-1] else 1.0
 
-        monkeypatch.setattr(packed_linears, "_seconds", seconds)
+        monkeypatch.setattr(fast_inference, "_seconds", seconds)
         return products
 
     onednn_is_faster.cache_clear()
@@ -36,7 +36,7 @@ def timed(monkeypatch):
 def test_it_is_tried_once_in_turn_and_taken_where_it_is_faster(timed):
     products = timed(1.3)
     assert onednn_is_faster() and onednn_is_faster()
-    assert products == [True, False] * packed_linears.N_TRIES
+    assert products == [True, False] * fast_inference.N_TRIES
 
 
 def test_a_little_faster_may_be_chance(timed):
@@ -47,9 +47,9 @@ def test_a_little_faster_may_be_chance(timed):
 
 def test_a_product_that_rounds_is_not_taken(timed, monkeypatch):
     timed(9.0)
-    plain = packed_linears._by_onednn
+    plain = fast_inference._by_onednn
     rounded = lambda linear, packed, x: plain(linear, packed, x.bfloat16().float())  # noqa: E731
-    monkeypatch.setattr(packed_linears, "_by_onednn", rounded)
+    monkeypatch.setattr(fast_inference, "_by_onednn", rounded)
     assert not onednn_is_faster()
 
 
@@ -58,7 +58,7 @@ def test_a_torch_without_it_goes_on_as_before(timed, monkeypatch):
         raise AttributeError("no such operator")
 
     timed(9.0)
-    monkeypatch.setattr(packed_linears, "_packed", lacks)
+    monkeypatch.setattr(fast_inference, "_packed", lacks)
     assert pack_linears(nn.Linear(4, 4)) == 0
 
 

@@ -8,8 +8,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from core.encoders.encoder import Encoder
-from core.encoders.precision import check_precision, multiplies_bfloat16, working_dtype
-from core.encoders.readout.head import Head, HeadPart
+from core.encoders.fast_inference import check_precision, multiplies_bfloat16, working_dtype
+from core.encoders.head import Head, HeadPart
 from core.encoders.transform import Transform
 from core.errors import SettingsError
 from tests.encoders.planted import narrow_resnet, some_pixels

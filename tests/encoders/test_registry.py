@@ -19,7 +19,7 @@ from torch.testing import assert_close
 
 from core.common import assets
 from core.encoders import factories, packaged, registry
-from core.encoders.readout.class_names import names_in
+from core.encoders.head_file import names_in
 from core.encoders.registry import load_encoder
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError

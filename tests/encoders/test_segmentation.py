@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.testing import assert_close
 
+from core.encoders.architectures import network_of_torchvision
 from core.encoders.registry import load_encoder
-from core.encoders.segmentation import network_of_torchvision
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD
 from core.errors import CheckpointError
 from tests.encoders.planted import narrow_resnet, reference, some_pixels, stir, under

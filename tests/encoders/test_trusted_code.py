@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.concepts.clip.clip import load_clip
-from core.concepts.tools import load_captioner
+from core.concepts.clip import load_clip
+from core.concepts.clip_and_captions import load_captioner
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.encoders.trusted_code import allowing, argument_problem, check_code, is_named_by_owner
 from core.errors import CodeRefused, PeregrineError
 from core.training.backbones import build_backbone
 from tests.command_line import QUICK
-from tests.data.sources.pictures import picture
+from tests.data.pictures import picture
 
 MODULE = """
 from pathlib import Path

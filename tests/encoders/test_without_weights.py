@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 
-from core.encoders.without_weights import without_weights
+from core.encoders.architectures import without_weights
 
 NAMES = ["tf_efficientnet_lite0", "test_vit", "test_convnext", "resnet10t", "test_byobnet"]
 LOADED = """

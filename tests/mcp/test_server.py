@@ -26,14 +26,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared._httpx_utils import create_mcp_http_client
 
+from core.charts.export_files import COLUMNS
 from core.errors import SettingsError
-from core.export.files import COLUMNS
 from core.mcp.server import _guarded, _text, http_app, make_server, serve_agents
 from core.mcp.tools import READ_HERE, StudyTools, each_once
-from core.storage.writer import write_study
 from core.store import open_study
-from dashboard.addresses.pages import PAGES
-from dashboard.addresses.served_studies import BASIS
+from core.study.writer import write_study
+from dashboard.state.pages import PAGES
+from dashboard.state.served_studies import BASIS
 from dashboard.state.session import IMAGE, WHERE
 from tests.browser.harness import free_port, run_apart
 from tests.synthetic import make_study
@@ -149,8 +149,8 @@ def test_a_figure_comes_as_png_of_bounded_size(shared_study: Path) -> None:
 
 def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its images and masks are named by paths that a stranger may have written."""
-    monkeypatch.setattr("core.data.sources.images.reopen_images", lambda _: pytest.fail("read"))
-    monkeypatch.setattr("core.data.masks.masks.open_masks", lambda **_: pytest.fail("read"))
+    monkeypatch.setattr("core.data.images.reopen_images", lambda _: pytest.fail("read"))
+    monkeypatch.setattr("core.data.masks.open_masks", lambda **_: pytest.fail("read"))
     study = StudyTools(shared_study.parent, "http://x").opened("shared")
     for one in (study, study.where("split=val"), study.answering("probe")):
         assert one.image(0).size == one.thumbnail_image(0).size
@@ -197,7 +197,7 @@ def test_links_open_the_answer_that_was_asked_for(shared_study: Path) -> None:
 
 
 def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.served.token.HELD_S", 0.0)
+    monkeypatch.setattr("core.publish.served.HELD_S", 0.0)
     app = http_app(make_server(shared_study.parent, "http://x"), "localhost", 8600, TOKEN)
 
     async def status(headers: dict[str, str]) -> int:
@@ -254,7 +254,7 @@ def test_a_link_opens_the_page_that_the_dashboard_opens(tmp_path: Path) -> None:
 
 
 def test_every_column_of_the_schema_has_a_meaning() -> None:
-    from core.export.meanings import meaning
+    from core.publish.meanings import meaning
 
     unknown = {column for name in READ_HERE for column in COLUMNS[name] if not meaning(column)}
     assert not unknown

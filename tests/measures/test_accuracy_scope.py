@@ -8,8 +8,8 @@ import pytest
 
 from core.answers.answer import Answer
 from core.common.step_facts import RemediesFacts
-from core.measures.accuracy_scope import as_corrected, evaluation_images
-from core.measures.remedy_sentences import base_sentence
+from core.measures.headline import as_corrected, evaluation_images
+from core.measures.remedies import base_sentence
 from tests.sentences import numbers
 from tests.small import write_small_study
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from core.config import CausesConfig
-from core.measures.cause_costs import CHANGES, images_of_all, right_images_for_one, seconds_of_trials
-from core.measures.cause_sentences import cost_of_all, cost_of_one
-from core.storage.speed import Speed
+from core.measures.causes import (
+    CHANGES,
+    cost_of_all,
+    cost_of_one,
+    images_of_all,
+    right_images_for_one,
+    seconds_of_trials,
+)
+from core.study.speed import Speed
 
 
 @pytest.mark.parametrize(("n_right", "expected"), [(0, 0), (18, 9), (100, 50), (400, 90), (10_000, 300)])

@@ -8,23 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.statistics.intervals import wilson
-from core.export.files import export_table
-from core.measures.cause_sentences import (
+from core.charts.export_files import export_table
+from core.common.intervals import wilson
+from core.measures.causes import (
+    COLUMNS,
+    RATES,
+    cause_rates,
     cause_sentence,
     evidence_text,
     image_sentences,
+    order_of_causes,
     sampled_sentence,
     shares_sentence,
 )
-from core.measures.causes import COLUMNS, RATES, cause_rates, order_of_causes
-from core.slices.slice import Slice
-from core.slices.why_wrong import CAUSES, UNEXPLAINED
+from core.measures.image_columns import CAUSES, UNEXPLAINED
+from core.measures.slice import Slice
 from core.store import Study, open_study
-from core.traces import labels, many
-from core.traces.traces import UNSURE
+from core.study import label_decisions, trace_changes
+from core.study.traces import UNSURE
 from tests import small
-from tests.causes.planted import plant_causes
+from tests.pictures.planted import plant_causes
 
 
 def rows_of(
@@ -180,9 +183,9 @@ def test_decisions__stand_in_place_of_what_models_make_of_a_label(judged: Study)
     before = judged.table("causes")
     assert tuple(before) == COLUMNS and before["by_decision"].isna().all()
     assert judged.table("cause_rates")["n_decided"].eq(0).all()
-    labels.decide_label(judged, FIRST, "cat")  # it is right
-    labels.decide_label(judged, SECOND, "dog")  # corrected to the answer
-    labels.decide_label(judged, TRAIN, UNSURE)
+    label_decisions.decide_label(judged, FIRST, "cat")  # it is right
+    label_decisions.decide_label(judged, SECOND, "dog")  # corrected to the answer
+    label_decisions.decide_label(judged, TRAIN, UNSURE)
     assert whys(judged) == {TRAIN: "label", FIRST: "crop", SECOND: "label"}
     table = judged.table("causes").set_index(["image_id", "cause"])
     assert not table.loc[(FIRST, "label"), "holds"] and table.loc[(FIRST, "crop"), "rank"] == 1
@@ -200,14 +203,14 @@ def test_decisions__are_read_wherever_causes_are(judged: Study, tmp_path: Path) 
     """Filters, slices and exports; and what is taken back is as before."""
     narrowed = judged.where("split=val")
     assert narrowed.table("cause_rates").set_index("cause").loc["label", "n_first"] == 2
-    done = labels.decide_label(judged, FIRST, "cat")
+    done = label_decisions.decide_label(judged, FIRST, "cat")
     assert narrowed.table("cause_rates").set_index("cause").loc["label", "n_first"] == 1
     by_label = Slice(extras={"why": ("label",)})
     assert FIRST not in judged.images.loc[by_label.mask(judged), "image_id"].tolist()
     export_table(judged, "causes", tmp_path / "causes.csv")
     written = pd.read_csv(tmp_path / "causes.csv").drop_duplicates("image_id").set_index("image_id")
     assert written.loc[FIRST, ["why", "by_decision"]].tolist() == ["crop", "kept"]
-    many.take_back(judged, done)
+    trace_changes.take_back(judged, done)
     pd.testing.assert_frame_equal(judged.table("causes"), open_study(judged.path).table("causes"))
     assert whys(judged)[FIRST] == "label" and by_label.mask(judged).sum() == 3
 

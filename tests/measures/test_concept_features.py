@@ -15,7 +15,6 @@ from core.bases.requests import add_basis
 from core.cli import main
 from core.config import BasisConfig
 from core.errors import StudyError
-from core.jobs.progress import Progress
 from core.measures import concept_features as module
 from core.measures.concept_features import (
     average_precision,
@@ -26,6 +25,7 @@ from core.measures.concept_features import (
 )
 from core.pipeline.run import analyze, run_step
 from core.store import Study, open_study
+from core.study.progress import Progress
 from tests.synthetic import make_study
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 
 from core.measures.confusions import worst_confusion
-from core.storage.writer import StudyWriter
 from core.store import open_study
+from core.study.writer import StudyWriter
 
 
 def test_worst_confusion__is_the_pair_that_is_confused_most_often(shared_study):

@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from core.charts.catalogue import draw
+from core.charts.chart import narrowed_study
+from core.charts.export_files import export_table
 from core.charts.options import FigureOptions
-from core.charts.other_studies import narrowed_study
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.errors import SliceError
-from core.export.files import export_table
-from core.figures.catalogue import draw
+from core.measures.slice import Slice
+from core.measures.slice_comparison import with_split
 from core.measures.slice_tables import QUICK, TABLES, VECTORS
-from core.report import scores as report_scores
-from core.report.inputs import Source
-from core.slices.inspection.populations import with_split
-from core.slices.slice import Slice
+from core.publish import report_sections as report_scores
+from core.publish.report_page import Source
 from core.store import Study, open_study
-from dashboard.cache import heatmap_reads, inspection_reads, overlap_reads, reads, score_reads
+from dashboard.cache import heatmap_reads, overlap_reads, reads, score_reads
 from tests.shared import made_once
 from tests.synthetic import make_seen_study
 
@@ -90,7 +90,7 @@ def test_every_measure_is_compared(study):
     compared = {"score_aurocs", "confusions", "overlap_scale", "features", "quality_metrics"}
     compared |= {"quality_curves", "quality_by_cause", "overlap_summary", "overlap_by_class"}
     compared |= {"overlap_controls", "overlap", "label_issues", *VECTORS}
-    compared |= {"causes", "cause_rates"}  # in tests/causes/test_step.py
+    compared |= {"causes", "cause_rates"}  # in tests/pictures/test_causes_step.py
     compared |= {"leaks"}  # in tests/measures/test_leaks.py
     assert compared == {*TABLES, *QUICK, *VECTORS}
     assert len(slices(study)) == 20 and len({str(one) for one in slices(study)}) == 20
@@ -111,7 +111,7 @@ def test_inspect__says_what_the_page_shows(study, folder, run: Callable):
         for column in ("auroc", "auroc_low", "auroc_high", "augrc", "augrc_low", "augrc_high"):
             np.testing.assert_array_equal(metrics.loc[aurocs["score"], column], aurocs[column])
         assert reads.slice_table(study, population, "confusions").to_dict("records") == told["confusions"]
-        headline = inspection_reads.headline(study, population)
+        headline = reads.headline(study, population)
         for name in ("accuracy", "mean_q", "mean_confidence", "n_firing"):
             np.testing.assert_array_equal(values([told[name]]), [headline[name]])
             np.testing.assert_array_equal(values(told[f"{name}_interval"]), headline[f"{name}_interval"])
@@ -131,9 +131,7 @@ def test_inspect__says_what_the_page_shows(study, folder, run: Callable):
         uniform = scale.loc[(scale["heatmap"] == "uniform") & (scale["images"] == "both masks")]
         for row in uniform.to_dict("records"):
             np.testing.assert_array_equal([row["value"]], [controls[("uniform", row["mask"])]])
-        rates = 100 * numbers(
-            inspection_reads.feature_differences(study, population).sort_values("feature"), "rate"
-        )
+        rates = 100 * numbers(reads.feature_differences(study, population).sort_values("feature"), "rate")
         np.testing.assert_array_equal(
             rates, numbers(study.where(one).table("features").sort_values("feature"), "activation_rate")
         )

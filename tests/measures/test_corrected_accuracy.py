@@ -11,8 +11,8 @@ from core.measures.corrected_accuracy import before_corrections, corrected_accur
 from core.measures.headline import headline
 from core.measures.label_issues import doubts_on_labels
 from core.store import Study
-from core.traces import labels
-from core.traces.traces import FILE, UNSURE
+from core.study import label_decisions
+from core.study.traces import FILE, UNSURE
 from tests import small
 from tests.sentences import numbers
 
@@ -28,10 +28,10 @@ def study(tmp_path: Path) -> Study:
 def test_counts__by_hand(study):
     assert corrected_accuracy(study, ALL).n_corrections == 0 and before_corrections(study, ALL) == ""
     before = headline(study, ALL)
-    labels.decide_label(study, IDS[3], "dog")  # its answer, so it becomes right
-    labels.decide_label(study, IDS[5], "cat")  # was right
-    labels.decide_label(study, IDS[6], UNSURE)  # was wrong, now nobody knows
-    labels.decide_label(study, IDS[1], "dog")  # is right: changes nothing
+    label_decisions.decide_label(study, IDS[3], "dog")  # its answer, so it becomes right
+    label_decisions.decide_label(study, IDS[5], "cat")  # was right
+    label_decisions.decide_label(study, IDS[6], UNSURE)  # was wrong, now nobody knows
+    label_decisions.decide_label(study, IDS[1], "dog")  # is right: changes nothing
     both = corrected_accuracy(study, ALL)
     assert both.n_corrections == 3
     assert (both.n, both.accuracy) == (before["accuracy_n"], before["accuracy"]) == (7, 4 / 7)
@@ -48,7 +48,7 @@ def test_counts__by_hand(study):
 def test_counts__are_those_of_a_study_with_these_labels(study):
     decided = {3: "dog", 5: "cat", 4: "dog"}
     for row, name in decided.items():
-        labels.decide_label(study, IDS[row], name)
+        label_decisions.decide_label(study, IDS[row], name)
     given = [decided.get(row, label) for row, label in enumerate(small.LABELS)]
     right = [label == answer for label, answer in zip(given, small.PREDICTED, strict=True) if label]
     both = corrected_accuracy(study, ALL)
@@ -58,7 +58,7 @@ def test_counts__are_those_of_a_study_with_these_labels(study):
 def test_undefined__no_label_no_outcome_and_what_cannot_be_read(study):
     bare = small.write_small_study(study.path.parent / "bare", labels=False)
     assert np.isnan(corrected_accuracy(bare, ALL).accuracy) and before_corrections(bare, ALL) == ""
-    labels.decide_label(study, IDS[3], "dog")
+    label_decisions.decide_label(study, IDS[3], "dog")
     assert before_corrections(study, np.zeros(len(IDS), bool)) == ""
     for name in (FILE, f"{FILE}.last"):
         (study.path / name).write_text("{")
@@ -82,9 +82,9 @@ def test_outcome_of_one_image(label, answer, decision, kind):
 
 
 def test_doubts__are_of_labels_that_people_did_not_leave(study):
-    labels.decide_label(study, IDS[3], "dog")
-    labels.decide_label(study, IDS[5], "dog")
-    labels.decide_label(study, IDS[6], UNSURE)
+    label_decisions.decide_label(study, IDS[3], "dog")
+    label_decisions.decide_label(study, IDS[5], "dog")
+    label_decisions.decide_label(study, IDS[6], UNSURE)
     assert {row: one.kind for row, one in doubts_on_labels(study).items()} == {
         3: "corrected_to",
         6: "taken_for_wrong",

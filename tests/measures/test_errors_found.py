@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.charts.errors_found import ERRORS_FOUND, at_shares
 from core.charts.options import FigureOptions
-from core.measures.errors_found import errors_among_first, errors_found
+from core.measures.score_verdicts import errors_among_first, errors_found
 from core.store import open_study
 
 

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.common.statistics.choice import mcnemar
-from core.measures.feature_harm import FEWEST, evenly_spaced, harm, harm_by_class, harm_finding, random_gains
-from core.measures.switched_off import DRAWS, SwitchedOff
+from core.common.choice import mcnemar
+from core.measures.removal import (
+    DRAWS,
+    FEWEST,
+    SwitchedOff,
+    evenly_spaced,
+    harm,
+    harm_by_class,
+    harm_finding,
+    random_gains,
+)
 
 NAMES = ["ant", "bee", "cat"]
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from core.measures.feature_rates import COLUMNS, MEANS, activation_moments, feature_differences
-from tests.slices.inspection.worlds import N_FEATURES, World, make_world
+from tests.measures.worlds import N_FEATURES, World, make_world
 
 Z = 1.959963984540054
 

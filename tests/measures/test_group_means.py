@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.measures.group_means import group_means
-from core.slices.slice import Slice
+from core.measures.feature_rates import group_means
+from core.measures.slice import Slice
 from core.store import open_study
 from tests import reference
 

@@ -10,18 +10,18 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from core.measures import score_aurocs as areas
+from core.measures import scores as areas
 from core.measures.confusions import confusions
+from core.measures.evaluate import class_column, result_column
 from core.measures.headline import NO_IMAGES, NO_VERDICTS, headline
-from core.measures.score_aurocs import score_aurocs
-from core.slices.compare import means
-from core.slices.evaluate import class_column, result_column
-from core.slices.slice import Slice
+from core.measures.scores import score_aurocs
+from core.measures.slice import Slice
+from core.measures.slice_comparison import means
 from tests import reference_scores as slow
 from tests import small
 from tests.common.test_generalised_risk import augrc_by_loop
 from tests.measures.test_feature_rates import slow_wilson
-from tests.slices.inspection.worlds import World, make_world
+from tests.measures.worlds import World, make_world
 
 
 @pytest.fixture(scope="module")

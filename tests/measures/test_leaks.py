@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.export.files import read_table
-from core.export.summary import info
+from core.charts.export_files import read_table
 from core.measures.leaks import COLUMNS, leakage, leaks_of_slice
-from core.slices.slice import Slice
-from core.storage.writer import write_study
+from core.measures.slice import Slice
+from core.publish.summary import info
 from core.store import Study
+from core.study.writer import write_study
 
 IDS = ["t0", "t1", "t2", "v0", "v1", "v2", "v3"]
 LABELS = ["a", "b", "a", "a", "a", "b", "a"]

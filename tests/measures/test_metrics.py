@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.placements import spreads
+from core.common.intervals import interval_of_augrc
+from core.common.placements import spreads
 from core.errors import ShapeError
 from core.measures import metrics
 from tests import reference

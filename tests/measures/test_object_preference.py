@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.measures.object_preference import object_preference
-from tests.slices.inspection.worlds import make_world
+from core.measures.overlap import object_preference
+from tests.measures.worlds import make_world
 
 
 def test_object_preference__matches_loop(tmp_path, rng):

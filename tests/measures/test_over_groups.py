@@ -8,21 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.probe.notes import notes_on_accuracy
-from core.analysis.probe.seen_images import seen_images
-from core.analysis.probe.step import _held_out
-from core.analysis.quality.label_free.calibration import regressed, score_of_other_folds
-from core.analysis.quality.label_free.calibration_step import apart_from
-from core.common.statistics.intervals import area_bounds, share_bounds, wilson
-from core.jobs.progress import Progress
+from core.analysis.calibration import regressed, score_of_other_folds
+from core.analysis.caveats import notes_on_accuracy, seen_images
+from core.analysis.probe_step import _held_out
+from core.analysis.quality_step import apart_from
+from core.common.intervals import area_bounds, share_bounds, wilson
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
-from core.measures.score_aurocs import score_aurocs
+from core.measures.highlights import class_accuracy
+from core.measures.scores import score_aurocs
+from core.measures.slice import Slice
+from core.measures.slice_comparison import compare_traits
 from core.pipeline.run import run_step
-from core.slices.compare import compare_traits
-from core.slices.highlights import class_accuracy
-from core.slices.slice import Slice
 from core.store import Study, open_study
+from core.study.progress import Progress
 from tests.synthetic import planted_representations
 
 N_PATIENTS, N_EACH = 60, 5

@@ -9,10 +9,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from core.measures.overlap_scale import ANY, BOTH, NO_HEAT, NO_OVERLAP, overlap_scale, uniform_by_group
-from core.slices.overlap_values import CONTROLS
+from core.measures.image_columns import CONTROLS
+from core.measures.overlap import ANY, BOTH, NO_HEAT, NO_OVERLAP, overlap_scale, uniform_by_group
 from tests import small
-from tests.slices.inspection.worlds import World, make_world
+from tests.measures.worlds import World, make_world
 
 KINDS = ("core", "spurious")
 

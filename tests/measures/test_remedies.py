@@ -7,11 +7,18 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from core.analysis.remedy_recipes import best_temperature
 from core.common.step_facts import RemediesFacts
 from core.measures import remedies
-from core.measures.remedies import HeadAnswers, Judged, compare_heads
-from core.measures.remedy_sentences import next_step, remedies_finding, remedy_name, remedy_sentence
-from core.measures.temperature import best_temperature
+from core.measures.remedies import (
+    HeadAnswers,
+    Judged,
+    compare_heads,
+    next_step,
+    remedies_finding,
+    remedy_name,
+    remedy_sentence,
+)
 from tests import reference
 
 N = 60

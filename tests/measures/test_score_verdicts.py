@@ -7,11 +7,17 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.statistics.intervals import interval_of_auroc
-from core.common.statistics.placements import spreads
-from core.common.verdicts.scores import ScoreEvidence, judge_score
-from core.common.verdicts.words import RELIABLE, USELESS, WORDS
-from core.measures.score_verdicts import first_looked, found_first, score_evidence, score_verdicts
+from core.common.intervals import interval_of_auroc
+from core.common.placements import spreads
+from core.common.verdict_words import RELIABLE, USELESS, WORDS
+from core.measures.score_verdicts import (
+    ScoreEvidence,
+    first_looked,
+    found_first,
+    judge_score,
+    score_evidence,
+    score_verdicts,
+)
 from core.store import open_study
 
 

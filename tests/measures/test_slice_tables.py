@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.measures import scores, slice_tables
+from core.measures.slice import Slice
 from core.measures.slice_tables import causes_of_slice, curves_of_slice, metrics_of_slice
-from core.slices.slice import Slice
-from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.study.writer import write_study
 from tests.synthetic import make_study
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")

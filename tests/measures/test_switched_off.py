@@ -5,9 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.errors import SettingsError
-from core.measures.removal import train_means
-from core.measures.switched_off import AT_RANDOM, DRAWS, WITHOUT, SwitchedOff, switched_off_table
-from core.pictures.many import without_features
+from core.measures.removal import AT_RANDOM, DRAWS, WITHOUT, SwitchedOff, switched_off_table, train_means
+from core.pictures.of_image import without_features
 from core.store import open_study
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import ShapeError
-from core.measures.trials import (
+from core.measures.causes import (
     HOLDS,
     LEAST_ALIKE,
     NOT_TRIED,

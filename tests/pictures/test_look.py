@@ -10,17 +10,17 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.analysis.gradcam.on_demand import study_encoder
+from core.analysis.heatmaps_on_demand import study_encoder
+from core.answers.class_logits import Classifier
 from core.errors import SettingsError
-from core.jobs.progress import Progress
 from core.pictures.look import answering, decide, heat_of, nearest_images, of_outputs, picture_overlay
 from core.pictures.of_image import asked_of_images, look_at
 from core.pictures.resident_encoder import see
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
-from core.slices.features.class_logits import Classifier
 from core.store import open_study
-from tests.analysis.gradcam.heatmap_studies import HALF, HERE, VIT, heatmaps, make, make_images
+from core.study.progress import Progress
+from tests.analysis.heatmap_studies import HALF, HERE, VIT, heatmaps, make, make_images
 from tests.shared import made_once
 
 pytestmark = pytest.mark.slow

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.gradcam.on_demand import study_encoder
+from core.analysis.heatmaps_on_demand import study_encoder
 from core.errors import EncoderError, PeregrineError, UnreadableImage
-from core.jobs import resident
 from core.pictures.look import decide, heat_of
 from core.pictures.resident_encoder import see
-from core.pictures.samples import samples
-from core.pictures.seen import Alteration, how_to_see
+from core.pictures.seen import Alteration, how_to_see, samples
 from core.store import open_study
-from dashboard.jobs import encoder_process
-from tests.analysis.gradcam.heatmap_studies import make, make_images
+from core.study import resident
+from dashboard.jobs import resident_models
+from tests.analysis.heatmap_studies import make, make_images
 from tests.command_line import contents
 
 pytestmark = pytest.mark.slow
@@ -54,11 +53,11 @@ def test_study__what_the_process_sees_and_what_it_refuses(tmp_path, monkeypatch)
     file = io.BytesIO()
     study.image(3).save(file, "PNG")
     alteration = Alteration((0.0, 0.1, 0.9, 1.0), ((0.2, 0.2, 0.5, 0.5),))
-    seen = encoder_process.see(study, file.getvalue(), alteration)
+    seen = resident_models.see(study, file.getvalue(), alteration)
     here = see(study_encoder(study), study.image(3), alteration, **how_to_see(study))
     for name, array in here.arrays.items():
         assert_allclose(np.asarray(getattr(seen, name), float), np.asarray(array, float), atol=1e-4)
-    assert encoder_process.prepare(study).name == "ready"
+    assert resident_models.prepare_encoder(study).name == "ready"
 
     hostile = {
         "empty": b"",
@@ -69,22 +68,22 @@ def test_study__what_the_process_sees_and_what_it_refuses(tmp_path, monkeypatch)
     }
     for why, data in hostile.items():
         with pytest.raises(UnreadableImage, match=why):
-            encoder_process.see(study, data, Alteration())
+            resident_models.see(study, data, Alteration())
     for why, data in {"too large": bomb(20_000, 20_000), "truncated|corrupt": file.getvalue()[:60]}.items():
         with pytest.raises(EncoderError, match=why) as caught:
-            encoder_process.see(study, data, Alteration())
+            resident_models.see(study, data, Alteration())
         assert "\n" not in str(caught.value)
-    assert encoder_process.prepare(study).name == "ready"  # none of it has ended the process
+    assert resident_models.prepare_encoder(study).name == "ready"  # none of it has ended the process
     assert contents(path) == before  # and nothing of it is in the study
     study.manifest["steps"]["embed"]["summary"]["encoder"]["fingerprint"] = "another"
     with pytest.raises(EncoderError):
-        encoder_process.see(study, file.getvalue(), Alteration())
+        resident_models.see(study, file.getvalue(), Alteration())
 
 
 def test_no_study__the_packaged_encoder_answers_by_name():
-    asked = encoder_process.packaged_answering()
+    asked = resident_models.packaged_answering()
     assert len(asked.names) == 1000
-    seen = encoder_process.see(None, samples()["flower"].path.read_bytes(), Alteration())
+    seen = resident_models.see(None, samples()["flower"].path.read_bytes(), Alteration())
     made = decide(asked, seen)
     assert made.answer == "daisy"
     first = int(made.features["feature"].iat[0])

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from core.analysis.gradcam.on_demand import encoder_of
-from core.jobs.progress import Progress
+from core.analysis.heatmaps_on_demand import encoder_of
 from core.pictures.rotation import TURNS
 from core.pipeline import run as pipeline
 from core.store import open_study
+from core.study.progress import Progress
 
 
 @pytest.mark.slow

@@ -29,9 +29,9 @@ import core.cli
 
 SMALL = {  # chunks and batches of so few images that each process gets some
     "core.analysis.representations": {"CHUNK_ROWS": 32},
-    "core.search.index": {"CHUNK_ROWS": 32},
-    "core.analysis.gradcam.step": {"CHUNK_IMAGES": 20},
-    "core.analysis.overlap.measuring": {"BATCH_PIXELS": 1 << 14},
+    "core.concepts.search_index": {"CHUNK_ROWS": 32},
+    "core.analysis.heatmaps_step": {"CHUNK_IMAGES": 20},
+    "core.analysis.overlap_measuring": {"BATCH_PIXELS": 1 << 14},
     "core.bases.encoding": {"IMAGES": 20},
     "core.concepts.crops": {"BATCH_IMAGES": 8, "CROPS_A_FILE": 60},
 }
@@ -41,7 +41,7 @@ RESTARTS = "RESTARTS"  # one process is torchrun's agent, which starts its two t
 MOMENTS = (
     ("core.common.worker_group", "_send"),
     ("core.common.worker_group", "_receive"),
-    ("core.storage.chunked_array", "write_chunk"),
+    ("core.study.chunked_array", "write_chunk"),
 )
 
 
@@ -72,7 +72,7 @@ def in_trouble(words: list[str]) -> list[str]:
     if BLIND in os.environ and second:
         words[words.index("--images") + 1] = os.environ[BLIND]
     if SHORT in os.environ:
-        demo: Any = importlib.import_module("core.pipeline.demo")
+        demo: Any = importlib.import_module("core.pipeline.run")
         pipeline: Any = importlib.import_module("core.pipeline.run")
         demo.SETTINGS["images"] = "glyphworld?train=64&val=32"
         pipeline.STEPS = dict([*pipeline.STEPS.items()][:2])
@@ -164,7 +164,7 @@ def run(n: int, words: list[str], environment: dict[str, str]) -> dict[str, list
 
 def main() -> None:
     make_chunks_small()  # imports what a step needs, once for all processes
-    for name in ("pipeline.run", "concepts.step", "analysis.overlap.step", "bases.requests"):
+    for name in ("pipeline.run", "concepts.concepts_step", "analysis.overlap_step", "bases.requests"):
         importlib.import_module(f"core.{name}")
     for line in sys.stdin:
         n, words, environment = json.loads(line)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from core.storage import chunked_array
-from core.storage.manifest import FORMAT
 from core.store import open_study
+from core.study import chunked_array
+from core.study.manifest import FORMAT
 from tests.command_line import QUICK, SMALL, analyzed, contents, info_of, photos
 from tests.sampling import pairs_of, sample
 
@@ -137,7 +137,7 @@ def test_two_writers__the_second_is_told_and_the_first_goes_on(run, analysis, st
     before = contents(study)
     script = """
         import sys
-        from core.storage.writer import write_study
+        from core.study.writer import write_study
         with write_study(sys.argv[1]):
             print("writing", flush=True)
             sys.stdin.read()

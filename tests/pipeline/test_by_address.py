@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from core.store import open_study
 from tests.command_line import QUICK, SMALL
-from tests.data.sources.pictures import class_folder, make_tar, picture
+from tests.data.pictures import class_folder, make_tar, picture
 from tests.object_server import SECRET, upload
 
 pytestmark = pytest.mark.slow
@@ -73,12 +73,12 @@ def test_embed__out_of_gs_is_as_from_the_disk(tmp_path, run, monkeypatch):
 
 
 def test_embed__says_in_one_line_what_is_wrong_with_a_bucket(bucket, tmp_path, run, monkeypatch):
-    from core.common.remote import objects
+    from core.common import remote_objects
 
     assert "object" in run("embed", tmp_path / "s", "--images", "s3://nothing/x", *SMALL).error
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    objects._opened.cache_clear()
+    remote_objects._opened.cache_clear()
     assert "needs credentials" in run("embed", tmp_path / "s", "--images", f"{bucket}/x", *SMALL).error
 
 

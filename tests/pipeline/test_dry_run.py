@@ -19,11 +19,11 @@ from core.config import RunOptions
 from core.pipeline.dry_run import plan
 from core.pipeline.embed import load, open_source, with_encoder
 from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_per_image, image_rates
-from core.steps import in_analysis, settings_of
 from core.store import open_study
+from core.study.steps import in_analysis, settings_of
 from tests.command_line import QUICK, SMALL, photos
 from tests.concepts.fakes import ColourClip
-from tests.data.masks.mask_files import put_masks
+from tests.data.mask_files import put_masks
 from tests.encoders.planted import narrow_resnet
 
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from core.errors import MaskError
-from core.pipeline import idle
-from core.pipeline.idle import OF_LABELS, idle_steps
+from core.pipeline import run
+from core.pipeline.run import OF_LABELS, idle_steps
 from core.store import Study
 
 STEPS = dict.fromkeys((*OF_LABELS, "overlap", "concepts", "map"))
@@ -23,8 +23,8 @@ def study(*, labelled: bool) -> Study:
 @pytest.mark.parametrize("masks", [None, object()])
 @pytest.mark.parametrize("skipped", [None, "no captions"])
 def test_idle__by_what_the_study_lacks(monkeypatch, labelled, masks, skipped):
-    monkeypatch.setattr(idle, "masks_of", lambda *_: masks)
-    monkeypatch.setattr(idle, "why_skipped", lambda *_: skipped)
+    monkeypatch.setattr(run, "masks_of", lambda *_: masks)
+    monkeypatch.setattr(run, "why_skipped", lambda *_: skipped)
     expected = set() if labelled else set(OF_LABELS)
     expected |= ({"overlap"} if masks is None else set()) | ({"concepts"} if skipped else set())
     assert set(idle_steps(study(labelled=labelled), STEPS)) == expected
@@ -35,6 +35,6 @@ def test_idle__masks_that_cannot_be_read_are_left_to_their_step(monkeypatch):
     def broken(*_: Any) -> None:
         raise MaskError("the folder is gone")
 
-    monkeypatch.setattr(idle, "masks_of", broken)
-    monkeypatch.setattr(idle, "why_skipped", lambda *_: None)
+    monkeypatch.setattr(run, "masks_of", broken)
+    monkeypatch.setattr(run, "why_skipped", lambda *_: None)
     assert idle_steps(study(labelled=True), STEPS) == []

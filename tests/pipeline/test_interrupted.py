@@ -12,9 +12,9 @@ from core.analysis import representations
 from core.cli import main
 from core.errors import StudyError
 from core.pipeline import run as pipeline
-from core.storage import writer
-from core.storage.manifest import UNFINISHED, read_manifest
 from core.store import open_study
+from core.study import writer
+from core.study.manifest import UNFINISHED, read_manifest
 from tests.command_line import QUICK, SMALL, contents, photos
 from tests.manifests import edited_manifest
 
@@ -92,7 +92,7 @@ def test_killed_before_anything_is_written__older_results_stay(analysed, tmp_pat
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("core.analysis.features.step.compute_features", compute)
+        patch.setattr("core.analysis.features_step.compute_features", compute)
         main(["features", str(study), "--epsilon", "1.25"])
     assert contents(study) == contents(analysed)
 

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 import core.cli
-from core.steps import STEPS
 from core.store import open_study
+from core.study.steps import STEPS
 from tests.command_line import contents
-from tests.data.sources.pictures import picture
+from tests.data.pictures import picture
 from tests.sampling import sample
 
 pytestmark = pytest.mark.slow

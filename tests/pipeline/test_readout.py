@@ -9,20 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
-from core.analysis.gradcam.on_demand import encoder_of, on_demand, study_encoder
+from core.analysis.heatmaps_on_demand import encoder_of, on_demand, study_encoder
 from core.cli.output import info_text
-from core.comparison.compare import fact_table
-from core.comparison.images import shared_images
+from core.compare.compare import fact_table
+from core.compare.images import shared_images
 from core.errors import EncoderError, SettingsError
-from core.export.summary import info
-from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.dry_run import plan
-from core.report.overview_section import _encoder as report_facts
-from core.research.transfer_learning.analysis.transfer import transfer_probe
-from core.storage import manifest as manifests
+from core.publish.report_sections import _encoder as report_facts
+from core.publish.summary import info
+from core.research.transfer_learning_transfer import transfer_probe
 from core.store import open_study
-from tests.analysis.gradcam.heatmap_studies import ENCODER, HALF, HERE, VIT, heatmaps, make, make_images
+from core.study import manifest as manifests
+from core.study.progress import Progress
+from tests.analysis.heatmap_studies import ENCODER, HALF, HERE, VIT, heatmaps, make, make_images
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,13 @@ from core.analysis import representations
 from core.cli import main
 from core.encoders.registry import load_encoder
 from core.errors import MaskError, SettingsError, StudyError
-from core.export.summary import info, verify
-from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.steps import STEPS, in_analysis
+from core.publish.summary import info, verify
 from core.store import open_study
+from core.study.progress import Progress
+from core.study.steps import STEPS, in_analysis
 from tests.command_line import OUTSIDE, contents
-from tests.data.masks.mask_files import salient_folder
+from tests.data.mask_files import salient_folder
 from tests.synthetic import make_study
 
 

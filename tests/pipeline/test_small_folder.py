@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.analysis.features.notes import notes_on_features
+from core.analysis.caveats import notes_on_features
 from core.store import open_study
-from dashboard.panels.new_study.request import ASSET, StudyRequest
+from dashboard.panels.new_study_request import ASSET, StudyRequest
 from tests.sampling import sample
 
 pytestmark = pytest.mark.slow

@@ -11,29 +11,29 @@ import pytest
 
 from core.answers.requests import add_answer
 from core.bases.requests import add_basis
+from core.charts.table_file import provenance
 from core.cli import main
-from core.concepts import tools
-from core.concepts.clip.photograph_clips import FETCH_CLIP
+from core.concepts import clip_and_captions, search, search_index
+from core.concepts.photograph_clips import FETCH_CLIP
+from core.concepts.search import GENERIC
 from core.config import BasisConfig
 from core.errors import SettingsError, StudyError
-from core.export.provenance import provenance
-from core.jobs.progress import Progress
-from core.pipeline import text_search
+from core.measures.slice import Slice
+from core.pipeline import run
 from core.pipeline.run import run_step
-from core.search import index, search
-from core.search.text_fit import GENERIC
-from core.slices.slice import Slice
-from core.storage.layers import layer
 from core.store import open_study
+from core.study import seals
+from core.study.layers import layer
+from core.study.progress import Progress
 from tests.concepts.fakes import ColourClip
-from tests.search.nearest import by_text
+from tests.concepts.nearest import by_text
 
 
 @pytest.fixture
 def clip(monkeypatch):
     made = ColourClip()
-    monkeypatch.setattr(tools, "opened_clip", lambda spec, device: made)
-    monkeypatch.setattr(tools, "clip_is_here", lambda spec: True)
+    monkeypatch.setattr(clip_and_captions, "opened_clip", lambda spec, device: made)
+    monkeypatch.setattr(clip_and_captions, "clip_is_here", lambda spec: True)
     return made
 
 
@@ -46,7 +46,7 @@ def found_by_loop(study, clip, text):
 @pytest.mark.slow
 def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
-    report = text_search.run_search(folder, "red disc", {"top": 5}, Progress.silent())
+    report = run.run_search(folder, "red disc", {"top": 5}, Progress.silent())
     study = open_study(folder)
     assert clip.seen == 32 and report["n_missing"] == 0
     order, cosines = found_by_loop(study, clip, "red disc")
@@ -56,7 +56,7 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     )
     assert report["found"][0]["image_id"] in [ids[row] for row in order[:3]]
     seen = clip.seen
-    text_search.run_search(folder, "blue disc", {}, Progress.silent())
+    run.run_search(folder, "blue disc", {}, Progress.silent())
     assert clip.seen == seen  # the images are embedded already
     for text in ("blue disc", *GENERIC):
         assert by_text(open_study(folder), text, 1) is not None, text
@@ -65,13 +65,13 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
 @pytest.mark.slow
 def test_search__answers_where_the_disk_is_full(study_path, clip, monkeypatch):
     folder = study_path(n_train=20, n_val=12)
-    text_search.run_search(folder, None, {}, Progress.silent())
+    run.run_search(folder, None, {}, Progress.silent())
 
     def full(*given):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(search.seals, "write_array", full)
-    report = text_search.run_search(folder, "red disc", {"top": 5}, Progress.silent())
+    monkeypatch.setattr(seals, "write_array", full)
+    report = run.run_search(folder, "red disc", {"top": 5}, Progress.silent())
     order, _ = found_by_loop(open_study(folder), clip, "red disc")
     assert report["found"][0]["image_id"] in [open_study(folder).images["image_id"][row] for row in order[:3]]
 
@@ -79,9 +79,9 @@ def test_search__answers_where_the_disk_is_full(study_path, clip, monkeypatch):
 @pytest.mark.slow
 def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, clip, monkeypatch):
     folder = study_path(n_train=20, n_val=12)
-    text_search.run_search(folder, "red disc", {}, Progress.silent())
-    monkeypatch.setattr(tools, "opened_clip", lambda spec, device: ColourClip("other"))
-    text_search.run_search(folder, None, {}, Progress.silent())
+    run.run_search(folder, "red disc", {}, Progress.silent())
+    monkeypatch.setattr(clip_and_captions, "opened_clip", lambda spec, device: ColourClip("other"))
+    run.run_search(folder, None, {}, Progress.silent())
     study = open_study(folder)
     assert search.index_facts(study).clip_fingerprint == "other"
     assert by_text(study, "red disc", 3) is None
@@ -91,14 +91,14 @@ def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, 
 def test_search__a_missing_picture_is_counted_and_never_found(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
     (folder.with_name(folder.name + ".input") / "000003.png").unlink()
-    report = text_search.run_search(folder, "red disc", {"top": 100}, Progress.silent())
+    report = run.run_search(folder, "red disc", {"top": 100}, Progress.silent())
     assert report["n_missing"] == 1 and len(report["found"]) == 31
 
 
 @pytest.mark.slow
 def test_search__goes_on_where_it_stopped(study_path, clip, monkeypatch):
-    monkeypatch.setattr(index, "CHUNK_ROWS", 16)
-    monkeypatch.setattr(index, "BATCH_IMAGES", 8)
+    monkeypatch.setattr(search_index, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(search_index, "BATCH_IMAGES", 8)
     folder, see = study_path(n_train=20, n_val=12), clip.embed_images
 
     def tire(images):
@@ -108,32 +108,32 @@ def test_search__goes_on_where_it_stopped(study_path, clip, monkeypatch):
 
     monkeypatch.setattr(clip, "embed_images", tire)
     with pytest.raises(KeyboardInterrupt):
-        text_search.run_search(folder, None, {}, Progress.silent())
+        run.run_search(folder, None, {}, Progress.silent())
     assert not open_study(folder).has(search.CLIP_IMAGES)
     monkeypatch.setattr(clip, "embed_images", see)
-    text_search.run_search(folder, None, {}, Progress.silent())
+    run.run_search(folder, None, {}, Progress.silent())
     assert clip.seen == 24 + 16  # the first chunk of 16 was kept, the half of the second was not
 
 
 @pytest.mark.slow
 def test_search__only_among_a_slice(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
-    report = text_search.run_search(folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent())
+    report = run.run_search(folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent())
     assert len(report["found"]) == 12
     assert all(hit["image_id"].startswith("val/") for hit in report["found"])
 
 
 def test_search__without_a_clip_here_names_the_command_that_gets_one(study_path, monkeypatch):
-    monkeypatch.setattr(tools, "clip_is_here", lambda spec: False)
+    monkeypatch.setattr(clip_and_captions, "clip_is_here", lambda spec: False)
     with pytest.raises(StudyError, match=FETCH_CLIP):
-        text_search.run_search(study_path(n_train=20, n_val=12), "red disc", {}, Progress.silent())
+        run.run_search(study_path(n_train=20, n_val=12), "red disc", {}, Progress.silent())
 
 
 def test_search__an_answer_or_a_basis_without_a_slice_is_refused(shared_study):
     asked = ((shared_study, {"answer": "probe"}, "--answer"), (layer(shared_study, "sae"), {}, "--basis"))
     for folder, options, option in asked:
         with pytest.raises(SettingsError, match=f"{option} says how --slice is read"):
-            text_search.run_search(folder, "dog", options, Progress.silent())
+            run.run_search(folder, "dog", options, Progress.silent())
 
 
 @pytest.mark.slow
@@ -170,9 +170,9 @@ def test_search__reads_a_slice_in_the_basis_and_by_the_answer_that_are_named(stu
 @pytest.mark.slow
 def test_search__refuses_what_it_cannot_do(study_path, clip):
     with pytest.raises(SettingsError, match="words"):
-        text_search.run_search(study_path("a"), "?!", {}, Progress.silent())
+        run.run_search(study_path("a"), "?!", {}, Progress.silent())
     with pytest.raises(StudyError, match="pictures"):
-        text_search.run_search(study_path("b", pictures=False), "red", {}, Progress.silent())
+        run.run_search(study_path("b", pictures=False), "red", {}, Progress.silent())
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core.common.statistics.intervals import wilson
-from core.data.sources.glyphworld import GlyphworldSource
+from core.common.intervals import wilson
+from core.data.glyphworld import GlyphworldSource
 from core.errors import TokenError
 from reproductions.compositionality import (
     Benchmark,
@@ -31,7 +31,7 @@ from reproductions.compositionality import (
     textblob_tags,
 )
 from reproductions.tokens import TESTS, planted_tests, training_captions
-from tests.research.visual_tokens.tokens import reference
+from tests.research import reference
 
 SOURCE = GlyphworldSource.from_spec("glyphworld?preset=compose&train=150&val=60")
 NOTHING: dict = {}  # pictures which nobody asks for

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from core.errors import StudyError
-from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.study.writer import write_study
 from reproductions import human_study
 from reproductions.human_study import (
     agreement_of,

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.testing import assert_allclose
 
-from core.common.statistics.intervals import wilson
-from core.data.sources.glyphworld import GlyphworldSource
-from core.slices.slice import Slice
-from core.worlds.glyphworld.glyphworld import scene_row
-from core.worlds.glyphworld.scenes import plan_scene
-from core.worlds.glyphworld.word_truth import SceneTruth, TruthTable
+from core.common.intervals import wilson
+from core.data.glyphworld import GlyphworldSource
+from core.measures.slice import Slice
+from core.worlds.glyphworld import scene_row
+from core.worlds.scenes import plan_scene
+from core.worlds.word_truth import SceneTruth, TruthTable
 from reproductions import rendered_scenes as module
 from reproductions.rendered_scenes import (
     Description,

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from core.common.assets import asset
-from core.concepts.clip.clip import load_clip
-from core.data.sources.glyphworld import GlyphworldSource
-from core.worlds.glyphworld.scenes import FAULTS
+from core.concepts.clip import load_clip
+from core.data.glyphworld import GlyphworldSource
+from core.worlds.scenes import FAULTS
 from reproductions import small_clip
 from reproductions.small_clip import (
     FILL,

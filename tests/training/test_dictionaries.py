@@ -10,7 +10,7 @@ import torch
 
 from core.bases.dictionary import Dictionary
 from core.bases.vectors import FitRun, Vectors
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 from core.training.dictionaries import Autoencoder, DictionaryRun, fit_topk, gradients_of
 
 SIZE, WIDTH, K = 24, 7, 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 from core.training import loop
 from core.training.loop import GracefulInterrupt, ResumableRun, run_steps
 

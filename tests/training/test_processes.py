@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import SettingsError
-from core.jobs.progress import Progress
-from core.training import files, process_group
-from core.training.methods import contrastive
+from core.study.progress import Progress
+from core.training import files, methods, process_group
 from core.training.setup import start_method
 from core.training.trainer import TrainingRun, parts_of_batch, train
 from tests.training import worker
@@ -47,7 +46,7 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, case):
     source = worker.TinySource()
     monkeypatch.setattr("core.training.setup.open_training_images", lambda config: source)
-    monkeypatch.setattr(contrastive, "in_shuffled_halves", lambda network, views: network(views))
+    monkeypatch.setattr(methods, "in_shuffled_halves", lambda network, views: network(views))
     with worker.double_precision():
         alone = load_file(train(worker.settings(tmp_path, case)))
         torch.manual_seed(0)

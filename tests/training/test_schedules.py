@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from torch.nn.functional import normalize
 
 from core.errors import SettingsError
-from core.jobs.progress import Progress
+from core.study.progress import Progress
 from core.training.optimise import build_optimiser
 from core.training.setup import start_method
 from core.training.trainer import TrainingRun

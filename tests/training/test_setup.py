@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.sources.images import open_images
-from core.research.domains.images.tinted import tinted_spec
+from core.data.images import open_images
+from core.research.domains_images import tinted_spec
 from core.training.setup import describe_source
 
 

@@ -13,7 +13,7 @@ from core.errors import SettingsError
 from core.training import files
 from core.training.config import fixed, from_dict, to_dict
 from core.training.files import save_weights
-from core.training.finetuning.finetune import recorded_settings
+from core.training.finetune import recorded_settings
 from core.training.step_log import StepLog
 from core.training.trainer import TrainingRun
 
@@ -88,7 +88,7 @@ def test_finetune__logs_every_step_and_stores_the_reading(run, begun, quick, tmp
 
 
 def test_finetune__says_where_no_row_was_rewarded(run, begun, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr("core.training.regularizers.penalty.discriminative_of", nothing_fires)
+    monkeypatch.setattr("core.training.penalty.discriminative_of", nothing_fires)
     outcome = run("finetune", begun, "--regularizer", "q", "-o", tmp_path / "a.safetensors", *quick)
     assert outcome.code == 0
     for epoch in (1, 2):

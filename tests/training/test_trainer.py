@@ -15,20 +15,20 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from core.analysis.quality.spectrum import rankme, spectra
+from core.analysis.scores import rankme, spectra
 from core.cli.train import add_train_arguments, run_train
 from core.encoders.registry import load_encoder
 from core.errors import PeregrineError, SettingsError, UnreadableImage
-from core.jobs.progress import Progress
-from core.training import files, monitors, setup
+from core.study.progress import Progress
+from core.training import files, setup, step_log
 from core.training.backbones import build_backbone
-from core.training.methods.contrastive import SimCLR
+from core.training.methods import SimCLR
 from core.training.optimise import build_optimiser, learning_rate, set_rates
 from core.training.setup import start_method
 from core.training.step_log import events_path
 from core.training.trainer import TrainingRun, train
 from tests import reference
-from tests.data.sources.pictures import picture
+from tests.data.pictures import picture
 
 pytestmark = pytest.mark.slow
 
@@ -256,7 +256,7 @@ def test_channel_statistics__match_numpy(rng):
 
 def test_monitors__rankme_is_the_studys(rng):
     raw = rng.gamma(0.4, size=(40, 12)).astype(np.float32)
-    rank = monitors.representation_statistics(torch.from_numpy(raw))["rankme"]
+    rank = step_log.representation_statistics(torch.from_numpy(raw))["rankme"]
     assert rank == pytest.approx(rankme(spectra(raw)[0]), rel=1e-9)
     assert rank == pytest.approx(reference.rankme(raw), rel=1e-9)
 
@@ -264,16 +264,16 @@ def test_monitors__rankme_is_the_studys(rng):
 def test_monitors__hand_cases():
     sparse = torch.zeros(4, 100)
     sparse[:, 3] = 1.0
-    values = monitors.representation_statistics(sparse)
+    values = step_log.representation_statistics(sparse)
     assert values["near_zero"] == pytest.approx(0.99) and values["dead"] == pytest.approx(0.99)
-    collapsed = monitors.representation_statistics(torch.zeros(4, 8))  # no row has a positive entry
+    collapsed = step_log.representation_statistics(torch.zeros(4, 8))  # no row has a positive entry
     assert collapsed["near_zero"] == collapsed["dead"] == 1.0
     assert values["firing_4"] == 1.0 and values["rankme"] == pytest.approx(1.0, abs=1e-3)
-    assert monitors.representation_statistics(torch.eye(8))["rankme"] == pytest.approx(8.0, abs=1e-3)
+    assert step_log.representation_statistics(torch.eye(8))["rankme"] == pytest.approx(8.0, abs=1e-3)
     train, labels = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), np.array([0, 0, 1])
     val = torch.tensor([[1.0, 0.05], [0.1, 1.0]])
-    assert monitors.knn_accuracy(train, labels, val, np.array([0, 1]), k=1) == 1.0
-    assert monitors.knn_accuracy(train, labels, val, np.array([1, 1]), k=1) == 0.5
+    assert step_log.knn_accuracy(train, labels, val, np.array([0, 1]), k=1) == 1.0
+    assert step_log.knn_accuracy(train, labels, val, np.array([1, 1]), k=1) == 0.5
 
 
 @pytest.mark.parametrize("name", ["byol", "simsiam"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.analysis.gradcam.gradcam import gradcam_maps
+from core.analysis.gradcam import gradcam_maps
 from core.common.assets import configs_folder
 from core.encoders.registry import load_encoder
 from core.training.config import read_config

@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 
-from core.jobs.progress import Progress
-from core.training import setup
+from core.study.progress import Progress
+from core.training import methods, setup
 from core.training.config import TrainConfig, from_dict
-from core.training.methods import contrastive
-from core.training.methods.registry import METHODS
+from core.training.methods import METHODS
 from core.training.trainer import TrainingRun, train
 from tests.launched import launch
 from tests.sampling import sample
@@ -60,7 +59,7 @@ def use_tiny_world() -> TinySource:
     """Also without MoCo's shuffling, which is drawn for each process by itself."""
     source = TinySource()
     setup.open_training_images = lambda config: source
-    contrastive.in_shuffled_halves = lambda network, views: network(views)
+    methods.in_shuffled_halves = lambda network, views: network(views)
     return source
 
 

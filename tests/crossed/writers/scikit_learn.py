@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 from sklearn import cluster, decomposition
 
-from core.bases.libraries.components import WRITE_SKLEARN
+from core.bases.components import WRITE_SKLEARN
 from tests.crossed.kit import Cases, Written
 from tests.crossed.writers.dictionaries import X, refused
 

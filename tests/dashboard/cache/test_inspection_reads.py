@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 
 from core.common.score_names import SCORES
+from core.measures import saved_slices
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
-from core.measures.overlap_scale import overlap_scale
-from core.measures.score_aurocs import score_aurocs
-from core.slices import inspection, saved_slices
-from core.slices.inspection.populations import with_split
-from core.slices.slice import Slice
+from core.measures.overlap import overlap_scale
+from core.measures.scores import score_aurocs
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population, with_split
+from core.measures.slice_words import slice_words
 from core.store import open_study
-from dashboard.cache import inspection_reads, reads, score_reads, slice_reads
-from tests.slices.inspection.worlds import World, make_world
+from dashboard.cache import reads, score_reads, slice_reads
+from tests.measures.worlds import World, make_world
 
 ANTS = Slice(labels=("ant",))
 
@@ -32,14 +33,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 )
 def test_reads__are_those_of_the_images_of_the_filter(world, where):
     study = world.study
-    mask, others = inspection.population(study, where)
+    mask, others = population(study, where)
     same = pd.testing.assert_frame_equal
-    same(inspection_reads.feature_differences(study, where), feature_differences(study, mask, others))
-    same(inspection_reads.word_differences(study, where), inspection.words(study, mask, others))
+    same(reads.feature_differences(study, where), feature_differences(study, mask, others))
+    same(reads.word_differences(study, where), slice_words(study, mask, others))
     same(reads.slice_table(study, where, "overlap_scale"), overlap_scale(study, mask))
     same(reads.slice_table(study, where, "score_aurocs"), score_aurocs(study, mask))
     same(reads.slice_table(study, where, "confusions"), confusions(study, mask))
-    np.testing.assert_equal(inspection_reads.headline(study, where), headline(study, mask))
+    np.testing.assert_equal(reads.headline(study, where), headline(study, mask))
 
 
 def test_aurocs__stored_ones_are_those_that_are_computed_and_no_score_is_read(studies):
@@ -54,25 +55,23 @@ def test_aurocs__stored_ones_are_those_that_are_computed_and_no_score_is_read(st
 
 
 def test_reads__are_made_once(world, monkeypatch):
-    first = inspection_reads.feature_differences(world.study, ANTS)
-    monkeypatch.setattr(inspection_reads, "population", None)  # a second call would fail
-    pd.testing.assert_frame_equal(
-        inspection_reads.feature_differences(world.study, Slice(labels=("ant",))), first
-    )
+    first = reads.feature_differences(world.study, ANTS)
+    monkeypatch.setattr(reads, "population", None)  # a second call would fail
+    pd.testing.assert_frame_equal(reads.feature_differences(world.study, Slice(labels=("ant",))), first)
 
 
 def test_reads__a_saved_slice_that_changes_is_read_again(world):
     named = Slice(saved=("mine",))
     saved_slices.save(world.study.path, "mine", ANTS)
-    before = inspection_reads.headline(world.study, named)["n"]
+    before = reads.headline(world.study, named)["n"]
     saved_slices.delete(world.study.path, "mine")
     saved_slices.save(world.study.path, "mine", Slice(labels=("ant", "bee")))
-    assert inspection_reads.headline(world.study, named)["n"] > before
+    assert reads.headline(world.study, named)["n"] > before
 
 
 def test_worst__parts_name_the_filter(world):
     found = slice_reads.worst(world.study, ANTS, 4, "all")
     assert len(found) and found["where"].str.startswith("split=val label=ant ").all()
-    mask, _ = inspection.population(world.study, ANTS)
+    mask, _ = population(world.study, ANTS)
     for text in found["where"]:
         assert not (Slice.parse(text).mask(world.study) & ~mask).any()

@@ -11,12 +11,12 @@ import pytest
 
 from core.answers.requests import add_answer
 from core.errors import StudyError
-from core.jobs.progress import Progress
-from core.slices.evaluate import result_column
-from core.slices.inspection.facets import further_facets
-from core.slices.slice import Slice
-from core.storage.writer import write_study
+from core.measures.evaluate import result_column
+from core.measures.facets import further_facets
+from core.measures.slice import Slice
 from core.store import Study, open_study
+from core.study.progress import Progress
+from core.study.writer import write_study
 from dashboard.cache import reads
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from core.errors import StudyError
-from core.slices import saved_slices
-from core.slices.inspection.names import feature_names
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.feature_names import feature_names
+from core.measures.slice import Slice
 from core.store import Study, open_study
-from core.traces import changes, many
+from core.study import trace_changes
 from dashboard.cache import comparison_reads, highlight_reads, reads, slice_reads
 from dashboard.cache.reader import cached_read
 from dashboard.server.map_points import Wanted, cloud
@@ -180,12 +180,12 @@ def test_narrowed__is_measured_once_for_all_readers(study):
 def test_distinct__of_slices_by_tag_follows_the_tags(study):
     wrong = study.images["image_id"][(study.table("probe")["correct"] == False).fillna(False)]  # noqa: E712
     first, second = wrong[:4].tolist(), wrong[4:8].tolist()
-    many.change_images(study, first, add=["a"])
-    many.change_images(study, second, add=["b"])
+    trace_changes.change_images(study, first, add=["a"])
+    trace_changes.change_images(study, second, add=["b"])
     slices = (Slice.parse("tag=a"), Slice.parse("tag=b"))
     assert slice_reads.distinct(study, slices).tolist() == [True, True]
-    many.change_images(study, second, remove=["b"])
-    many.change_images(study, first, add=["b"])
+    trace_changes.change_images(study, second, remove=["b"])
+    trace_changes.change_images(study, first, add=["b"])
     assert slice_reads.distinct(study, slices).tolist() == [True, False]
 
 
@@ -197,7 +197,7 @@ def test_sentences_and_legends_follow_the_names_that_people_give(study, monkeypa
     request, val = Wanted("pca", "activation", 3), Slice(split="val")
     addresses = []
     for name in ("night sky", "day"):
-        changes.name_feature(study, 3, name)
+        trace_changes.name_feature(study, 3, name)
         assert highlight_reads.finding(study, val) == name
         assert comparison_reads.checkpoint_features((study,), val, ()).named == name  # pyright: ignore
         assert name in cloud(study, request).colouring.title

@@ -11,13 +11,12 @@ import pytest
 from core.charts import maps
 from core.common.score_names import available_scores
 from core.errors import UnreadableImage
-from core.slices.firing_counts import count_firing_images
-from core.slices.slice import Slice
+from core.measures.slice import Slice
+from core.measures.slice_features import count_firing_images
 from core.store import Study, open_study
-from core.traces.labels import decide_label, with_decisions
-from core.traces.traces import UNSURE
-from dashboard.cache import heatmap_reads, highlight_reads, map_reads, reads
-from dashboard.cache.features import concept_reads
+from core.study.label_decisions import decide_label, with_decisions
+from core.study.traces import UNSURE
+from dashboard.cache import concept_reads, heatmap_reads, highlight_reads, map_reads, reads
 from dashboard.server import warm_up
 from tests import small
 from tests.browser.harness import run_apart

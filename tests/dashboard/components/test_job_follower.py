@@ -15,7 +15,7 @@ def app(studies) -> AppTest:
 
         import streamlit as st
 
-        from core.jobs.jobs import read_job
+        from core.study.jobs import read_job
         from dashboard.components.job_follower import follow
 
         job = read_job(Path(folder))
@@ -45,7 +45,7 @@ def test_follow__a_page_without_a_job_runs_no_follower(app, studies):
 
 
 def test_follow__when_the_job_has_ended_the_page_runs_again(app, studies, monkeypatch):
-    from core.jobs import jobs
+    from core.study import jobs
     from dashboard.components import job_follower
 
     write_progress(studies / "demo", stage="probe")
@@ -72,9 +72,8 @@ def test_start_button__starts_the_command_or_says_why_not(studies, monkeypatch, 
     def page() -> None:
         from pathlib import Path
 
-        from core.jobs.commands import MakeReport
-        from dashboard.components.job_follower import start_button
-        from dashboard.components.run_button import run_button
+        from core.study.commands import MakeReport
+        from dashboard.components.job_follower import run_button, start_button
 
         start_button(MakeReport(Path("demo")), "Make it", key="make", folder=Path("here"), about="a file")
         run_button(MakeReport(Path("demo")), key="it")
@@ -93,7 +92,7 @@ def test_start_button__waits_while_a_command_runs_in_its_folder(studies):
     def page(folder: str) -> None:
         from pathlib import Path
 
-        from core.jobs.commands import RunStep
+        from core.study.commands import RunStep
         from dashboard.components.job_follower import start_button
 
         start_button(RunStep("map", Path(folder)), "Compute it", key="make")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from core.common.score_names import SCORES
-from core.storage.writer import write_study
 from core.store import open_study
+from core.study.writer import write_study
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
 
@@ -81,7 +81,7 @@ def test_caption__without_label_is_the_file_name():
     assert widgets.caption_lines({"image_id": "a/b/c.png", "label": None, "split": "val"}) == ("c.png",)
 
 
-@pytest.mark.exhaustive("tests/slices/inspection/test_names.py names features")
+@pytest.mark.exhaustive("tests/measures/test_feature_names.py names features")
 @pytest.mark.slow
 def test_feature_name__holds_its_two_best_words(study_path):
     """Neither a part of the other; a group of features, and what was discarded, name nothing."""

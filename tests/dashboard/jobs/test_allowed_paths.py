@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingsError
-from core.jobs.commands import Analyze
+from core.study.commands import Analyze
 from dashboard.jobs import allowed_paths
-from dashboard.panels.new_study import request
+from dashboard.panels import new_study_request
 
 
 @pytest.fixture
@@ -165,9 +165,9 @@ def test_study_folder__never_into_something_else(place):
 
 
 def test_study_request__words_of_the_command(place):
-    asked = request.StudyRequest(
+    asked = new_study_request.StudyRequest(
         images_path="open/photos",
-        encoder=request.CHECKPOINT,
+        encoder=new_study_request.CHECKPOINT,
         encoder_text="open/model.pth",
         architecture="resnet18",
     )
@@ -183,13 +183,13 @@ def test_study_request__words_of_the_command(place):
 
 def test_study_request__everything(place):
     (place / "open" / "captions.txt").write_text("a\nb\n")
-    asked = request.StudyRequest(
-        images=request.GLYPHWORLD,
-        encoder=request.TIMM,
+    asked = new_study_request.StudyRequest(
+        images=new_study_request.GLYPHWORLD,
+        encoder=new_study_request.TIMM,
         encoder_text="resnet10t",
-        masks=request.MASK_FOLDER,
+        masks=new_study_request.MASK_FOLDER,
         masks_path="open/photos",
-        words=request.WORD_FILE,
+        words=new_study_request.WORD_FILE,
         words_path="open/captions.txt",
         clip="ViT-B-32@openai",
         options={"epsilon": " 4.0", "pool": "max"},
@@ -208,14 +208,14 @@ def test_study_request__everything(place):
 
 
 def test_study_request__by_address(place, named):
-    asked = request.StudyRequest(
+    asked = new_study_request.StudyRequest(
         images_path="s3://bucket/photos/pets",
-        encoder=request.CHECKPOINT,
+        encoder=new_study_request.CHECKPOINT,
         encoder_text="https://host/lists/model.pth",
         architecture="resnet18",
-        masks=request.MASK_FOLDER,
+        masks=new_study_request.MASK_FOLDER,
         masks_path="s3://bucket/photos/masks",
-        words=request.WORD_FILE,
+        words=new_study_request.WORD_FILE,
         words_path="s3://bucket/photos/captions.txt",
     )
     assert asked.command(place / "mine") == Analyze.of(
@@ -229,7 +229,9 @@ def test_study_request__by_address(place, named):
 
 
 def test_masks__keep_which_values_are_the_mask(place):
-    options = request.mask_options(request.MASK_FOLDER, "open/photos?value=1+2&ignore=255")
+    options = new_study_request.mask_options(
+        new_study_request.MASK_FOLDER, "open/photos?value=1+2&ignore=255"
+    )
     assert options == {"masks": f"{place / 'open/photos'}?value=1+2&ignore=255"}
 
 
@@ -241,39 +243,54 @@ def test_masks__keep_which_values_are_the_mask(place):
         {"images_path": "open/model.pth"},
         {"encoder_text": "closed/model.pth"},
         {"encoder_text": "open/photos"},
-        {"encoder": request.TIMM, "encoder_text": "resnet18?checkpoint_path=/etc/passwd"},
-        {"encoder": request.TIMM, "encoder_text": "hf-hub:some/thing"},
-        {"encoder": request.TORCHVISION, "encoder_text": "resnet18@/etc/passwd"},
-        {"encoder": request.ASSET, "encoder_text": "../../etc/passwd"},
+        {"encoder": new_study_request.TIMM, "encoder_text": "resnet18?checkpoint_path=/etc/passwd"},
+        {"encoder": new_study_request.TIMM, "encoder_text": "hf-hub:some/thing"},
+        {"encoder": new_study_request.TORCHVISION, "encoder_text": "resnet18@/etc/passwd"},
+        {"encoder": new_study_request.ASSET, "encoder_text": "../../etc/passwd"},
         {"architecture": "python:os:system"},
         {"architecture": "resnet18@/etc/passwd"},
         {"options": {"pool": "max --trust=python:os:system"}},
-        {"encoder": request.CHECKPOINT, "options": {"head_classes": "closed/names.txt"}},
-        {"encoder": request.CHECKPOINT, "options": {"std": "0,1,1"}},
+        {"encoder": new_study_request.CHECKPOINT, "options": {"head_classes": "closed/names.txt"}},
+        {"encoder": new_study_request.CHECKPOINT, "options": {"std": "0,1,1"}},
         {"options": {"epsilon": "four"}},
-        {"masks": request.MASK_FOLDER, "masks_path": "closed"},
-        {"masks": request.MASK_FOLDER, "masks_path": "closed?value=1/../../open/photos"},
-        {"words": request.WORD_FILE, "words_path": "/etc/passwd"},
-        {"words": request.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},
-        {"words": request.GLYPH_WORDS, "clip": "local-dir:/etc"},
-        {"words": request.GLYPH_WORDS, "clip": "/etc/passwd.json"},
+        {"masks": new_study_request.MASK_FOLDER, "masks_path": "closed"},
+        {"masks": new_study_request.MASK_FOLDER, "masks_path": "closed?value=1/../../open/photos"},
+        {"words": new_study_request.WORD_FILE, "words_path": "/etc/passwd"},
+        {"words": new_study_request.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},
+        {"words": new_study_request.GLYPH_WORDS, "clip": "local-dir:/etc"},
+        {"words": new_study_request.GLYPH_WORDS, "clip": "/etc/passwd.json"},
     ],
 )
 def test_study_request__refuses(place, change):
     usual = {"images_path": "open/photos", "encoder_text": "open/model.pth"}
     with pytest.raises(SettingsError):
-        request.StudyRequest(**(usual | change)).command(place / "mine")
+        new_study_request.StudyRequest(**(usual | change)).command(place / "mine")
 
 
 @pytest.mark.parametrize(
     ("asked", "complete"),
     [
-        (request.StudyRequest(), False),
-        (request.StudyRequest(images=request.GLYPHWORLD), False),
-        (request.StudyRequest(images=request.GLYPHWORLD, encoder_text="x"), True),
-        (request.StudyRequest(images_path="x", encoder_text="x", masks=request.MASK_FOLDER), False),
-        (request.StudyRequest(images_path="x", encoder_text="x", words=request.WORD_FILE), False),
-        (request.StudyRequest(images_path="x", encoder_text="x", words=request.GLYPH_WORDS), True),
+        (new_study_request.StudyRequest(), False),
+        (new_study_request.StudyRequest(images=new_study_request.GLYPHWORLD), False),
+        (new_study_request.StudyRequest(images=new_study_request.GLYPHWORLD, encoder_text="x"), True),
+        (
+            new_study_request.StudyRequest(
+                images_path="x", encoder_text="x", masks=new_study_request.MASK_FOLDER
+            ),
+            False,
+        ),
+        (
+            new_study_request.StudyRequest(
+                images_path="x", encoder_text="x", words=new_study_request.WORD_FILE
+            ),
+            False,
+        ),
+        (
+            new_study_request.StudyRequest(
+                images_path="x", encoder_text="x", words=new_study_request.GLYPH_WORDS
+            ),
+            True,
+        ),
     ],
 )
 def test_study_request__is_complete(asked, complete):

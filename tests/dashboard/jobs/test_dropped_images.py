@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.errors import SettingsError
-from core.jobs.commands import Analyze
+from core.study.commands import Analyze
 from dashboard.jobs import allowed_paths, dropped_images
 from dashboard.jobs.trust import trust
 

@@ -13,8 +13,8 @@ import pytest
 from core.cli import build_parser
 from core.common.write_access import READ_ONLY
 from core.errors import JobError
-from core.jobs import uploads
-from core.jobs.commands import (
+from core.study import uploads
+from core.study.commands import (
     COMMANDS,
     AddAnswer,
     Analyze,
@@ -33,7 +33,7 @@ from core.jobs.commands import (
     command_of,
     typed,
 )
-from core.jobs.jobs import list_jobs, read_job
+from core.study.jobs import list_jobs, read_job
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import remember, stored_job, write_progress
 

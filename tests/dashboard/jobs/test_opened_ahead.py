@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from core.common.assets import state_folder
-from dashboard.addresses import served_studies
 from dashboard.cache import highlight_reads, score_reads
 from dashboard.jobs import opened_ahead
 from dashboard.server import warm_up
+from dashboard.state import served_studies
 
 ENDED = {"pid": 2**22 + 1, "started": "1"}  # more than any process has
 
@@ -32,7 +32,7 @@ def opened(studies: Path, second: Path, monkeypatch: pytest.MonkeyPatch) -> list
         (score_reads, "lowest"),
     ):
         monkeypatch.setattr(module, name, lambda study, population: markers())
-    monkeypatch.setattr("core.slices.inspection.populations.with_split", lambda study, where: where)
+    monkeypatch.setattr("core.measures.slice_comparison.with_split", lambda study, where: where)
     return opened
 
 

@@ -19,7 +19,7 @@ from core.cli.parser import build_parser
 from core.common.assets import assets_folder
 from core.config.settings import NAMES
 from core.errors import JobError
-from core.jobs.commands import (
+from core.study.commands import (
     Analyze,
     Command,
     DecomposeImage,
@@ -30,13 +30,13 @@ from core.jobs.commands import (
     RunStep,
     typed,
 )
-from core.jobs.jobs import read_job
-from core.steps import STEPS
+from core.study.jobs import read_job
+from core.study.steps import STEPS
 from core.training.config import TrainConfig
-from dashboard.addresses import served_studies
 from dashboard.jobs import launcher
 from dashboard.jobs import trust as trust_module
 from dashboard.jobs.trust import STUDY_ONLY, named_by_settings, trust, trust_clip, trust_encoder
+from dashboard.state import served_studies
 from tests.dashboard.conftest import forget, write_progress
 from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
 from tests.manifests import edited_manifest

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from core.concepts.decomposition import stored
-from core.jobs import uploads
-from core.jobs.commands import Command
-from core.jobs.jobs import Job
+from core.study import uploads
+from core.study.commands import Command
+from core.study.jobs import Job
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.panels.concepts.evidence import detection_line
+from dashboard.panels.word_evidence import detection_line
 from tests.sentences import numbers
 
 WORDS = pd.DataFrame(

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analysis.features.notes import AUTO_NOTES, few_images_note, notes_on_features
+from core.analysis.caveats import AUTO_NOTES, few_images_note, notes_on_features
+from core.charts.catalogue import draw
 from core.charts.theme import layout_of
 from core.common.step_facts import FeaturesFacts
-from core.comparison.compare import compare
-from core.export.summary import info
-from core.figures.catalogue import draw
-from core.report.write import write_report
-from core.slices.slice import Slice
+from core.compare.compare import compare
+from core.measures.slice import Slice
+from core.publish.report import write_report
+from core.publish.summary import info
 from core.store import open_study
 from tests.dashboard.conftest import all_text
 from tests.sentences import numbers
@@ -115,5 +115,5 @@ def test_settings_that_a_stranger_wrote__do_no_harm(studies, quiet, wrong):
 
 
 def test_overview__says_that_the_rate_is_at_an_end(studies, open_page, monkeypatch):
-    monkeypatch.setattr("core.analysis.probe.notes._rate_note", lambda study: "0.3 is at an end.")
+    monkeypatch.setattr("core.analysis.caveats._rate_note", lambda study: "0.3 is at an end.")
     assert "0.3 is at an end." in plain_text(open_page("overview", study="demo"))

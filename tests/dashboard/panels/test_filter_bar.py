@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
+from core.measures import saved_slices
 from core.measures.corrected_accuracy import before_corrections
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import labels
-from dashboard.addresses.pages import PAGES
-from dashboard.state.image_filter import column_name
+from core.study import label_decisions
+from dashboard.cache.image_filter import column_name
+from dashboard.state.pages import PAGES
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import sample
@@ -174,7 +174,7 @@ def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, s
     assert says in notes(app)
 
 
-@pytest.mark.exhaustive("tests/slices refuses such a slice")
+@pytest.mark.exhaustive("tests/measures refuses such a slice")
 @pytest.mark.slow
 def test_filter_that_another_study_cannot_meet(studies, shelf, unlabelled_study, open_page):
     shelf.serve("unlabelled", unlabelled_study)
@@ -275,7 +275,7 @@ def test_note_on_corrections__stands_where_right_and_wrong_are_counted(studies, 
     where = Slice(split="val")
     one = study.table("probe").query("correct == 0 and split == 'val'").iloc[0]
     pages = [{"view": view, "study": "demo"} for view in ("errors", "overview")]
-    labels.decide_label(study, one["image_id"], one["predicted"])
+    label_decisions.decide_label(study, one["image_id"], one["predicted"])
     note = before_corrections(study, where.mask(study))
     assert note.n == 1 and note.parts[0].value == pytest.approx(note.value + 1 / note.of)
     for page in pages:

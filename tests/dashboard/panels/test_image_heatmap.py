@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.errors import JobError
-from core.jobs.commands import RequestHeatmaps
 from core.store import open_study
+from core.study.commands import RequestHeatmaps
 from dashboard.cache import reads
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text, forget, tiles, write_progress

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from core.charts.registry import CHARTS
-from core.slices import saved_slices
-from core.slices.slice import Slice
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
 from dashboard.cache import reads
-from dashboard.panels.menus import palette
+from dashboard.panels import sidebar
 from dashboard.state import session
 
 
@@ -23,7 +23,7 @@ def chosen(studies, open_page, monkeypatch):
         app = open_page("images", study="demo")
         app.button(key="palette_open").click().run()
         assert not app.exception
-        box = app.selectbox(key=palette.CHOICE)
+        box = app.selectbox(key=sidebar.CHOICE)
         box.set_value(text).run()
         assert not app.exception
         return gone[-1] if gone else None, app
@@ -39,7 +39,7 @@ def test_page_and_feature(chosen, studies):
 
 @pytest.mark.parametrize("text", ["#3", "feature 3", "Feature #3"])
 def test_feature__by_its_number_however_it_is_written(text, studies):
-    assert palette._feature(open_study(studies / "demo"), text) == 3
+    assert sidebar._feature(open_study(studies / "demo"), text) == 3
 
 
 def test_class__is_the_filter_of_its_features(chosen, studies):
@@ -61,7 +61,7 @@ def typed(chosen, monkeypatch):
     """As `chosen`, for a text that is no option, which the test harness cannot type."""
 
     def type_text(text: str):
-        monkeypatch.setattr(session, "value", lambda key: text if key == palette.CHOICE else None)
+        monkeypatch.setattr(session, "value", lambda key: text if key == sidebar.CHOICE else None)
         return chosen("Errors")
 
     return type_text
@@ -84,7 +84,7 @@ def test_images__several_with_the_text_are_offered_with_the_search(typed):
 
 
 def test_figures_of_papers__by_their_number(chosen):
-    places = {name: CHARTS[name] for name in palette.OF_PAPERS}
+    places = {name: CHARTS[name] for name in sidebar.OF_PAPERS}
     assert all(chart.source for chart in places.values())
     one = places["sorted_activation"]
     assert chosen(f"{one.source}: {one.title}")[0] == ("features", {"features_as": "Plot"})
@@ -94,7 +94,7 @@ def test_images__are_completed_by_their_names_after_pages_and_before_features(ch
     study = open_study(studies / "demo")
     image = str(study.images["image_id"].iat[83])
     assert chosen(image)[0] == ("image", {"image": image})
-    options = list(palette._places(study))
+    options = list(sidebar._places(study))
     assert options.index("Errors") < options.index(image) < options.index(reads.feature_name(study, 3))
-    monkeypatch.setattr(palette, "MOST_IMAGES", 100)  # the study has 120
-    assert image not in palette._places(study)
+    monkeypatch.setattr(sidebar, "MOST_IMAGES", 100)  # the study has 120
+    assert image not in sidebar._places(study)

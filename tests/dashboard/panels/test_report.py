@@ -1,11 +1,11 @@
 """What others can open without Peregrine: a report and pages."""
 
 from core.common import write_access
-from core.served.token import GUEST_TOKEN
+from core.publish.served import GUEST_TOKEN
 from core.store import open_study
-from core.traces.changes import name_feature
+from core.study.trace_changes import name_feature
 from dashboard.jobs import launcher
-from dashboard.panels.report import _say
+from dashboard.panels.exports import _say
 from tests.dashboard.conftest import write_progress
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import changes
-from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, read_traces
+from core.study import trace_changes
+from core.study.traces import UNSURE, FeatureTrace, ImageTrace, read_traces
 from dashboard.components import tooltips
 from tests.dashboard.conftest import all_text, drawn_cards, unescaped
 from tests.dashboard.panels.test_filter_bar import chips, notes, where
@@ -48,10 +48,10 @@ def test_feature__name_note_and_tags_are_saved_and_shown(demo, open_page):
     assert tooltips.plain(HOSTILE) in [caption.value for caption in app.caption]
 
 
-@pytest.mark.exhaustive("tests/traces refuses the same")
+@pytest.mark.exhaustive("tests/study refuses the same")
 @pytest.mark.slow
 def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
-    changes.name_feature(demo, 3, "old name")
+    trace_changes.name_feature(demo, 3, "old name")
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
     app.text_input(key="trace_name_3").set_value("<b>")
     app.button(key="trace_save_3").click().run()
@@ -60,28 +60,28 @@ def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
     assert read_traces(demo.path).feature_names == {3: "old name"}
 
 
-@pytest.mark.exhaustive("tests/traces writes the same")
+@pytest.mark.exhaustive("tests/study writes the same")
 @pytest.mark.slow
 def test_feature__only_what_was_touched_is_written(demo, open_page):
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
     app.text_input(key="trace_name_3").set_value("mine")
-    changes.note_feature(demo, 3, "of somebody else")
+    trace_changes.note_feature(demo, 3, "of somebody else")
     app.button(key="trace_save_3").click().run()
     assert read_traces(demo.path).features[3] == FeatureTrace("mine", "of somebody else")
 
 
-@pytest.mark.exhaustive("tests/traces/test_many.py saves at once")
+@pytest.mark.exhaustive("tests/study/test_trace_changes.py saves at once")
 @pytest.mark.slow
 def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
-    changes.set_feature_tags(demo, 3, ["old"])
+    trace_changes.set_feature_tags(demo, 3, ["old"])
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
-    changes.set_feature_tags(demo, 3, ["theirs"])  # adds one and removes one
-    changes.note_feature(demo, 3, "of somebody else")
+    trace_changes.set_feature_tags(demo, 3, ["theirs"])  # adds one and removes one
+    trace_changes.note_feature(demo, 3, "of somebody else")
     app.multiselect(key="trace_tags_3").set_value(["old", "mine"])
     app.button(key="trace_save_3").click().run()
     assert read_traces(demo.path).features[3].tags == ("mine", "theirs")
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
-    changes.note_feature(demo, 3, "another one")
+    trace_changes.note_feature(demo, 3, "another one")
     app.text_area(key="trace_note_3").set_value("my own")
     app.button(key="trace_save_3").click().run()
     assert "'another one'" in unescaped(app.warning[0].value)
@@ -90,13 +90,13 @@ def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
     assert read_traces(demo.path).features[3].note == "my own"
 
 
-@pytest.mark.exhaustive("tests/traces/test_uses.py has the names")
+@pytest.mark.exhaustive("tests/study/test_uses.py has the names")
 @pytest.mark.slow
 def test_names_are_shown_on_other_pages_at_once_and_found(demo, open_page):
     app = open_page("features", study="demo")
     before = {card["id"]: card["title"] for card in drawn_cards(app, "features_cards")}
     number = next(iter(before))
-    changes.name_feature(demo, int(number), "zebra stripes")
+    trace_changes.name_feature(demo, int(number), "zebra stripes")
     after = {card["id"]: card["title"] for card in drawn_cards(app.run(), "features_cards")}
     assert after == before | {number: "zebra stripes"}
     found = open_page("features", study="demo", features_find="Zebra")
@@ -137,8 +137,8 @@ def test_filter__tags_and_doubts(demo, open_page):
     ids = demo.images["image_id"].tolist()
     held_out = [ids[row] for row in range(demo.n_images) if demo.is_val[row]]
     for image in held_out[:3]:
-        changes.set_tags(demo, image, ["doubtful"])
-    changes.mark_wrong_label(demo, held_out[0], UNSURE)
+        trace_changes.set_tags(demo, image, ["doubtful"])
+    trace_changes.mark_wrong_label(demo, held_out[0], UNSURE)
     app = opened(open_page("images", study="demo"), "filter_more")
     assert not app.exception
     app.multiselect(key="filter_tags").set_value(["doubtful"]).run()
@@ -148,14 +148,14 @@ def test_filter__tags_and_doubts(demo, open_page):
     assert Slice.parse(where(app)) == Slice.parse("tag=doubtful wrong_label=true")
     assert "**1** of 40" in all_text(app)
     assert chips(app) == ["tag: doubtful", "Label marked as wrong"]
-    changes.mark_wrong_label(demo, held_out[1])
+    trace_changes.mark_wrong_label(demo, held_out[1])
     app.run()
     assert "**2** of 40" in all_text(app)
 
 
 def test_damaged_notes__their_copy_is_shown_and_the_page_says_so(demo, open_page):
     image = str(demo.images["image_id"][0])
-    changes.set_note(demo, image, "seen")
+    trace_changes.set_note(demo, image, "seen")
     (demo.path / "traces.json").write_text("{")
     app = open_page("image", study="demo", image=image)
     assert "seen" in all_text(app) and "traces.json is damaged" in unescaped(notes(app))

@@ -14,17 +14,16 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core.errors import SettingsError
-from dashboard.server.access import headers, tokens
-from dashboard.server.access.guard import FORM, Guard
-from dashboard.server.access.hosts import hosts_of
-from dashboard.server.access.rules import ENTRANCE, Request, Rules, refusal
-from dashboard.server.access.tokens import public_name
-from dashboard.visitors.headers import ACCESS, BROWSER
+from dashboard.server import rules as headers
+from dashboard.server import rules as tokens
+from dashboard.server.guard import FORM, Guard
+from dashboard.server.rules import ENTRANCE, Request, Rules, hosts_of, public_name, refusal
+from dashboard.state.presence import ACCESS, BROWSER
 from tests.browser.harness import run_apart
 
 ROOT = Path(__file__).parents[3]
 TOKEN, GUEST = "correct horse battery staple", "only looks at everything here"
-OURS = headers.common("default-src 'self'")
+OURS = headers.common_headers("default-src 'self'")
 
 
 def rules(token: str | None = None, own: tuple[str, ...] = (), listed: tuple[str, ...] = ()) -> Rules:
@@ -227,7 +226,7 @@ def test_guard__holds_back_wrong_tokens_and_never_the_right_one():
 
 
 def test_guard__waits_for_no_form_that_does_not_come(monkeypatch):
-    monkeypatch.setattr("dashboard.server.access.guard.SLOWEST_FORM", 0.05)
+    monkeypatch.setattr("dashboard.server.guard.SLOWEST_FORM", 0.05)
     form: dict[str, Any] = {
         "content_type": "application/x-www-form-urlencoded",
         "origin": "http://localhost:8501",
@@ -411,7 +410,7 @@ def test_browser__is_known_again_by_a_secret_that_no_page_holds():
     ],
 )
 def test_rules__of_guests_who_could_do_more_are_refused(variables, words, monkeypatch):
-    from dashboard.server.access.settings import read_rules
+    from dashboard.server.settings import read_rules
 
     for name in ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -422,8 +421,6 @@ def test_rules__of_guests_who_could_do_more_are_refused(variables, words, monkey
 
 
 def test_decisions__need_no_streamlit():
-    parts = ", ".join(
-        f"dashboard.server.access.{part}" for part in ("hosts", "tokens", "headers", "rules", "guard")
-    )
+    parts = ", ".join(f"dashboard.server.{part}" for part in ("rules", "guard"))
     script = f"import sys, {parts}; sys.exit('streamlit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0

@@ -14,12 +14,11 @@ from urllib.parse import quote, unquote
 import pytest
 from starlette.applications import Starlette
 
-from core.storage.manifest import read_manifest, write_manifest
+from core.study.manifest import read_manifest, write_manifest
 from dashboard.app import ROUTES
-from dashboard.server.access import headers
-from dashboard.server.access.guard import Guard
-from dashboard.server.access.hosts import hosts_of
-from dashboard.server.access.rules import Rules
+from dashboard.server import rules as headers
+from dashboard.server.guard import Guard
+from dashboard.server.rules import Rules, hosts_of
 from tests.browser.harness import run_apart
 
 SECRET = "the secret of the owner"
@@ -160,7 +159,7 @@ def ask(seen_study: Path, full_study: Path, tmp_path_factory: pytest.TempPathFac
     shutil.copytree(full_study, folder / "leads_out")
     (folder / "leads_out" / "images.parquet").unlink()
     (folder / "leads_out" / "images.parquet").symlink_to(full_study / "images.parquet")
-    rules = Rules(hosts_of((), ()), None, headers.common("default-src 'self'"))
+    rules = Rules(hosts_of((), ()), None, headers.common_headers("default-src 'self'"))
     guarded = Guard(Starlette(routes=ROUTES), lambda: rules)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEREGRINE_STUDIES", str(folder))

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.errors import StudyError
-from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
+from dashboard.state import served_studies
 from tests.dashboard.conftest import all_text, write_progress
 
 pytestmark = pytest.mark.usefixtures("unread")

@@ -11,12 +11,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.errors import UnreadableImage
-from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study, open_study
-from dashboard.addresses import overlay_images, served_studies
-from dashboard.addresses.overlay_images import overlay_urls
+from core.study.overlay_image import OverlayStyle
 from dashboard.app import ROUTES
 from dashboard.server.routes import FOR_EVER
+from dashboard.state import overlay_images, served_studies
+from dashboard.state.overlay_images import overlay_urls
 
 CROP_LEFT, CROP_SIDE = 8, 48  # of the pictures of 64 x 48 pixels, what the planted encoder sees
 JPEG_NOISE = 4.0  # mean difference of a grey level

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from core.figures.kept import KeptFigure
+from core.charts.kept_figures import KeptFigure
 from core.store import open_study
 from dashboard.state import my_figures, session
 

@@ -19,26 +19,25 @@ from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
 from core.bases.worth import dictionary_verdicts
+from core.charts.bases_table import bases_table
 from core.charts.theme import layout_of
 from core.charts.word_bars import contribution_bars
 from core.common.formatting import signed_interval
-from core.common.verdicts.words import Verdict
+from core.common.verdict_words import Verdict
 from core.config import BasisConfig
-from core.export.bases_table import bases_table
-from core.jobs.commands import FitBasis, RemoveBasis, Resume, typed
-from core.jobs.progress import Progress
 from core.measures import concept_features
+from core.measures.slice import Slice
 from core.pipeline.run import resume
-from core.slices.slice import Slice
-from core.storage.layers import layer
 from core.store import Study, open_study
-from core.traces import changes
-from dashboard.cache import reads
+from core.study import trace_changes
+from core.study.commands import FitBasis, RemoveBasis, Resume, typed
+from core.study.layers import layer
+from core.study.progress import Progress
+from dashboard.cache import basis_reads, feature_reads, reads
 from dashboard.cache.comparison_reads import comparison, other_studies
-from dashboard.cache.features import basis_reads, feature_reads
 from dashboard.jobs import launcher
-from dashboard.panels.features import bases, feature_cards
-from dashboard.panels.features.basis_advice import FEW_VECTORS, advice, few_images, lacking_control
+from dashboard.panels import bases, feature_cards
+from dashboard.panels.bases import FEW_VECTORS, advice, few_images, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
@@ -361,7 +360,7 @@ def test_twins_of__words_and_names_of_a_basis_are_shown_as_soon_as_they_are_ther
     after = words()
     assert not any(before) and any(after)
     latent = int(basis_reads.twins_of(open_study(served), "pca", "units")["latent"].iloc[0])
-    changes.name_feature(open_study(layer(served, "pca")), latent, "night sky")
+    trace_changes.name_feature(open_study(layer(served, "pca")), latent, "night sky")
     assert "night sky" in words()
 
 
@@ -409,7 +408,7 @@ def linked(study: str, **query: str) -> dict[str, dict[str, str]]:
         import streamlit as st
 
         from core.store import open_study
-        from dashboard.panels.image.removal import switch_row
+        from dashboard.panels.without_features import switch_row
         from dashboard.state import session
 
         folder, here = Path(os.environ["PEREGRINE_STUDIES"]), st.query_params["study"]

@@ -11,22 +11,19 @@ import pandas as pd
 import pytest
 
 from core.common.records import Templates
-from core.comparison import features
-from core.comparison.checkpoints import along, checkpoints_finding
-from core.comparison.compare import compare
-from core.comparison.features import lone_features
-from core.comparison.images import shared_images
-from core.comparison.sides import GAINED, LOST
-from core.comparison.text import headline_cells
-from core.jobs.commands import AddAnswer
-from core.slices.slice import Slice
-from core.storage.writer import write_study
+from core.compare import features
+from core.compare.checkpoints import along, checkpoints_finding
+from core.compare.compare import compare
+from core.compare.features import lone_features
+from core.compare.images import GAINED, LOST, shared_images
+from core.compare.text import headline_cells
+from core.measures.slice import Slice
 from core.store import open_study
-from dashboard.cache import comparison_reads
-from dashboard.cache.features import feature_reads
-from dashboard.panels.compare.features import EACH
-from dashboard.panels.compare.pictures import FRAMES
-from tests.comparison.comparable import add_concepts, second_study
+from core.study.commands import AddAnswer
+from core.study.writer import write_study
+from dashboard.cache import comparison_reads, feature_reads
+from dashboard.panels.compared_pictures import EACH, FRAMES
+from tests.compare.comparable import add_concepts, second_study
 from tests.dashboard.conftest import (
     all_text,
     drawn_cards,
@@ -198,7 +195,7 @@ def test_side__from_the_link(found, open_page):
     assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[: FRAMES // 2]
 
 
-@pytest.mark.exhaustive("tests/comparison counts them, test_one_number.py draws them")
+@pytest.mark.exhaustive("tests/compare counts them, test_one_number.py draws them")
 @pytest.mark.slow
 def test_words__gained_and_lost(both, open_page):
     add_concepts(both / "demo", {"3": ["dog", "red"]})
@@ -221,7 +218,7 @@ def test_names_are_text__in_the_table(both, open_page):
     assert "<b>x" not in page_html(app) and "&lt;b&gt;x" in page_html(app)
 
 
-@pytest.mark.exhaustive("tests/comparison: test_nothing_shared__one_line…")
+@pytest.mark.exhaustive("tests/compare: test_nothing_shared__one_line…")
 @pytest.mark.slow
 def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     shutil.rmtree(both / "second")
@@ -296,7 +293,7 @@ def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]
 
 
-@pytest.mark.exhaustive("tests/research/transfer_learning has the numbers")
+@pytest.mark.exhaustive("tests/research has the numbers")
 @pytest.mark.slow
 def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     names = ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement")
@@ -350,11 +347,11 @@ def test_every_chart__has_a_menu(both, open_page, figure):
     assert len(held) > 3 or figure == "Overlap with masks"  # this study has no masks
 
 
-@pytest.mark.exhaustive("tests/comparison/test_lone_features.py finds them")
+@pytest.mark.exhaustive("tests/compare/test_lone_features.py finds them")
 @pytest.mark.slow
 def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, monkeypatch):
-    monkeypatch.setattr("core.comparison.features.UNLIKE", 0.8)  # the planted features of the two are alike
-    monkeypatch.setattr("core.comparison.features.LEAST", 3)
+    monkeypatch.setattr("core.compare.features.UNLIKE", 0.8)  # the planted features of the two are alike
+    monkeypatch.setattr("core.compare.features.LEAST", 3)
     shared = shared_images([open_study(both / name) for name in ("demo", "second")])
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception
@@ -373,11 +370,11 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
     assert [int(card["id"]) for card in shown] == table["feature"].tolist()[EACH : 2 * EACH]
 
 
-@pytest.mark.exhaustive("tests/comparison/test_lone_features.py finds them")
+@pytest.mark.exhaustive("tests/compare/test_lone_features.py finds them")
 @pytest.mark.slow
 def test_no_feature_gained_or_lost__shows_those_that_changed_most(both, open_page, monkeypatch):
-    monkeypatch.setattr("core.comparison.features.LEAST", 3)
-    monkeypatch.setattr("core.comparison.features.UNLIKE", 0.01)
+    monkeypatch.setattr("core.compare.features.LEAST", 3)
+    monkeypatch.setattr("core.compare.features.UNLIKE", 0.01)
     shared = shared_images([open_study(both / name) for name in ("demo", "second")])
     assert lone_features(shared, 1, 0).empty and lone_features(shared, 0, 1).empty
     app = open_page("compare", study="demo", compare_with=["second"])

@@ -10,25 +10,24 @@ import pandas as pd
 import pytest
 
 from core.answers.requests import add_answer
-from core.concepts.confused import behind_confusion, without_feature
-from core.concepts.interventions.blame import ProbeWithMeans
-from core.concepts.pushing import pushing_sentence
-from core.heatmaps.reader import REQUESTED
-from core.jobs.progress import Progress
+from core.concepts.blame import ProbeWithMeans
+from core.concepts.confused import behind_confusion, pushing_sentence, without_feature
+from core.measures import finder, saved_slices
 from core.measures.confusions import confusions
-from core.slices import finder, saved_slices
-from core.slices.finder import CLASS, worst_slices
-from core.slices.inspection import population, worst_within
-from core.slices.inspection.names import feature_names
-from core.slices.plain_names import plain_name
-from core.slices.slice import Slice
+from core.measures.feature_names import feature_names
+from core.measures.finder import CLASS, worst_slices
+from core.measures.plain_names import plain_name
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population
+from core.measures.slice_words import worst_within
 from core.store import open_study
-from dashboard.cache import reads, slice_reads
-from dashboard.cache.features import concept_reads
-from dashboard.jobs import encoder_process
+from core.study.progress import Progress
+from core.study.stored_heatmaps import REQUESTED
+from dashboard.cache import concept_reads, reads, slice_reads
+from dashboard.jobs import resident_models
 from dashboard.panels import saved_slices as saved_slices_panel
-from dashboard.panels.errors import slice_rows
-from dashboard.panels.errors import worst_slices as worst_slices_panel
+from dashboard.panels import worst_slices as slice_rows
+from dashboard.panels import worst_slices as worst_slices_panel
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
 from tests.synthetic import make_study
@@ -38,7 +37,7 @@ ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "fal
 
 @pytest.fixture(autouse=True)
 def enough_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The three errors of the small studies count as enough; `tests/slices/test_finder.py` has the rule."""
+    """The three errors of the small studies count as enough; `tests/measures/test_finder.py` has the rule."""
     monkeypatch.setattr(finder, "too_few_errors", lambda population: "")
 
 
@@ -504,7 +503,7 @@ def test_pair__its_pictures_are_of_the_feature_that_pushes_without_a_click(worde
     rows, classes = np.array(shown_rows(app, "failure_images")), (row["true"], row["predicted"])
     feature = int(behind_confusion(worded, ProbeWithMeans.of(worded), rows, *classes)["feature"].iloc[0])
     assert not app.exception and f"**Feature {feature}" in all_text(app)
-    while encoder_process.prepare(worded).name == "loading":
+    while resident_models.prepare_encoder(worded).name == "loading":
         time.sleep(0.2)
     app.run()
     held = []

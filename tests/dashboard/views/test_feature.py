@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.answers.class_logits import class_push
 from core.common.formatting import counted
-from core.measures.feature_harm import harm, harm_finding, random_gains
+from core.measures.feature_names import feature_names
 from core.measures.feature_rates import feature_differences
-from core.measures.switched_off import switched_off_table
-from core.pictures.many import without_features
-from core.slices import features as slice_features
-from core.slices import inspection
-from core.slices.inspection.names import feature_names
-from core.slices.slice import Slice
-from core.storage.writer import write_study
+from core.measures.removal import harm, harm_finding, random_gains, switched_off_table
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population
+from core.measures.slice_features import at_levels, class_firing, feature_activations, similar_features
+from core.pictures.of_image import without_features
 from core.store import open_study
-from dashboard.cache.features import feature_reads
+from core.study.writer import write_study
+from dashboard.cache import feature_reads
 from dashboard.components import widgets
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
@@ -30,8 +30,8 @@ def demo(studies):
 
 
 def busiest(study, where: str = "split=val") -> int:
-    mask = inspection.population(study, Slice.parse(where))[0]
-    return int(np.argmax(slice_features.class_firing(study, mask)[0].sum(1)))
+    mask = population(study, Slice.parse(where))[0]
+    return int(np.argmax(class_firing(study, mask)[0].sum(1)))
 
 
 def rows_of(study, table: str, group: str) -> list[int]:
@@ -59,7 +59,7 @@ def test_header__a_long_name_is_shortened_and_stands_whole_behind_the_question_m
     demo, open_page, monkeypatch
 ):
     name = "brick walls, black, Japanese spaniel, Brabancon griffon and Tibetan terrier"
-    monkeypatch.setattr("dashboard.panels.features.one_feature.title_and_note", lambda *_: (name, "#3"))
+    monkeypatch.setattr("dashboard.panels.one_feature.title_and_note", lambda *_: (name, "#3"))
     title = open_page("feature", study="demo", feature="3").title[0]
     assert title.value.startswith(name.replace(" terrier", "…")) and title.help == name
 
@@ -67,20 +67,20 @@ def test_header__a_long_name_is_shortened_and_stands_whole_behind_the_question_m
 def test_sentence__states_rate_and_best_class(demo, open_page):
     feature = busiest(demo)
     said = all_text(open_page("feature", study="demo", feature=str(feature)))
-    counts = slice_features.class_firing(demo, demo.is_val)[0][feature]
+    counts = class_firing(demo, demo.is_val)[0][feature]
     assert f"Feature {feature} " in said
     assert f" {demo.class_names[int(np.argmax(counts))]}, {counts.max()} of {counts.sum()} images)" in said
 
 
 def test_sentence__of_few_images_counts_them_once(demo, open_page):
-    counts = slice_features.class_firing(demo, demo.is_val)[0].sum(1)
+    counts = class_firing(demo, demo.is_val)[0].sum(1)
     feature = int(np.flatnonzero(counts == 1)[0])
     said = all_text(open_page("feature", study="demo", feature=str(feature)))
     assert "(1 image);" in said and "1 images" not in said
 
 
 def test_sentence__of_a_slice(demo, open_page):
-    mask, others = inspection.population(demo, Slice.parse("label=ant"))
+    mask, others = population(demo, Slice.parse("label=ant"))
     row = feature_differences(demo, mask, others).iloc[0]
     said = all_text(open_page("feature", study="demo", feature=int(row["feature"]), where="label=ant"))
     n = int(mask.sum())
@@ -92,10 +92,10 @@ def test_sentence__of_a_slice(demo, open_page):
 def test_images__most_and_least_active_of_the_filter(demo, open_page):
     feature = busiest(demo)
     for where in ("split=val", "split=train label=bee"):
-        mask = inspection.population(demo, Slice.parse(where))[0]
-        rows, values = slice_features.feature_activations(demo, feature, mask)
+        mask = population(demo, Slice.parse(where))[0]
+        rows, values = feature_activations(demo, feature, mask)
         app = open_page("feature", study="demo", feature=feature, where=where)
-        levels = slice_features.at_levels(rows, 6) if len(rows) > 6 else {"top": rows}
+        levels = at_levels(rows, 6) if len(rows) > 6 else {"top": rows}
         for level, some in levels.items():
             if len(some):
                 shown = tiles(app, f"feature_{level}")
@@ -119,15 +119,15 @@ def test_images__with_heatmaps_or_without(seen, open_page):
 
 def test_images__all_of_them(demo, open_page):
     feature = busiest(demo)
-    rows = slice_features.feature_activations(demo, feature, demo.is_val)[0]
+    rows = feature_activations(demo, feature, demo.is_val)[0]
     shown = tiles(open_page("feature", study="demo", feature=feature, feature_all="true"), "feature_every")
     assert [tile["id"] for tile in shown] == rows[:48].tolist()
 
 
 def test_images__few_stand_in_one_row(demo, open_page):
-    counts = slice_features.class_firing(demo, demo.is_val)[0].sum(1)
+    counts = class_firing(demo, demo.is_val)[0].sum(1)
     feature = int(np.flatnonzero((counts > 0) & (counts <= 6))[0])
-    rows = slice_features.feature_activations(demo, feature, demo.is_val)[0]
+    rows = feature_activations(demo, feature, demo.is_val)[0]
     app = open_page("feature", study="demo", feature=feature)
     assert [tile["id"] for tile in tiles(app, "feature_top")] == rows.tolist()
     assert "In the middle" not in all_text(app)
@@ -143,8 +143,8 @@ def test_images__truth_first(demo, open_page):
 
 
 def test_a_feature_that_never_fires__where_it_is_largest(demo, open_page):
-    mask = inspection.population(demo, Slice.parse("label=ant"))[0]
-    counts = slice_features.class_firing(demo, mask)[0].sum(1)
+    mask = population(demo, Slice.parse("label=ant"))[0]
+    counts = class_firing(demo, mask)[0].sum(1)
     tops = demo.vector("top_images")
     held = [f for f in np.flatnonzero(counts == 0) if mask[tops[f][tops[f] >= 0]].any()]
     app = open_page("feature", study="demo", feature=int(held[0]), where="label=ant")
@@ -198,7 +198,7 @@ def test_classes__shares_over_all_classes_the_filter_marked(demo, open_page):
     feature = busiest(demo)
     app = open_page("feature", study="demo", feature=feature, where="label=ant")
     bar = spec(app, "feature_classes")["data"][0]
-    counts, _ = slice_features.class_firing(demo, demo.is_val)
+    counts, _ = class_firing(demo, demo.is_val)
     shares = 100 * counts[feature] / counts[feature].sum()
     wanted = dict(zip(demo.class_names, shares, strict=True))
     for name, share in zip(bar["y"], grid(bar["x"]), strict=True):
@@ -212,15 +212,15 @@ def test_histogram__holds_the_stored_counts_and_the_filters_images(demo, open_pa
     app = open_page("feature", study="demo", feature=feature, where="label=ant")
     bars, ticks = spec(app, "feature_histogram")["data"]
     assert grid(bars["customdata"])[:, 3].sum() == demo.vector("activation_histogram")[feature].sum()
-    mask = inspection.population(demo, Slice.parse("label=ant"))[0]
-    wanted = slice_features.feature_activations(demo, feature, mask)[1]
+    mask = population(demo, Slice.parse("label=ant"))[0]
+    wanted = feature_activations(demo, feature, mask)[1]
     assert grid(ticks["x"]).tolist() == pytest.approx(wanted.tolist())
 
 
 def test_push__what_the_probe_adds(demo, open_page):
     feature = busiest(demo)
     rows = demo.vector("top_images")[feature]
-    wanted = slice_features.class_push(demo, feature, rows[rows >= 0])
+    wanted = class_push(demo, feature, rows[rows >= 0])
     app = open_page("feature", study="demo", feature=feature)
     bar = spec(app, "feature_push")["data"][0]
     assert grid(bar["x"]).tolist() == pytest.approx(wanted["push"].tolist())
@@ -242,7 +242,7 @@ def test_heat__on_both_masks(seen, open_page):
 
 def test_similar_features__by_shared_images(demo, open_page):
     feature = busiest(demo)
-    wanted = slice_features.similar_features(demo, feature, demo.is_val)
+    wanted = similar_features(demo, feature, demo.is_val)
     wanted = wanted[wanted["both"] > 0].head(8)
     shown = drawn_cards(open_page("feature", study="demo", feature=feature), "feature_similar")
     assert [int(card["id"]) for card in shown] == wanted["feature"].tolist()
@@ -403,7 +403,7 @@ def test_classes__of_an_image_each_take_no_column_and_long_names_are_short_in_ti
     study = open_study(
         make_study(studies / "apart", n_train=20, n_val=8, n_classes=28, class_names=names, pictures=False)
     )
-    counts, _ = slice_features.class_firing(study, study.is_val)
+    counts, _ = class_firing(study, study.is_val)
     several = int(counts.sum(1).argmax())
     assert counts.max() == 1 < counts[several].sum()
     app = open_page("feature", study="apart", feature=str(several), where=str(Slice(labels=names[20:22])))
@@ -421,7 +421,7 @@ def test_sentence__says_that_images_without_a_label_are_not_among_those_of_a_cla
         weights=study.is_val[study.vector("firing_by_feature_rows")],
         minlength=48,
     )
-    labelled = slice_features.class_firing(study, study.is_val)[0].sum(1)
+    labelled = class_firing(study, study.is_val)[0].sum(1)
     hidden = on_val > labelled  # it fires on images without a label
     feature = int(np.flatnonzero(hidden & (labelled > 0) & (labelled < 5))[0])
     other = int(np.flatnonzero(hidden & (labelled > 4))[0])

@@ -10,11 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.measures.feature_rates import feature_differences
-from core.slices import inspection
-from core.slices.slice import Slice
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population
+from core.measures.slice_words import slice_words
 from core.store import open_study
-from dashboard.cache.features import feature_reads
-from dashboard.panels.features import feature_cards
+from dashboard.cache import feature_reads
+from dashboard.panels import feature_cards
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles
 from tests.synthetic import make_study
@@ -23,7 +24,7 @@ from tests.tables import rows_where
 
 def rates(study, where: str):
     """The twin of the list: what the library says of a slice, by feature."""
-    masks = inspection.population(study, Slice.parse(where))
+    masks = population(study, Slice.parse(where))
     return feature_differences(study, *masks).set_index("feature")
 
 
@@ -186,7 +187,7 @@ def test_silent_features__stand_behind_a_toggle(studies, open_page):
 def test_silent_features__no_toggle_where_there_are_none(studies):
     def page(folder: str, n_silent: int) -> None:
         from core.store import open_study
-        from dashboard.panels.features.controls import listing
+        from dashboard.panels.feature_list import listing
 
         assert not listing(open_study(folder), n_silent).dead
 
@@ -392,7 +393,7 @@ def test_words__how_many_features_have_each(worded, open_page):
 def test_words__shares_of_the_slice(worded, open_page):
     app = open_page("features", study="seen", features_as="Words", where="label=ant")
     table = next(frame.value for frame in app.dataframe if "n_features" in frame.value)
-    wanted = inspection.words(worded, *inspection.population(worded, Slice.parse("label=ant")))
+    wanted = slice_words(worded, *population(worded, Slice.parse("label=ant")))
     found = table.dropna(subset=["rate"])
     assert found["word"].tolist()[: len(wanted)] == wanted["word"].tolist()
     assert np.allclose(found["rate"], 100 * wanted["rate"])
@@ -432,7 +433,7 @@ def test_words__the_example_of_another_study_is_opened_without_the_filter(
     studies, worded_study, open_page, monkeypatch
 ):
     shutil.copytree(worded_study, studies / "seen")
-    monkeypatch.setattr("dashboard.addresses.served_studies.DEFAULT", "seen")
+    monkeypatch.setattr("dashboard.state.served_studies.DEFAULT", "seen")
     app = open_page("features", study="demo", features_as="Words", where="label=ant")
     links = [card["href"] for card in drawn_cards(app, "overview_features")]
     assert links and all("study=seen" in link and "ant" not in link for link in links)

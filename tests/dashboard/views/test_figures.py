@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.figures.kept import KeptFigure
+from core.charts.kept_figures import KeptFigure
 from dashboard.state import my_figures
 from tests.dashboard.conftest import all_text, drawn_charts, unescaped
 
@@ -51,7 +51,7 @@ def test_page__caption_and_removal_are_kept(marked):
 def test_mark__twice_and_when_full(marked, monkeypatch):
     before = my_figures.figures()
     assert my_figures.mark(figure(2)) and my_figures.figures() == before
-    monkeypatch.setattr("core.figures.kept.MOST_FIGURES", 2)
+    monkeypatch.setattr("core.charts.kept_figures.MOST_FIGURES", 2)
     assert my_figures.mark(figure(3)) and my_figures.figures() == before
 
 

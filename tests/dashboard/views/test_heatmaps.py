@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from core.measures.object_preference import object_preference
-from core.slices.features import feature_activations
-from core.slices.slice import Slice
+from core.measures.overlap import object_preference
+from core.measures.slice import Slice
+from core.measures.slice_features import feature_activations
 from core.store import open_study
 from dashboard.cache import heatmap_reads, reads
 from tests.dashboard.conftest import all_text, forget, tiles

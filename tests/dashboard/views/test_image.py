@@ -13,18 +13,18 @@ from scipy.special import softmax
 
 from core.common.formatting import signed
 from core.common.records import Record
+from core.concepts import blame
 from core.concepts.decomposition import stored
-from core.concepts.interventions import blame
 from core.errors import JobError
+from core.measures.slice_features import feature_classes
 from core.pictures.of_image import asked_of_images, look_at
-from core.research.visual_tokens.tokens.beside_study import keep_tables
-from core.research.visual_tokens.tokens.graph import Node, SceneGraph
-from core.slices.features import feature_classes
+from core.research.visual_tokens_beside_study import keep_tables
+from core.research.visual_tokens_graph import Node, SceneGraph
 from core.store import Study, open_study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.jobs import launcher
-from dashboard.panels.image.similar import (
+from dashboard.panels.detail import (
     OTHER,
     UNLIKE_ALL,
     how_alike,
@@ -32,7 +32,7 @@ from dashboard.panels.image.similar import (
     mostly_covered,
     same_class_words,
 )
-from dashboard.research.scene_graph import distinct_graphs
+from dashboard.panels.research import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.sentences import numbers
 

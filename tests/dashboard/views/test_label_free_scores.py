@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality.recommendation import recommended, verdict
+from core.analysis.recommendation import recommended, verdict
 from core.charts.score_pair import PAIR, pair_finding, pair_table
 from core.common.score_names import SCORES, score_label
-from core.jobs.progress import Progress
-from core.measures.score_aurocs import score_aurocs
+from core.measures.scores import score_aurocs
+from core.measures.slice import Slice
 from core.measures.slice_tables import metrics_of_slice
 from core.pipeline.run import run_step
-from core.slices.slice import Slice
 from core.store import open_study
+from core.study.progress import Progress
 from dashboard.components import tooltips
 from tests.dashboard.conftest import all_text, grid, spec
 from tests.tables import rows_where
@@ -54,7 +54,7 @@ def test_two_scores__train_images_have_no_similarity(studies, open_page):
     assert not app.exception and "no images with both scores" in said(app)
 
 
-@pytest.mark.exhaustive("tests/analysis/quality measures what it says")
+@pytest.mark.exhaustive("tests/analysis measures what it says")
 @pytest.mark.slow
 def test_calibration__is_one_line(study_path, open_page, monkeypatch):
     folder = study_path("calibrated", n_train=80, pictures=False)

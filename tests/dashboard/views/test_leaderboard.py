@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.comparison.leaderboard import disagreements, leaderboard, notes_of
-from core.comparison.leaderboard_text import leaderboard_cells, number_cells
-from core.jobs.commands import CompareEncoders
-from core.jobs.progress import Progress
+from core.compare.leaderboard import disagreements, leaderboard, leaderboard_cells, notes_of, number_cells
 from core.pipeline.leaderboard import answer_for_leaderboard
 from core.store import open_study
-from core.traces import labels
-from dashboard.jobs import other_encoders
-from dashboard.panels.new_study.other_encoders import KEY, SHIPPED, TITLE
+from core.study import label_decisions
+from core.study.commands import CompareEncoders
+from core.study.progress import Progress
+from dashboard.jobs import further_studies
+from dashboard.panels.other_encoders import KEY, SHIPPED, TITLE
 from tests.dashboard.conftest import all_text, drawn_charts, tiles, write_progress
 from tests.dashboard.views.test_compare import page_html
 
@@ -74,10 +73,10 @@ def test_pictures__name_labels_with_what_was_decided_in_any_of_the_studies(both,
     row = int(disagreements(board)["row"].iat[0])
     image_id, label = studies[0].images.loc[row, ["image_id", "label"]]
     other = next(name for name in studies[0].class_names if name != label)
-    labels.decide_label(studies[1], image_id, other)
+    label_decisions.decide_label(studies[1], image_id, other)
     app = open_page("compare", study="demo", compare_what="Leaderboard")
     shown = {tile["id"]: tile["lines"][0] for tile in tiles(app, "compare_divided")}
-    assert shown[row].startswith(labels.label_words(label, other))
+    assert shown[row].startswith(label_decisions.label_words(label, other))
     assert sum("corrected" in line for line in shown.values()) == 1
     assert "decided" in {getattr(note.text, "kind", "") for note in notes_of(board)}
 
@@ -85,8 +84,8 @@ def test_pictures__name_labels_with_what_was_decided_in_any_of_the_studies(both,
 def test_other_encoders__a_start_empties_the_choice(both, open_page, monkeypatch):
     """So neither a second click nor a page that is left open starts them once more."""
     starts = []
-    monkeypatch.setattr(other_encoders, "why_not", lambda _: None)
-    monkeypatch.setattr(other_encoders, "start_all", lambda study, encoders: starts.append(encoders) or [])
+    monkeypatch.setattr(further_studies, "why_no_other_encoder", lambda _: None)
+    monkeypatch.setattr(further_studies, "start_all", lambda study, encoders: starts.append(encoders) or [])
     app = open_page("compare", study="demo", compare_what="Leaderboard")
     app.session_state[KEY] = True  # AppTest has no click for a popover
     app.run()

@@ -14,15 +14,14 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from core.charts import maps
+from core.concepts.search import like_image
+from core.measures import saved_slices
 from core.measures.feature_rates import feature_differences
-from core.search.search import like_image
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from core.storage.writer import StudyWriter
+from core.measures.slice import Slice
 from core.store import open_study
+from core.study.writer import StudyWriter
 from dashboard.app import ROUTES
-from dashboard.cache import map_reads
-from dashboard.cache.features import feature_reads
+from dashboard.cache import feature_reads, map_reads
 from dashboard.components.widgets import NO_MATCH
 from tests.dashboard.conftest import all_text, forget, spec, tiles
 from tests.manifests import edited_manifest
@@ -385,9 +384,9 @@ def filter_of(app: AppTest) -> Slice:
 
 def press_entry(path: str, by: str, entry: str) -> None:
     from core.store import open_study
-    from dashboard.panels import map_legend
+    from dashboard.panels import facets
 
-    map_legend.toggle(open_study(path), by, entry)
+    facets.toggle_legend(open_study(path), by, entry)
 
 
 def test_map__a_search_rings_what_it_finds(studies, open_page):

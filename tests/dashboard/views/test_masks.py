@@ -10,16 +10,14 @@ import pandas as pd
 import pytest
 
 from core.answers.requests import add_answer
-from core.jobs.progress import Progress
-from core.measures.object_preference import object_preference
-from core.measures.overlap_scale import overlap_scale
-from core.slices import saved_slices
-from core.slices.inspection.overlap_sentence import overlap_sentence
-from core.slices.slice import Slice
-from core.steps import STEPS
-from core.storage.writer import write_study
+from core.measures import saved_slices
+from core.measures.overlap import object_preference, overlap_scale, overlap_sentence
+from core.measures.slice import Slice
 from core.store import open_study
-from dashboard.panels.masks import classes
+from core.study.progress import Progress
+from core.study.steps import STEPS
+from core.study.writer import write_study
+from dashboard.panels import masks
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest, write_tables
 from tests.sampling import pairs_of, sample
@@ -137,10 +135,10 @@ def test_bars__another_study_is_read_by_the_same_answer_and_left_out_where_it_la
         np.testing.assert_array_equal(values[:2], values[2:])
     app = open_page("masks", **asked, where="@mine")
     assert not app.exception and all(len(values) == 2 for values in bars(app).values())
-    assert classes.OPTIMISTIC not in all_text(app)  # of evaluation images, as the slice says
+    assert masks.OPTIMISTIC not in all_text(app)  # of evaluation images, as the slice says
     for answer, says in ("probe", True), ("deployed", False):
         app = open_page("masks", **asked, where="split=train", answer=answer)
-        assert (classes.OPTIMISTIC in all_text(app)) is says
+        assert (masks.OPTIMISTIC in all_text(app)) is says
     app = open_page("masks", **asked, where="@mine")
     assert all(len(values) == 2 for values in bars(app).values())
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from core.charts.class_representations import choose_classes, choose_features
-from core.slices.slice import Slice
-from core.storage.missing import LEFT_OUT
+from core.measures.slice import Slice
 from core.store import open_study
+from core.study.missing import LEFT_OUT
 from dashboard.components import widgets
-from dashboard.panels.heatmaps.mean_representations import NONE_OF_GROUP
+from dashboard.panels.mean_representations import NONE_OF_GROUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
 from tests.sentences import numbers

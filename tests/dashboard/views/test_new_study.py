@@ -15,16 +15,14 @@ from core.common.assets import asset_names, make_private, state_folder
 from core.config.options import OPTIONS
 from core.encoders.packaged import PACKAGED
 from core.errors import SettingsError, UnreadableImage
-from core.jobs.commands import AddAnswer, Analyze, Command, RemoveBasis, RunStep
-from core.jobs.jobs import Job
-from core.steps import STEPS, in_analysis
 from core.store import Study
+from core.study.commands import AddAnswer, Analyze, Command, RemoveBasis, RunStep
+from core.study.jobs import Job
+from core.study.steps import STEPS, in_analysis
 from dashboard.jobs import launcher
-from dashboard.panels.jobs import job_list
-from dashboard.panels.new_study import request
-from dashboard.panels.new_study.dry_run_panel import nothing_to_evaluate
-from dashboard.panels.new_study.other_encoders import TITLE
-from dashboard.panels.new_study.own_encoder import in_fields
+from dashboard.panels import job_list, new_study_request
+from dashboard.panels.dry_run_panel import in_fields, nothing_to_evaluate
+from dashboard.panels.other_encoders import TITLE
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, unescaped, write_progress
 from tests.sentences import numbers
 
@@ -408,8 +406,11 @@ def test_class_level__is_asked_for_folders_and_part_of_the_command(studies, chec
     app = open_page("new_study", **images, new_name="mine", new_more="true", new_class_level="Level 2")
     assert not app.exception
     assert "GROUP/CLASS/IMAGE" in app.selectbox(key="new_class_level").help
-    asked = request.StudyRequest(
-        images=request.GLYPHWORLD, options={"class_level": "2"}, encoder=request.ASSET, encoder_text="x"
+    asked = new_study_request.StudyRequest(
+        images=new_study_request.GLYPHWORLD,
+        options={"class_level": "2"},
+        encoder=new_study_request.ASSET,
+        encoder_text="x",
     )
     assert "--class-level=2" in asked.command(Path("mine")).words
 
@@ -425,8 +426,11 @@ def test_pixels__are_asked_for_files_and_part_of_the_command(studies, checked, t
     drawn = open_page("new_study", **ASKED, new_name="mine", new_more="true")  # a world has no such files
     assert "new_range" not in {field.key for field in drawn.text_input}
     options = {"range": "0,4095", "transparency": "drop"}
-    asked = request.StudyRequest(
-        images=request.GLYPHWORLD, options=options, encoder=request.ASSET, encoder_text="x"
+    asked = new_study_request.StudyRequest(
+        images=new_study_request.GLYPHWORLD,
+        options=options,
+        encoder=new_study_request.ASSET,
+        encoder_text="x",
     )
     assert {"--range=0,4095", "--transparency=drop"} <= set(asked.command(Path("mine")).words)
 
@@ -479,9 +483,9 @@ def test_own_encoder__its_fields_are_of_a_checkpoint_only(studies, open_page):
     app = open_page("new_study", **ASKED, new_more="true", new_mean="1,2")
     keys = {field.key for field in app.text_input}
     assert not {"new_input_size", "new_mean", "new_head_classes"} & keys and not app.error
-    asked = request.StudyRequest(
-        images=request.GLYPHWORLD,
-        encoder=request.ASSET,
+    asked = new_study_request.StudyRequest(
+        images=new_study_request.GLYPHWORLD,
+        encoder=new_study_request.ASSET,
         encoder_text="x",
         options={"resize": "32", "mean": "1,2"},
     )
@@ -540,8 +544,11 @@ def test_own_encoder__the_page_says_where_its_architecture_is_named(
 
 @pytest.mark.parametrize("field", ["pool", "tokens", "token_norm", "class_level"])
 def test_request__an_unknown_way_to_read_is_refused(field):
-    asked = request.StudyRequest(
-        images=request.GLYPHWORLD, encoder=request.ASSET, encoder_text="x", options={field: "all"}
+    asked = new_study_request.StudyRequest(
+        images=new_study_request.GLYPHWORLD,
+        encoder=new_study_request.ASSET,
+        encoder_text="x",
+        options={field: "all"},
     )
     with pytest.raises(SettingsError, match=f"{re.escape(OPTIONS[field].title)}.* 'all'"):
         asked.command(Path("mine"))
@@ -577,7 +584,7 @@ def pictures(app) -> list[str]:
     ]
 
 
-@pytest.mark.exhaustive("tests/training/augmentations changes pictures")
+@pytest.mark.exhaustive("tests/training changes pictures")
 @pytest.mark.slow
 def test_augmentations__sliders_change_the_picture_of_a_chosen_image(seen, open_page):
     app = augmentations(open_page)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.export.summary import info
+from core.publish.summary import info
 from core.store import open_study
 from tests.contract.old_study import SHARED, make_both
 from tests.dashboard.conftest import all_text

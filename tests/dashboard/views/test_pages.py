@@ -14,17 +14,17 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from core.analysis.quality.recommendation import advice, recommended, verdict
+from core.analysis.recommendation import advice, recommended, verdict
 from core.common.dataframes import numbers
-from core.jobs.commands import Analyze
 from core.measures.confusions import worst_confusion
 from core.measures.feature_rates import feature_differences
-from core.measures.overlap_scale import overlap_scale
-from core.slices import features as slice_features
-from core.slices.highlights import ClassAccuracy
-from core.steps import STEPS, in_analysis
-from core.storage.writer import StudyWriter
+from core.measures.highlights import ClassAccuracy
+from core.measures.overlap import overlap_scale
+from core.measures.slice_features import firing_rows
 from core.store import open_study
+from core.study.commands import Analyze
+from core.study.steps import STEPS, in_analysis
+from core.study.writer import StudyWriter
 from dashboard.cache import reads
 from tests.dashboard.conftest import (
     MAIN,
@@ -135,8 +135,8 @@ def test_overview__a_doubt_stands_once_and_firing_features_are_those_that_are_ac
     seen, open_page, monkeypatch
 ):
     study = open_study(seen)
-    monkeypatch.setattr("core.analysis.probe.notes.doubts_on_accuracy", lambda _: ["A doubt."])
-    monkeypatch.setattr("core.analysis.probe.notes.notes_on_accuracy", lambda _: ["A note.", "A doubt."])
+    monkeypatch.setattr("core.analysis.caveats.doubts_on_accuracy", lambda _: ["A doubt."])
+    monkeypatch.setattr("core.analysis.caveats.notes_on_accuracy", lambda _: ["A note.", "A doubt."])
     text = all_text(open_page("overview", study=seen.name))
     assert text.count("A doubt.") == text.count("A note.") == 1
     fires = study.vector("firing_count")[study.is_val].mean()
@@ -148,7 +148,7 @@ def test_overview__features_have_pictures_of_the_images_that_are_counted(seen, o
     shown = drawn_cards(open_page(study=seen.name), "overview_features")
     assert shown
     for card in shown:
-        fires = slice_features.firing_rows(study, int(card["id"]), study.is_val)
+        fires = firing_rows(study, int(card["id"]), study.is_val)
         rows = {int(urlsplit(one["src"]).path.rpartition("/")[2]) for one in card["pictures"]}
         assert rows <= set(fires.tolist()) and len(rows) == min(3, len(fires)) > 0
 
@@ -438,7 +438,7 @@ def test_overview__says_when_a_probe_does_no_better_than_guessing(
         (low + high) / 2, low, high, guess=0.37, common="bee", worst="ant", worst_accuracy=0.1, n=321
     )
     monkeypatch.setattr("dashboard.cache.highlight_reads.class_accuracy", lambda study, population: known)
-    monkeypatch.setattr("core.export.finding.class_accuracy", lambda study, among: known)
+    monkeypatch.setattr("core.publish.finding.class_accuracy", lambda study, among: known)
     app = open_page(study="demo")
     assert not app.exception and app.title[0].value.startswith(title)
     assert (f"95 % interval: {100 * low:.1f} to {100 * high:.1f}" in all_text(app)) == (low < 0.37)

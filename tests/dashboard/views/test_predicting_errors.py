@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.quality.recommendation import recommended
-from core.analysis.quality.trust_check import read_check
-from core.charts.cutoff import apply_cutoff, reachable_percent, threshold_for
-from core.charts.errors_found import ERRORS_FOUND
+from core.analysis.recommendation import recommended
+from core.analysis.trust_check import read_check
+from core.charts.errors_found import ERRORS_FOUND, apply_cutoff, reachable_percent, threshold_for
 from core.charts.options import FigureOptions
 from core.common.score_names import score_label
-from core.slices.slice import Slice
+from core.measures.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
 from tests.manifests import edited_manifest, write_tables
@@ -143,7 +142,7 @@ def with_zeros(folder: Path, share: float) -> np.ndarray:
     return table["q_score"].to_numpy(float)[val]
 
 
-@pytest.mark.exhaustive("tests/charts/test_cutoff.py has the shares that can be reached")
+@pytest.mark.exhaustive("tests/charts/test_errors_found.py has the shares that can be reached")
 @pytest.mark.slow
 def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(unread, studies, open_page):
     values = with_zeros(studies / "demo", 0.384)

@@ -8,25 +8,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.concepts.clip.photograph_clips import FETCH_CLIP
+from core.concepts import search
+from core.concepts.photograph_clips import FETCH_CLIP
 from core.errors import ClipError
-from core.jobs import resident
-from core.jobs.commands import RunStep
-from core.jobs.jobs import Job
-from core.search import search
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from core.storage.writer import write_study
+from core.measures import saved_slices
+from core.measures.slice import Slice
 from core.store import open_study
-from core.traces import changes, limits
-from core.traces.traces import read_traces
+from core.study import resident, trace_changes, trace_limits
+from core.study.commands import RunStep
+from core.study.jobs import Job
+from core.study.traces import read_traces
+from core.study.writer import write_study
 from dashboard.cache import search_reads
 from dashboard.components import widgets
-from dashboard.jobs import clip_process
+from dashboard.jobs import resident_models
+from dashboard.panels import detail as similar_images
 from dashboard.panels import search_box
-from dashboard.panels.image import similar as similar_images
+from tests.concepts.nearest import by_text
 from tests.dashboard.conftest import all_text, forget, tiles, unescaped, write_progress
-from tests.search.nearest import by_text
 
 
 @pytest.fixture
@@ -56,12 +55,12 @@ def make_searched(folder, clip, *, fingerprint, width=6):
 @pytest.fixture(autouse=True)
 def process(monkeypatch):
     """The state of CLIP's process, which these tests set; one test has a real one."""
-    found = {"state": clip_process.ModelState("loading")}
+    found = {"state": resident_models.ModelState("loading")}
 
     def prepare(study):
-        return found["state"] if search.has_index(study) else clip_process.ModelState("none")
+        return found["state"] if search.has_index(study) else resident_models.ModelState("none")
 
-    monkeypatch.setattr(clip_process, "prepare", prepare)
+    monkeypatch.setattr(resident_models, "prepare_clip", prepare)
     return found
 
 
@@ -96,8 +95,8 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
 def test_search__where_nothing_fits_says_so(searched, open_page, process, monkeypatch, generic):
     seen = searched.array(search.CLIP_IMAGES).rows(np.flatnonzero(searched.is_val)[:1])[0]
     signs = dict.fromkeys(search_reads.GENERIC, generic)
-    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: signs.get(text, 1) * seen)
-    process["state"] = clip_process.ModelState("ready")
+    monkeypatch.setattr(resident_models, "text_vector", lambda study, text: signs.get(text, 1) * seen)
+    process["state"] = resident_models.ModelState("ready")
     app = open_page("images", study="demo", search="a boat")
     first = [True for one in app.caption if one.value.startswith("**No image fits this text well**")]
     assert first == [True][: generic > 0]
@@ -113,8 +112,8 @@ def test_search__what_is_kept_is_judged_before_clip_is_loaded(searched, open_pag
 
 
 def test_search__words_that_clip_does_not_know_are_named(searched, open_page, process, monkeypatch):
-    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
-    process["state"] = clip_process.ModelState("ready")
+    monkeypatch.setattr(resident_models, "text_vector", lambda study, text: np.ones(6, np.float32))
+    process["state"] = resident_models.ModelState("ready")
     app = open_page("images", study="demo", search="a walrus on a *blorb*")
     first = [one.value for one in app.caption if one.value.startswith("**The CLIP of this study")]
     assert [unescaped(line).partition(".")[0] for line in first] == [
@@ -132,14 +131,14 @@ def test_search__within_the_filter(searched, open_page):
 
 
 def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, process, monkeypatch):
-    process["state"] = clip_process.ModelState("loading", seconds=7.2)
+    process["state"] = resident_models.ModelState("loading", seconds=7.2)
     app = open_page("images", study="demo", search="a dog")
     assert "There are none." not in all_text(app)
     assert f"{search_box.LOADING}: 7 s so far" in all_text(app)
     assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist()
     vector = np.arange(6, dtype=np.float32)
-    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: vector)
-    process["state"] = clip_process.ModelState("ready")
+    monkeypatch.setattr(resident_models, "text_vector", lambda study, text: vector)
+    process["state"] = resident_models.ModelState("ready")
     app.run()
     rows, _ = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)
     assert ids(app) == rows.tolist() and search_box.LOADING not in all_text(app)
@@ -147,21 +146,21 @@ def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, p
 
 @pytest.mark.parametrize("state", ["failed", "refused"])
 def test_search__why_clip_cannot_read_the_text_and_what_captions_say(searched, open_page, process, state):
-    process["state"] = clip_process.ModelState(state, "no *such* CLIP")
+    process["state"] = resident_models.ModelState(state, "no *such* CLIP")
     app = open_page("images", study="demo", search="red ball", where="split=train")
     assert "CLIP cannot read this text: no *such* CLIP" in unescaped(app.warning[0].value)
     assert ids(app) == [9, 4] and "whose nearest captions say “red ball”" in all_text(app)
 
 
 def test_search__another_clip_than_that_of_the_index_offers_to_prepare_it_again(searched, open_page, process):
-    process["state"] = clip_process.ModelState("failed", clip_process.CHANGED)
+    process["state"] = resident_models.ModelState("failed", resident_models.CLIP_CHANGED)
     app = open_page("images", study="demo", search="red ball")
     assert "prepare the search again" in app.warning[0].value and buttons(app, "search_prepare")
 
 
 def test_search__only_where_captions_hold_the_words(searched, open_page, process, monkeypatch):
-    process["state"] = clip_process.ModelState("ready")
-    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
+    process["state"] = resident_models.ModelState("ready")
+    monkeypatch.setattr(resident_models, "text_vector", lambda study, text: np.ones(6, np.float32))
     asked = {"search": "red ball", "where": "split=train", "search_captions": "true"}
     app = open_page("images", study="demo", **asked)
     assert sorted(ids(app)) == [4, 9] and "whose captions contain the words" in all_text(app)
@@ -257,9 +256,9 @@ def test_like__a_link_to_what_is_not_there_is_dropped_with_a_note(searched, open
 
 
 def test_picture__is_searched_by_and_forgotten(searched, open_page, process, monkeypatch):
-    process["state"] = clip_process.ModelState("ready")
+    process["state"] = resident_models.ModelState("ready")
     vector = np.linspace(-1, 1, 6, dtype=np.float32)
-    monkeypatch.setattr(clip_process, "picture_vector", lambda study, data: (vector, b"small"))
+    monkeypatch.setattr(resident_models, "picture_vector", lambda study, data: (vector, b"small"))
     digest = search_reads.keep_picture(searched, "my *bird*.png", b"pixels")
     app = open_page("images", study="demo", picture=digest)
     found = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)[0]
@@ -277,7 +276,7 @@ def test_picture__uploaded_in_the_box(searched, open_page, process, monkeypatch)
             raise ClipError(trouble)
         return vector, b""
 
-    monkeypatch.setattr(clip_process, "picture_vector", read)
+    monkeypatch.setattr(resident_models, "picture_vector", read)
     app = open_page("images", study="demo")
     app.get("file_uploader")[0].upload("bad.png", b"bad", "image/png").run()
     assert trouble[1:] in all_text(app)
@@ -299,10 +298,10 @@ def test_search__the_clip_of_a_stranger_is_not_loaded(studies, open_page, monkey
     assert ids(app) == [9, 4]  # what captions alone find
 
 
-@pytest.mark.exhaustive("tests/search/test_resident.py asks a real process")
+@pytest.mark.exhaustive("tests/concepts/test_resident.py asks a real process")
 @pytest.mark.slow
 def test_search__by_a_real_process(studies, open_page, monkeypatch):
-    from core.concepts.clip.clip import load_clip
+    from core.concepts.clip import load_clip
 
     monkeypatch.undo()
     monkeypatch.setenv("PEREGRINE_STUDIES", str(studies))
@@ -316,7 +315,7 @@ def test_search__by_a_real_process(studies, open_page, monkeypatch):
     assert ids(app) == rows.tolist()
     changed = make_searched(studies / "demo", clip.name, fingerprint="another", width=clip.width)
     app = open_page("images", study="demo", search="a blue ball on grass")
-    assert clip_process.CHANGED in unescaped(app.warning[0].value) and changed.is_val.any()
+    assert resident_models.CLIP_CHANGED in unescaped(app.warning[0].value) and changed.is_val.any()
     resident.end_all()
 
 
@@ -397,7 +396,7 @@ def test_marked__become_a_slice(studies, open_page):
 def test_marked__get_a_note_and_what_is_refused_is_said(studies, open_page):
     study = open_study(studies / "demo")
     ids = marked(study, 2)
-    changes.set_note(study, ids[0], "x" * limits.LONGEST_NOTE)
+    trace_changes.set_note(study, ids[0], "x" * trace_limits.LONGEST_NOTE)
     app = open_page("images", study="demo", picked=ids[1])
     app.session_state["images_bar_note"] = True
     app.run().text_area(key="images_bar_note_text").set_value("blurred")
@@ -415,11 +414,11 @@ def test_marked__say_that_the_list_no_longer_holds_them(studies, open_page):
     study = open_study(studies / "demo")
     ids, other = marked(study, 3), study.images.loc[study.is_val, "image_id"].iat[0]
     for one in (*ids, other):
-        changes.set_tags(study, one, ["odd"])
+        trace_changes.set_tags(study, one, ["odd"])
     app = open_page("images", study="demo", where="split=train tag=odd", picked=ids)
     assert "**3** marked" in all_text(app) and "listed" not in all_text(app)
     for one in ids:  # as *Undo* does
-        changes.set_tags(study, one, [])
+        trace_changes.set_tags(study, one, [])
     said = all_text(app.run())
     assert "**No images**" in said and "**3** marked  \n:small[none listed]" in said
 

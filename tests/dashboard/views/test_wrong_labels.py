@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.jobs.progress import Progress
 from core.measures.label_issues import (
     count_sentence,
     doubt_sentence,
@@ -17,13 +16,14 @@ from core.measures.label_issues import (
     listed_issues,
     own_errors,
 )
+from core.measures.slice import Slice
 from core.pipeline.run import run_step
-from core.slices.slice import Slice
-from core.storage.writer import write_study
 from core.store import Study, open_study
-from core.traces import changes
-from core.traces.labels import decide_label
-from core.traces.traces import ImageTrace, read_traces
+from core.study import trace_changes
+from core.study.label_decisions import decide_label
+from core.study.progress import Progress
+from core.study.traces import ImageTrace, read_traces
+from core.study.writer import write_study
 from tests.dashboard.conftest import all_text, drawn_cards, tiles, unescaped
 from tests.manifests import write_tables
 
@@ -86,7 +86,7 @@ def test_list__is_that_of_the_filter_and_is_marked_and_tagged(unread, studies, o
     app.run()
     press(app, f"Mark {len(table)} labels as wrong")
     other = every.loc[~every["listed"].to_numpy(bool), "image_id"].iloc[-1]
-    changes.set_tags(study, other, ["doubtful"])  # AppTest cannot type a new one
+    trace_changes.set_tags(study, other, ["doubtful"])  # AppTest cannot type a new one
     app.session_state["wrong_labels_bar_tag"] = True
     app.run().selectbox(key="wrong_labels_bar_tag_name").set_value("doubtful").run()
     press(app, f"Tag {len(table)} images")

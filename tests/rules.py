@@ -120,30 +120,23 @@ def _composes(function: ast.FunctionDef) -> bool:
     return gives_text and any(re.search("[a-z]{2,} [a-z]{2,}", str(text)) for text in words)
 
 
-# A mode of a study, and the names by which code asks for it.
-MODES = {
-    "basis": {"basis", "below", "layer"},
-    "answer": {"answer", "answering"},
-    "narrowed": {"chosen", "narrowed"},
-    "address": {"AddressPath", "is_address"},
-    "ranks": {"ranks", "rank"},
-}
+# How code asks for a mode of a study: by what it compares with None, or by a name on a line of it.
+COMPARED = {"basis": "below", "answer": "answer", "narrowed": "chosen"}
+MENTIONED = {"address": "AddressPath", "ranks": "ranks"}
 
 
-def branches(mode: str) -> int:
-    """How many conditions ask for a mode: whether there is such a value, or which."""
-    tests = [
-        node.test if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert) else node
-        for node in _nodes()
-        if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert)
-    ]
-    return sum(any(_is_named(part, MODES[mode]) for part in ast.walk(test)) for test in tests)
-
-
-def _is_named(node: ast.AST, names: set[str]) -> bool:
-    if isinstance(node, ast.Name):
-        return node.id in names
-    return isinstance(node, ast.Attribute) and node.attr in names
+def branches() -> dict[str, int]:
+    """How often code outside of research asks for each mode that every feature must answer."""
+    counts = dict.fromkeys((*COMPARED, *MENTIONED), 0)
+    for path in _code():
+        text = path.read_text(encoding="utf-8")
+        if path.parent.name == "research":
+            continue
+        for mode, name in COMPARED.items():
+            counts[mode] += len(re.findall(rf"\b{name} is (?:not )?None", text))
+        for mode, name in MENTIONED.items():
+            counts[mode] += sum(bool(re.search(rf"\b{name}\b", line)) for line in text.splitlines())
+    return counts
 
 
 def statements() -> int:
@@ -170,7 +163,7 @@ def measures() -> str:
     """The lines that --measures prints."""
     named = ("token_norm", "head_classes", "class_level", "input_size")
     of_options = ", ".join(f"{name} {files_of_option(name)}" for name in named)
-    of_modes = ", ".join(f"{mode} {branches(mode)}" for mode in MODES)
+    of_modes = ", ".join(f"{mode} {n}" for mode, n in branches().items())
     return "\n".join(
         [
             f"statements: {statements()}",

@@ -10,7 +10,7 @@ import pandas as pd
 from core.common.chance import LEAST, too_few
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
-from core.common.formatting import number as formatting_number
+from core.common.formatting import number as formatted
 from core.common.formatting import percent, signed, signed_interval
 from core.common.readout import chosen_readout
 from core.common.records import Record, Templates
@@ -19,7 +19,7 @@ from core.compare.compare import differences_in_setup
 from core.compare.measures import StudyScores, measure_table
 from core.compare.notes import Note
 from core.compare.pairs import LEVEL, encoder_pairs, groups_by_leader, holm
-from core.compare.pairs import letters as pairs_letters
+from core.compare.pairs import letters as group_letters
 from core.compare.shared_folds import SharedFolds, shared_folds
 from core.compare.text import columns_text, markdown_table
 from core.errors import StudyError
@@ -236,7 +236,7 @@ def _frame(board: Leaderboard, apart: np.ndarray, classes: list[Part], slices: l
     columns |= {name: of(name) for name in ("knn", "q_auroc", "confidence_auroc", "worst_class")}
     columns |= {"milliseconds": [_milliseconds(study) for study in board.studies]}
     columns |= {"parameters": [_parameters(study) for study in board.studies]}
-    columns |= {"letters": pairs_letters(apart), "worst_class_name": [part.name for part in classes]}
+    columns |= {"letters": group_letters(apart), "worst_class_name": [part.name for part in classes]}
     columns |= {"worst_slice": of("worst_slice"), "worst_slice_name": [part.name for part in slices]}
     columns |= {"n": board.folds.n, "n_units": len(np.unique(board.folds.units))}
     return pd.DataFrame(columns).assign(n_wrong=(~board.correct).sum(1))
@@ -396,7 +396,7 @@ def number_cells(board: Leaderboard, study: str) -> dict[str, Cell]:
     for name in MEASURED:
         cell = measured_cell(board.value(name, study), name)
         cells[name] = replace(cell, of=row.get(f"{name}_name", ""))
-    cells["milliseconds"] = Cell(formatting_number(row["milliseconds"], 1, undefined=NOTHING))
+    cells["milliseconds"] = Cell(formatted(row["milliseconds"], 1, undefined=NOTHING))
     cells["parameters"] = Cell(size_text(row["parameters"]))
     return cells
 
@@ -407,7 +407,7 @@ def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
     if not np.isfinite(value):
         return Cell(NOTHING)
     scale, digits = (100, 1) if measure in SHARES else (1, 3)
-    text = percent(value) if measure in SHARES else formatting_number(value, digits)
+    text = percent(value) if measure in SHARES else formatted(value, digits)
     has_ends = np.isfinite([low, high]).all()
     return Cell(text, f"{scale * low:.{digits}f} to {scale * high:.{digits}f}" if has_ends else "")
 
@@ -434,8 +434,8 @@ def pair_cells(board: Leaderboard) -> list[list[str]]:
         tests = ["too few", "", ""]
         if not pair["few"]:
             tests = [
-                formatting_number(pair["p"], 4),
-                formatting_number(pair["adjusted"], 4),
+                formatted(pair["p"], 4),
+                formatted(pair["adjusted"], 4),
                 "yes" if pair["apart"] else "no",
             ]
         rows.append([pair["first"], pair["second"], f"{change} points", f"{pair['n_apart']:,}", *tests])

@@ -234,9 +234,9 @@ def panel(study: Study) -> None:
         command = FitBasis(whole.path, unused_name(whole, "random"), options)
         start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
     if whole.bases:
-        known_table, twins_here = partial(_known, whole), partial(twins, study, whole)
+        known_table, side_by_side = partial(_known, whole), partial(twins, study, whole)
         widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known_table)
-        widgets.drawer("Two side by side", "bases_twins", "compare_arrows", twins_here)
+        widgets.drawer("Two side by side", "bases_twins", "compare_arrows", side_by_side)
     st.caption(MEASURED)
     if not guest_is_asking():
         _fit(whole)

@@ -550,8 +550,8 @@ def _one(study: Study, row: pd.Series, choice: Choice) -> None:
             "All slices", key="slices_back", icon=":material/arrow_back:", on_click=session.set_url,
             args=(SHOWN, None), type="tertiary",
         )  # fmt: skip
-        wrong, judged_here = int(row.to_dict()["errors"]), judged(study, row.to_dict())
-        st.markdown(f"In this slice, {wrong:,} of {judged_here} are misclassified; these come first")
+        wrong, n_judged = int(row.to_dict()["errors"]), judged(study, row.to_dict())
+        st.markdown(f"In this slice, {wrong:,} of {n_judged} are misclassified; these come first")
     slice_rows(study, row.to_frame().T, compared=_compared(choice), link=_link, key="slices_row", pictures=0)
     _images(study, Slice.parse(str(row["where"])), f"images of {row['name']}")
 

@@ -222,7 +222,7 @@ def test_compare__shows_no_words_of_a_map_that_explains_less_than_nothing(permut
     assert list(carried.about) == ["ridge", "sgd"] and set(carried.features["method"]) == {"ridge"}
     first, second = found.transfers.sentences()
     assert "(ridge): its map explains 99.0 % of source; " in first and "features get words" in first
-    assert second.endswith("its map explains less of source than its mean does (-50.0 %): no words")
+    assert second.endswith("its map explains less of source than its mean does (−50.0 %): no words")
 
 
 def test_transfer__is_repeatable(permuted):

@@ -123,6 +123,7 @@ def _composes(function: ast.FunctionDef) -> bool:
 # How code asks for a mode of a study: by what it compares with None, or by a name on a line of it.
 COMPARED = {"basis": "below", "answer": "answer", "narrowed": "chosen"}
 MENTIONED = {"address": "AddressPath", "ranks": "ranks"}
+OF_PROCESSES = re.compile(r"\bRanks\b|\bjoin_ranks\b|\brun\.ranks\b")  # elsewhere, ranks of values
 
 
 def branches() -> dict[str, int]:
@@ -135,6 +136,8 @@ def branches() -> dict[str, int]:
         for mode, name in COMPARED.items():
             counts[mode] += len(re.findall(rf"\b{name} is (?:not )?None", text))
         for mode, name in MENTIONED.items():
+            if name == "ranks" and not OF_PROCESSES.search(text):
+                continue
             counts[mode] += sum(bool(re.search(rf"\b{name}\b", line)) for line in text.splitlines())
     return counts
 

@@ -84,7 +84,7 @@ def mcp(args: argparse.Namespace) -> None:
     if find_spec("mcp") is None:
         raise SettingsError("the package 'mcp' is not installed. Run: pip install 'mcp>=2,<3'")
     from core.mcp.server import serve_agents
-    from core.publish.served import TOKEN
+    from core.publish.server_token import TOKEN
 
     http = (getattr(args, "host", HOST), args.http) if "http" in args else None
     if http is None and "host" in args:
@@ -115,7 +115,7 @@ def links(address: str, port: int) -> dict[str, str]:
     Raises:
         SettingsError: a token could be guessed.
     """
-    from core.publish.served import GUEST_TOKEN, TOKEN, check_token
+    from core.publish.server_token import GUEST_TOKEN, TOKEN, check_token
 
     token = os.environ.get(TOKEN, "").strip()
     if not token:

@@ -17,7 +17,7 @@ from core.common.formatting import json_text
 from core.common.private_paths import without_folders
 from core.errors import FORESEEN, PeregrineError, SettingsError, one_line, user_message, without_middle
 from core.mcp.tools import MOST_PICTURES, StudyTools, bounded
-from core.publish.served import Tries, check_token, is_loopback
+from core.publish.server_token import Tries, check_token, is_loopback
 
 PROBLEMS = {
     401: "give the token: Authorization: Bearer",

@@ -1,117 +1,16 @@
-"""What servers share: the studies below a folder by their names, and the token that lets others in."""
+"""The studies below a folder, by name: nothing outside it can be named."""
 
-import asyncio
 import errno
-import hashlib
-import hmac
 import os
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from core.common.addresses import study_folder
 from core.common.inside import stamp_of
-from core.common.processes import TOKENS
-from core.errors import SettingsError, StudyError
+from core.errors import StudyError
 from core.store import Study
 from core.study.layers import FOLDER, below, layer
-
-# The token that lets others in: what may be one, how it is compared, and how guessing is slowed down.
-
-
-TOKEN, GUEST_TOKEN = TOKENS  # the variables that hold the token of the owner, and of guests who only look
-SHORTEST = 16  # characters of it
-FREE_TRIES = 3
-LONGEST_WAIT_S = 60.0
-HELD_S = 2.0  # longest time for which the answer to a wrong token is held back
-MOST_CLIENTS = 1000
-LOOPBACK = "localhost"
-
-
-def check_token(token: str, variable: str = TOKEN) -> None:
-    """Raise SettingsError for a token that could be guessed."""
-    if len(token) < SHORTEST:
-        raise SettingsError(
-            f"{variable} has {len(token)} characters and needs {SHORTEST} or more. "
-            'Make one: python -c "import secrets; print(secrets.token_urlsafe())"'
-        )
-
-
-def fits(given: str, token: str) -> bool:
-    """Return True when a given text is the token. The time it takes says nothing, not even of the length."""
-    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, token))
-    return hmac.compare_digest(*digests)
-
-
-class Tries:
-    """Wrong tries by client: after three, each one doubles the time until the next is answered at once."""
-
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._clock, self._sleep = clock, sleep
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    async def judge(self, client: str, given: str, *tokens: str) -> int:
-        """200 for a token, always; 401 for another text; 429, after a pause, for one too soon after others.
-
-        The token is let in at once even then: behind a proxy, all clients may have one address.
-
-        Args:
-            client: its address. This machine has 2^24 of them, which count as one.
-        """
-        if any([fits(given, token) for token in tokens]):  # all of them: the time tells not which
-            return 200
-        client, now = LOOPBACK if is_loopback(client) else client, self._clock()
-        if wait := self.wait(client, now):
-            await self._sleep(min(wait, HELD_S))
-            return 429
-        self.note(client, now)
-        return 401
-
-    def wait(self, client: str, now: float) -> float:
-        """Seconds until a wrong try of this client is answered at once again; 0 for now."""
-        wrong, last = self._wrong.get(client, (0, now))
-        pause = min(2.0 ** (wrong - FREE_TRIES + 1), LONGEST_WAIT_S) if wrong >= FREE_TRIES else 0.0
-        return max(0.0, last + pause - now)
-
-    def note(self, client: str, now: float) -> None:
-        """Remember a wrong try."""
-        wrong, _ = self._wrong.pop(client, (0, now))
-        self._wrong[client] = (min(wrong + 1, 64), now)
-        while len(self._wrong) > MOST_CLIENTS:  # the client that tried longest ago is forgotten
-            self._wrong.popitem(last=False)
-
-
-def is_loopback(address: str | None) -> bool:
-    """Return True when only this machine reaches a server that listens there; None is every address.
-
-    >>> [is_loopback(text) for text in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "lab.example", None)]
-    [True, True, True, False, False, False]
-    """
-    if address is None:
-        return False
-    number = numeric_address(address)
-    return number.is_loopback if number else address.lower() == LOOPBACK
-
-
-def numeric_address(address: str) -> IPv4Address | IPv6Address | None:
-    """The address of a text, without a scope; None for a name."""
-    try:
-        number = ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(number, "ipv4_mapped", None) or number
-
-
-# The studies below a folder, by name: nothing outside it can be named.
-
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
 MAX_DEPTH = 3

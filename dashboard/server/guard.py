@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from core.common.threads import cached_property
 from core.common.write_access import READ_ONLY
 from core.errors import SettingsError
-from core.publish.served import Tries
+from core.publish.server_token import Tries
 from dashboard.server import rules
 from dashboard.server.rules import ENTRANCE, TOKEN, Request, Rules, origin_host, refusal
 from dashboard.state.presence import ACCESS, BROWSER, FULL, GUEST, PRESENCE

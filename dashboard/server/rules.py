@@ -12,10 +12,10 @@ from typing import Any
 
 from core.common.threads import cached_property
 from core.errors import SettingsError
-from core.publish.served import SHORTEST as SHORTEST
-from core.publish.served import check_token as check_token
-from core.publish.served import fits as fits
-from core.publish.served import numeric_address
+from core.publish.server_token import SHORTEST as SHORTEST
+from core.publish.server_token import check_token as check_token
+from core.publish.server_token import fits as fits
+from core.publish.server_token import numeric_address
 from dashboard.state.presence import FULL, GUEST
 
 # Host names and origins: which of them are the server's own.

@@ -5,7 +5,7 @@ import os
 from streamlit import config
 
 from core.errors import SettingsError
-from core.publish.served import GUEST_TOKEN, is_loopback
+from core.publish.server_token import GUEST_TOKEN, is_loopback
 from dashboard.server import rules
 from dashboard.server.first_page import first_page
 from dashboard.server.rules import HOSTS, TOKEN, Rules, hosts_of

@@ -65,7 +65,7 @@ def script(chrome: Any):
     page.set_content(PLACE)
 
     def put(name: str, html: str, *files: str) -> Any:
-        paths = [COMPONENTS / "shared.js", *(COMPONENTS / name / one for one in files or (f"{name}.js",))]
+        paths = [COMPONENTS / "shared.js", *(COMPONENTS / one for one in files or (f"{name}.js",))]
         page.evaluate(LOAD, [html, "\n".join(path.read_text("utf-8") for path in paths)])
         return page
 
@@ -109,7 +109,7 @@ def test_plot__a_failure_does_not_stay_above_the_next_drawing(script: Callable[.
 @pytest.fixture
 def scatter(script: Callable[..., Any]):
     """A map of nine points of three classes; its window counts bright points, `lit`, and buffers, `made`."""
-    html = STAGE + (COMPONENTS / "scatter" / "scatter.html").read_text("utf-8")
+    html = STAGE + (COMPONENTS / "scatter.html").read_text("utf-8")
     page = script("scatter", html, "legend.js", "pictures.js", "scatter.js")
     header = json.dumps(POINTS).encode()
     header += b" " * (-len(header) % 4)

@@ -197,7 +197,7 @@ def test_links_open_the_answer_that_was_asked_for(shared_study: Path) -> None:
 
 
 def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.publish.served.HELD_S", 0.0)
+    monkeypatch.setattr("core.publish.server_token.HELD_S", 0.0)
     app = http_app(make_server(shared_study.parent, "http://x"), "localhost", 8600, TOKEN)
 
     async def status(headers: dict[str, str]) -> int:

@@ -207,7 +207,7 @@ def test_command__says_what_each_map_explains(permuted, run):
     lines = run("transfer", source, target, "--lr", 0.000001).out.splitlines()
     assert lines[0].startswith("ridge  explains 99") or lines[0].startswith("ridge  explains 100")
     assert "features get words" in lines[0]
-    assert lines[1].startswith("sgd    explains -") and "no words" in lines[1]
+    assert lines[1].startswith("sgd    explains −") and "no words" in lines[1]
 
 
 def test_compare__shows_no_words_of_a_map_that_explains_less_than_nothing(permuted):

@@ -389,7 +389,7 @@ def test_many_at_once_lose_nothing(study: Study) -> None:
     script = (
         "import sys; from core.store import open_study; from core.study import trace_changes\n"
         "study = open_study(sys.argv[1])\n"
-        "for n in range(6): changes.set_tags(study, sys.argv[2], [f'other {n}'], seen=[])"
+        "for n in range(6): trace_changes.set_tags(study, sys.argv[2], [f'other {n}'], seen=[])"
     )
     other = subprocess.Popen([sys.executable, "-c", script, str(study.path), image], env=dict(os.environ))
     with ThreadPoolExecutor(4) as pool:

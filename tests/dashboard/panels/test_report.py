@@ -1,7 +1,7 @@
 """What others can open without Peregrine: a report and pages."""
 
 from core.common import write_access
-from core.publish.served import GUEST_TOKEN
+from core.publish.server_token import GUEST_TOKEN
 from core.store import open_study
 from core.study.trace_changes import name_feature
 from dashboard.jobs import launcher

@@ -35,24 +35,34 @@ ROOT = Path(__file__).parents[3]
 TOKEN, GUEST = "correct horse battery staple", "only looks at everything here"
 # Modules whose functions write; those that the dashboard takes of them and that only read.
 MODULES = (
-    *(
-        "core.study.trace_changes",
-        "core.study.label_decisions",
-        "core.study.trace_changes",
-        "core.measures.saved_slices",
-    ),
+    *("core.study.trace_changes", "core.study.label_decisions", "core.measures.saved_slices"),
     *("core.study.study_folders", "core.charts.kept_figures", "core.study.uploads", "core.study.runner"),
     *("dashboard.jobs.launcher", "dashboard.jobs.dropped_images", "dashboard.state.my_figures"),
 )
 READING = {
     *("uploads.check_picture", "uploads.wait_for_page", "uploads.uploads_folder", "uploads.clean"),
-    *("saved_slices.texts", "saved_slices.stamp", "labels.decision_on", "labels.corrected_label"),
-    *("labels.corrected_labels", "labels.decisions", "labels.label_words", "labels.with_decisions"),
-    *("kept.read_figures", "kept.count_figures", "kept.kept_figure", "kept.shortened_caption"),
+    *(
+        "saved_slices.texts",
+        "saved_slices.stamp",
+        "label_decisions.decision_on",
+        "label_decisions.corrected_label",
+    ),
+    *(
+        "label_decisions.corrected_labels",
+        "label_decisions.decisions",
+        "label_decisions.label_words",
+        "label_decisions.with_decisions",
+    ),
+    *(
+        "kept_figures.read_figures",
+        "kept_figures.count_figures",
+        "kept_figures.kept_figure",
+        "kept_figures.shortened_caption",
+    ),
     *("my_figures.figures", "my_figures.count", "my_figures.name", "my_figures.take_back"),
     *("my_figures.remove", "my_figures.set_caption"),  # by kept.remove_figure and kept.set_caption
     *("launcher.refusal", "launcher.folder_of", "launcher.all_jobs", "launcher.can_stop", "launcher.home"),
-    *("launcher.resume_command", "launcher.offered", "launcher.can_remove"),
+    *("launcher.resume_command", "launcher.offered", "launcher.can_remove", "launcher.of_earlier_versions"),
     *("runner.remembered", "runner.command_to_resume"),
 }
 WRITING_CALLS = {
@@ -110,7 +120,12 @@ def test_every_write__is_refused_to_a_guest(name: str, home: Path, guest: None):
 
 def test_writes__are_done_for_others(home: Path):
     study = open_study(home / "studies" / "demo")
-    for name in ("changes.set_note", "saved_slices.delete", "kept.remove_figure", "labels.decide_label"):
+    for name in (
+        "trace_changes.set_note",
+        "saved_slices.delete",
+        "kept_figures.remove_figure",
+        "label_decisions.decide_label",
+    ):
         before = digest(home)
         assert attempt(name, study).startswith("done")
         assert digest(home) != before
@@ -136,7 +151,7 @@ def functions_taken(file: Path) -> set[str]:
 def test_list_of_writes__holds_all_that_the_dashboard_calls():
     called = set().union(*(functions_taken(file) for file in (ROOT / "dashboard").rglob("*.py")))
     assert called - set(WRITES) - READING == set()
-    assert "changes.set_note" in called  # it finds some
+    assert "trace_changes.set_note" in called  # it finds some
 
 
 def test_no_other_module_of_the_dashboard_writes_itself():
@@ -188,12 +203,14 @@ def test_guest__presses_every_button_of_a_page_that_hides_none(home: Path):
         assert digest(home / "studies", home / "state", home / "temporary") == before
         with session(url, Authorization=f"Bearer {TOKEN}") as owner:
             ids = buttons(owner.run())
-            assert outcome(owner, ids["changes.set_note"]).startswith("done")
+            assert outcome(owner, ids["trace_changes.set_note"]).startswith("done")
             # Who takes over a session of full access by its id gets one of their own.
             with session(url, existing=owner.id, Authorization=f"Bearer {GUEST}") as thief:
-                assert write_access.READ_ONLY in outcome(thief, buttons(thief.run())["changes.save_view"])
+                assert write_access.READ_ONLY in outcome(
+                    thief, buttons(thief.run())["trace_changes.save_view"]
+                )
                 assert thief.id not in ("", owner.id)
-            assert outcome(owner, ids["changes.save_view"]).startswith("done")  # it has lost nothing
+            assert outcome(owner, ids["trace_changes.save_view"]).startswith("done")  # it has lost nothing
 
 
 def as_browser(name: str, token: str = TOKEN) -> dict[str, str]:

@@ -43,18 +43,24 @@ def _stopped(study: Study) -> None:
 
 # The functions that are called, as test_writes.py finds their names in the dashboard.
 WRITES: dict[str, Callable[[Study], object]] = {
-    "changes.set_note": lambda study: trace_changes.set_note(study, _first(study), "a note"),
-    "changes.set_tags": lambda study: trace_changes.set_tags(study, _first(study), ["tag"]),
-    "changes.mark_wrong_label": lambda study: trace_changes.mark_wrong_label(study, _first(study)),
-    "changes.name_feature": lambda study: trace_changes.name_feature(study, 0, "night sky"),
-    "changes.note_feature": lambda study: trace_changes.note_feature(study, 0, "a note"),
-    "changes.set_feature_tags": lambda study: trace_changes.set_feature_tags(study, 0, ["tag"]),
-    "changes.save_view": lambda study: trace_changes.save_view(study, "view", "images"),
-    "changes.remove_view": lambda study: trace_changes.remove_view(study, "kept view"),
-    "labels.decide_label": lambda study: label_decisions.decide_label(study, _first(study), "unsure"),
-    "labels.undecide": lambda study: label_decisions.undecide(study, _first(study)),
-    "many.change_images": lambda study: trace_changes.change_images(study, [_first(study)], add=["tag"]),
-    "many.take_back": lambda study: trace_changes.take_back(study, trace_changes.ChangedTraces({}, {})),
+    "trace_changes.set_note": lambda study: trace_changes.set_note(study, _first(study), "a note"),
+    "trace_changes.set_tags": lambda study: trace_changes.set_tags(study, _first(study), ["tag"]),
+    "trace_changes.mark_wrong_label": lambda study: trace_changes.mark_wrong_label(study, _first(study)),
+    "trace_changes.name_feature": lambda study: trace_changes.name_feature(study, 0, "night sky"),
+    "trace_changes.note_feature": lambda study: trace_changes.note_feature(study, 0, "a note"),
+    "trace_changes.set_feature_tags": lambda study: trace_changes.set_feature_tags(study, 0, ["tag"]),
+    "trace_changes.save_view": lambda study: trace_changes.save_view(study, "view", "images"),
+    "trace_changes.remove_view": lambda study: trace_changes.remove_view(study, "kept view"),
+    "label_decisions.decide_label": lambda study: label_decisions.decide_label(
+        study, _first(study), "unsure"
+    ),
+    "label_decisions.undecide": lambda study: label_decisions.undecide(study, _first(study)),
+    "trace_changes.change_images": lambda study: trace_changes.change_images(
+        study, [_first(study)], add=["tag"]
+    ),
+    "trace_changes.take_back": lambda study: trace_changes.take_back(
+        study, trace_changes.ChangedTraces({}, {})
+    ),
     "saved_slices.save": lambda study: saved_slices.save(study.path, "mine", Slice(labels=("a",))),
     "saved_slices.rename": lambda study: saved_slices.rename(study.path, "kept", "other"),
     "saved_slices.delete": lambda study: saved_slices.delete(study.path, "kept"),
@@ -65,9 +71,9 @@ WRITES: dict[str, Callable[[Study], object]] = {
         study.path.parent, study.path, "copied"
     ),
     "study_folders.remove_study": lambda study: study_folders.remove_study(study.path.parent, study.path),
-    "kept.add_figure": lambda study: kept_figures.add_figure(_folder(study), FIGURE),
-    "kept.set_caption": lambda study: kept_figures.set_caption(_folder(study), "000001", "other"),
-    "kept.remove_figure": lambda study: kept_figures.remove_figure(_folder(study), "000001"),
+    "kept_figures.add_figure": lambda study: kept_figures.add_figure(_folder(study), FIGURE),
+    "kept_figures.set_caption": lambda study: kept_figures.set_caption(_folder(study), "000001", "other"),
+    "kept_figures.remove_figure": lambda study: kept_figures.remove_figure(_folder(study), "000001"),
     "my_figures.mark": lambda study: my_figures.mark(FIGURE),
     "dropped_images.keep": lambda study: dropped_images.keep([("a.png", PNG)]),
     "dropped_images.keep_masks": lambda study: dropped_images.keep_masks([("core/a.png", PNG)]),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from core.publish.served import MOST_CLIENTS, Tries
+from core.publish.server_token import MOST_CLIENTS, Tries
 
 
 def test_tries__wait_longer_and_longer():

@@ -9,7 +9,7 @@ from core.pipeline.memory import keep_freed_memory
 
 
 def run() -> int:
-    """Run one command. Modules in the working directory can be imported too (`--encoder python:…`), last."""
+    """Run one command of `python -m core`; modules of the working directory are importable, too, last."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
     keep_freed_memory()

@@ -188,7 +188,7 @@ def user_message(error: BaseException, *, has_batches: bool = False, again: str 
 
 
 def system_words(error: OSError) -> str:
-    """Return what the system refused, and where, in one line.
+    """Return, in one line of an error, what the operating system refused, and where.
 
     >>> system_words(OSError(errno.EIO, "Input/output error", "a/b.npy"))
     'Input/output error: a/b.npy'
@@ -228,7 +228,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line: a stranger's names may have several.
+    """Return an error's text in one line: a stranger's names may have several.
 
     >>> one_line("no class 'a\\n  b  c'")
     "no class 'a b  c'"
@@ -237,7 +237,7 @@ def one_line(text: str) -> str:
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """Return a question naming the closest option, or an empty string when none is close.
+    """Return an error message's question naming the closest option, or an empty string without one.
 
     >>> did_you_mean("--head", ["--seed", "--head-classes"])
     " Did you mean '--head-classes'?"
@@ -247,7 +247,7 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
 
 
 def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | None:
-    """Return the closest option, or None when none is close: difflib's ratio, from 0 to 1, is below `least`.
+    """Return the closest known name for an error message, or None when none reaches `least` (0 to 1).
 
     >>> closest("trucks", ["train", "truck"]), closest("ant", ["zebra"])
     ('truck', None)
@@ -259,7 +259,7 @@ def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | N
 
 
 def unknown_name(text: str, name: str, known: Iterable[str], label: str) -> str:
-    """Say that a name is not known: the text, the closest known name, and after a label all of them.
+    """Write the error for a name that is not known: the closest known name, and all of them.
 
     >>> unknown_name("no grid 'hrd'", "hrd", ["hard", "tokens"], "Grids")
     "no grid 'hrd'. Did you mean 'hard'? Grids: hard, tokens"
@@ -268,7 +268,7 @@ def unknown_name(text: str, name: str, known: Iterable[str], label: str) -> str:
 
 
 def without_middle(message: str, longest: int = 1000) -> str:
-    """Leave out the middle of a long message: a text that it quotes from a file may have megabytes.
+    """Leave out the middle of a long error message: a text quoted from a file may have megabytes.
 
     >>> without_middle("a message that quotes a long text", 12)
     'a mess … g text'
@@ -278,7 +278,8 @@ def without_middle(message: str, longest: int = 1000) -> str:
 
 
 def article(noun: str) -> str:
-    """
+    """Put "a" or "an" before a noun of an error message.
+
     >>> article("array"), article("table")
     ('an array', 'a table')
     """

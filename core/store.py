@@ -440,7 +440,7 @@ class Narrowed(Study):
 
 
 def open_study(path: str | Path, answering: str | None = None) -> Study:
-    """Open a study folder for reading, with the answer that every command and page reads it by.
+    """Open a study folder as the notebook API `Study`, with the answer that commands read it by.
 
     Args:
         answering: the answer that says what is correct; None for the default: the encoder's own head where

@@ -38,7 +38,7 @@ def is_url(text: object) -> bool:
 
 
 def located(text: str) -> str:
-    """Return the absolute path of a local place (also of `file://`), or the address without escapes.
+    """Return the absolute path of a local file or folder (also `file://`), or the URL without escapes.
 
     >>> located("file:///data/a%20b"), located("https://example.org/a%20b/")
     ('/data/a b', 'https://example.org/a b')
@@ -89,7 +89,7 @@ def study_folder(place: str | os.PathLike[str]) -> Path:
 
 
 def listed_place(folder: str, name: str) -> str:
-    """Return the place of a file that a list names: relative to `folder`, absolute, or by address.
+    """Return the place of a file that a list names: relative to `folder`, absolute, or a URL.
 
     >>> listed_place("s3://bucket/lists", "../photos/1.jpg"), listed_place("/lists", "s3://bucket/1.jpg")
     ('s3://bucket/photos/1.jpg', 's3://bucket/1.jpg')
@@ -105,7 +105,7 @@ def listed_place(folder: str, name: str) -> str:
 
 
 def grant(texts: Iterable[object]) -> None:
-    """Allow the addresses that the owner has named, and what lies below them, from now on.
+    """Allow the URLs of remote files that the owner has named, and what lies below them, from now on.
 
     An address of a file, or a pattern, allows its folder.
 

@@ -16,7 +16,7 @@ NULLABLE = {pa.from_numpy_dtype(name.lower()): pd.api.types.pandas_dtype(name) f
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """Convert a table; pandas alone makes whole numbers beside missing ones floats, and rounds long ids."""
+    """Convert an Arrow table to pandas; whole numbers beside missing ones stay whole, long ids exact."""
     frame = table.to_pandas()
     for field, column in zip(table.schema, table.columns, strict=True):
         if field.type in NULLABLE and column.null_count:
@@ -25,8 +25,10 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def exact_or_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of images whose whole numbers beside missing ones are Int64; text where they are longer
-    than a float holds, as what reads them later may make floats of them.
+    """Return a table of images whose whole numbers beside missing ones are Int64, not floats.
+
+    They are text where they are longer than a float holds, as what reads them later may make floats of
+    them.
     """
     for name, column in frame.items():
         if column.dtype not in NULLABLE.values():
@@ -56,7 +58,7 @@ class Coded(NamedTuple):
 
 
 def as_texts(values: Iterable[str | None] | pd.Series) -> pd.Series:
-    """Return texts as a column of dtype `str`; one that is already is not copied."""
+    """Return texts as a pandas column of dtype `str`; one that is already is not copied."""
     if isinstance(values, pd.Series) and values.dtype == "str":
         return values
     return pd.Series(pd.array(list(values), dtype="str"))
@@ -68,7 +70,7 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def arrow_of(column: pd.Series) -> pa.ChunkedArray:
-    """Return the buffers of a column of dtype `str`, which are not copied."""
+    """Return the Arrow buffers of a pandas column of dtype `str`, which are not copied."""
     values: Any = pa.array(column, KIND)
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
 
@@ -81,7 +83,7 @@ def text_batches(column: pd.Series) -> Iterator[list[Any]]:
 
 
 def each(column: pd.Series) -> Iterator[Any]:
-    """Yield the texts of a column one by one."""
+    """Yield the texts of a data frame's text column one by one."""
     for batch in text_batches(column):
         yield from batch
 
@@ -121,12 +123,12 @@ def texts_of_codes(codes: np.ndarray, names: Sequence[str]) -> pd.Series:
 
 
 def hashes(column: pd.Series) -> np.ndarray:
-    """(n,) int64: Python's hash of each text, another one in each process."""
+    """(n,) int64: Python's hash of each text of a column, another one in each process."""
     return np.fromiter(map(hash, each(column)), np.int64, len(column))
 
 
 def repeated(column: pd.Series) -> np.ndarray:
-    """(n,) bool: whether a text came before, as `Series.duplicated`; 17 bytes a row where none did."""
+    """(n,) bool: whether a text of a column came before, as `Series.duplicated`; 17 bytes a row or none."""
     keys = hashes(column)
     ordered = np.sort(keys)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
@@ -139,7 +141,7 @@ def repeated(column: pd.Series) -> np.ndarray:
 
 
 def n_different(column: pd.Series) -> int:
-    """Count the different texts, of which none is missing, by their hashes.
+    """Count the different texts of a column, of which none is missing, by their hashes.
 
     Of 10 million texts two have one hash with a chance of 3 in a million.
     """

@@ -29,7 +29,7 @@ def asset(name: str) -> Path:
 
 
 def asset_names(folder: str, ending: str) -> list[str]:
-    """List the shipped files of a kind, without their ending.
+    """List the files of a kind that are shipped with the package, without their ending.
 
     >>> asset_names("encoders", ".safetensors")
     ['simclr_cifar10', 'simclr_glyphworld', 'simclr_q_glyphworld']

@@ -17,7 +17,7 @@ LOOKS = {"core": "on the object", "spurious": "on the background", "undecided": 
 
 
 def split_images(split: str | None) -> str:
-    """Name the images of a split; None: of all.
+    """Name the images of a split for a caption, as in "evaluation images"; None: of all.
 
     >>> split_images("val"), split_images("train"), split_images(None)
     ('evaluation images', 'train images', 'images')
@@ -54,7 +54,7 @@ def _missing(value: object) -> bool:
 
 
 def cut_text(text: str, longest: int) -> str:
-    """Return the beginning of a text that is longer.
+    """Return the beginning of a text that is too long to be shown.
 
     >>> cut_text("a dog, on grass", 8), cut_text("ant", 8)
     ('a dog, …', 'ant')
@@ -75,7 +75,7 @@ def shortened(name: str, longest: int = 28) -> str:
 
 
 def class_id(name: str, classes: Collection[str]) -> str:
-    """The class that is meant (`match_labels`); the name itself where it is none of `classes`.
+    """The class of a study that a name means (`match_labels`); the name itself where it is none of them.
 
     >>> class_id("golden retriever", ["n02099601"]), class_id("Dog", ["dog"]), class_id("cat", ["dog"])
     ('n02099601', 'dog', 'cat')

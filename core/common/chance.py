@@ -34,7 +34,7 @@ def against_chance(
 
 
 def too_few(n_wrong: float, n_right: float, *, least: int = LEAST) -> Record | Literal[""]:
-    """Name the outcome that occurs fewer than `least` times; empty where both occur often enough.
+    """Name the outcome, errors or correct images, that occurs too rarely; empty where both do often.
 
     >>> too_few(5, 40), too_few(1, 40), too_few(40, 3), too_few(8, 8)
     ('5 errors', '1 error', '3 correct images', '')
@@ -51,7 +51,7 @@ def too_few_outcomes(n_wrong: float, n_right: float) -> Record | Literal[""]:
 
 
 def outcomes(row: Mapping[Any, Any]) -> tuple[int, int]:
-    """Errors and correct images behind a row of `quality_metrics` or of the scores of a slice.
+    """Number of errors and of correct images behind a score's row of `quality_metrics` or of a slice.
 
     Args:
         row: n, and n_wrong or base_rate_error; NaN counts as none.

@@ -75,7 +75,7 @@ class ClassList:
 
 
 def read_class_list(file: str | Path) -> ClassList:
-    """Read a file of class names.
+    """Read the names of classes from a file that lists them, in any of its known forms.
 
     Raises:
         SettingsError: it cannot be read, is too large, empty, or of another form.
@@ -95,7 +95,7 @@ def read_class_list(file: str | Path) -> ClassList:
 
 
 def parse_class_list(text: str, suffix: str = ".txt") -> ClassList:
-    """Read the classes of a text; `suffix`: of its file.
+    """Read the names of classes from a text; `suffix`: the ending of the file that it is from.
 
     Raises:
         ValueError: what it is not, in a few words.

@@ -51,7 +51,7 @@ def basis_of(folder: str | Path) -> tuple[Path, str]:
 
 
 def python_module(name: str, *words: str) -> list[str]:
-    """Return the command that runs a module with this Python and this installation, from any folder.
+    """Return the command line that runs a Python module with this installation, from any folder.
 
     `-P` keeps the working directory off the module search path: a folder called `core` there would be taken
     for ours. In our own checkout it stays on, for a checkout that was never installed.
@@ -100,7 +100,7 @@ def _option(flag: str, value: object) -> list[str]:
 
 
 def with_options(spec: str) -> tuple[str, dict[str, str]]:
-    """Split `FILE?key=value&…` into the path and its options; a file of that whole name has none.
+    """Split `FILE?key=value&…` of a command line into path and options; a file of that name has none.
 
     >>> with_options("photos.parquet?label=fine_label"), with_options("shard-0?.tar")
     (('photos.parquet', {'label': 'fine_label'}), ('shard-0?.tar', {}))

@@ -14,7 +14,7 @@ from core.errors import PeregrineError
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Apply numba.njit for several threads, with a disk cache if possible; the first call imports numba."""
+    """Compile a numeric kernel with numba for several threads, cached on disk if possible."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         lock, built = threading.Lock(), []

@@ -27,7 +27,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def harmless(value: Any) -> Any:
-    """Return a value as a cell that no spreadsheet reads as a formula.
+    """Return a value as a cell of CSV that no spreadsheet reads as a formula.
 
     >>> harmless("=1+1"), harmless("-0.5"), harmless("-x"), harmless(-0.5), harmless("'=x"), harmless("a=b")
     ("'=1+1", '-0.5', "'-x", -0.5, "''=x", 'a=b')
@@ -38,7 +38,7 @@ def harmless(value: Any) -> Any:
 
 
 def as_written(value: Any) -> Any:
-    """Return the value that was passed to `harmless`.
+    """Return the value of a CSV cell as it was before `harmless` guarded it against spreadsheets.
 
     >>> [as_written(harmless(text)) for text in ("=1+1", "'=x", "'tis", "-0.5")]
     ['=1+1', "'=x", "'tis", '-0.5']
@@ -66,14 +66,17 @@ def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as a .csv file."""
+    """Write a data frame as a .csv file in UTF-8, without an index."""
     path.write_text(csv_text(frame), encoding="utf-8", newline="\n")
 
 
 @contextmanager
 def no_wide_rows(separator: str) -> Iterator[None]:
-    """Within it, `pd.read_csv` with `index_col=False` raises ValueError for a row with more fields than the
-    header, as an unquoted comma makes them, and says its line and what to do."""
+    """Let `pd.read_csv` refuse, within this block, a row of CSV with more fields than the header.
+
+    It raises ValueError with `index_col=False`, as an unquoted comma makes such rows, and says its line
+    and what to do.
+    """
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             yield

@@ -53,7 +53,7 @@ def has_values(frame: pd.DataFrame | LazyTable, column: str) -> bool:
 
 
 def numbers(frame: pd.DataFrame | LazyTable, column: str) -> np.ndarray:
-    """(n_rows,) float64 values of a column; NaN where missing, and everywhere when the column is absent.
+    """(n_rows,) float64 values of a data frame's column; NaN where missing, or without the column.
 
     Raises:
         StudyError: the column holds no numbers, as no study has it that Peregrine wrote.
@@ -68,7 +68,7 @@ def numbers(frame: pd.DataFrame | LazyTable, column: str) -> np.ndarray:
 
 
 def words(frame: pd.DataFrame | LazyTable, column: str) -> list[str]:
-    """Return the texts of a column; empty where missing, and everywhere when the column is absent."""
+    """Return the texts of a data frame's column; empty where missing, or everywhere without the column."""
     if column not in frame.columns:
         return [""] * len(frame)
     column_values = cast(pd.Series, frame[column])
@@ -82,12 +82,12 @@ def as_text(name: str) -> str:
 
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """List those of `names` that are columns of the table and hold any value, in the order of `names`."""
+    """List those of `names` that are columns of a data frame with any value, in the order of `names`."""
     return frame.loc[:, [name for name in names if has_values(frame, name)]]
 
 
 def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Yield each combination of values of some columns, as they first appear, with its rows.
+    """Yield each combination of values of some columns of a data frame, with its rows.
 
     >>> table = pd.DataFrame({"kind": ["b", "a", "b"], "n": [1, 2, 3]})
     >>> [(values, rows["n"].tolist()) for values, rows in by_values(table, ["kind"])]
@@ -131,7 +131,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def evenly(count: int, n: int) -> np.ndarray:
-    """At most n of the indices below `count`, evenly spaced, the first and the last among them.
+    """Pick at most n of the indices below `count`, evenly spaced, the first and the last among them.
 
     >>> evenly(9, 3).tolist(), evenly(2, 5).tolist(), evenly(0, 4).tolist()
     ([0, 4, 8], [0, 1], [])
@@ -142,7 +142,7 @@ def evenly(count: int, n: int) -> np.ndarray:
 
 
 def group_codes(groups: pd.Series) -> np.ndarray:
-    """Number the groups of rows; a row without one is a group of its own.
+    """Number the groups of images that belong together; a row without one is a group of its own.
 
     >>> group_codes(pd.Series(["a", None, "b", "a", None])).tolist()
     [0, 2, 1, 0, 3]
@@ -170,6 +170,6 @@ def one_of_each_first(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """Return an array that many share; to write to it is an error."""
+    """Return an array that many share as one that cannot be written to."""
     array.setflags(write=False)
     return array

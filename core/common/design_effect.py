@@ -19,7 +19,7 @@ FLAT = 1e-12  # a variance below it is rounding
 
 
 def of_mean(values: np.ndarray, groups: np.ndarray | None) -> float:
-    """The design effect of a mean.
+    """The design effect of a mean over images that come in groups: how much wider its interval is.
 
     var_groups = G / (G - 1) sum_g (sum of x_i - mean over g)^2 / n^2,  var_images = s^2 / n.
 
@@ -100,7 +100,7 @@ def of_placements(x: np.ndarray, y: np.ndarray, positive: np.ndarray, groups: np
 
 
 def of_copies(groups: np.ndarray | None) -> float:
-    """The design effect where groups agree entirely, sum n_g^2 / n: what nothing exceeds but by chance."""
+    """The design effect where grouped images agree entirely, sum n_g^2 / n: the most but by chance."""
     return 1.0 if groups is None or not len(groups) else _of_copies(_codes(groups))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Return the named device; "auto" is CUDA if available, else the CPU.
+    """Return the named torch device; "auto" is CUDA if available, else the CPU.
 
     Raises:
         SettingsError: the device is unknown or not on this machine.
@@ -40,12 +40,12 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """Return the run options of a command."""
+    """Return the run options of a command: device, workers, batch size."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
     return RunOptions(**{name: value for name, value in options.items() if name in names})
 
 
 def check_device(options: Mapping[str, Any]) -> None:
-    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
+    """Raise SettingsError for a torch device that is unknown or not here, before any work is done."""
     if options.get("device"):
         resolve_device(run_options(options).device)

@@ -87,12 +87,12 @@ class WrongEntry(ValueError):
 
 
 def whole_entry() -> Any:
-    """A field that holds all that a record is read from: for what prints it, or opens something by it."""
+    """A dataclass field that holds the whole entry of a manifest that its record is read from."""
     return field(default_factory=dict, repr=False, metadata={"whole": True})
 
 
 def record_of(kind: type[_Record], values: Mapping[str, Any], where: str = "") -> _Record:
-    """Return a record of what a mapping says.
+    """Return a typed record of an entry of a manifest, a mapping read from JSON.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)

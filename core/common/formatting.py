@@ -52,7 +52,8 @@ def for_terminal(text: str) -> str:
 
 
 def format_bytes(n_bytes: float) -> str:
-    """
+    """Format a number of bytes with the largest fitting unit.
+
     >>> format_bytes(730), format_bytes(43_200_000), format_bytes(12.3e9)
     ('730 B', '43 MB', '12.3 GB')
     """
@@ -64,7 +65,8 @@ def format_bytes(n_bytes: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """
+    """Format a duration in seconds as people say it.
+
     >>> format_duration(0.3), format_duration(42.2), format_duration(200), format_duration(8000)
     ('under 1 s', '42 s', '3 min', '2 h 13 min')
     """
@@ -77,7 +79,8 @@ def format_duration(seconds: float) -> str:
 
 
 def number(value: float | None, digits: int = 3, *, unit: str = "", undefined: str = UNDEFINED) -> str:
-    """
+    """Format a number for people, with digits and unit; an undefined one in words.
+
     >>> number(0.73214), number(128000, 0), number(4.25, 1, unit=" px"), number(float("nan")), number(None)
     ('0.732', '128,000', '4.2 px', 'not defined', 'not defined')
     >>> number(-0.081, 2)
@@ -100,7 +103,7 @@ def formatted(value: float, spec: str) -> str:
 
 
 def same_digits(*values: float, significant: int = 3) -> tuple[str, ...]:
-    """Write numbers that are compared to the same digit, the third of the largest.
+    """Write numbers that are compared in a text to the same digit, the third of the largest.
 
     >>> same_digits(0.1304, 0.1261), same_digits(12.34, 9.5), same_digits(1234.5, 20)
     (('0.130', '0.126'), ('12.3', '9.5'), ('1,234', '20'))
@@ -120,7 +123,7 @@ def percent(share: float | None, digits: int = 1, *, undefined: str = UNDEFINED)
 
 
 def signed(value: float, digits: int) -> str:
-    """Format a change with its sign.
+    """Format a change of a number with its sign in front.
 
     >>> signed(-0.5, 1), signed(0.25, 2), signed(-0.0001, 2)
     ('−0.5', '+0.25', '0.00')
@@ -161,7 +164,7 @@ def full_sentence(reason: str) -> str:
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun.
+    """Format a count with its noun in the singular or plural.
 
     >>> counted(1, "class"), counted(2, "class"), counted(12000, "image"), counted(2, "study", "studies")
     ('1 class', '2 classes', '12,000 images', '2 studies')
@@ -171,7 +174,9 @@ def counted(n: int, one: str, many: str | None = None) -> str:
 
 
 def joined(texts: Sequence[str], last: str = "and") -> str:
-    """
+    """Join texts to an enumeration in a sentence, with "and" before the last.
+
+
     >>> joined(["a"]), joined(["a", "b", "c"]), joined(["a", "b"], "or")
     ('a', 'a, b and c', 'a or b')
     """
@@ -181,7 +186,7 @@ def joined(texts: Sequence[str], last: str = "and") -> str:
 
 
 def first_of(texts: Sequence[str], most: int) -> str:
-    """List the first texts, and count the others.
+    """List the first of some texts in a sentence, and count the others.
 
     >>> first_of(["sea", "sand", "dog"], 2), first_of(["sea", "sand"], 2)
     ('sea, sand and 1 more', 'sea, sand')
@@ -191,7 +196,7 @@ def first_of(texts: Sequence[str], most: int) -> str:
 
 
 def ordinal(rank: int) -> str:
-    """Return a place in an order.
+    """Format a place in an order as English has it.
 
     >>> [ordinal(place) for place in (1, 2, 3, 4, 11, 12, 21, 113)]
     ['1st', '2nd', '3rd', '4th', '11th', '12th', '21st', '113th']
@@ -201,7 +206,7 @@ def ordinal(rank: int) -> str:
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> str:
-    """Align labels in a first column; rows without text are skipped, and a repeated label is written once."""
+    """Align labels and texts in two columns for a terminal; rows without text are skipped."""
     labelled = [(label, text) for label, text in rows if text]
     width = max((len(label) for label, _ in labelled), default=0) + 2
     lines, last = [], None
@@ -212,7 +217,7 @@ def aligned(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def step_times(steps: Sequence[Mapping[str, Any]]) -> str:
-    """List the time of each step that takes a second or more, and the steps whose time is not known.
+    """List how long each step of a study took, where a second or more, and those without a known time.
 
     Args:
         steps: of each, `title`, `seconds` (None: not known) and `note`.

@@ -9,11 +9,12 @@ JOINED_BY, EARLIER = "+", "_"
 
 
 def group_name(features: tuple[int, ...]) -> str:
+    """Name a group of several features by their numbers, joined."""
     return JOINED_BY.join(map(str, features))
 
 
 def group_features(name: str) -> tuple[int, ...]:
-    """The features of a group, by its name or by the one that it had before.
+    """The features of a group of several, by the group's name or by the one that it had before.
 
     >>> group_features("12+40"), group_features("12_40"), group_features("7")
     ((12, 40), (12, 40), (7,))
@@ -27,7 +28,7 @@ def is_joint(name: str) -> bool:
 
 
 def from_link(text: str) -> str:
-    """The name of a group in a link: of an earlier version, or typed (a "+" there is a space).
+    """The name of a group of features in a link: of an earlier version, or typed (a "+" is a space).
 
     >>> from_link("2_3"), from_link("2 3"), from_link("2+3")
     ('2+3', '2+3', '2+3')

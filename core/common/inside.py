@@ -64,7 +64,7 @@ _refused: dict[str, tuple[tuple[int, ...], Exception]] = {}  # by path: what the
 
 
 def inside(folder: str | Path, relative: str | Path) -> Path:
-    """Return the path of a file of a study, for reading or writing.
+    """Return the path of a file inside a study's folder, for reading or writing; it cannot lead out.
 
     The study folder itself may be a symbolic link, and a link inside it may point to another place inside it.
 
@@ -89,7 +89,7 @@ def inside(folder: str | Path, relative: str | Path) -> Path:
 
 
 def is_inside(folder: str | Path, relative: str | Path) -> bool:
-    """Return True when `inside` accepts the path."""
+    """Return True when a relative path stays inside a study's folder, as `inside` demands."""
     try:
         inside(folder, relative)
     except StudyError:
@@ -102,7 +102,7 @@ class TooLarge(ValueError):
 
 
 def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
-    """Read a whole file. Raises OSError, and TooLarge without reading it."""
+    """Read a whole file of a bounded size. Raises OSError, and TooLarge without reading it."""
     state = Path(path).stat()
     if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
         raise OSError(errno.EINVAL, "no regular file", str(path))
@@ -112,7 +112,7 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
 
 
 def check_size(n_bytes: int, most: int) -> None:
-    """Raise TooLarge for more than `most` bytes."""
+    """Raise TooLarge for a file of more than `most` bytes."""
     if n_bytes > most:
         raise TooLarge(f"it has {n_bytes / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
 
@@ -191,7 +191,7 @@ def make_durable_folder(folder: Path) -> None:
 
 @contextmanager
 def refused_once(path: Path, error_type: type[Exception]) -> Iterator[None]:
-    """Raise again what the block raised for this file, without running it, until the file changes.
+    """Raise again what reading a file has raised, without reading, until the file changes.
 
     A page reads a study's files each time that it is drawn; a large damaged one would cost seconds each time.
     """
@@ -209,8 +209,9 @@ def refused_once(path: Path, error_type: type[Exception]) -> Iterator[None]:
 
 
 def stamp_of(path: Path) -> tuple[int, ...]:
-    """Return a value that differs once a file was replaced, also by one of the same size at the same time by
-    a clock that was set back; empty where there is none.
+    """Return a value that differs once a file was replaced, even by one of equal size and time.
+
+    Also where a clock was set back; empty where there is no file.
     """
     try:
         state = path.stat()
@@ -236,7 +237,7 @@ def check_output_file(out: Path, what: str, endings: Sequence[str]) -> str:
 
 
 def check_name(name: str, reserved: str) -> str:
-    """Return a name that a reader gives; `reserved` is what they may not use. Raises SettingsError."""
+    """Return a name that a user gives to something kept in a study. Raises SettingsError."""
     if not NAME.fullmatch(name) or name == reserved:
         raise SettingsError(
             f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
@@ -246,6 +247,6 @@ def check_name(name: str, reserved: str) -> str:
 
 
 def name_from(path: Path) -> str:
-    """A name that `check_name` takes, from that of a file or folder: preds_v2.csv gives preds-v2."""
+    """A name for something kept in a study, from that of a file or folder: preds_v2.csv gives preds-v2."""
     stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in path.stem).strip("-")
     return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")

@@ -21,7 +21,7 @@ DRAWS_AT_ONCE = 1 << 20  # bounds the memory of a bootstrap to some 30 MB
 
 
 def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of the score interval of a share k / n (Wilson 1927), in [0, 1].
+    """Bounds of Wilson's score interval of a share k / n (1927), in [0, 1].
 
     (p + z^2 / 2n  -+  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 

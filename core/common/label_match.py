@@ -42,7 +42,7 @@ def wordnet_id(name: str) -> str | None:
 
 
 def words_of(name: str) -> str:
-    """Return a name without its WordNet id; "" for an id alone.
+    """Return a class name without its WordNet id; "" for an id alone.
 
     >>> words_of("n02085620-Chihuahua"), words_of("n01440764 tench, Tinca tinca"), words_of("n01440764")
     ('Chihuahua', 'tench, Tinca tinca', '')
@@ -60,7 +60,7 @@ def _parted(name: str) -> tuple[str | None, str]:
 
 
 def integer_of(name: str) -> int | None:
-    """Return the whole number that a name is.
+    """Return the whole number that the name of a class is.
 
     >>> integer_of("01"), integer_of("1.0"), integer_of("1.5"), integer_of("one")
     (1, 1, None, None)
@@ -71,7 +71,7 @@ def integer_of(name: str) -> int | None:
 
 @lru_cache(maxsize=1 << 16)
 def plain(name: str) -> str:
-    """Return a name without regard to case, Unicode form, underscores, hyphens and slashes; numbers stay.
+    """Return a class name without regard to case, Unicode form, underscores, hyphens and slashes.
 
     >>> plain("Golden_retriever"), plain("black-and-tan  coonhound"), plain("-1")
     ('golden retriever', 'black and tan coonhound', '-1')
@@ -81,7 +81,7 @@ def plain(name: str) -> str:
 
 
 def without_number(name: str) -> str:
-    """Return a name without a number that stands before its words.
+    """Return a class name without a number that stands before its words.
 
     >>> without_number("001.Black_footed_Albatross"), without_number("3d printer"), without_number("12")
     ('Black_footed_Albatross', '3d printer', '12')
@@ -91,7 +91,7 @@ def without_number(name: str) -> str:
 
 
 def as_one_word(name: str) -> str:
-    """Return a plain name whose words are written as one: "air plane" is "airplane".
+    """Return a plain class name whose words are written as one: "air plane" is "airplane".
 
     >>> [as_one_word(name) for name in ("Air-plane", "jack-o'-lantern", "St. Bernard", "10-19")]
     ['airplane', 'jackolantern', 'stbernard', '10 19']
@@ -100,7 +100,7 @@ def as_one_word(name: str) -> str:
 
 
 def synonyms(name: str) -> list[str]:
-    """Return the words of a name, one for each synonym.
+    """Return the words of a class name, one for each synonym.
 
     >>> synonyms("n01440764 tench, Tinca tinca")
     ['tench', 'Tinca tinca']
@@ -331,7 +331,7 @@ class Match:
 
 
 def match_labels(called: Sequence[Sequence[str]], labels: Sequence[str], *, several: bool = False) -> Match:
-    """Say which label each of several things means, by what the things are called.
+    """Say which label each of several class names means, by what they are called.
 
     Names are compared form by form, the most exact first (`SPELLINGS`): WordNet id, the text as it stands,
     its Unicode form, number ("01" is "1"), words without regard to case, space, underscore and hyphen,
@@ -368,8 +368,9 @@ def match_as_stated(
     how: str,
     shared: Mapping[str, Sequence[str]] | None = None,
 ) -> Match:
-    """The match of things whose labels are known, with the number of a thing behind a name that is not its
-    own.
+    """Match outputs or names whose labels are known to the labels of a study.
+
+    With the number of a thing behind a name that is not its own.
 
     Args:
         code: (n_things,) place in `labels`, -1 for none. called, labels: as for `match_labels`.
@@ -483,5 +484,5 @@ def _once(ids: Sequence[str | None]) -> list[str]:
 
 
 def few(names: Sequence[str], n: int | None = None) -> str:
-    """The first names of `n`, or of all."""
+    """List the first of some class names in a text, with an ellipsis where there are more."""
     return ", ".join(names[:SHOWN]) + " …" * ((len(names) if n is None else n) > SHOWN)

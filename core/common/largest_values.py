@@ -11,7 +11,7 @@ GROUP = 64  # the k largest lie in the k groups with the largest maxima
 
 
 def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest of each row and their columns (fewer if there are fewer columns).
+    """Return the k largest numbers of each row of a matrix and their columns.
 
     Selecting whole groups by their maxima first reads each value once; a plain top-k takes longer than the
     matrix product that made the values. Neighbouring columns are of one group on a CPU, which reads a row
@@ -39,7 +39,7 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def first_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest of each row, largest first, and their columns, of equal values the first columns.
+    """Return the k largest numbers of each row, largest first, and their columns, the first of equals.
 
     A plain top-k takes any of them: of logits with ties a class that no argmax would.
     """

@@ -59,7 +59,7 @@ _wish: ContextVar[Wish] = ContextVar("wish", default=AS_IT_IS)
 
 @contextlib.contextmanager
 def wanted(**changes: float) -> Iterator[None]:
-    """Decode what is read inside at such a `side`, and `wait` for a turn no longer than that; see `Wish`."""
+    """Let pictures be decoded in this block only up to a side, with a bounded wait for a turn; see `Wish`."""
     token = _wish.set(replace(_wish.get(), **changes))  # pyright: ignore[reportArgumentType]
     try:
         yield
@@ -93,7 +93,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def longest_side() -> int | None:
-    """Return the longer side at which pictures are wanted here, see `wanted`."""
+    """Return the longer side at which pictures are to be decoded here, see `wanted`."""
     return _wish.get().side
 
 
@@ -159,21 +159,21 @@ def check_bytes(n_bytes: int) -> None:
 
 
 def too_large(what: str, limit: int) -> UnreadableImage:
-    """Return the error with the reason and what to do."""
+    """Return the error for a picture with too many pixels, with what to do."""
     return UnreadableImage(
         f"too large: {what}; the limit is {_millions(limit)} pixels. Make it smaller, or set {VARIABLE}"
     )
 
 
 def of_pillow(error: Exception, limit: int) -> UnreadableImage:
-    """Return the same error when Pillow refuses first: it reports the number of pixels only."""
+    """Return the error for a picture that Pillow itself refuses as too large, with what to do."""
     match = re.search(r"\((\d+) pixels\)", str(error))
     return too_large(f"{_millions(int(match[1]))} pixels" if match else "its pixels", limit)
 
 
 @contextmanager
 def limited_pillow() -> Iterator[None]:
-    """Make Pillow itself refuse larger images, for images that other code opens.
+    """Make Pillow itself refuse pictures beyond the limit, for those that other code opens.
 
     Raises:
         UnreadableImage: a larger image was opened.

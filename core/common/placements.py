@@ -41,13 +41,13 @@ class Spread:
 
 
 def ranking(score: np.ndarray) -> np.ndarray:
-    """(n,) int32: the rows of (N,) scores, lowest first, NaN and infinite ones left out."""
+    """(n,) int32: the images by score, lowest first, those with NaN or infinite scores left out."""
     finite = np.flatnonzero(np.isfinite(score))
     return finite[np.argsort(score[finite])].astype(np.int32)
 
 
 def ties(score: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether each entry of `order` has the score of the entry before it."""
+    """(n,) bool: whether each image of the order `order` has the score of the one before it."""
     ordered = score[order]
     return np.concatenate([[False], ordered[1:] == ordered[:-1]])[: len(order)]
 
@@ -66,7 +66,7 @@ def ranked_spreads(order: np.ndarray, tied: np.ndarray, outcome: np.ndarray) -> 
 
 
 def placed(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """X and Y of `placements` in the order of the images, so that those of two scores can be subtracted."""
+    """X and Y of an AUROC's `placements` by image, so that those of two scores can be subtracted."""
     up, down = score[positive].astype(np.float64), score[~positive].astype(np.float64)
     if not len(up) or not len(down):
         return np.zeros(len(up)), np.zeros(len(down))

@@ -40,6 +40,7 @@ def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def host_name() -> str:
+    """Return the name of this machine, by which records of processes say where they run."""
     return platform.node()
 
 
@@ -90,7 +91,7 @@ def signal_group(pid: int, number: int) -> None:
 
 
 def tie() -> Callable[[], None]:
-    """Return a function for a worker to call first, so that it ends with this process.
+    """Return a function that a worker process calls first, so that it ends with this process.
 
     Call this from the thread that starts the worker. Without it, the worker of a killed process can wait
     forever: nobody takes its last results, and Python waits for that before it ends.
@@ -146,7 +147,7 @@ def watch_connections() -> None:
 
 
 def takes_part(shared: bool) -> bool:
-    """Return True when this process has work to do in a command.
+    """Return True when this process of a torchrun has work to do in a command.
 
     Args:
         shared: the command is for several processes. Any other command runs in the first process alone, which

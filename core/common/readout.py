@@ -39,7 +39,8 @@ def encoder_title(spec: str) -> str:
 
 
 def token_words(tokens: str, norm: str) -> str:
-    """
+    """Say in words which tokens of a transformer a representation is read from.
+
     >>> token_words("cls", "after")
     'CLS token after the final norm'
     """
@@ -47,7 +48,7 @@ def token_words(tokens: str, norm: str) -> str:
 
 
 def readout_words(encoder: EncoderFacts) -> str:
-    """Describe it from what a study remembers of its encoder; "" where that is not known.
+    """Say in words how an encoder's representation is read from its layer or tokens; "" if not known.
 
     >>> readout_words(EncoderFacts(pool="max")), readout_words(EncoderFacts(pools_globally=True))
     ('maximum pooling', 'average pooling')
@@ -61,7 +62,7 @@ def readout_words(encoder: EncoderFacts) -> str:
 
 
 def layer_words(encoder: EncoderFacts) -> str:
-    """Name the layer that it reads.
+    """Name the layer of the network that an encoder's representation is read from.
 
     >>> layer_words(EncoderFacts(layer="layer4.1")), layer_words(EncoderFacts(layer="blocks.11"))
     ('layer4.1', 'layer blocks.11')
@@ -73,7 +74,7 @@ def layer_words(encoder: EncoderFacts) -> str:
 
 
 def weights_words(report: CheckpointFacts | None) -> str:
-    """Say what was taken from a checkpoint, and what was left out; empty without one.
+    """Say which weights were taken from an encoder's checkpoint, and which left out; empty without one.
 
     >>> weights_words(CheckpointFacts("SimSiam", 120, {"module.predictor": 6}))
     '120 tensors used, format SimSiam; not of the representation: module.predictor (6)'
@@ -93,7 +94,7 @@ def weights_words(report: CheckpointFacts | None) -> str:
 
 
 def chosen_readout(encoder: EncoderFacts, settings: Mapping[str, Any]) -> str:
-    """Describe it only where the settings of `embed` ask for another way than the average or the network's.
+    """Say how an encoder is read, only where settings of `embed` ask for another way than the usual.
 
     >>> chosen_readout(EncoderFacts(pool="max"), {"pool": "max"})
     'maximum pooling'

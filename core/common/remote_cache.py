@@ -25,7 +25,7 @@ _written: dict[int, float] = {}  # by process: bytes since it last looked; the f
 
 
 def most_bytes() -> int:
-    """Return the size of the cache in bytes. Raises SettingsError for a variable that is no number."""
+    """Return the size of the cache of remote files in bytes. Raises SettingsError for a bad variable."""
     text = os.environ.get(SIZE, USUAL_SIZE)
     try:
         size = float(text)
@@ -37,20 +37,20 @@ def most_bytes() -> int:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the cache, made if needed; nobody else can write to it. Raises JobError."""
+    """Return the private folder of the cache of remote files, made if needed. Raises JobError."""
     named = os.environ.get(CACHE) or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/peregrine"
     return make_private(Path(named).expanduser().resolve(), CACHE)
 
 
 def entry_of(*parts: object) -> Path:
-    """Return where the cache keeps what these parts name; the file need not exist."""
+    """Return where the cache of remote files keeps what these parts name; it need not exist."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")  # the same bucket name of another store
     name = hashlib.sha256("\n".join([endpoint, *map(str, parts)]).encode("utf-8", "replace")).hexdigest()
     return cache_folder() / name[:2] / name
 
 
 def cached(entry: Path, fetch: Callable[[Path], object], n_bytes: int = 0, lock: str = LOCK) -> Path:
-    """Return the entry's file, filled by `fetch` once, whichever process or thread comes first.
+    """Return a remote file's entry in the cache, filled by `fetch` once, whichever process comes first.
 
     Args:
         fetch: writes the file of the name that it is given.

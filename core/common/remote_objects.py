@@ -52,7 +52,7 @@ _known: dict[str, tuple[Object, float]] = {}  # by address: and until when
 
 
 def stat(url: str) -> Object:
-    """Return the size and version of an object. Raises FileNotFoundError, PermissionError, RemoteError."""
+    """Return size and version of a remote object. Raises FileNotFoundError, PermissionError, RemoteError."""
     held = _known.get(url)
     if held is None or held[1] < time.monotonic():
         facts = _patiently(url, lambda: _store(url).info(_path(url)))
@@ -63,7 +63,7 @@ def stat(url: str) -> Object:
 
 
 def stat_all(urls: Iterable[str]) -> list[Object | None]:
-    """Request size and version of each object again, in parallel; None where it cannot be read."""
+    """Request size and version of each remote object again, in parallel; None where it cannot be read."""
     urls = list(urls)
     for url in urls:
         _known.pop(url, None)
@@ -76,7 +76,7 @@ def is_file(place: str) -> bool:
 
 
 def read_small(place: str, most: int = MOST_BYTES) -> bytes:
-    """Read a whole file, or an object by its address.
+    """Read a whole small file, or a remote object by its address.
 
     Raises:
         OSError; TooLarge, before anything is read. AddressRefused, RemoteError: as `read_object`.
@@ -106,7 +106,7 @@ def objects_below(url: str) -> list[str]:
 
 
 def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
-    """Read an object or a part of it, through the cache; less than `size` where it ends.
+    """Read a remote object or a part of it, through the cache; less than `size` where it ends.
 
     Raises:
         FileNotFoundError, PermissionError: as the store says.
@@ -122,7 +122,7 @@ def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
 
 
 def fetch_ahead(urls: Iterable[str]) -> None:
-    """Load the first block of objects into the cache in parallel.
+    """Load the first block of remote objects into the cache in parallel.
 
     Errors are ignored here and raised when the object is read.
     """
@@ -164,7 +164,7 @@ def local_file(place: str) -> Path:
 
 
 def open_object(url: str) -> BinaryIO:
-    """Open an object for reading and seeking. Raises as `read_object`."""
+    """Open a remote object for reading and seeking. Raises as `read_object`."""
     check_granted(url)
     return io.BufferedReader(_Reader(url), 1 << 16)
 

@@ -7,7 +7,7 @@ from core.common.compiled import compiled
 
 @compiled()
 def walk_in_order(order, tied, outcome):
-    """Count both outcomes, and sum X, X², Y and Y² (`placements`) of images that are taken.
+    """Count both outcomes and sum X, X², Y and Y² (`placements`) of images in the order of a score.
 
     X and Y count images of the other outcome in halves, from the middle of all: integers, so sums are exact
     up to 2^53, and so are variances of scores that separate the outcomes. All 0 unless both occur.

@@ -68,7 +68,7 @@ def _busy_cores() -> float | None:
 
 
 def settle_threads() -> None:
-    """Let native libraries start as many threads as there are free cores, and none that spins.
+    """Let native libraries compute in as many threads as there are free cores, and none that spins.
 
     Call it before any of them is loaded. What the user has set stays; what a process of ours has set, from
     which this one was started, is measured again.

@@ -75,16 +75,16 @@ class Topic:
 
 @cache
 def topics() -> tuple[Topic, ...]:
-    """Return what each topic adds, in the order of TOPICS."""
+    """Return what each topic of research adds to the workbench, in the order of TOPICS."""
     return tuple(import_module(f"core.research.{name}_topic").TOPIC for name in TOPICS)
 
 
 def function_of_option(option: str) -> Any:
-    """Import the function of a topic that does what an option of the workbench asks for."""
+    """Import the function of a research topic that does what an option of the workbench asks for."""
     return function_named({name: row for topic in topics() for name, row in topic.options.items()}[option])
 
 
 def function_named(name: str) -> Any:
-    """Import the function or class that a row names as "module:name"."""
+    """Import the function or class that a table of the workbench names as "module:name"."""
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)

@@ -97,7 +97,7 @@ _leading: list[Ranks] = []  # the group of the block that this process leads
 
 
 def check_same(what: str, here: str, first: str) -> None:
-    """Raise SettingsError in a process whose files are others than those of the first process.
+    """Raise SettingsError in a process of a torchrun that has other files than the first process.
 
     Args:
         here, first: what identifies them in this process and in the first.
@@ -113,7 +113,7 @@ def check_same(what: str, here: str, first: str) -> None:
 def stream_in_order(
     work: Callable[[Sequence[_Item]], Iterator[_Result]], items: Sequence[_Item]
 ) -> Iterator[_Result]:
-    """Yield what work(items) yields, one result an item, in order; the processes that `help` do their shares.
+    """Yield one result of each item in order, its work shared among the processes of a torchrun.
 
     Alone, `work` gets all items at once and can read ahead. Else part p of the items is of process p modulo
     their number, and `work`, items and results are pickled.
@@ -254,7 +254,7 @@ def _see_one_gpu() -> None:
 
 
 def leave_at_exit() -> None:
-    """Make this process leave its group when it ends; call this before the group is created.
+    """Make this process leave its torchrun's group when it ends; called before the group is created.
 
     The threads of gloo may still need Python for the last tensor that they sent. A Python process that is
     ending refuses, and about one process in ten then dies (SIGABRT, "terminate called without an active

@@ -24,7 +24,7 @@ _browser: Callable[[], str] = _no_browser
 
 
 def ask_before_writing(is_guest: Callable[[], bool]) -> None:
-    """Register the function that says whether a guest is asking, for the whole process."""
+    """Register the function that says whether a guest of the server is asking, for the whole process."""
     global _is_guest
     _is_guest = is_guest
 
@@ -36,21 +36,21 @@ def name_browsers(browser: Callable[[], str]) -> None:
 
 
 def lets_guests_in() -> bool:
-    """Return True in a server that lets in some who may only look."""
+    """Return True in a server of studies that lets in some guests who may only look."""
     return _is_guest is not _nobody
 
 
 def guest_is_asking() -> bool:
-    """Return True where the one who asks may only look."""
+    """Return True where the one who asks a server of studies may only look."""
     return _is_guest()
 
 
 def asking_browser() -> str:
-    """Return the name of the browser that asks; "" for a terminal, a notebook, or a browser without one."""
+    """Return the name of the browser that asks the server; "" for a terminal or a notebook."""
     return _browser()
 
 
 def check_write_access() -> None:
-    """Raise ReadOnlyAccess where the one who asks may only look."""
+    """Raise ReadOnlyAccess where a guest of the server, who may only look at studies, is asking."""
     if _is_guest():
         raise ReadOnlyAccess(READ_ONLY)

@@ -34,18 +34,18 @@ def check_embed_options(options: dict[str, Any]) -> None:
 
 
 def is_level(level: Any) -> bool:
-    """Return True for what names the classes among the levels of folders."""
+    """Return True for a setting that names the level of folders whose names are the classes."""
     return level == LEAF or (isinstance(level, int) and level >= 1)
 
 
 def check_level(name: str, level: Any) -> None:
-    """Require a level of folders from 1 on; the classes' may be LEAF. Raises SettingsError."""
+    """Require the setting of a level of folders from 1 on, or LEAF for classes. Raises SettingsError."""
     if level is not None and not (is_level(level) if name == "class_level" else level >= 1):
         raise SettingsError(f"{flag(name)} must be at least 1, got {level}")
 
 
 def lacks_encoder(options: Mapping[str, Any]) -> bool:
-    """Return True where neither an encoder nor ready representations are named."""
+    """Return True where settings of `embed` name neither an encoder nor ready representations."""
     return not options.get("encoder") and not options.get("representations")
 
 
@@ -66,13 +66,13 @@ def check_map_options(options: Mapping[str, Any]) -> None:
 
 
 def check_overlap_options(options: Mapping[str, Any]) -> None:
-    """Require a threshold that some pixels of a heatmap can reach and others not."""
+    """Require a setting of `overlap`, the threshold, that some pixels of a heatmap can reach, others not."""
     if not 0 < options.get("threshold", 0.5) <= 1:
         raise SettingsError(f"--threshold must lie above 0 and up to 1, got {options['threshold']:g}")
 
 
 def usual_map(n_images: int) -> str:
-    """Return the map of a study that names none: UMAP, which shows more than PCA, where it is cheap."""
+    """Return the setting of the map where none is given: UMAP where it is cheap, else PCA."""
     return "umap" if UMAP_IMAGES[0] <= n_images <= UMAP_IMAGES[1] and has_umap() else "pca"
 
 

@@ -106,5 +106,5 @@ def given_options(settings: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def in_form(where: str) -> list[Option]:
-    """Return the options that *New study* has a field for: always (FORM), or of a checkpoint."""
+    """Return the options of settings that *New study* has a field for: always, or of a checkpoint."""
     return [one for one in OPTIONS.values() if one.described["form"] == where]

@@ -16,7 +16,7 @@ Reader = Callable[[str], Any]
 
 
 def reader(hint: Any, *, minimum: float | None = None, above: float | None = None, unit: str = "") -> Reader:
-    """Return the function that reads a value of a field.
+    """Return the function that reads the value of a setting's field from text, by its type hint.
 
     Args:
         hint: type of the field; `float | str` is a number or 'auto', `int | str` a number or 'leaf'.
@@ -41,7 +41,7 @@ def reader(hint: Any, *, minimum: float | None = None, above: float | None = Non
 
 
 def saying(convert: Reader, expected: str) -> Reader:
-    """Return `convert` with an error that says what is wanted instead of naming a Python function."""
+    """Return a reader of settings whose error says what is wanted instead of a Python function's name."""
 
     def read(text: str) -> Any:
         try:
@@ -53,7 +53,8 @@ def saying(convert: Reader, expected: str) -> Reader:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """
+    """Read a setting that is a list of names with commas between.
+
     >>> names("dog, golden retriever")
     ('dog', 'golden retriever')
     """
@@ -61,14 +62,15 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def parts_of_list(text: str) -> tuple[str, ...]:
-    """Return the entries of a list; ValueError where there is none."""
+    """Return the entries of a setting that is a list in text; ValueError where there is none."""
     if not (parts := names(text)):
         raise ValueError
     return parts
 
 
 def number_or_auto(text: str) -> float | str:
-    """
+    """Read a setting that is a number of 0 or more, or 'auto'.
+
     >>> number_or_auto("Auto"), number_or_auto("3.5")
     ('auto', 3.5)
     """
@@ -76,7 +78,8 @@ def number_or_auto(text: str) -> float | str:
 
 
 def number_or_leaf(minimum: float | None = None) -> Callable[[str], int | str]:
-    """
+    """Return the reader of a setting that is a whole number, or 'leaf' for the level of the classes.
+
     >>> number_or_leaf(1)("Leaf"), number_or_leaf(1)("2")
     ('leaf', 2)
     """
@@ -89,7 +92,7 @@ def number_or_leaf(minimum: float | None = None) -> Callable[[str], int | str]:
 
 
 def finite_number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
-    """Return the function that converts text to a finite number within these bounds. It raises ValueError."""
+    """Return the function that reads a setting as a finite number within bounds. It raises ValueError."""
 
     def convert(text: str) -> float:
         value = float(_plain(text))
@@ -102,7 +105,8 @@ def finite_number(minimum: float | None = None, above: float | None = None) -> C
 
 
 def triple(above: float | None = None) -> Callable[[str], tuple[float, ...]]:
-    """
+    """Return the reader of a setting with a number for each of three channels, or one for all of them.
+
     >>> triple()("0.485, 0.456,0.406"), triple()("0.5")
     ((0.485, 0.456, 0.406), (0.5, 0.5, 0.5))
     """
@@ -117,7 +121,8 @@ def triple(above: float | None = None) -> Callable[[str], tuple[float, ...]]:
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
-    """
+    """Read a setting that is a list of whole numbers with commas between.
+
     >>> whole_numbers("3, 98")
     (3, 98)
     """
@@ -125,7 +130,8 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def finite_numbers(text: str) -> tuple[float, ...]:
-    """
+    """Read a setting that is a list of finite numbers with commas between.
+
     >>> finite_numbers("0,1e-4")
     (0.0, 0.0001)
     """
@@ -133,7 +139,7 @@ def finite_numbers(text: str) -> tuple[float, ...]:
 
 
 def whole_number(minimum: float | None = None) -> Callable[[str], int]:
-    """Return the function that reads a whole number, refused below a minimum and from TOO_LARGE on."""
+    """Return the function that reads a setting as a whole number of at least a minimum, not too large."""
 
     def convert(text: str) -> int:
         value = int(_plain(text))
@@ -153,7 +159,7 @@ def whole_number(minimum: float | None = None) -> Callable[[str], int]:
 
 
 def written(value: Any) -> str:
-    """Return a value as it is typed; empty for a flag and where there is none.
+    """Return the value of a setting as it is typed; empty for a flag and where there is none.
 
     >>> written(4.0), written(1e-5), written((1e-5, 0.1)), written(None)
     ('4', '1e-05', '1e-05,0.1', '')

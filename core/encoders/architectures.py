@@ -47,7 +47,7 @@ class _Undrawn(TorchFunctionMode):
 
 @contextmanager
 def without_weights() -> Iterator[None]:
-    """Build networks on the device `meta`, and leave out how their weights begin."""
+    """Build encoder networks on the device `meta`, without initial weights."""
     with torch.device("meta"), _Undrawn():
         yield
 
@@ -267,7 +267,7 @@ def fit_stem(model: nn.Module, layout: Layout) -> None:
 
 
 def with_stem(make: HeadMaker, layout: Layout) -> HeadMaker:
-    """Give the networks that are made with their classifiers the first layers of a checkpoint, too."""
+    """Give networks that are built with their classifiers the first layers of a checkpoint, too."""
     first = replace(layout, state={key: one for key, one in layout.state.items() if key == "conv1.weight"})
 
     def made(tensors: Mapping[str, Tensor]) -> Any:
@@ -282,7 +282,7 @@ def with_stem(make: HeadMaker, layout: Layout) -> HeadMaker:
 def vit_arguments(
     state: Mapping[str, Tensor], *, moco_v3: bool = False, heads: int | None = None
 ) -> dict[str, Any]:
-    """Infer the arguments of timm's VisionTransformer from a state dict with its key names.
+    """Infer the arguments of timm's VisionTransformer from a checkpoint's state dict.
 
     Args:
         moco_v3: MoCo v3's small transformer has 12 heads, others have 6.
@@ -366,6 +366,7 @@ def vision_transformer(arguments: Mapping[str, Any]) -> VisionTransformer:
 
 
 def architecture_hint(spec: Spec, layout: Layout, path: Path) -> str:
+    """Suggest the architecture to name in a SPEC for a checkpoint that its own does not fit."""
     if layout.kind != "resnet":
         sized = ", or ?img_size=N for a transformer of another image size"
         return f"Try another architecture{sized if 'pos_embed' in layout.state else ''}"

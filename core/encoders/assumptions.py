@@ -16,5 +16,5 @@ UNKNOWN = 1  # of a note that is no record, as a user's own encoder may give it
 
 
 def severity_of(note: str) -> int:
-    """How much harm an assumption does where it is wrong: 3 most, 0 none, since it is a fact."""
+    """How much harm an assumption about an encoder does where it is wrong: 3 most, 0 none: a fact."""
     return SEVERITY.get(note.kind, UNKNOWN) if isinstance(note, Record) else UNKNOWN

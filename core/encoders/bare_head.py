@@ -45,7 +45,7 @@ class UnknownActivation(nn.Module):
 
 
 def fill_activation(module: nn.Module, name: str | None) -> None:
-    """Put an activation of torch.nn in place of the one of a chain that is not known."""
+    """Put an activation of torch.nn in place of the unknown one in a checkpoint's chain of Linears."""
     for position, one in enumerate(module.children()):
         if name and isinstance(module, nn.Sequential) and isinstance(one, UnknownActivation):
             module[position] = getattr(nn, name)()
@@ -63,13 +63,13 @@ class CosineClassifier(nn.Module):
 
 
 def bare_classifier(tensors: Mapping[str, Tensor], width: int) -> nn.Module | str:
-    """The first of `bare_heads`; "" for none, else why it cannot be had."""
+    """The first classifier among the tensors of a file (`bare_heads`); "" for none, or why not."""
     heads = bare_heads(tensors, width)
     return heads if isinstance(heads, str) else heads[0].module
 
 
 def bare_heads(tensors: Mapping[str, Tensor], width: int) -> list[BareHead] | str:
-    """The classifiers that read a vector of this width: Linears by the names of classifiers, then chains.
+    """The classifiers among a file's tensors that read a representation of this width.
 
     What lies between the vector and a Linear is folded into it: a BatchNorm, or an embedding with an
     activation behind it that is not known. BatchNorms of a chain are folded into the layer beside them.

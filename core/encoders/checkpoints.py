@@ -67,7 +67,7 @@ OBSTACLES = {
 
 
 def obstacle(keys: Collection[str]) -> str:
-    """What a file has to be freed of before it is the weights of a network; "" for another file."""
+    """What a file has to be freed of before it is a checkpoint's weights; "" for another file."""
     obstacles = (why for pattern, why in OBSTACLES.items() if any(re.search(pattern, key) for key in keys))
     return next(obstacles, "")
 
@@ -124,8 +124,10 @@ def _head_of(key: str, expected: Collection[str], classifier: Collection[str]) -
 
 
 def is_head(key: str, expected: Collection[str]) -> bool:
-    """Return True for a key of a head, queue or pretext task that the model `expected` lacks; a number is
-    the place of a head behind a network in a Sequential."""
+    """Return True for a checkpoint's key of a head, queue or pretext task that the encoder lacks.
+
+    The model is `expected`; a number is the place of a head behind a network in a Sequential.
+    """
     first = key.split(".")[0]
     return (first in HEADS or first.isdigit()) and not any(name.split(".")[0] == first for name in expected)
 

@@ -54,8 +54,10 @@ def image_tower(spec: Spec, call: Callable[..., Any], *, with_weights: bool) -> 
 
 
 def has_quick_gelu(name: str, tag: str) -> bool:
-    """Whether the weights of a tag were trained with OpenAI's quick GELU, which the name of their model does
-    not say: open_clip builds the other one, and warns."""
+    """Whether the weights of an open_clip tag were trained with OpenAI's quick GELU.
+
+    The name of their model does not say so: open_clip builds the other one, and warns.
+    """
     from open_clip.pretrained import get_pretrained_cfg
 
     return bool(get_pretrained_cfg(name, tag).get("quick_gelu", False))
@@ -84,7 +86,7 @@ def activations_differ(name: str) -> bool:
 
 
 def tower_transform(tower: nn.Module, agreed: Mapping[str, Any] | None = None) -> tuple[Transform, list[str]]:
-    """Return the pixels that a tower was trained on, and what is done otherwise.
+    """Return the pixels that an image tower of open_clip was trained on, and what is done otherwise.
 
     Args:
         agreed: what is known better of its weights.

@@ -61,7 +61,7 @@ def _with_stand_in() -> Iterator[None]:
 
 
 def is_compile_supported(device_type: str) -> bool:
-    """Return what torch's function of that name returns."""
+    """Return whether torch.compile supports a device type, without importing its compiler for that."""
     return getattr(_utilities(), FUNCTION)(device_type)
 
 

@@ -346,6 +346,6 @@ def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:
 
 
 def scaled(transform: Transform, input_size: int) -> Transform:
-    """Adapt a transform to another input size, keeping the ratio of resize to crop."""
+    """Adapt an encoder's transform to another input size, keeping the ratio of resize to crop."""
     resize = transform.resize and round(input_size * transform.resize / min(transform.sides))
     return dataclasses.replace(transform, resize=resize, input_size=input_size)

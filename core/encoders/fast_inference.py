@@ -148,7 +148,7 @@ def pack_linears(base: nn.Module) -> int:
 
 
 def multiply_by_onednn(base: nn.Module) -> int:
-    """Do so whichever library is faster; see `pack_linears`."""
+    """Let an encoder's linear layers multiply by oneDNN, whichever library is faster; see `pack_linears`."""
     linears = _linears(base)
     for linear in linears:
         linear.forward = partial(_by_onednn, linear, _packed(linear))
@@ -161,7 +161,7 @@ def _linears(base: nn.Module) -> list[nn.Linear]:
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether a product by oneDNN is GAIN times faster and the same up to CLOSE, tried once a process."""
+    """Whether linear layers of encoders are faster by oneDNN here and as exact, tried once a process."""
     generator = torch.Generator().manual_seed(0)
     linear = nn.Linear(N_INPUTS, N_OUTPUTS).requires_grad_(False)
     linear.weight.copy_(torch.randn(N_OUTPUTS, N_INPUTS, generator=generator))
@@ -212,7 +212,7 @@ def multiplies_bfloat16() -> bool:
 
 
 def reduced_type(precision: str) -> str:
-    """Return "bfloat16" by any of its names, else "float32"."""
+    """Return "bfloat16" by any of its names, else "float32": the type in which an encoder multiplies."""
     return REDUCED[0] if precision in REDUCED else FULL
 
 

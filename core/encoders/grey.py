@@ -13,7 +13,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
 
 
 def in_three_channels(layout: Layout, expected: Mapping[str, Tensor]) -> Layout:
-    """A layout whose first convolution of one channel reads three, so that colours count as their grey.
+    """A checkpoint's layout whose first convolution of one channel reads three: colours count as grey.
 
     With one mean and one standard deviation of all channels, w (.299 r + .587 g + .114 b) is what the network
     computes of the grey picture, but for the rounding of grey to 8 bits.

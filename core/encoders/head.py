@@ -141,7 +141,7 @@ def _tokens_read(read: Tensor, rule: TokenRule | None, base: nn.Module) -> Tenso
 
 
 def sum_logits(logits: Sequence[Tensor]) -> Tensor:
-    """The mean over parts: networks with a distilled head answer so."""
+    """The mean logits over the parts of a classifier: networks with a distilled head answer so."""
     return torch.stack(list(logits)).mean(0) if len(logits) > 1 else logits[0]
 
 
@@ -285,7 +285,7 @@ def _load(network: nn.Module, base: nn.Module, tensors: Mapping[str, Tensor]) ->
 def complete_head(
     encoder: Any, parts: Sequence[HeadPart], names: list[list[str]], network: nn.Module | None = None
 ) -> Head | str:
-    """Check a classifier against its network, and measure whether it is linear on the representation.
+    """Check an encoder's classifier against its network, and whether it is linear on the representation.
 
     Args:
         parts: with their weights. network: with its classifier, if it is known. Where the parts give other
@@ -326,7 +326,7 @@ def _name_outputs(head: Head, n_outputs: int, names: list[list[str]]) -> None:
 
 
 def lacks_activation(parts: Sequence[HeadPart]) -> bool:
-    """Whether the file of a head does not name the activation between its layers."""
+    """Whether the file of an encoder's head does not name the activation between its layers."""
     return any(isinstance(module, UnknownActivation) for part in parts for module in part.module.modules())
 
 
@@ -411,7 +411,7 @@ def _as_linear(module: nn.Module, width: int) -> LinearMap | None:
 
 
 def untrained(linear: nn.Linear) -> bool:
-    """Whether weights are as PyTorch (uniform) or timm (normal of .02, bias 0) draws them, or all alike."""
+    """Whether a head's weights are as PyTorch or timm draws them untrained, or all alike."""
     weight, bias = linear.weight.detach().float(), linear.bias
     spread, bound = float(weight.std()), 1 / math.sqrt(weight.shape[1])
     if not spread > 0:

@@ -74,7 +74,7 @@ PARTS = ("hyper_parameters", "args", "config", "meta", "dataset_meta")  # where 
 
 
 def known_names(n_outputs: int) -> list[list[str]]:
-    """WordNet id and names of each class of the ImageNet that has so many; empty lists for other numbers."""
+    """WordNet id and names of each ImageNet class by a head's number of outputs; empty for others."""
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": n_outputs})
@@ -132,7 +132,7 @@ def head_bytes(weights: np.ndarray, bias: np.ndarray, names: list[str], **about:
 
 
 def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Weights (n_classes, n_features) and bias (n_classes,), float32, and the names of the classes.
+    """Read a head from a file: weights (n_classes, n_features), bias (n_classes,), names of the classes.
 
     Raises:
         CheckpointError: there is no such file, or it holds no head with names.
@@ -159,7 +159,7 @@ def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def names_stated_in(metadata: dict[str, str] | None) -> list[str]:
-    """The names of classes in the metadata of a file; none where it states none."""
+    """The names of classes in the metadata of an encoder's or a head's file; none where not stated."""
     try:
         names = json.loads((metadata or {}).get(CLASSES, "[]"))
     except ValueError:

@@ -21,7 +21,7 @@ BOTH = TokenRule("cls+dist", "after")
 
 
 def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -> Encoder:
-    """The encoder whose representation the classifier is linear on.
+    """The encoder changed so that the classifier is linear on its representation.
 
     Args:
         notes: what was assumed of the network, whatever its representation. note: what is said of that.

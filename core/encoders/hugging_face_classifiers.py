@@ -44,8 +44,10 @@ HEADLESS = ("Model", "ModelWithProjection")  # of the names of classes without a
 
 
 def stated_labels(path: Path) -> list[list[str]]:
-    """The class names in config.json, in the order of the outputs; none where it holds LABEL_0, LABEL_1 …,
-    which `transformers` writes where nobody named them."""
+    """The class names in a checkpoint's config.json, in the order of the classifier's outputs.
+
+    None where it holds LABEL_0, LABEL_1 …, which `transformers` writes where nobody named them.
+    """
     names = names_in({"idx_to_class": read_beside(path).get("id2label")})
     return [] if all(name == [f"LABEL_{output}"] for output, name in enumerate(names)) else names
 

@@ -71,7 +71,7 @@ def weight_files(path: Path) -> dict[Path, list[str] | None]:
 
 
 def other_weights(path: Path) -> tuple[str, list[str]]:
-    """Which file of a folder is read as its checkpoint, and which others hold weights, each with its date.
+    """Which file of a folder is read as the checkpoint, and which others hold weights, with dates.
 
     The same weights in another form (of PyTorch, TensorFlow, open_clip, another precision) are no others.
 
@@ -138,7 +138,7 @@ WEIGHTS = (["*.json", "*.safetensors"], ["*.json", "*.bin"])  # looked for in th
 
 
 def repository(spec: Spec) -> Path:
-    """Return the folder of a repository, downloaded if the owner of this machine has named it.
+    """Return the folder of a Hugging Face repository of weights, downloaded if the owner has named it.
 
     Raises:
         EncoderError: no such name, no huggingface_hub, or it can neither be found here nor downloaded.
@@ -206,8 +206,10 @@ def sidecar_of_timm(config: Mapping[str, Any], source: str) -> Sidecar:
 
 
 def names_of_timm(path: Path) -> list[list[str]]:
-    """The names of classes in timm's config.json beside the weights, each with its description, where it has
-    one; none for other files."""
+    """The names of classes in timm's config.json beside a checkpoint's weights; none for other files.
+
+    Each with its description, where it has one.
+    """
     if timm_sidecar(path) is None:
         return []
     config = read_beside(path)

@@ -81,7 +81,7 @@ class BuiltNetwork:
 def build_network(
     family: str, state: Tensors, path: Path, flags: frozenset[str] = frozenset()
 ) -> BuiltNetwork:
-    """Return the network of weights, its transform, and what was assumed.
+    """Return the network of a checkpoint of `transformers`, its transform, and what was assumed.
 
     Args:
         family: of `names.FAMILIES`, or `convnext` for timm's own.

@@ -102,7 +102,7 @@ class View:
 
 
 def read_view(path: Path, family: str, base: Transform) -> View:
-    """Return the view that the settings of the image processor beside a checkpoint say.
+    """Return the input view that the image processor's settings beside a checkpoint state.
 
     Args:
         family: the kind of network. base: the view where there are no such settings.

@@ -107,7 +107,7 @@ def read_beside(path: Path, name: str = CONFIG) -> dict[str, Any]:
 
 
 def read_settings(path: Path, name: str) -> dict[str, Any]:
-    """Read a JSON object that lies beside a checkpoint; empty where there is no such file.
+    """Read a JSON settings file that lies beside a checkpoint; empty where there is none.
 
     Raises:
         CheckpointError: it is cut or holds something else.
@@ -156,7 +156,7 @@ def stated_version(path: Path) -> str:
 
 
 def check_held(config: Taken, held: Mapping[str, Any]) -> None:
-    """Compare settings with what weights hold.
+    """Compare the settings beside a checkpoint of `transformers` with what its weights hold.
 
     Args:
         held: by the name of the setting.
@@ -176,7 +176,7 @@ def check_held(config: Taken, held: Mapping[str, Any]) -> None:
 
 
 def activation(config: Taken, usual: str) -> str:
-    """Return timm's name of the activation that config.json names, or of `usual` where there is none.
+    """Return timm's name of the activation that a checkpoint's config.json names, or of `usual`.
 
     Raises:
         CheckpointError: it is not known.
@@ -192,7 +192,7 @@ def activation(config: Taken, usual: str) -> str:
 
 
 def stated_whole(config: Mapping[str, Any], name: str, most: int = 1 << 16) -> int | None:
-    """A positive whole number of a settings file; None where there is none.
+    """A positive whole number of a checkpoint's settings file by `transformers`; None where there is none.
 
     Raises:
         CheckpointError: it is something else.
@@ -208,7 +208,7 @@ def stated_whole(config: Mapping[str, Any], name: str, most: int = 1 << 16) -> i
 
 
 def stated_number(config: Mapping[str, Any], name: str) -> float | None:
-    """A positive number of a settings file; None for none. Raises CheckpointError as `stated_whole`."""
+    """A positive number of a checkpoint's settings file; None for none. Raises CheckpointError."""
     value = config.get(name)
     if value is None:
         return None
@@ -224,12 +224,12 @@ def _source(config: Mapping[str, Any]) -> str:
 
 
 def untaken(config: Taken) -> list[str]:
-    """Names of settings that neither were read nor are known to change nothing."""
+    """Names of settings beside a checkpoint that were not read and may change the network."""
     left = config.left(*HARMLESS, *SEEN)
     return sorted(key for key, value in left.items() if value not in (None, False, [], {}, 0, ""))
 
 
 def major(version: str) -> int | None:
-    """The first number of a version; None where there is none."""
+    """The first number of a version of `transformers` that wrote a checkpoint; None without one."""
     match = re.match(r"\d+", version)
     return int(match[0]) if match else None

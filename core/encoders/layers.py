@@ -21,7 +21,7 @@ POWER = 3  # exponent of `gem3`
 
 
 def check_pool(pool: str) -> str:
-    """Return a known pooling unchanged; raise SettingsError for any other."""
+    """Return a known pooling of an encoder's map unchanged; raise SettingsError for any other."""
     if pool not in POOLINGS:
         raise SettingsError(
             f"unknown pooling '{pool}'; known: {', '.join(POOLINGS)}.{did_you_mean(str(pool), POOLINGS)}"
@@ -30,7 +30,7 @@ def check_pool(pool: str) -> str:
 
 
 def pool_map(map_: Tensor, pool: str) -> Tensor:
-    """Pool each channel of a map over its n = h w positions.
+    """Pool each channel of an encoder's map over its n = h w positions.
 
     gap   1/n sum_p A_p
     max   max_p A_p
@@ -60,7 +60,7 @@ def pool_map(map_: Tensor, pool: str) -> Tensor:
 
 
 def times_mean_gradient(map_: Tensor, pool: str) -> Tensor:
-    """Multiply each channel with n times the mean gradient of its pooled value: Grad-CAM before ReLU and 1/n.
+    """Multiply each channel of a map with n times the mean gradient of its pooled value, for Grad-CAM.
 
     The gradients of gap, max and top4 add up to 1 over the positions, so the map stays as it is. Those of
     gem3 add up to mean(x^2) / mean(x^3)^(2/3), x = max(A, 0): between 0 and 1, 0 for a channel without a
@@ -99,7 +99,7 @@ class Captured:
 
 @contextlib.contextmanager
 def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[Captured]:
-    """Record a layer's output while the block runs; the hook is always removed at the end.
+    """Record the output of a network's layer while the block runs; the hook is always removed.
 
     Args:
         convert: applied to the output at once, because later in-place operations may overwrite it.
@@ -146,7 +146,7 @@ class LayerPool(nn.Module):
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return a layer by its dotted name.
+    """Return a layer of an encoder's network by its dotted name.
 
     Raises:
         EncoderError: there is no such layer; the message names the closest ones.
@@ -191,7 +191,7 @@ def token_grid(n_tokens: int, size: Sequence[int]) -> tuple[int, int] | None:
 
 
 def as_map(output: Tensor | None, name: str, model: nn.Module, family: str, size: Sequence[int]) -> Tensor:
-    """Convert a layer's output to a map (B, C, h, w); tokens (B, T, C) of a transformer go on their grid.
+    """Convert an encoder layer's output to a map (B, C, h, w); tokens (B, T, C) go on their grid.
 
     Args:
         size: height and width of the input; they decide the grid of the tokens.

@@ -74,7 +74,7 @@ def _settings(file: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def layout_name(clues: Clues) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the layout and its assumptions; the first matching rule wins."""
+    """Return the name of a checkpoint's layout and its assumptions; the first matching rule wins."""
     for name, fits in RULES:
         if fits(clues):
             return name, NOTES.get(name, ())

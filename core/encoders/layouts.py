@@ -179,7 +179,7 @@ def _unknown(tensors: Mapping[str, Tensor]) -> str:
 def containers_of(
     value: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """Return every dictionary of tensors in the file, with the keys that lead to it."""
+    """Return every dictionary of tensors in a checkpoint, with the keys that lead to it."""
     if not isinstance(value, Mapping) or len(path) > MAX_DEPTH:
         return
     tensors = {}

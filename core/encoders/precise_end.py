@@ -36,7 +36,7 @@ def multiply_precisely(module: nn.Module) -> None:
 
 
 def multiply_as_others(module: nn.Module) -> None:
-    """Undo `multiply_precisely`."""
+    """Let an encoder's module multiply in reduced precision again, as before `multiply_precisely`."""
     if _is_precise(module):
         module.forward = module.forward.args[0]
 

@@ -99,7 +99,7 @@ def _allowed() -> list[Any]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read the dictionary in a .safetensors, .pth, .pt, .ckpt, .pth.tar … file, tensors on the CPU.
+    """Read the dictionary in a checkpoint (.safetensors, .pth, .pt, .ckpt …) without running its code.
 
     A checkpoint in several files is read by its index or its folder.
 

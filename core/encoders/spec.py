@@ -65,7 +65,7 @@ class Spec:
 
 
 def parse_spec(text: str) -> Spec:
-    """Split a SPEC into architecture, arguments and checkpoint.
+    """Split an encoder's SPEC into architecture, arguments and checkpoint.
 
     >>> parse_spec("timm:resnet18?output_stride=16@runs/last.ckpt").arguments
     {'output_stride': 16}

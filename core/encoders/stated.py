@@ -22,7 +22,7 @@ OF_TORCHVISION = {"val_crop_size", "val_resize_size", "interpolation"}  # of tor
 
 
 def stated_networks(file: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> list[Sidecar]:
-    """What a file says of its network, as sidecars: one for each library that has a network of that name.
+    """What a checkpoint says of its network, as sidecars: one for each library with that network.
 
     Args:
         beside: the config.json beside it.

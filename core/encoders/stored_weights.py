@@ -23,7 +23,7 @@ MAX_DEPTH = 3
 
 
 def with_averages(file: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Record]]:
-    """Give averages by order the names of their parameters, and bring schedule-free weights to evaluation.
+    """Give a checkpoint's averages by order their names, and bring schedule-free weights to evaluation.
 
     Returns:
         the file, in which a list `shadow_params` is a dictionary with the names of the model's tensors, and
@@ -40,7 +40,7 @@ def with_averages(file: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Reco
 
 
 def parameters(tensors: NamedTensors) -> list[str]:
-    """The names of the tensors that are trained, in order; without the buffers of usual networks."""
+    """The names of a checkpoint's tensors that are trained, in order; without buffers of usual networks."""
     return [
         key for key, tensor in tensors.items() if tensor.is_floating_point() and not key.endswith(BUFFERS)
     ]
@@ -208,7 +208,7 @@ FIRST = [re.compile(re.escape(parts[0]).replace(r"\{\}", r"(?P<name>\w+)")) for 
 
 
 def as_used(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors of a network under the names and with the values that its layers use.
+    """The tensors of a checkpoint under the names and with the values that its layers use.
 
     Raises:
         CheckpointError: adapters that are not merged, or a parametrization that is not known.
@@ -270,7 +270,7 @@ PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def statistics_in(tensors: Mapping[str, Tensor]) -> tuple[PixelStatistics | None, frozenset[str]]:
-    """Mean and std of pixels of 0..1 among tensors, and the names of all that are such.
+    """Mean and std of pixels of 0..1 among a checkpoint's tensors, and the names of all such.
 
     None where there are none, or several pairs that differ.
     """

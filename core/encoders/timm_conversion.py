@@ -30,8 +30,10 @@ SIZES = {
 
 
 def converted_by_timm(file: Mapping[str, Any], spec: Spec, model: nn.Module) -> Mapping[str, Any]:
-    """The file with the tensors that timm's own conversion makes of one of its parts, where these are the
-    network's and the part's own are not; else the file as it is."""
+    """The checkpoint with the tensors that timm's own conversion makes of one of its parts.
+
+    Where these are the network's and the part's own are not; else the file as it is.
+    """
     expected = {key: one for key, one in model.state_dict().items() if "num_batches_tracked" not in key}
     held = list(containers_of(file))
     parts = [(path, _unwrapped(tensors)) for path, tensors in held]
@@ -91,8 +93,10 @@ def fused(file: Mapping[str, Any], model: nn.Module) -> nn.Module:
 
 
 def efficientnet_of(file: Mapping[str, Any], spec: Spec) -> str | None:
-    """timm's name of an EfficientNet that efficientnet_pytorch or MONAI wrote; None for another file, and
-    where the user names another network."""
+    """timm's name of an EfficientNet in a checkpoint that efficientnet_pytorch or MONAI wrote.
+
+    None for another file, and where the user names another network.
+    """
     for _, held in containers_of(file):
         tensors = _unwrapped(held)
         if EFFICIENTNET not in tensors or "_conv_head.weight" not in tensors:

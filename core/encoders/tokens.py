@@ -77,7 +77,7 @@ class TokenPool(nn.Module):
 
 
 def all_tokens(base: nn.Module, parts: TokenParts, x: Tensor) -> Tensor:
-    """(B, T, C) all tokens before the final norm. Raises EncoderError where the layer gives none."""
+    """(B, T, C) all tokens of a transformer before the final norm. Raises EncoderError without any."""
     with capture(find_layer(base, parts.last)) as captured:
         base(x)
     tokens = captured.output
@@ -87,7 +87,7 @@ def all_tokens(base: nn.Module, parts: TokenParts, x: Tensor) -> Tensor:
 
 
 def read_tokens(tokens: Tensor, parts: TokenParts, rule: TokenRule) -> Tensor:
-    """Make one vector an image of its tokens. Registers are in no mean.
+    """Make one vector an image of a transformer's tokens. Registers are in no mean.
 
     Args:
         tokens: (B, T, C), before the final norm. rule: one of `parts.rules`.
@@ -165,7 +165,7 @@ def _real(module: Any) -> nn.Module | None:
 
 
 def own_rule(model: nn.Module, parts: TokenParts, x: Tensor, raw: Tensor) -> TokenRule | None:
-    """Return the rule that a network follows itself, found by comparing numbers; None for another way.
+    """Return the rule by which a transformer reads its own tokens, found by comparing numbers, or None.
 
     Args:
         x: (B, 3, H, W) input. raw: (B, r), the network's output for it.
@@ -184,7 +184,7 @@ def own_rule(model: nn.Module, parts: TokenParts, x: Tensor, raw: Tensor) -> Tok
 def choose_rule(
     arch: str, parts: TokenParts | None, network_rule: TokenRule | None, tokens: str | None, norm: str | None
 ) -> TokenRule:
-    """Return the rule that was asked for; what was left out is the network's own, or after the norm.
+    """Return the rule by which tokens are read: as asked for, else the network's own, or after the norm.
 
     Raises:
         SettingsError: an unknown word. EncoderError: the encoder lacks these tokens or this norm.
@@ -243,7 +243,7 @@ def token_norms(encoder: Any, pixels: Tensor) -> dict[TokenRule, float]:
 
 
 def norm_warning(norms: dict[TokenRule, float], used: TokenRule | None) -> str | None:
-    """Name the rules with norms farthest from those of the rule in use; None if all are within FAR_APART.
+    """Name the token rules with norms farthest from those of the rule in use; None if all are near.
 
     >>> rules = TokenRule("cls", "after"), TokenRule("cls", "before"), TokenRule("mean", "after")
     >>> norm_warning(dict(zip(rules, (10.0, 200.0, 11.0))), rules[0]).split(": ")[0]

@@ -161,7 +161,7 @@ class Transform:
 
 
 def sides_of(input_size: int | Sequence[int]) -> tuple[int, int]:
-    """Return height and width of an input size: one number for a square, or the pair itself.
+    """Return height and width of an encoder's input size: one number for a square, or the pair itself.
 
     >>> sides_of(96), sides_of((64, 96))
     ((96, 96), (64, 96))
@@ -173,7 +173,7 @@ def sides_of(input_size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def without_ends(image: Image.Image) -> Image.Image:
-    """Return the image, or its centre if one side exceeds MAX_ASPECT times the other."""
+    """Return the image for an encoder, or its centre if one side exceeds MAX_ASPECT times the other."""
     box = _middle(*image.size)
     return image if box == (0, 0, *image.size) else image.crop(box)
 
@@ -186,7 +186,7 @@ def _middle(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def assumed_pixels(transform: Transform, flags: frozenset[str]) -> list[Record]:
-    """Return a note on what neither the file nor the user states: how images were prepared in training."""
+    """Note what neither checkpoint nor user states: how images were prepared in the encoder's training."""
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (transform.mean, transform.std))
     of_imagenet = (transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD)
     parts = []

@@ -31,7 +31,7 @@ def studies_are_trusted() -> bool:
 
 @contextmanager
 def allowing(*names: str | None) -> Iterator[None]:
-    """Allow code named by these SPECs (or captioners, MODULE:FUNCTION): the owner has named it."""
+    """Allow user code named by these SPECs of encoders (or captioners): the owner has named it."""
     named = [_canonical(name) for name in names if name]
     _named.extend(named)
     try:
@@ -52,7 +52,7 @@ def names_code(text: str) -> bool:
 
 
 def check_code(name: str, arguments: Mapping[str, Any] | None = None) -> None:
-    """Refuse code that the owner has not named.
+    """Refuse the user code of an encoder's SPEC that the owner has not named.
 
     Args:
         name: a `python:` SPEC without its checkpoint, or a captioner.
@@ -95,7 +95,7 @@ def check_arguments(spec: Spec) -> None:
 
 
 def argument_problem(spec: Spec) -> str | None:
-    """Describe the part of an architecture that reaches beyond its library; None if there is none."""
+    """Describe the part of a SPEC's architecture that reaches beyond its library; None without one."""
     if not spec.name or not PLAIN_TEXT.fullmatch(spec.name):
         return f"'{spec.name[:80]}' is not a plain architecture name"
     for key, value in spec.arguments.items():

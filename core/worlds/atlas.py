@@ -62,7 +62,7 @@ class Atlas:
 
 @cache
 def load_atlas(folder: Path = FOLDER) -> Atlas:
-    """Read sheet and index once per process.
+    """Read the sheet of Glyphworld's glyphs and its index once per process.
 
     Raises:
         ImageSourceError: a file is missing or has another version.
@@ -104,7 +104,7 @@ def _names_by_class(glyphs: dict[str, Glyph]) -> dict[str, tuple[str, ...]]:
 
 
 def draw_glyph(codepoint: str, font: ImageFont.FreeTypeFont) -> Image.Image:
-    """Draw one glyph as cropped RGBA, its longer side CELL pixels."""
+    """Draw one glyph of Glyphworld as cropped RGBA, its longer side CELL pixels."""
     canvas = Image.new("RGBA", (160, 160))
     ImageDraw.Draw(canvas).text((8, 8), chr(int(codepoint, 16)), font=font, embedded_color=True)
     box = canvas.getchannel("A").getbbox()
@@ -119,7 +119,7 @@ def draw_glyph(codepoint: str, font: ImageFont.FreeTypeFont) -> Image.Image:
 
 
 def build_atlas(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
-    """Write sheet and index from the catalogue; return (number of glyphs, bytes of the sheet)."""
+    """Write Glyphworld's sheet of glyphs and its index; return (number of glyphs, bytes of the sheet)."""
     try:
         font = ImageFont.truetype(str(font_path), FONT_SIZE)
     except OSError as error:
@@ -145,6 +145,7 @@ def build_atlas(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
 
 
 def main() -> int:
+    """Rebuild the sheet of Glyphworld's glyphs from an emoji font, as a command."""
     parser = argparse.ArgumentParser(
         prog="python -m core.worlds.atlas", description="Rebuild the sprite atlas."
     )

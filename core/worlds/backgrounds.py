@@ -41,19 +41,19 @@ _PALETTES = tomllib.loads(Path(__file__).with_name("palettes.toml").read_text(en
 
 
 def palette(kind: str, variant: int) -> list[Rgb]:
-    """Return the colours of a texture in the order of `palettes.toml`: first the two that are blended."""
+    """Return the colours of a Glyphworld background by `palettes.toml`: first the two that are blended."""
     colours = [variants[variant] for variants in _PALETTES[kind].values()]
     return [(red, green, blue) for red, green, blue in colours]
 
 
 def noise(rng: Generator, across: int, down: int) -> np.ndarray:
-    """Smooth noise in [0, 1], (TILE, TILE): `across` x `down` random values, enlarged bicubically."""
+    """Smooth noise in [0, 1], (TILE, TILE), for Glyphworld's backgrounds: enlarged random values."""
     grid = Image.fromarray((rng.random((down, across)) * 256).astype(np.uint8))
     return np.asarray(grid.resize((TILE, TILE), Image.Resampling.BICUBIC), np.float64) / 255
 
 
 def fractal(rng: Generator, across: int, down: int, octaves: int = 4, gain: float = 0.55) -> np.ndarray:
-    """Sum of octaves of `noise`, rescaled to mean 0.5 and about [0, 1]."""
+    """Sum of octaves of `noise` for Glyphworld's backgrounds, rescaled to mean 0.5 and about [0, 1]."""
     weights = [gain**k for k in range(octaves)]
     octaves_of_noise = (noise(rng, across << k, down << k) - 0.5 for k in range(octaves))
     total = sum(weight * values for weight, values in zip(weights, octaves_of_noise, strict=True))
@@ -61,14 +61,14 @@ def fractal(rng: Generator, across: int, down: int, octaves: int = 4, gain: floa
 
 
 def blend(low: Rgb, high: Rgb, amount: np.ndarray) -> np.ndarray:
-    """Colours between `low` and `high`, (TILE, TILE, 3) float."""
+    """Colours of a Glyphworld background between `low` and `high`, (TILE, TILE, 3) float."""
     start = np.asarray(low, np.float64)
     change = np.asarray(np.subtract(high, low), np.float64)
     return start + change * amount[..., None]
 
 
 def over(base: np.ndarray, colour: Rgb, amount: np.ndarray) -> np.ndarray:
-    """`colour` laid over `base` with opacity `amount` in [0, 1]."""
+    """A Glyphworld background with `colour` laid over it with opacity `amount` in [0, 1]."""
     return base + (np.asarray(colour, np.float64) - base) * np.clip(amount, 0, 1)[..., None]
 
 
@@ -78,18 +78,20 @@ def _dimmed(colour: Rgb, share: float) -> Rgb:
 
 
 def rows_columns() -> tuple[np.ndarray, np.ndarray]:
+    """(TILE, TILE) float64 row and column of each pixel of a Glyphworld background's tile."""
     rows, columns = np.mgrid[0:TILE, 0:TILE]
     return rows.astype(np.float64), columns.astype(np.float64)
 
 
 def wave(phase: np.ndarray) -> np.ndarray:
-    """Periodic ripple in [0, 1] with period 1, from parabolas: without sines it is exact on every machine."""
+    """Periodic ripple in [0, 1] of Glyphworld's backgrounds, from parabolas: exact on every machine."""
     t = phase - np.floor(phase)
     hump = np.where(t < 0.5, t * (0.5 - t), (t - 0.5) * (t - 1)) * 16  # [-1, 1]
     return 0.5 + 0.5 * hump
 
 
 def grass(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background grass of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, tip = palette("grass", variant)
     blades = 0.6 * noise(rng, 150, 26) + 0.4 * noise(rng, 96, 40)
     base = blend(low, high, 0.55 * fractal(rng, 5, 5) + 0.6 * (blades - 0.2))
@@ -98,6 +100,7 @@ def grass(rng: Generator, variant: int) -> np.ndarray:
 
 
 def water(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background water of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, foam = palette("water", variant)
     rows, _ = rows_columns()
     bend = fractal(rng, 5, 9, 3)
@@ -108,6 +111,7 @@ def water(rng: Generator, variant: int) -> np.ndarray:
 
 
 def sand(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background sand of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high = palette("sand", variant)
     rows, columns = rows_columns()
     dunes = wave((rows + 0.35 * columns) / 26 + 2.2 * fractal(rng, 4, 4, 3))
@@ -116,6 +120,7 @@ def sand(rng: Generator, variant: int) -> np.ndarray:
 
 
 def wood(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background of wooden planks of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high = palette("wood", variant)
     rows, columns = rows_columns()
     width = 46
@@ -131,6 +136,7 @@ def wood(rng: Generator, variant: int) -> np.ndarray:
 
 
 def snow(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background snow of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high = palette("snow", variant)
     rows, _ = rows_columns()
     drifts = wave(rows / 90 + 1.6 * fractal(rng, 3, 3, 3))
@@ -139,6 +145,7 @@ def snow(rng: Generator, variant: int) -> np.ndarray:
 
 
 def cloth(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background cloth of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, band = palette("cloth", variant)
     rows, columns = rows_columns()
     weave = 0.5 * wave(rows / 4) + 0.5 * wave(columns / 4 + 0.5)
@@ -154,6 +161,7 @@ def cloth(rng: Generator, variant: int) -> np.ndarray:
 
 
 def sky(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background of a sky with clouds of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, cloud = palette("sky", variant)
     rows, _ = rows_columns()
     clouds = fractal(rng, 4, 7, 5, 0.6)
@@ -163,6 +171,7 @@ def sky(rng: Generator, variant: int) -> np.ndarray:
 
 
 def night(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background of a night sky with stars of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, glow = palette("night", variant)
     rows, columns = rows_columns()
     base = blend(low, high, 0.6 * rows / TILE + 0.4 * fractal(rng, 4, 4))
@@ -176,6 +185,7 @@ def night(rng: Generator, variant: int) -> np.ndarray:
 
 
 def brick(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background of a brick wall of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, mortar = palette("brick", variant)
     rows, columns = rows_columns()
     course = (rows // 20).astype(int)
@@ -190,6 +200,7 @@ def brick(rng: Generator, variant: int) -> np.ndarray:
 
 
 def forest(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background forest of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high, trunk = palette("forest", variant)
     _, columns = rows_columns()
     leaves = 0.5 * noise(rng, 34, 34) + 0.3 * noise(rng, 70, 70) + 0.2 * noise(rng, 7, 7)
@@ -204,6 +215,7 @@ def forest(rng: Generator, variant: int) -> np.ndarray:
 
 
 def stone(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background of stone slabs of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high = palette("stone", variant)
     rows, columns = rows_columns()
     base = blend(low, high, 0.6 * fractal(rng, 8, 8, 5) + 0.3 * noise(rng, 170, 170))
@@ -212,6 +224,7 @@ def stone(rng: Generator, variant: int) -> np.ndarray:
 
 
 def plaster(rng: Generator, variant: int) -> np.ndarray:
+    """Draw the background of a plastered wall of Glyphworld's scenes, (TILE, TILE, 3) float."""
     low, high = palette("plaster", variant)
     relief, roughness = 0.65 * fractal(rng, 3, 3, 4), 0.3 * noise(rng, 60, 60)
     return blend(low, high, relief + roughness + 0.1 * noise(rng, 200, 200))
@@ -227,7 +240,7 @@ PAINTERS: dict[str, Callable[[Generator, int], np.ndarray]] = {
 
 @cache
 def texture(kind: str, variant: int) -> Image.Image:
-    """Return the tile of one kind and variant, RGB, TILE x TILE; drawn on first use, then cached."""
+    """Return the tile of a Glyphworld background, RGB, TILE x TILE; drawn on first use, then cached."""
     rng = np.random.default_rng([sorted(PAINTERS).index(kind), variant])
     pixels = np.rint(np.clip(PAINTERS[kind](rng, variant), 0, 255)).astype(np.uint8)
     return Image.fromarray(pixels)
@@ -235,7 +248,7 @@ def texture(kind: str, variant: int) -> Image.Image:
 
 @cache
 def grain() -> np.ndarray:
-    """Camera noise, (TILE, TILE, 1) int16 in [-GRAIN_LEVELS, GRAIN_LEVELS], the sum of two uniform draws."""
+    """Camera noise of Glyphworld's scenes, (TILE, TILE, 1) int16 in [-GRAIN_LEVELS, GRAIN_LEVELS]."""
     rng = np.random.default_rng(len(PAINTERS))
     draws = rng.random((2, TILE, TILE)) * (GRAIN_LEVELS + 1)
     return (draws[0].astype(np.int16) - draws[1].astype(np.int16))[..., None]

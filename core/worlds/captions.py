@@ -37,7 +37,7 @@ _WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text into lower-case words of letters; inner hyphens and apostrophes are kept.
+    """Split a caption of Glyphworld into lower-case words; inner hyphens and apostrophes are kept.
 
     >>> split_words("A high-heeled shoe, 2 m left of Tom's hat!")
     ['a', 'high-heeled', 'shoe', 'm', 'left', 'of', "tom's", 'hat']
@@ -123,7 +123,7 @@ Window = tuple[float, float, float, float]  # left, top, right, bottom in shares
 
 
 def caption_facts(plan: ScenePlan) -> SceneFacts:
-    """Collect the names and states of everything in a scene."""
+    """Collect the names and states of everything in a Glyphworld scene."""
     parts = severities(plan, measure_occlusion(plan))
     states = tuple(STATE_WORDS[part] for part in ("faded", "blurred") if parts[part] >= MARKED)
     glyph = glyph_of(plan.main)
@@ -148,7 +148,7 @@ def _noun(item: Item) -> str:
 
 
 def scene_caption(facts: SceneFacts, dice: Draws, *, flipped: bool = False) -> str:
-    """Write a true sentence about the whole scene, with random clauses; `flipped`: the image is mirrored."""
+    """Write a true sentence about a whole Glyphworld scene; `flipped`: the image is mirrored."""
     if not flipped and dice.chance(0.35):
         return facts.caption
     parts = [noun_phrase(facts.main, dice)]
@@ -165,7 +165,7 @@ def scene_caption(facts: SceneFacts, dice: Draws, *, flipped: bool = False) -> s
 
 
 def noun_phrase(seen: Seen, dice: Draws) -> str:
-    """ "a small faded brown dog", with randomly omitted words."""
+    """Name an object of a Glyphworld caption: "a small faded brown dog", with randomly omitted words."""
     noun = dice.pick(seen.nouns)
     words = [size_word(seen.item.size)] if dice.chance(0.4) else []
     words += seen.states if dice.chance(0.7) else ()
@@ -174,12 +174,13 @@ def noun_phrase(seen: Seen, dice: Draws) -> str:
 
 
 def place_phrase(plan: ScenePlan, dice: Draws) -> str:
+    """Say in a Glyphworld caption on which ground the objects stand, with or without its colour."""
     colour = ground_colour(plan) if dice.chance(0.7) else ""
     return " ".join(PLACES[plan.ground.kind].format(colour).split())
 
 
 def ground_name(plan: ScenePlan, dice: Draws) -> str:
-    """Name the ground alone: "green grass", "a red brick wall"."""
+    """Name the ground of a Glyphworld scene alone: "green grass", "a red brick wall"."""
     return place_phrase(plan, dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
 
 
@@ -193,7 +194,7 @@ def _between(main: Item, other: Item, dice: Draws, flipped: bool) -> str:
 
 
 def window_caption(facts: SceneFacts, window: Window, dice: Draws) -> str:
-    """Describe what a window shows: its objects, with or without the ground; else the ground alone."""
+    """Describe what a window of a Glyphworld scene shows: objects, with or without ground; else ground."""
     shown = [seen for seen in (facts.main, *facts.others) if visible_share(seen.item, window) >= SEEN]
     shown.sort(key=lambda seen: -seen.item.size)
     ground = window_ground(facts.plan, window, dice)
@@ -209,7 +210,7 @@ def window_caption(facts: SceneFacts, window: Window, dice: Draws) -> str:
 
 
 def visible_share(item: Item, window: Window) -> float:
-    """Share of the item's square box inside the window."""
+    """Share of a Glyphworld object's square box that lies inside the window."""
     half = item.size / 2
     across = min(item.x + half, window[2]) - max(item.x - half, window[0])
     down = min(item.y + half, window[3]) - max(item.y - half, window[1])
@@ -217,7 +218,7 @@ def visible_share(item: Item, window: Window) -> float:
 
 
 def window_ground(plan: ScenePlan, window: Window, dice: Draws) -> str | None:
-    """Name the ground that fills much of the window; None where that is not clear."""
+    """Name the ground that fills much of a window of a Glyphworld scene; None where that is unclear."""
     ground, (_, top, _, bottom) = plan.ground, window
     if ground.horizon is None:
         return ground_name(plan, dice)
@@ -230,7 +231,7 @@ def window_ground(plan: ScenePlan, window: Window, dice: Draws) -> str | None:
 
 
 def absent_caption(facts: SceneFacts, dice: Draws, absent: Sequence[str]) -> str:
-    """Write a caption of the scene in which an absent object replaces the main object."""
+    """Write a caption of a Glyphworld scene in which an absent object replaces the main object."""
     noun = dice.pick(absent)
     words = [dice.pick(SIZES)] if dice.chance(0.4) else []
     parts = [with_article(" ".join([*words, noun]))]
@@ -241,7 +242,7 @@ def absent_caption(facts: SceneFacts, dice: Draws, absent: Sequence[str]) -> str
 
 @cache
 def absent_words(kind: str) -> tuple[str, ...]:
-    """Nouns of objects that no scene shows; `kind` is "read" or "unread" (see the file)."""
+    """Nouns of objects that no Glyphworld scene shows; `kind` is "read" or "unread" (see the file)."""
     lines = ABSENT_FILE.read_text(encoding="utf-8").splitlines()
     rows = [line.removeprefix(f"{kind}:") for line in lines if line.startswith(f"{kind}:")]
     return tuple(word for row in rows for word in row.split())
@@ -271,8 +272,10 @@ RANGES = {"n": (2, 10_000_000), "seed": (0, 2**31 - 1)}
 
 
 def glyph_captions(n: int = N_CAPTIONS, seed: int = SEED) -> list[str]:
-    """Draw n sentences as in a web bank: about objects of Glyphworld in any combination, some about absent
-    objects; sentences may repeat. Sentence i depends on (seed, i) alone."""
+    """Draw n captions as in a web bank about objects of Glyphworld, some about absent objects.
+
+    In any combination; sentences may repeat. Sentence i depends on (seed, i) alone.
+    """
     return [_caption(Draws(seed, index, BANK_TAG)) for index in range(n)]
 
 

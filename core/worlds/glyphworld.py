@@ -43,13 +43,13 @@ THIRD = 0.5  # share of the scenes with three objects
 
 
 def plan_world_scene(seed: int, index: int, world: World) -> ScenePlan:
-    """Decide everything about a scene of any world, composed or not, without drawing it."""
+    """Decide everything about a scene of any Glyphworld, composed or not, without drawing it."""
     plan = plan_scene(seed, index, world)
     return composed(plan) if world.composed else plan
 
 
 def composed(plan: ScenePlan) -> ScenePlan:
-    """Replace the objects of a plan by two or three of like size and any hue; ground and light stay.
+    """Replace the objects of a Glyphworld scene by two or three of like size and any hue.
 
     The first is of the plan's class, the others are of other classes. No object is faded, blurred, hidden
     on purpose, or a cue, and all are placed by the same rule, so that nothing gives the first one away.
@@ -78,7 +78,7 @@ def composed(plan: ScenePlan) -> ScenePlan:
 
 @cache
 def single_words() -> dict[str, tuple[str, ...]]:
-    """List each class's glyphs, without those that the caption grammar cannot write: "slice of cake"."""
+    """List each Glyphworld class's glyphs without those that captions cannot write: "slice of cake"."""
     atlas = load_atlas()
     words = {}
     for label, names in atlas.by_class.items():
@@ -87,7 +87,7 @@ def single_words() -> dict[str, tuple[str, ...]]:
 
 
 def with_places_exchanged(plan: ScenePlan) -> ScenePlan:
-    """Return the same scene in which the first two objects have exchanged their places."""
+    """Return a Glyphworld scene in which the first two objects have exchanged their places."""
     main, other = _pair(plan)
     return replace(
         plan, main=replace(main, x=other.x, y=other.y), companion=replace(other, x=main.x, y=main.y)
@@ -95,7 +95,7 @@ def with_places_exchanged(plan: ScenePlan) -> ScenePlan:
 
 
 def with_hues_exchanged(plan: ScenePlan) -> ScenePlan:
-    """Return the same scene in which the first two objects have exchanged their hues."""
+    """Return a Glyphworld scene in which the first two objects have exchanged their hues."""
     main, other = _pair(plan)
     return replace(plan, main=replace(main, hue=other.hue), companion=replace(other, hue=main.hue))
 
@@ -151,7 +151,7 @@ class Scene:
 
 
 def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = "train") -> Scene:
-    """Render scene `index` of `seed`; it depends only on these and `world`; `split` is only recorded."""
+    """Render Glyphworld scene `index` of `seed`; it depends only on these and `world`, not on `split`."""
     plan = plan_world_scene(seed, index, world)
     parts = severities(plan, measure_occlusion(plan))
     core, spurious = paint_masks(plan, world.size)
@@ -180,8 +180,10 @@ def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: 
 
 
 def scene_row(plan: ScenePlan) -> dict[str, object]:
-    """Collect a scene's table entries without drawing it; `companion_agrees` is None without a companion
-    and where it is no cue."""
+    """Collect a Glyphworld scene's table entries without drawing it.
+
+    `companion_agrees` is None without a companion and where it is no cue.
+    """
     occlusion = measure_occlusion(plan)
     parts = severities(plan, occlusion)
     row = {

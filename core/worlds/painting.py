@@ -37,7 +37,7 @@ class Layer:
 
 
 def paint(plan: ScenePlan, size: int) -> Image.Image:
-    """Draw the scene as an RGB image of (size, size)."""
+    """Draw a Glyphworld scene as an RGB image of (size, size)."""
     background = paint_ground(plan.ground, size)
     canvas = background.copy()
     for layer in layers(plan, size):
@@ -48,7 +48,7 @@ def paint(plan: ScenePlan, size: int) -> Image.Image:
 
 
 def paint_masks(plan: ScenePlan, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the core and spurious mask, (size, size) uint8 each, 0 to 255; they add up to at most 255.
+    """Draw a scene's core and spurious mask, (size, size) uint8 each, 0 to 255; they add up to at most 255.
 
     Core = visible shape of the main glyph, without the hidden parts; fading does not count. Spurious =
     everything planted as a cue: the companion's visible shape, whatever its class, and the part of the
@@ -71,7 +71,7 @@ def paint_masks(plan: ScenePlan, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure_occlusion(plan: ScenePlan) -> float:
-    """Measure the share of the main glyph that objects in front hide, in [0, 1], from the alpha channel."""
+    """Measure the share of a scene's main glyph that objects in front hide, in [0, 1], from the alpha."""
     if plan.occluder is None and plan.cover is None:
         return 0.0
     whole = visible = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.uint8)
@@ -84,7 +84,7 @@ def measure_occlusion(plan: ScenePlan) -> float:
 
 
 def layers(plan: ScenePlan, size: int) -> Iterator[Layer]:
-    """Yield everything in front of the background, from back to front."""
+    """Yield everything in front of a Glyphworld scene's background, from back to front."""
     for item in plan.distractors:
         yield from _object("distractor", item, plan, size)
     if plan.companion is not None:
@@ -159,7 +159,7 @@ def _cover_alpha(cover: Cover, shape: tuple[int, int]) -> Image.Image:
 
 
 def paint_ground(ground: Ground, size: int) -> Image.Image:
-    """Draw a background of (size, size): the cue kind everywhere, or up to a horizon."""
+    """Draw the background of a Glyphworld scene, (size, size): the cue everywhere, or up to a horizon."""
     if ground.horizon is None:
         return _flat(ground.kind, ground.variant, ground.window, ground.flip, size)
     if ground.is_floor:
@@ -223,7 +223,7 @@ def _faded(alpha: Image.Image, opacity: float) -> Image.Image:
 
 
 def layer_alpha(layer: Layer, size: int) -> np.ndarray:
-    """(size, size) uint8: the alpha of a layer, cut off at the edges of the image."""
+    """(size, size) uint8: the alpha of an object of a Glyphworld scene, cut off at the image's edges."""
     canvas = Image.new("L", (size, size))
     canvas.paste(layer.alpha, (layer.x, layer.y))
     return np.asarray(canvas)

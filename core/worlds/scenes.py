@@ -159,14 +159,14 @@ def _class_order(seed: int, block: int, n_classes: int) -> tuple[int, ...]:
 
 
 def label_of(seed: int, index: int) -> str:
-    """Class of scene `index`: each run of n_classes indices holds each class once, in random order."""
+    """Class of Glyphworld scene `index`: each run of n_classes indices holds each class once, at random."""
     names = load_atlas().class_names
     block, number = divmod(index, len(names))
     return names[_class_order(seed, block, len(names))[number]]
 
 
 def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
-    """Decide everything about scene `index` of `seed`, without drawing it."""
+    """Decide everything about Glyphworld scene `index` of `seed`, without drawing it."""
     atlas, dice, label = load_atlas(), Draws(seed, index), label_of(seed, index)
     faults = _draw_faults(dice, world)
     background_agrees = dice.chance(world.background_agreement)
@@ -256,14 +256,14 @@ def _draw_main(dice: Draws, glyphs: Sequence[str], ground: Ground, severity: flo
 
 
 def draw_item(dice: Draws, glyph: str, x: float, y: float, size: float) -> Item:
-    """Draw gains, rotation and flip of a glyph at its place."""
+    """Draw the gains, rotation and flip of a glyph at its place in a Glyphworld scene."""
     gain = dice.between(0.88, 1.1)
     red, green, blue = (round(UNITY * gain * dice.between(0.94, 1.06)) for _ in range(3))
     return Item(glyph, x, y, size, dice.between(-22, 22), dice.chance(0.5), (red, green, blue))
 
 
 def best_place(dice: Draws, size: float, taken: Sequence[Item]) -> tuple[float, float]:
-    """Return the best of six random positions: the one that overlaps other objects' boxes least."""
+    """Return the best of six random positions for a glyph: the least overlap with other objects' boxes."""
     low, high = size / 2, 1 - size / 2
     spots = [(dice.between(low, high), dice.between(low, high)) for _ in range(6)]
     return min(spots, key=lambda spot: sum(_overlap(spot, size, item) for item in taken))
@@ -335,7 +335,7 @@ def _draw_light(dice: Draws) -> tuple[tuple[int, ...], float]:
 
 
 def severities(plan: ScenePlan, occlusion: float) -> dict[str, float]:
-    """Severity of each part of hardness, in [0, 1]; `occlusion` is the measured hidden share, in [0, 1]."""
+    """Severity of each part of a scene's hardness, in [0, 1]; `occlusion`: the hidden share, in [0, 1]."""
     too_small = (SIZE_EASY - plan.main.size) / (SIZE_EASY - SIZE_SMALLEST)
     small = min(max(too_small, 0.0), 1.0)
     faded, blurred = plan.fade / FADE_WORST, plan.blur / BLUR_WORST
@@ -345,7 +345,7 @@ def severities(plan: ScenePlan, occlusion: float) -> dict[str, float]:
 
 
 def hardness_of(parts: dict[str, float]) -> float:
-    """1 - prod_p (1 - w_p s_p) over the severities s_p, in [0, 1): increases with every part."""
+    """Hardness of a Glyphworld scene, 1 - prod_p (1 - w_p s_p) over the severities s_p, in [0, 1)."""
     left = 1.0
     for name, weight in FAULT_WEIGHTS.items():
         left *= 1 - weight * parts[name]

@@ -24,7 +24,7 @@ Relation = tuple[str, str, str]
 
 
 def size_word(size: float) -> str:
-    """Return the word for a longer side of `size` image sides."""
+    """Return Glyphworld's word for an object whose longer side is `size` image sides."""
     for limit, word in ((0.22, "tiny"), (0.42, "small"), (0.62, "medium"), (0.74, "large")):
         if size < limit:
             return word
@@ -40,7 +40,7 @@ def place_words(first: Item, second: Item) -> tuple[str, bool] | None:
 
 
 def relations_of(plan: ScenePlan) -> list[Relation]:
-    """(subject, "left of" | "above" | "on", object) about the main object, named by its class."""
+    """(subject, "left of" | "above" | "on", object) about a scene's main object, named by its class."""
     relations: list[Relation] = []
     others = ([plan.companion] if plan.companion else []) + list(plan.distractors)
     for other in others:
@@ -54,7 +54,7 @@ def relations_of(plan: ScenePlan) -> list[Relation]:
 
 
 def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
-    """List true words, each once: object, colour, size, state, other objects, background, style, light."""
+    """List true words of a Glyphworld scene: object, colour, size, state, background, style, light."""
     words = main_words(plan, parts)
     words += [glyph_of(plan.companion).noun] if plan.companion else []
     words += [glyph_of(item).noun for item in plan.distractors]
@@ -65,13 +65,13 @@ def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
 
 
 def main_words(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
-    """List what is true of the main object: its class, noun, colour, size and state."""
+    """List what is true of a Glyphworld scene's main object: its class, noun, colour, size and state."""
     states = [word for part, word in STATE_WORDS.items() if parts[part] >= MARKED]
     return [plan.label, glyph_of(plan.main).noun, colour_of(plan.main), size_word(plan.main.size), *states]
 
 
 def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:
-    """Write one sentence such as "a small brown dog left of a white bone on green grass"."""
+    """Write one sentence on a scene such as "a small brown dog left of a white bone on green grass"."""
     sentence = [with_article(_main_phrase(plan, parts))]
     neighbour = plan.companion or (plan.distractors[0] if plan.distractors else None)
     if neighbour is not None:
@@ -87,7 +87,7 @@ def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:
 
 
 def cause_of(plan: ScenePlan, parts: dict[str, float]) -> str:
-    """Name why a scene is hard: the worst part of hardness, else a contradicting cue, else "none"."""
+    """Name why a Glyphworld scene is hard: the worst part of hardness, else a cue, else "none"."""
     worst = max(FAULTS, key=lambda part: parts[part])
     if parts[worst] >= MARKED:
         return worst
@@ -97,19 +97,22 @@ def cause_of(plan: ScenePlan, parts: dict[str, float]) -> str:
 
 
 def glyph_of(item: Item) -> Glyph:
+    """Return the glyph of Glyphworld's sheet that an object of a scene is drawn with."""
     return load_atlas().glyphs[item.glyph]
 
 
 def colour_of(item: Item) -> str:
-    """Return the colour that the item is painted in, else the glyph's own."""
+    """Return the colour that an object of a Glyphworld scene is painted in, else the glyph's own."""
     return item.hue or glyph_of(item).colour
 
 
 def ground_colour(plan: ScenePlan) -> str:
+    """Return the word for the colour of a Glyphworld scene's ground."""
     return COLOUR_WORDS[plan.ground.kind][plan.ground.variant]
 
 
 def with_article(phrase: str) -> str:
+    """Put "a" or "an" before a phrase of a Glyphworld caption."""
     return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
 
 

@@ -18,14 +18,14 @@ NEUTRALS = {NEUTRAL_FLOOR: {NEUTRAL_FLOOR, "floor"}, NEUTRAL_WALL: {NEUTRAL_WALL
 
 @cache
 def variants(word: str) -> frozenset[str]:
-    """Return a word and its base form; captions use either."""
+    """Return a word of a Glyphworld scene and its base form; captions use either."""
     from simplemma import lemmatize
 
     return frozenset({word.lower(), lemmatize(word, "en").lower()})
 
 
 def widened(words: Iterable[str]) -> frozenset[str]:
-    """Return all variants of the single words in some words and phrases."""
+    """Return all variants of the single words in some words and phrases of a Glyphworld scene."""
     singles = {part for word in words for part in word.split() if part not in JOINING}
     return frozenset(form for word in singles for form in variants(word))
 
@@ -52,7 +52,7 @@ class SceneTruth:
 
 
 def truth_of(plan: ScenePlan) -> SceneTruth:
-    """Return the truth of a scene: its attributes, plus the colours and grounds that they omit."""
+    """Return the words that are true of a Glyphworld scene, with colours and grounds that they omit."""
     severity = severities(plan, measure_occlusion(plan))
     others = [item for item in (plan.companion, *plan.distractors, plan.occluder) if item is not None]
     grounds = {plan.ground.kind, ground_colour(plan)} | GROUND_WORDS[plan.ground.kind]
@@ -72,7 +72,7 @@ def _words_of(item: Item) -> list[str]:
 
 
 def shares(word: str, truths: Sequence[SceneTruth]) -> np.ndarray:
-    """(n,) bool: the scenes of which a word is true."""
+    """(n,) bool: the Glyphworld scenes of which a word is true."""
     return np.array([truth.holds(word) for truth in truths], bool)
 
 

@@ -248,7 +248,7 @@ def _objects_of_lines(text: bytes) -> list[Any] | None:
 
 
 def exported_file(folder: Path) -> Path | None:
-    """Return the file that lists the images of a folder of FiftyOne or Supervisely; None for others."""
+    """Return the file that lists the images of a FiftyOne or Supervisely folder; None for others."""
     if (folder / "samples.json").is_file():
         return folder / "samples.json"
     if regions.is_project(folder):

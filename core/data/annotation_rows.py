@@ -36,14 +36,14 @@ class NotThisForm(ValueError):
 
 
 def entries(value: Any, what: str) -> list[dict[str, Any]]:
-    """Return a list of objects. Raises NotThisForm for anything else."""
+    """Return a list of objects of an annotation file. Raises NotThisForm for anything else."""
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise NotThisForm(f"'{what}' is no list of objects")
     return value
 
 
 def largest_class(boxes: Iterable[tuple[str | None, float]]) -> str | None:
-    """Return the class of the largest box, the first of equal ones; None without a box that has a class."""
+    """Return the class of an image's largest box, the first of equal ones; None without one."""
     best, label = -1.0, None
     for name, area in boxes:
         if name is not None and area > best:
@@ -52,7 +52,7 @@ def largest_class(boxes: Iterable[tuple[str | None, float]]) -> str | None:
 
 
 def side(value: Any) -> float:
-    """Return a finite number that is not negative; 0 for anything else."""
+    """Return a side of an annotated box, finite and not negative; 0 for anything else."""
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)
@@ -62,19 +62,19 @@ def side(value: Any) -> float:
 
 
 def text_or_none(value: Any) -> str | None:
-    """Return a name as text that a table can hold; None for what is no name."""
+    """Return a name in an annotation file as text for a table of images; None for what is no name."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         return None
     return storable(str(value))
 
 
 def storable(value: Any) -> Any:
-    """Return a text without lone surrogates, which no table can hold; other values as they are."""
+    """Return a text of an annotation file without lone surrogates, which no table can hold."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the fields whose values are single texts, numbers or truth values (missing ones allowed)."""
+    """Return the fields of an annotated image whose values are single texts, numbers or truth values."""
     left_out = set(but)
     names = dict.fromkeys(key for item in items for key in item if key not in left_out and key[:1] != "_")
     columns = {name: [item.get(name) for item in items] for name in names}
@@ -101,7 +101,7 @@ def _alike(values: list[Any]) -> list[Any]:
 
 
 def image_root(rows: Rows, beside: str) -> str:
-    """Return the first of the folders that holds one of the first images; else the first."""
+    """Return the first of the folders that holds one of the first annotated images; else the first."""
     folders = [listed_place(beside, folder) for folder in rows.folders]
     folders = [folder if is_url(folder) else os.path.normpath(folder) for folder in folders]
     for folder in folders:
@@ -111,7 +111,7 @@ def image_root(rows: Rows, beside: str) -> str:
 
 
 def image_names(folder: str) -> list[str]:
-    """List the images below a folder, also by address, by their names from there; none without a folder."""
+    """List the images below a folder, also by URL, by their names from there; none without a folder."""
     if is_url(folder):
         with suppress(FileNotFoundError):
             names = objects_below(folder)

@@ -112,7 +112,7 @@ def _file_name(image: dict[str, Any]) -> str | None:
 
 
 def category_names(tree: dict[str, Any]) -> tuple[dict[int | str, str | None], list[Record]]:
-    """Return the names of the categories by their number, all different, and what is said of them."""
+    """Return the names of a COCO file's categories by number, all different, and notes on them."""
     categories = entries(tree.get("categories", []), "categories")
     names = {
         number: text_or_none(one.get("name"))
@@ -124,7 +124,7 @@ def category_names(tree: dict[str, Any]) -> tuple[dict[int | str, str | None], l
 
 
 def box_area(annotation: dict[str, Any]) -> float:
-    """Return width times height of the box, pixels; without one the area that the annotation states."""
+    """Return width times height of a COCO box, pixels; without one the area that the annotation states."""
     box = annotation.get("bbox")
     if isinstance(box, list) and len(box) == 4:
         return side(box[2]) * side(box[3])

@@ -41,7 +41,7 @@ POINTS = 6  # numbers of the shortest outline
 
 
 def packed(item: dict[str, Any]) -> dict[str, Any]:
-    """Keep outlines as arrays, eight times smaller than lists of numbers.
+    """Keep the outlines of a COCO mask as arrays, eight times smaller than lists of numbers.
 
     A list of outlines, one outline as a flat list of numbers, and points as pairs are all read. What is none
     of these becomes the text "unknown".
@@ -95,14 +95,14 @@ def _numbers(values: Any, farthest: float = FARTHEST) -> array[float] | None:
 
 
 def coordinates(shape: Any) -> Iterator[float]:
-    """Yield the highest number of each outline, or of a box; nothing for a run-length code."""
+    """Yield the highest number of each outline of a COCO mask, or of a box; nothing for a run-length code."""
     if isinstance(shape, list):
         parts = shape if shape and isinstance(shape[0], array) else [_numbers(shape) or ()]
         yield from (max(part) for part in parts if part)
 
 
 def fill_outline(shape: Any, width: int, height: int, *, scaled: bool = False) -> np.ndarray:
-    """Return (height, width) uint8, 1 inside: of polygons by COCO's own rule, of a run-length code, or a box.
+    """Return a COCO mask, (height, width) uint8, 1 inside: of polygons, of a run-length code, or a box.
 
     Args:
         scaled: numbers from 0 to 1 are parts of the width and the height.
@@ -198,14 +198,14 @@ class Segment(NamedTuple):
 
 
 def things_of(tree: dict[str, Any]) -> set[Any]:
-    """Return the ids of the categories that are objects and no stuff; none where nothing says so."""
+    """Return the ids of COCO's categories that are objects and no stuff; none where nothing says so."""
     categories = tree.get("categories")
     kinds = [one for one in categories if isinstance(one, dict)] if isinstance(categories, list) else []
     return {one.get("id") for one in kinds if one.get("isthing") == 1}
 
 
 def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any, float, Segment]]:
-    """Return category, area and place of each segment of an image; stuff has no area.
+    """Return category, area and place of each segment of a panoptic COCO image; stuff has no area.
 
     Args:
         things: the categories of objects; without any, all are.
@@ -224,7 +224,7 @@ def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any,
 
 
 def segment_folder(path: str) -> str:
-    """Return the folder of the pictures of ids: called as the .json file beside it, else that of the file."""
+    """Return the folder of COCO's pictures of segment ids: called as the .json file beside it, or its own."""
     beside = os.path.splitext(path)[0]
     return beside if os.path.isdir(beside) else os.path.dirname(path)
 

@@ -105,7 +105,7 @@ class ColumnChoice:
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str]:
-    """Map each role (image_id, path, label, split) to the first column named like it, in any case.
+    """Map each role (image_id, path, label, split) to the first column of a user's table named like it.
 
     A column y is WILDS' label, unless a column x beside it makes it a coordinate.
     """
@@ -120,7 +120,7 @@ def find_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def place_columns(names: Iterable[str]) -> list[str]:
-    """List the columns that are called as paths or addresses of images are, the likeliest first."""
+    """List the columns of a user's table called as paths or addresses of images are, the likeliest first."""
     by_lower = {name.lower(): name for name in reversed(list(names))}
     return [by_lower[alias] for alias in (*COLUMNS["path"], *ADDRESS_NAMES) if alias in by_lower]
 
@@ -134,7 +134,7 @@ def decide_columns(
     table: str = "",
     group: str | None = None,
 ) -> ColumnChoice:
-    """Decide which column has which role.
+    """Decide which column of a user's table of images has which role.
 
     Args:
         frame: all rows, cells of any kind. stated: roles whose column is known; None: the table has none.
@@ -169,7 +169,7 @@ def decide_columns(
 
 
 def check_columns(names: Iterable[str], frame: pd.DataFrame, table: str) -> None:
-    """Raise ImageSourceError for a column that a table does not have."""
+    """Raise ImageSourceError for a column that a user's table of images does not have."""
     columns = list(map(str, frame.columns))
     missing = next((name for name in names if name not in columns), None)
     if missing is not None:
@@ -180,7 +180,7 @@ def check_columns(names: Iterable[str], frame: pd.DataFrame, table: str) -> None
 
 
 def column_name(name: str) -> str:
-    """Return the name of a column as those of the tables above.
+    """Return the name of a column of a user's table as the tables of roles have it.
 
     >>> column_name("Finding Labels"), column_name("ground_truth.label"), column_name("scientificName")
     ('finding_labels', 'label', 'scientific_name')
@@ -192,7 +192,7 @@ def column_name(name: str) -> str:
 
 
 def texts_of(column: pd.Series) -> pd.Series:
-    """Return the filled cells of a column as texts."""
+    """Return the filled cells of a column of a user's table as texts."""
     texts = column.astype("str")
     is_filled = column.notna() & (texts != "")
     return texts if is_filled.all() else cast(pd.Series, texts[is_filled])
@@ -338,7 +338,7 @@ def _holds_split_words(column: pd.Series) -> bool:
 
 
 def split_values(column: pd.Series, name: str, *, asked: bool = False) -> dict[str, str] | None:
-    """Return which split each value of a column means, as lower-case text; None where one is unknown.
+    """Return which split of images each value of a table's column means; None where one is unknown.
 
     Words of splits, as in names of folders (`PublicTest`); 0, 1 and 2 as WILDS, group-DRO and CelebA write
     them; truth values of a column is_valid.
@@ -448,7 +448,7 @@ def _check_rank(frame: pd.DataFrame, ranks: Sequence[str], table: str) -> None:
 
 
 def texts_or_empty(column: pd.Series) -> pd.Series:
-    """Return a column as texts, "" where nothing is."""
+    """Return a column of a user's table as texts, "" where nothing is."""
     texts = column.astype("str")
     return texts.fillna("") if texts.hasnans else texts
 
@@ -533,7 +533,7 @@ def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]
 
 
 def is_localised(column: pd.Series) -> bool:
-    """Whether the cells of a column hold WordNet ids, each before a box (ImageNet's LOC_val_solution.csv)."""
+    """Whether a column holds ImageNet's WordNet ids, each before a box (LOC_val_solution.csv)."""
     if not pd.api.types.is_string_dtype(column):
         return False
     texts = texts_of(column)

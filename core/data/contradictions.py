@@ -34,7 +34,7 @@ def one_spelling(splits: Sequence[str], labels: Sequence[str | None]) -> tuple[l
 
 
 def spelled_as_train(labels: pd.Series, is_val: np.ndarray) -> tuple[pd.Series, list[str]]:
-    """Do the same with a column of labels; not copied where nothing changes. Args: is_val: (n_images,)."""
+    """Write a column of evaluation labels as train images write the same classes. is_val: (n_images,)."""
     classes = coded(labels)
     train_codes, val_codes = (_first_seen(classes.codes[side]) for side in (~is_val, is_val))
     train_names, names = ([classes.names[code] for code in codes] for codes in (train_codes, val_codes))
@@ -81,7 +81,7 @@ class Contradiction(NamedTuple):
 
 
 def find_contradiction(images: pd.Series, values: pd.Series) -> Contradiction | None:
-    """Find an image with two different values; rows without one say nothing.
+    """Find an image that a listing gives two different values; rows without one say nothing.
 
     Args:
         images, values: of the same rows, in their order.

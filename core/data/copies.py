@@ -30,13 +30,13 @@ PictureOf = Callable[[int], Image.Image]
 
 
 def resemble_more(pairs: Sequence[Sequence[float]]) -> bool:
-    """Whether the first of two numbers is the larger one more often than by chance, of enough pairs."""
+    """Whether copies of images are more alike than others more often than by chance, by pairs of numbers."""
     k = sum(alike > other for alike, other in pairs)
     return len(pairs) >= FEWEST_PAIRS and by_chance(k, len(pairs)) < BY_CHANCE
 
 
 def by_chance(k: int, n: int) -> float:
-    """Probability of k or more of n, each with probability 1/2 (sign test).
+    """Probability that k or more of n pairs of images are alike by chance, each 1/2 (sign test).
 
     >>> by_chance(10, 10) < BY_CHANCE < by_chance(9, 10)
     True
@@ -45,7 +45,7 @@ def by_chance(k: int, n: int) -> float:
 
 
 def likeness(look: PictureOf, row: int, other: int) -> float:
-    """Correlation of two pictures in small and grey; NaN where one is plain or cannot be read."""
+    """Correlation of two images of a listing in small and grey; NaN where one is plain or unreadable."""
     try:
         small = [_small(look(one)) for one in (row, other)]
     except UnreadableImage:
@@ -80,7 +80,7 @@ IN_ALL = (")", "cop", "cóp", "kop", "副本", "コピー", "коп")  # one is 
 
 
 def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
-    """Return the row of the original for the row of each copy.
+    """Return the row of the original image for the row of each augmented copy in a listing.
 
     Args:
         ids: paths below the root. look: reads the picture of a row.
@@ -101,7 +101,7 @@ def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
 
 
 def original_name(image_id: str, pattern: re.Pattern[str]) -> str | None:
-    """Return the name of the file that the name of a copy says; None for another name.
+    """Return the file name of the original that a copy's name says; None for another name.
 
     >>> original_name("a/x - Copy (2).jpg", NAMED_COPY), original_name("a/Copy of x.jpg", NAMED_COPY)
     ('a/x.jpg', 'a/x.jpg')
@@ -169,7 +169,8 @@ def sequences(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf)
 
 
 def folder_below(image_id: str, label: str | None) -> str:
-    """
+    """Return the folder of an image below the folder of its class: perhaps a clip or a track.
+
     >>> folder_below("yoyo/v_g01/1.jpg", "yoyo"), folder_below("yoyo/1.jpg", "yoyo")
     ('yoyo/v_g01', '')
     """
@@ -179,7 +180,8 @@ def folder_below(image_id: str, label: str | None) -> str:
 
 
 def before_number(image_id: str, label: str | None) -> str:
-    """
+    """Return what stands before the number of a frame in an image's name: perhaps a clip or a track.
+
     >>> before_number("1/00003_00017.ppm", "1"), before_number("cat/IMG.1.jpg", "cat")
     ('1/00003', 'cat/IMG')
     >>> before_number("1.jpg", None)
@@ -263,7 +265,7 @@ _say = Templates.beside(__file__)
 
 
 def with_photographs(listing: Listing, asked: str | None, look: PictureOf) -> Listing:
-    """Add a column of the photograph, or the clip, of each image, where files show copies or frames.
+    """Add to a listing the photograph, or the clip, of each image, where files show copies or frames.
 
     It is the group then.
 
@@ -322,7 +324,8 @@ def _stem(image_id: str) -> str:
 
 
 def base_name(stem: str) -> str:
-    """
+    """Return the name of an image without suffixes that say how a copy of it was augmented.
+
     >>> base_name("cat/x_flip_rot90"), base_name("cat/12_aug_3"), base_name("cat/1"), base_name("cat/_aug1")
     ('cat/x', 'cat/12', 'cat/1', 'cat/_aug1')
     """

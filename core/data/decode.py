@@ -66,7 +66,7 @@ CODING, TILES = 0xFF52, 0xFF90  # its segments: how tiles are coded; the first t
 
 
 def check_work(image: Image.Image, limit: int) -> None:
-    """Refuse a picture whose few pixels ask for endless work, by its header and the length of its file.
+    """Refuse an image file whose few pixels ask for endless work to decode, by its header and length.
 
     A JPEG may have any number of scans, each of which goes over all pixels; a JPEG 2000 as many bytes as it
     likes, each of which takes long.
@@ -93,7 +93,7 @@ def check_work(image: Image.Image, limit: int) -> None:
 
 
 def decode_smaller(image: Image.Image, side: int) -> None:
-    """Make a JPEG or JPEG 2000 downscale while decoding, its longer side no shorter than `side`."""
+    """Make a JPEG or JPEG 2000 image downscale while decoding, its longer side at least `side`."""
     scale = next((scale for scale in SCALES if max(image.size) // scale >= side), 1)
     if scale == 1:
         return
@@ -373,6 +373,7 @@ def _tile(image: Image.Image) -> tuple[int, int]:
 
 
 def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image, 1 to 8; 1 where it is missing or damaged."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged EXIF does not affect the pixels
@@ -523,7 +524,7 @@ def _head(source: bytes | str | Path | BinaryIO, length: int = 1 << 16) -> bytes
 
 
 def reduced(image: Image.Image, side: int) -> Image.Image:
-    """Return an image whose longer side is at most `side` pixels; a smaller one stays as it is."""
+    """Return a decoded image whose longer side is at most `side` pixels; a smaller one stays."""
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return image

@@ -15,7 +15,7 @@ KINDS_OF_LABELS = ("Classification", "Detections", "Polylines")
 
 
 def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> annotation_rows.Rows:
-    """Return the samples with the label of one field: a Classification, or the largest of its Detections."""
+    """Return FiftyOne's samples with the label of one field: a Classification, or the largest Detection."""
     samples = annotation_rows.entries(tree["samples"], "samples")
     if any(not isinstance(sample.get("filepath"), str) for sample in samples):
         raise annotation_rows.NotThisForm("a sample has no filepath")
@@ -74,7 +74,7 @@ def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
 
 
 def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> annotation_rows.Rows:
-    """Return the images of data/ with their labels: numbers or names of classes, or of boxes."""
+    """Return the images of FiftyOne's data/ with their labels: numbers or names of classes, or boxes."""
     classes, labels = tree["classes"], tree["labels"]
     if not isinstance(labels, dict) or not isinstance(classes, (list, type(None))):
         raise annotation_rows.NotThisForm("'labels' is no object, or 'classes' no list")

@@ -70,7 +70,7 @@ class TreeRows:
 
 
 def rows_of(root: str, tree: Tree, reading: TreeReading) -> TreeRows:
-    """List the images split by split, class by class, by their names."""
+    """List the images of a folder of classes, split by split, class by class, by their names."""
     rows = TreeRows(columns={name: [] for name in _columns(reading)})
     by_prefix = defaultdict(list)
     for folder in places_of(tree, reading):
@@ -101,7 +101,7 @@ def _columns(reading: TreeReading) -> list[str]:
 
 
 def has_classes(reading: TreeReading, folders: Sequence[ImagePlace]) -> bool:
-    """Return True where folders name classes; images beside them are then none."""
+    """Return True where folders of images name classes; images beside them are then none."""
     return reading.classes is not None and any(folder.parts for folder in folders)
 
 
@@ -136,7 +136,7 @@ def _facts(reading: TreeReading, folder: ImagePlace, labelled: bool) -> list[str
 
 
 def is_above(reading: TreeReading, folder: ImagePlace) -> bool:
-    """Return True where images lie above the folders of the classes, which makes them none."""
+    """Return True where images lie above the folders of their classes, which makes these none."""
     if not folder.parts:
         return True
     return folder.parts[0] not in reading.without_label and reading.label_of(folder.parts) is None
@@ -394,7 +394,7 @@ def _no_images(root: str, walk: Walk) -> ImageSourceError:
 
 
 def missing_folder(path: Path) -> ImageSourceError:
-    """Return the error for a missing folder, with the closest existing name."""
+    """Return the error for a missing folder of images, with the closest existing name."""
     parent = path.parent
     if not parent.is_dir():
         above = next(folder for folder in path.parents if folder.is_dir())

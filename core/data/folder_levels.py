@@ -41,7 +41,8 @@ class Splits:
 
 
 def join(*parts: str) -> str:
-    """
+    """Join names of folders of images to a path, without empty ones.
+
     >>> join("", "train", "cat")
     'train/cat'
     """
@@ -49,7 +50,7 @@ def join(*parts: str) -> str:
 
 
 def above_of(path: str) -> list[str]:
-    """Return a folder and all above it, the root last.
+    """Return a folder of images and all above it, the root last.
 
     >>> above_of("val/images")
     ['val/images', 'val', '']
@@ -66,7 +67,7 @@ def children(tree: Mapping[str, Folder], counts: Mapping[str, int], path: str) -
 
 
 def find_splits(tree: Mapping[str, Folder], counts: Mapping[str, int]) -> Splits:
-    """Find splits by the names of folders.
+    """Find the splits of images (train, val, test) by the names of folders.
 
     Args:
         counts: the images in and below each folder, without masks.
@@ -85,7 +86,7 @@ def find_splits(tree: Mapping[str, Folder], counts: Mapping[str, int]) -> Splits
 
 
 def first_splits(tree: Mapping[str, Folder], counts: Mapping[str, int]) -> Splits:
-    """Find splits as studies without a stored reading did: by few names, at the root only."""
+    """Find splits of images as studies without a stored reading did: by few names, at the root only."""
     named = [name for name in tree[""].folders if split_named(name)]
     kinds = {name: str(split_named(name)) for name in sorted(named, key=_order)}
     if {"train"} < set(kinds.values()):
@@ -262,7 +263,7 @@ class Profile:
 
 
 def profile_of(folders: Iterable[ImagePlace]) -> Profile:
-    """Count the names of each level of folders, in one pass over the folders."""
+    """Count the names of each level of folders of images, in one pass over the folders."""
     folders = list(folders)
     levels: list[Level] = []
     for folder in folders:
@@ -287,7 +288,7 @@ def _repeats(levels: Sequence[Level], base: int, number: int) -> bool:
 
 
 def class_level_of(profile: Profile) -> int:
-    """Choose the level of the classes among those that repeat; without any, the first with several names.
+    """Choose the level of folders that names the classes: one that repeats, or of several names.
 
     WordNet ids are classes; words of styles, places and light are not, nor are numbers beside words; of two
     levels of numbers those that count from zero are. Of the levels that are left the deeper one is taken, if

@@ -26,7 +26,7 @@ class Masks:
 
 
 def find_masks(root: str, tree: Mapping[str, Folder]) -> Masks:
-    """Find masks among the images of a tree: by names, and by the pixels of a few of each name.
+    """Find masks among the images of a tree of folders: by names, and by the pixels of a few.
 
     A name that may mean something else (`mask`, `labels`) needs pictures that look like masks and are called
     as images elsewhere.
@@ -56,7 +56,7 @@ def find_masks(root: str, tree: Mapping[str, Folder]) -> Masks:
 
 
 def set_apart(tree: Mapping[str, Folder], masks: Masks) -> tuple[dict[str, Folder], dict[str, int]]:
-    """Take masks out of a tree.
+    """Take the masks out of a tree of folders of images.
 
     Returns:
         the tree with no images that are masks, and the number of masks of each folder of them (`x/masks`), or
@@ -86,7 +86,7 @@ def mask_files(images: Sequence[str]) -> list[str]:
 
 
 def looks_like_mask(pixels: np.ndarray) -> bool:
-    """Return True for few colours in flat areas.
+    """Return True for an image of few colours in flat areas, as masks are.
 
     Args:
         pixels: (height, width, 3) uint8.

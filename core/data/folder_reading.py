@@ -49,7 +49,7 @@ SAME = 0.5  # share of file names that both have
 def folders_again(
     tree: Mapping[str, Folder], counts: Mapping[str, int], prefixes: Iterable[str]
 ) -> list[str]:
-    """Return the folders among the classes whose own folders are these classes again, with the same files.
+    """Return the folders among the classes whose own folders are these classes again, with equal files.
 
     `yes/`, `no/` and `brain_tumor_dataset/{yes,no}`; `flowers/rose/` and `flowers/flowers/rose/`.
 
@@ -214,7 +214,7 @@ def counts_below(tree: Tree) -> dict[str, int]:
 
 
 def first_reading(tree: Tree, class_level: int) -> TreeReading:
-    """Return the reading of studies that store none: few names of splits, classes on one level."""
+    """Return how studies that store none read a tree of images: few names of splits, classes on one level."""
     splits = first_splits(tree, counts_below(tree))
     of = splits.of or {"": "all"}
     return TreeReading(splits=of, classes=class_level, ignored=splits.ignored)
@@ -228,7 +228,7 @@ def choose_reading(
     class_level: int | str | None = None,
     group_level: int | None = None,
 ) -> ReadingChoice:
-    """Choose the likeliest reading of a tree; levels that are given are taken.
+    """Choose the likeliest reading of a tree of images: its splits and classes; given levels are taken.
 
     Args:
         tree: every folder by its path below the root, without masks. masks: what was taken out of it.

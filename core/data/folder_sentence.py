@@ -20,7 +20,7 @@ FEW, FEW_CLASSES = 2, 8  # images of a class; classes from which on such ones ar
 def sentences(
     choice: ReadingChoice, tree: Tree, masks: Mapping[str, int], tables: Sequence[str], *, root: str
 ) -> list[str]:
-    """Return one record of all that is not plain about a tree; none for CLASS/IMAGE under the usual splits.
+    """Return one record of all that is not plain about a tree of images; none for CLASS/IMAGE.
 
     Args:
         masks: how many each folder holds, see `set_apart`. tables: those in the tree that name its images.
@@ -39,7 +39,7 @@ def sentences(
 
 
 def levels_table(choice: ReadingChoice, tree: Tree, mask_counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return a row for each level of folders: number, what it is read as, its names and images."""
+    """Return a row for each level of folders of images: number, what it is read as, names and images."""
     reading = choice.reading
     roles = {level: "domain" for level in reading.domains} | {reading.group: "group"}
     if reading.classes == LEAF:

@@ -36,7 +36,7 @@ say_of_folder_table = Templates.beside(__file__)
 
 
 def table_notes(root: str, image_ids: Sequence[str]) -> list[Record]:
-    """Name the first table in a folder, or in its folders of splits, whose cells name images of it."""
+    """Name the first table in a folder of images, or its folders of splits, that names images of it."""
     tables = [] if is_url(root) else list(itertools.islice(_tables_in(root), MOST_LISTED_TABLES))
     if not tables:
         return []
@@ -114,7 +114,7 @@ TEXTS = ("caption", "text", "description")  # in the first line of a list of cap
 
 
 def label_file(root: str, tree: Mapping[str, Folder], folder: str, classes: set[str]) -> str | None:
-    """Return the list, beside images or above them, that gives nearly all one of `classes`."""
+    """Return the list beside images, or above them, that gives nearly all a label of `classes`."""
     images = tree[folder].images if folder in tree else []
     for path in above_of(folder):
         for table in tree[path].tables if path in tree else []:
@@ -258,7 +258,7 @@ def shard_tables(root: str, tree: Mapping[str, Folder], prefixes: Iterable[str])
 
 
 def label_column(root: str, table: str) -> str | None:
-    """Return the column of a shard's table that holds labels; None where there is none."""
+    """Return the column of a shard's table that holds labels of images; None where there is none."""
     try:
         frame = _read_shard_table(os.path.join(root, table))
     except (OSError, ValueError, pa.ArrowException):
@@ -273,7 +273,7 @@ def label_column(root: str, table: str) -> str | None:
 def labels_of_shards(
     root: str, tables: Mapping[str, str], column: str, names: Sequence[str]
 ) -> list[str | None]:
-    """Return the label of each picture, SHARD/KEY.ext; None where its table has none."""
+    """Return the label of each image of shards, SHARD/KEY.ext; None where its table has none."""
     labels: dict[str, str] = {}
     for folder, table in tables.items():
         try:

@@ -66,7 +66,7 @@ class Folder:
 
 
 def look_into(path: str, walk: Walk) -> Folder:
-    """List one folder.
+    """List the images and folders of one folder.
 
     Raises:
         ImageSourceError: it cannot be read.
@@ -89,7 +89,7 @@ def look_into(path: str, walk: Walk) -> Folder:
 
 
 def walk_folders(root: str, walk: Walk) -> dict[str, Folder]:
-    """List every folder below a root once, by its path from there; the root itself is "".
+    """List every folder of images below a root once, by its path from there; the root itself is "".
 
     Links to folders are followed once each in a folder of the first level (or below a split's), unless they
     lead into or above it or the root.
@@ -134,7 +134,7 @@ class _Place(NamedTuple):
 
 
 def walk_by_address(root: str, passed_by: tuple[str, ...] = Walk.passed_by) -> Walk:
-    """List all below an address; `look_into` then asks nobody.
+    """List all images below a URL; `look_into` then asks nobody.
 
     Raises:
         ImageSourceError: nothing there, or not for these credentials.
@@ -272,7 +272,7 @@ def _leads_elsewhere(link: str, homes: set[str], followed: set[str]) -> bool:
 
 
 def leads_above(folder: str, root: str) -> bool:
-    """Return True when a folder is a link to `root` or to one of its parents."""
+    """Return True when a folder of images is a link to `root` or to one of its parents."""
     if not os.path.islink(folder):
         return False
     target = os.path.realpath(folder)
@@ -280,5 +280,5 @@ def leads_above(folder: str, root: str) -> bool:
 
 
 def readable(name: str) -> str:
-    r"""Return a file name as text; bytes that are not valid UTF-8 are written as \xNN."""
+    r"""Return the name of an image file as text; bytes that are not valid UTF-8 are written as hex."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -227,7 +227,8 @@ UNLABELLED = frozenset(("_unlabeled", "no_label"))  # of FiftyOne's exports, of 
 
 
 def name_words(name: str) -> list[str]:
-    """
+    """Return the words of the name of a folder of images, in lower case.
+
     >>> name_words("Final_Test"), name_words("train.X1"), name_words("trainA"), name_words("val2017")
     (['final', 'test'], ['train', 'x1'], ['train', 'a'], ['val', '2017'])
     """
@@ -253,7 +254,7 @@ def split_of_folder(name: str) -> str | None:
 
 
 def splits_alike(names: Collection[str]) -> dict[str, str]:
-    """Return the splits of names that differ in the word of a split alone, train among them.
+    """Return the splits that folders' names say, which differ in the split's word alone; train is one.
 
     >>> splits_alike(["asl_alphabet_train", "asl_alphabet_test", "cars_test"])
     {'asl_alphabet_train': 'train', 'asl_alphabet_test': 'test'}
@@ -280,11 +281,12 @@ def beside_split(name: str) -> str:
 
 
 def is_number(name: str) -> bool:
+    """Whether the name of a folder of images is a number."""
     return name.isascii() and name.isdigit()
 
 
 def counts_from_zero(names: Collection[str]) -> bool:
-    """Return True for 0, 1, 2 …: numbers of classes, where 1, 2, 3 and years are none.
+    """Return True for folders named 0, 1, 2 …: numbers of classes, where 1, 2, 3 and years are none.
 
     >>> counts_from_zero({"0", "1"}), counts_from_zero({"1", "2"}), counts_from_zero({"00", "01", "02"})
     (True, False, True)
@@ -293,7 +295,7 @@ def counts_from_zero(names: Collection[str]) -> bool:
 
 
 def numbered_alike(names: Collection[str]) -> str | None:
-    """Return the word that all names have before a number ("" for numbers alone); None for other names.
+    """Return the word before a number that all folders' names share ("" for none); None for others.
 
     >>> numbered_alike(["patient_001", "patient_2"]), numbered_alike(["10253", "9"]), numbered_alike(["cat"])
     ('patient', '', None)
@@ -304,7 +306,7 @@ def numbered_alike(names: Collection[str]) -> str | None:
 
 
 def name_groups(names: Collection[str]) -> bool:
-    """Return True for names such as `patient_12` or WILDS' `patient_004_node_4`, all of one word.
+    """Return True for folders named `patient_12` or WILDS' `patient_004_node_4`, all of one word.
 
     >>> name_groups(["patient_004_node_4", "patient_1"]), name_groups(["patient_1", "slide_1"])
     (True, False)
@@ -315,7 +317,8 @@ def name_groups(names: Collection[str]) -> bool:
 
 
 def are_codes(names: Collection[str]) -> bool:
-    """
+    """Whether names of folders of images are codes of groups, as of patients, and no WordNet ids.
+
     >>> are_codes(["p10", "p11"]), are_codes(["B04_R1"]), are_codes(["cat"]), are_codes(["n01440764"])
     (True, True, False, False)
     """
@@ -323,7 +326,7 @@ def are_codes(names: Collection[str]) -> bool:
 
 
 def are_hashed(names: Collection[str]) -> bool:
-    """Return True for the first digits of hexadecimal numbers, by which files are spread over folders.
+    """Return True for folders named by first hexadecimal digits, over which image files are spread.
 
     >>> are_hashed(["0", "1", "a"]), are_hashed(["0", "1"]), are_hashed(["a", "b"])
     (True, False, False)
@@ -333,11 +336,12 @@ def are_hashed(names: Collection[str]) -> bool:
 
 
 def says_domain(name: str) -> bool:
+    """Whether the name of a folder of images is that of a domain, as of a style of pictures."""
     return name.lower() in DOMAINS
 
 
 def image_of_mask(stem: str) -> str | None:
-    """Return the name of the image that a mask's name says; None for another name.
+    """Return the name of the image that a mask file's name says; None for another name.
 
     >>> image_of_mask("x_mask_1"), image_of_mask("mask_x"), image_of_mask("x")
     ('x', 'x', None)
@@ -347,7 +351,8 @@ def image_of_mask(stem: str) -> str | None:
 
 
 def may_hold_masks(name: str) -> bool:
-    """
+    """Whether the name of a folder may say that it holds masks.
+
     >>> [may_hold_masks(name) for name in ("ground_truth", "lung_masks", "Mask", "with_mask", "cat")]
     [True, True, True, True, False]
     """
@@ -355,5 +360,5 @@ def may_hold_masks(name: str) -> bool:
 
 
 def holds_masks(name: str) -> bool:
-    """Return True for a name that hardly means anything else than masks."""
+    """Return True for a folder's name that hardly means anything else than masks."""
     return name.lower() in MASKS

@@ -40,7 +40,7 @@ COLUMNS = {_plain(name): rank for rank, name in enumerate(_WRITTEN["columns"])}
 
 
 def group_texts(column: pd.Series) -> pd.Series:
-    """The groups of a column as text, missing where a cell is empty; whole numbers stay whole."""
+    """The groups of images (patients, sequences) in a column as text, missing where a cell is empty."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     text = column.astype("str")
@@ -49,12 +49,12 @@ def group_texts(column: pd.Series) -> pd.Series:
 
 
 def repeats(column: pd.Series) -> bool:
-    """Whether any value occurs twice."""
+    """Whether any value of a column of a table of images occurs twice, as groups do."""
     return bool(repeated(group_texts(column).dropna()).any())
 
 
 def find_group(extras: pd.DataFrame | None, asked: str | None) -> tuple[str | None, list[Record]]:
-    """Name the column of the groups: the one asked for, else the first whose name says it and which repeats.
+    """Name the column of a table that groups images: the one asked for, else the first likely one.
 
     Args:
         asked: the name of a column, NONE, or None.
@@ -81,7 +81,7 @@ def find_group(extras: pd.DataFrame | None, asked: str | None) -> tuple[str | No
 
 
 def few_note(column: str, n_groups: int) -> Record:
-    """What is said of groups that are too few to split by without being asked."""
+    """What is said of groups of images that are too few to split by without being asked."""
     return _say("few_groups", what=column, n=n_groups)
 
 
@@ -101,20 +101,20 @@ def _asked(extras: pd.DataFrame | None, names: list[str], asked: str) -> str:
 
 
 def n_groups_of(column: pd.Series) -> int:
-    """How many groups there are: an image without one is a group of its own."""
+    """How many groups of images there are: an image without one is a group of its own."""
     texts = group_texts(column)
     n_missing = int(texts.isna().sum())
     return n_different(texts.dropna() if n_missing else texts) + n_missing
 
 
 def hash_ranks(seed: int, names: Iterable[str], n_names: int) -> np.ndarray:
-    """(n_names,) uint64: the numbers that `hash_rank` of the names writes."""
+    """(n_names,) uint64: the places of images' names in the order in which a split is drawn."""
     ranks = (int.from_bytes(hash_rank(seed, name), "big") for name in names)
     return np.fromiter(ranks, np.uint64, n_names)
 
 
 def hash_rank(seed: int, name: str) -> bytes:
-    """The place of a name in the order in which a split is drawn: a hash of it and the seed."""
+    """The place of an image's name in the order in which a split is drawn: a hash of it and the seed."""
     return hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
@@ -159,7 +159,7 @@ def split_by_group(
     seed: int,
     val_share: float,
 ) -> np.ndarray:
-    """Draw a split that separates no group; it depends only on the seed, the groups' names and the labels.
+    """Draw a split of images that separates no group, by the seed, the groups' names and the labels.
 
     The groups stand in the order of a hash of seed and name. First those enter val that still have room there
     in each of their classes, whose target is round(val_share n), at least 1; then those that bring val nearer
@@ -220,7 +220,7 @@ def one_each(groups: pd.Series, names: pd.Series) -> pd.Series:
 
 
 def in_train_alone(labels: pd.Series, is_val: np.ndarray) -> list[str]:
-    """The classes, sorted, that val lacks."""
+    """The classes, sorted, that have train images and no evaluation images."""
     classes = coded(labels)
     n_val = np.bincount(classes.codes[is_val] + 1, minlength=len(classes.names) + 1)[1:]
     return sorted(classes.names[code] for code in np.flatnonzero(n_val == 0))
@@ -235,7 +235,7 @@ def both_sides(groups: pd.Series, is_val: np.ndarray) -> int:
 
 
 def given_note(what: str, groups: pd.Series, is_val: np.ndarray) -> Record:
-    """What is said of the groups of a split that was given."""
+    """What is said of the groups of a split of images that was given."""
     n_groups = n_different(groups)
     if n_both := both_sides(groups, is_val):
         return _say("both_sides", what=what, n=n_both, of=n_groups)
@@ -243,7 +243,7 @@ def given_note(what: str, groups: pd.Series, is_val: np.ndarray) -> Record:
 
 
 def drawn_note(why: str, *, seed: int, what: str = "", groups: pd.Series | None = None) -> Record:
-    """What is said of a split that was drawn, by group or image by image."""
+    """What is said of a split of images that was drawn, by group or image by image."""
     if groups is None:
         return _say("drawn", value=float(seed), why=why)
     n_groups = n_different(groups)
@@ -251,5 +251,5 @@ def drawn_note(why: str, *, seed: int, what: str = "", groups: pd.Series | None 
 
 
 def lonely_note(n: int, which: str, *, of_groups: bool = False) -> Record:
-    """What is said of classes that are in train alone."""
+    """What is said of classes whose images are in train alone."""
     return _say("lonely_group" if of_groups else "lonely", n=n, why=which)

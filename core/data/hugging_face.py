@@ -359,7 +359,7 @@ def is_data_set(folder: Path) -> bool:
 
 
 def data_files(path: str) -> list[DataFile]:
-    """List the files of a data set, in the order of their names.
+    """List the files of a Hugging Face data set of images, in the order of their names.
 
     Raises:
         ImageSourceError: none, too many, or a folder of save_to_disk that names files outside itself.

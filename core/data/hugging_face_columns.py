@@ -40,7 +40,7 @@ class Columns:
 
 
 def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | None = None) -> Columns:
-    """Find the image, the label and the further columns of a data set.
+    """Find the image, the label and the further columns of a Hugging Face data set.
 
     The label is `label`, else the column of ClassLabel that is called so, else the first of them, else a
     column with a usual name of labels.
@@ -81,12 +81,13 @@ def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | 
 
 
 def class_labels(schema: pa.Schema, columns: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names of the classes of each column of ClassLabel, in the order of their numbers."""
+    """Return the class names of each ClassLabel column of a data set, in the order of their numbers."""
     features = _features(schema)
     return {name: names for name in columns if (names := _class_names(features.get(name)))}
 
 
 def image_columns(schema: pa.Schema) -> list[str]:
+    """List the columns of a Hugging Face data set that hold images."""
     features = _features(schema)
     names = []
     for one in schema:
@@ -100,7 +101,7 @@ def image_columns(schema: pa.Schema) -> list[str]:
 
 
 def places(schema: pa.Schema) -> list[str]:
-    """List the columns of text that hold paths or addresses of pictures by their names."""
+    """List the text columns of a data set that hold paths or URLs of images by their names."""
     return place_columns(one.name for one in schema if _is_text(one.type))
 
 

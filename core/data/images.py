@@ -170,7 +170,7 @@ def open_images(
     class_level: int | str | None = None,
     group_level: int | None = None,
 ) -> ImageSource:
-    """Open a folder, a table, a data set of another tool, tar shards, or a world that is drawn.
+    """Open a source of images: a folder, table, another tool's data set, tar shards, or a drawn world.
 
     Args:
         spec: DIR, FILE.csv|.tsv|.parquet|.jsonl, `FILE.csv?root=DIR&path=COLUMN&label=COLUMN&split=COLUMN&
@@ -359,7 +359,7 @@ def _of_pictures(path: Path) -> bool:
 
 
 def reopen_images(description: dict[str, Any]) -> ImageSource:
-    """Reopen the source that returned `description`; nothing is listed until the table is used.
+    """Reopen the source of images that returned `description`; nothing is listed until it is used.
 
     Raises:
         ImageSourceError: the kind is unknown to this version.
@@ -371,7 +371,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
 
 
 def describe_images(source: ImageSource) -> dict[str, Any]:
-    """Return what `reopen_images` opens again: the source, and how its pixels are read."""
+    """Return what `reopen_images` opens again: the source of images, and how its pixels are read."""
     changed = source.pixel_reading.to_dict()
     return {**source.describe(), "pixels": changed} if changed else source.describe()
 

@@ -14,7 +14,7 @@ RECORDS = ("data", "images", "samples", "items", "records", "rows", "annotations
 
 
 def frame_of_json(tree: Any) -> pd.DataFrame | None:
-    """Return the rows of a tree of JSON that is a table; None for another tree."""
+    """Return the rows of a JSON file that is a table of images; None for another one."""
     if isinstance(tree, list):
         return _of_records(tree) if not _are_pairs(tree) else _of_pairs(tree)
     if not isinstance(tree, dict) or not tree:

@@ -30,7 +30,7 @@ MARKS = ("annotations", "completions", "annotation_id", "annotator", "choice", "
 
 
 def is_label_studio(tree: Any) -> bool:
-    """Return True for tasks of Label Studio, JSON or JSON-MIN."""
+    """Return True for a file of images as tasks of Label Studio, JSON or JSON-MIN."""
     first: Any = tree[0] if isinstance(tree, list) and tree else None
     if not isinstance(first, dict):
         return isinstance(tree, list) and not tree
@@ -39,7 +39,7 @@ def is_label_studio(tree: Any) -> bool:
 
 
 def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None = None) -> Rows:
-    """Return the images of the tasks; of several annotations of a task, the first that was not cancelled."""
+    """Return the images of Label Studio's tasks; of several annotations the first not cancelled."""
     paths, labels, several, from_boxes, n_choices = [], [], 0, 0, 0
     folder = os.path.dirname(path)
     far = frozenset(image_names(folder)) if is_url(folder) else None  # one listing for all of them

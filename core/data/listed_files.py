@@ -93,7 +93,7 @@ class ListedFiles:
 
 
 def missing_files(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray:
-    """Return which paths name nothing that is there, by one listing of each folder.
+    """Return which paths of a list of images name nothing there, by one listing of each folder.
 
     Args:
         paths: (n,) texts, none missing. resolve: from a path to its place; "" for one that is not allowed.

@@ -44,7 +44,8 @@ def match_names(images: Sequence[str], masks: Sequence[str], paths: Sequence[str
 
 
 def without_extension(name: str) -> str:
-    """
+    """Return the name of an image or mask without the ending of an image file.
+
     >>> without_extension("dog/1.JPEG"), without_extension("dog/1.5"), without_extension("shard/key")
     ('dog/1', 'dog/1.5', 'shard/key')
     """
@@ -54,7 +55,8 @@ def without_extension(name: str) -> str:
 
 
 def last_part(name: str) -> str:
-    """
+    """Return the file name of a path of an image or mask, without its folders.
+
     >>> last_part("dog/1.png"), last_part("1.png")
     ('1.png', '1.png')
     """
@@ -192,7 +194,7 @@ class MaskFiles:
 def match_files(
     images: Sequence[str], masks: Sequence[str], paths: Sequence[str], groups: Sequence[object] | None = None
 ) -> MaskFiles:
-    """Match mask files to images.
+    """Match mask files to the images that they belong to, by their names.
 
     First as `match_names`. Then what is left, without the words that only say what is a mask and what a
     picture: folders such as `ground_truth`, `masks` and `images`, and endings such as `_mask` and `_mask_1`,
@@ -231,7 +233,7 @@ def one_of_cityscapes(names: Sequence[str]) -> Sequence[str]:
 
 
 def is_named_mask(name: str) -> bool:
-    """Return True for a file in a folder of masks, or called as one.
+    """Return True for a file in a folder of masks, or called as a mask.
 
     >>> [is_named_mask(name) for name in ("ground_truth/bent/000.png", "a/1_mask.png", "a/1.png")]
     [True, True, False]

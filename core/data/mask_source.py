@@ -53,7 +53,7 @@ def upright(mask: np.ndarray, size: tuple[int, int], turn: Callable[[], int]) ->
 
 
 def are_alike(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Return True for sizes of the same proportions, up to rounding.
+    """Return True for sizes of a mask and its image with the same proportions, up to rounding.
 
     >>> are_alike((640, 480), (128, 96)), are_alike((640, 480), (480, 640)), are_alike((640, 480), (512, 512))
     (True, False, False)
@@ -161,7 +161,7 @@ class MaskSource(ABC):
 
 
 def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Count the images with a mask of each kind; the first note states the counts."""
+    """Count the images with a core or a spurious mask; the first note states the counts."""
     core, spurious = (set(places[kind]) for kind in KINDS)
     n_any, n_both = len(core | spurious), len(core & spurious)
     counts = f"{len(core):,} core, {len(spurious):,} spurious, {n_both:,} both"
@@ -220,5 +220,5 @@ def _opacity(image: Image.Image) -> np.ndarray | None:
 
 
 def no_mask(kind: str) -> UnreadableImage:
-    """Return the error for an image without a mask of that kind."""
+    """Return the error for an image without a mask of that kind, core or spurious."""
     return UnreadableImage(f"this image has no {kind} mask")

@@ -75,7 +75,7 @@ AS_BRIGHT = MaskReading()
 
 
 def reading_from(options: dict[str, str], root: str) -> MaskReading | None:
-    """Return the reading that `?value=` and `?ignore=` name; None without them.
+    """Return which values of mask files `?value=` and `?ignore=` name; None without them.
 
     A value is a level of grey or red,green,blue; several are joined by +; `any` is all but black.
 
@@ -134,7 +134,7 @@ class StoredMask:
 
 
 def stored_values(path: str | Path) -> StoredMask:
-    """Read what a mask file holds. Raises UnreadableImage, as `decode`."""
+    """Read the values that a mask file holds. Raises UnreadableImage, as `decode`."""
     whole = decode(path)
     file = io.BytesIO(read_object(str(path))) if is_url(path) else path  # from the cache by now
     with Image.open(file) as image, TURNS.turn(image.width * image.height):
@@ -162,13 +162,13 @@ def _turned(image: Image.Image, turn: int) -> Image.Image:
 
 
 def has_clear_parts(image: Image.Image) -> bool:
-    """Return True where the opacity of a file may be its mask."""
+    """Return True where the opacity of an image file may be its mask."""
     low: Any = image.convert("RGBA").getchannel("A").getextrema()
     return low[0] < 255
 
 
 def holds_inverted_bits(image: Image.Image) -> bool:
-    """Return True for booleans by tifffile (and imageio): 1 is stored for True and declared to be black."""
+    """Return True for a mask of booleans by tifffile: 1 is stored for True and declared to be black."""
     tags: Any = getattr(image, "tag_v2", {})
     software = str(tags.get(SOFTWARE, ""))
     return image.mode == "1" and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and software.startswith("tifffile")
@@ -188,7 +188,8 @@ def _is_voc(image: Image.Image, numbers: np.ndarray) -> bool:
 
 
 def voc_colour(number: int) -> tuple[int, int, int]:
-    """
+    """Return the colour, (R, G, B), by which mask files of Pascal VOC show the class of a number.
+
     >>> voc_colour(1), voc_colour(15)
     ((128, 0, 0), (192, 128, 128))
     """
@@ -200,7 +201,7 @@ def voc_colour(number: int) -> tuple[int, int, int]:
 
 
 def selected(stored: StoredMask, reading: MaskReading) -> np.ndarray:
-    """Return where a file holds the values of the mask: (H, W) float32, 0 or 1.
+    """Return where a mask file holds the values of the mask: (H, W) float32, 0 or 1.
 
     Raises:
         UnreadableImage: the file holds no levels to choose from, or one that nobody decided about.
@@ -294,7 +295,7 @@ def _colour_counts(values: np.ndarray, *, lossless: bool) -> dict[Value, int]:
 
 
 def decided(levels: Levels, root: str) -> tuple[MaskReading, list[Record]]:
-    """Return which values of a set of masks are the mask, and notes.
+    """Return which values of a set of mask files are the mask, and notes.
 
     Black and one other value: that one. Soft masks: as bright as they are. Class numbers beside 255: it is
     ignored. All else is asked.
@@ -401,8 +402,9 @@ def _question(counts: dict[str, int], what: str, root: str, n_files: int) -> str
 
 
 def check_polarity(masks: Iterable[np.ndarray], kind: str, root: str) -> None:
-    """Ask where nearly all masks cover nearly the whole of their pictures, or core masks their whole frame:
-    black may be the object.
+    """Ask whether black is the object where nearly all masks cover nearly their whole pictures.
+
+    Or core masks their whole frame.
 
     Args:
         masks: (H, W) in [0, 1] each, of one kind.

@@ -79,7 +79,7 @@ def named_labels(
 
 
 def stated_names(labels: Collection[str], table: str) -> NamesFile | None:
-    """Return the file of JSON beside a table that states a name for each of its labels, which are numbers.
+    """Return the JSON file beside a table of images that names each of its labels, which are numbers.
 
     Such as `label_num_to_disease_map.json`; None where there is none, or several say other names.
     """
@@ -97,7 +97,7 @@ def stated_names(labels: Collection[str], table: str) -> NamesFile | None:
 
 
 def names_of(file: str, labels: Collection[str], table: str) -> NamesFile:
-    """Return what a file makes of labels; raise ImageSourceError where it does not name all."""
+    """Return the class names that a file gives labels; raise ImageSourceError where not all have one."""
     named = _named_by(file, set(labels), table)
     if named.fit is not Fitting.YES:
         raise ImageSourceError(f"'{file}' no longer names all labels of '{table}'. Put it back as it was")

@@ -30,7 +30,7 @@ KINDS = (FOURTH_BAND, FURTHER_BANDS, TWO_BANDS, PAGES, CHANNELS, OWN_RANGE, TRAN
 
 
 def file_facts(image: Image.Image) -> FileFacts:
-    """Return the facts that `decode` left with a picture."""
+    """Return the facts on an image file that `decode` left with its picture."""
     return image.info.get("facts", {})
 
 
@@ -97,7 +97,7 @@ def _wider(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, 
 
 
 def facts_of_pictures(pictures: Iterable[Image.Image]) -> PixelFacts:
-    """Add up the facts of pictures."""
+    """Add up what `decode` noted of image files: value ranges, bands, transparency."""
     facts = PixelFacts()
     for picture in pictures:
         facts.add(file_facts(picture))
@@ -149,7 +149,7 @@ AS_STATED = PixelReading()
 
 
 def reading_of(value_range: str | None, transparency: str | None) -> PixelReading:
-    """Return the reading that two options name: `--range LOW,HIGH` (or `file`), `--transparency`.
+    """Return how pixels of image files are read by `--range LOW,HIGH` (or `file`), `--transparency`.
 
     Raises:
         SettingsError: no two numbers, the first below the second.
@@ -201,7 +201,7 @@ class Values:
 
 
 def as_picture(given: Values, reading: PixelReading, facts: FileFacts) -> Image.Image:
-    """Scale values to 8 bits.
+    """Scale the values of an image file, of any type, to a picture of 8 bits.
 
     v -> round(255 (v - black) / (white - black)). 16-bit values lose their low byte instead: exact for files
     made by v * 256 and by v * 257 alike; those of 8 bits with a sign are moved by 128. Floats have no
@@ -290,7 +290,7 @@ NO_DATA = ("TIFF", "JPEG2000")  # where pixels without data are 0 in every band
 
 
 def is_transparency(alpha: Image.Image, file_format: str | None) -> bool:
-    """Return True unless most values of a last band are neither 0 nor 255, at more than a few levels.
+    """Return True unless most values of an image's last band are neither 0 nor 255, at many levels.
 
     Near infrared, which satellites and drones store there, has values between nearly everywhere; TIFF, WebP
     and JPEG 2000 written by GDAL and tifffile declare it as alpha all the same.
@@ -303,12 +303,12 @@ def is_transparency(alpha: Image.Image, file_format: str | None) -> bool:
 
 
 def is_empty(alpha: Image.Image) -> bool:
-    """Return True for a fourth band that is 0 everywhere, as many programs pad a .bmp."""
+    """Return True for an image's fourth band that is 0 everywhere, as many programs pad a .bmp."""
     return alpha.getextrema() == (0, 0)
 
 
 def note_transparency(alpha: Image.Image, facts: FileFacts) -> bool:
-    """Note a picture that is not opaque everywhere, with the share of its pixels that are transparent."""
+    """Note an image file that is not opaque everywhere, with the share of transparent pixels."""
     counts = np.asarray(alpha.histogram()[:256])
     if counts[255] == counts.sum():
         return False

@@ -35,7 +35,7 @@ IMAGE_FIELDS = ("url", "file_name", "filename", "image")
 
 
 def is_via(tree: Any) -> bool:
-    """Return True for a project or an export of VIA."""
+    """Return True for an annotation file of VIA (VGG Image Annotator), a project or an export."""
     if not isinstance(tree, dict) or not tree:
         return False
     images = tree.get("_via_img_metadata", tree)
@@ -47,7 +47,7 @@ def _is_via_image(image: Any) -> bool:
 
 
 def read_via(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
-    """Return the images with an attribute of the file, else that of their largest region."""
+    """Return the images of VIA with an attribute of the file, else that of their largest region."""
     images = list(tree.get("_via_img_metadata", tree).values())
     labels = [_via_label(image, label) for image in images]
     notes = [LARGEST] if any(image.get("regions") for image in images) else []
@@ -87,7 +87,7 @@ def _via_area(shape: Any) -> float:
 
 
 def box_of_points(points: Any) -> float:
-    """Return the area of the box around points, 0 where they are none."""
+    """Return the area of the box around the points of an annotated region, 0 where they are none."""
     try:
         xs, ys = [float(x) for x, _ in points], [float(y) for _, y in points]
     except (TypeError, ValueError):
@@ -139,7 +139,7 @@ def _labelme_area(shape: dict[str, Any]) -> float:
 
 
 def is_createml(tree: Any) -> bool:
-    """Return True for CreateML's lists of boxes."""
+    """Return True for an annotation file with CreateML's lists of boxes."""
     first: Any = tree[0] if isinstance(tree, list) and tree else None
     if not isinstance(first, dict) or not isinstance(first.get("image"), str):
         return False
@@ -153,7 +153,7 @@ def _boxes_of(image: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_createml(tree: Sequence[dict[str, Any]], path: str, label: str | None = None) -> Rows:
-    """Return the images with the class of their largest box."""
+    """Return the images of CreateML with the class of their largest box."""
     images = [image for image in tree if isinstance(image.get("image"), str)]
     if len(images) < len(tree):
         raise NotThisForm("an entry names no image")
@@ -170,13 +170,13 @@ def _createml_area(box: dict[str, Any]) -> float:
 
 
 def is_visual_genome(tree: Any) -> bool:
-    """Return True for Visual Genome's objects.json."""
+    """Return True for the annotation file objects.json of Visual Genome."""
     first: Any = tree[0] if isinstance(tree, list) and tree else None
     return isinstance(first, dict) and "image_id" in first and isinstance(first.get("objects"), list)
 
 
 def read_visual_genome(tree: Sequence[dict[str, Any]], path: str, label: str | None = None) -> Rows:
-    """Return the images with the name of their largest object."""
+    """Return the images of Visual Genome with the name of their largest object."""
     paths, labels = [], []
     for image in tree:
         named = next((image[name] for name in IMAGE_FIELDS if isinstance(image.get(name), str)), None)
@@ -196,7 +196,7 @@ def _object_name(item: dict[str, Any]) -> str | None:
 
 
 def read_datumaro(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
-    """Return the images of a file of Datumaro, which has one file a split.
+    """Return the images of an annotation file of Datumaro, which has one file a split.
 
     Raises:
         NotThisForm: an item has no image.
@@ -256,7 +256,7 @@ MOST_BYTES = 200_000_000  # of one annotation
 
 
 def is_project(folder: Path) -> bool:
-    """Return True for the folder of a project."""
+    """Return True for the folder of an annotation project of Supervisely."""
     return (folder / META).is_file() and next(_data_sets(str(folder)), None) is not None
 
 
@@ -270,7 +270,7 @@ def _data_sets(root: str) -> Iterator[str]:
 
 
 def read_supervisely(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
-    """Return the images of a project with the class of their largest object, else with their only tag.
+    """Return the images of a Supervisely project with the class of the largest object, else the only tag.
 
     Args:
         label: a tag, whose value is the label.

@@ -79,7 +79,7 @@ class TarIndex:
 
 
 def index_tar(path: str) -> TarIndex:
-    """List the files of an uncompressed tar. Members before a damaged position are kept.
+    """List the image files of an uncompressed tar shard. Members before a damaged position are kept.
 
     Raises:
         ImageSourceError: it cannot be opened, or is compressed.
@@ -95,7 +95,7 @@ def index_tar(path: str) -> TarIndex:
 
 
 def unreadable_shard(path: str, error: OSError) -> ImageSourceError:
-    """Return the error of a shard that the system or a store does not hand out."""
+    """Return the error of a tar shard of images that the system or a store does not hand out."""
     reason = (error.strerror or str(error)).lower()
     return ImageSourceError(f"cannot read the shard '{path}': {reason}. Check its permissions")
 
@@ -139,7 +139,7 @@ def _index(file: BinaryIO, length: int) -> TarIndex:
 
 
 def read_member(path: str, offset: int, size: int) -> bytes:
-    """Read the bytes of one member. Raises OSError; shorter than `size` if the file was truncated since."""
+    """Read the bytes of one image of a tar shard. Raises OSError; shorter if truncated since."""
     if is_url(path):
         return read_object(path, offset, size)
     with open(path, "rb", buffering=0) as file:
@@ -153,7 +153,7 @@ JOINT = "__"  # between class and name, as in dog__0001.jpg
 
 
 def name_in_folder(member: str, label: str | None) -> str:
-    """Return the id, `CLASS/NAME.ext`, that a folder source gives to the file stored as `member`.
+    """Return the id, `CLASS/NAME.ext`, that a folder source gives to the image stored as `member`.
 
     * A folder of that class in the path: what starts there (`x/dog/1.jpg` of "dog" is `dog/1.jpg`), with a
       folder train/ or val/ directly above it.
@@ -177,7 +177,7 @@ def name_in_folder(member: str, label: str | None) -> str:
 def names_to_split_by(
     members: Sequence[str], labels: Sequence[str | None], image_ids: Sequence[str]
 ) -> list[str]:
-    """Return the names in a folder; if one occurs twice, there was no such folder, and ids are used."""
+    """Return the names in a folder of a shard's images; ids if one occurs twice, so no folder was there."""
     names = [name_in_folder(member, label) for member, label in zip(members, labels, strict=True)]
     counts = Counter(zip(labels, names, strict=True))
     return [
@@ -332,7 +332,7 @@ class ShardSource(source.ListedSource):
 
 
 def is_pattern(spec: str) -> bool:
-    """Return True when a path contains braces or wildcards."""
+    """Return True when a path of tar shards contains braces or wildcards."""
     return any(mark in spec for mark in "{*?[")
 
 
@@ -349,7 +349,7 @@ def shard_paths(spec: str) -> list[str]:
 
 
 def matching_files(pattern: str) -> list[str]:
-    """List the files that a brace pattern or a glob names, sorted within each glob.
+    """List the files of images that a brace pattern or a glob names, sorted within each glob.
 
     Raises:
         ImageSourceError: nothing matches, or a file of the pattern is missing.
@@ -399,7 +399,7 @@ def _missing_shard(missing: list[str], n_paths: int) -> ImageSourceError:
 
 
 def is_tar(path: str) -> bool:
-    """Return True for the name of a tar file, also of a compressed one."""
+    """Return True for the name of a tar shard of images, also of a compressed one."""
     return re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", path.lower()) is not None
 
 
@@ -415,7 +415,7 @@ def _checked(path: str) -> str:
 
 
 def shard_names(paths: Sequence[str]) -> list[str]:
-    """Name the shards for ids: paths without `.tar`, relative to their common folder."""
+    """Name the tar shards for ids of images: paths without `.tar`, relative to their common folder."""
     above = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [os.path.relpath(path, above).removesuffix(".tar").replace(os.sep, "/") for path in paths]
 
@@ -441,7 +441,7 @@ def _by_key(members: list[Member]) -> tuple[dict[str, dict[str, Member]], list[s
 
 
 def listed_shard(path: str) -> ShardListing:
-    """List a shard; of one by address, the cache keeps the listing, since it takes all headers of the shard.
+    """List the images of a tar shard; the listing of one by URL is kept in the cache.
 
     Raises:
         ImageSourceError: it cannot be opened, or is compressed.

@@ -46,7 +46,7 @@ SEEN_DOMAINS = ("id_val", "id_test")  # WILDS: further images of the domains of 
 
 
 def split_named(name: str) -> str | None:
-    """Return the split that a folder or a tag is called by, in any case; None for another name.
+    """Return the split of images that a folder or tag is called by, in any case; None for another name.
 
     >>> split_named("Validation"), split_named("cat")
     ('val', None)
@@ -226,7 +226,7 @@ class ListedSource(ImageSource):
 def image_table(
     image_ids: Texts, paths: Texts, splits: Texts, labels: Sequence[str | None] | pd.Series
 ) -> pd.DataFrame:
-    """Build the table of a source: four columns of texts, not copied; a missing label means none."""
+    """Build the table of a source of images: four columns of texts; a missing label means none."""
     columns = {"image_id": image_ids, "path": paths, "split": splits, "label": labels}
     return pd.DataFrame({name: as_texts(values).array for name, values in columns.items()})
 
@@ -239,7 +239,7 @@ def seeded_split(
     names: Texts | None = None,
     val_share: float = VAL_SHARE,
 ) -> tuple[np.ndarray, list[Record]]:
-    """Draw a stratified split that depends only on the seed, the names and the labels.
+    """Draw a stratified split of images that depends only on the seed, the names and the labels.
 
     In every class (or all images, without labels) the images are ranked by a hash of seed and name, and the
     first round(val_share * n), at least one, become "val": listing order does not matter, and a new class
@@ -282,7 +282,7 @@ def _any_tie(ranks: np.ndarray, codes: np.ndarray) -> bool:
 def draw_split(
     image_ids: Texts, labels: Sequence[str | None] | pd.Series, seed: int | None, names: Texts | None = None
 ) -> tuple[list[str], list[Record]]:
-    """Draw the seeded split and a note on it; all "train" if `seed` is None (the caller splits)."""
+    """Draw the seeded split of images and a note on it; all "train" if `seed` is None."""
     if seed is None:
         return ["train"] * len(image_ids), []
     is_val, notes = seeded_split(image_ids, labels, seed=seed, names=names)
@@ -301,7 +301,7 @@ OF_A_DRAW = ("drawn", "lonely")  # kinds of the notes of `draw_split`
 
 
 def with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listing:
-    """Find the groups of a listing, draw its split by them where it was drawn, and say so.
+    """Find the groups in a listing of images, draw its split by them where it was drawn, and say so.
 
     Args:
         asked: see `groups.find_group`. seed: of the split; None where the caller splits.
@@ -333,7 +333,7 @@ def with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listin
 
 
 def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:
-    """Reduce train, val and test to train and one other: val if present, else test, renamed val.
+    """Reduce train, val and test images to train and one other: val if present, else test as val.
 
     WILDS' id_val and id_test, of the domains of train, stand in for val and test where both are absent.
     Without train, val takes its part beside test.
@@ -348,7 +348,7 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
 
 
 def evaluation_splits(counts: Mapping[str, int]) -> tuple[dict[str, str | None], list[str]]:
-    """Decide on the rule of `one_evaluation_split` by the number of images of each split.
+    """Decide on the evaluation split, val or test, by the number of images of each split.
 
     Returns:
         "train" or "val" for the name of each split, None where its images are left out; notes.
@@ -385,7 +385,7 @@ def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> 
 
 
 def unseen_note(train: set[str], val: set[str]) -> list[str]:
-    """Return the same of the classes of both splits."""
+    """Return a note naming evaluation classes that train images lack, from the classes of both splits."""
     unseen = sorted(val - train)
     if not unseen or not train:
         return []
@@ -396,7 +396,7 @@ def unseen_note(train: set[str], val: set[str]) -> list[str]:
 
 
 def file_stamp(path: str) -> str:
-    """Return the size and modification time of a file (the version of an object), or "missing"."""
+    """Return size and modification time of an image file (the version of an object), or "missing"."""
     try:
         if is_url(path):
             return "{}:{}".format(*stat(path))
@@ -409,7 +409,7 @@ def file_stamp(path: str) -> str:
 def digest_table(
     kind: str, table: pd.DataFrame, stamps: Iterable[str], extras: pd.DataFrame | None = None
 ) -> str:
-    """Return the sha256 (hex) of a listing: kind, ids, labels, splits, one stamp per row, extra columns."""
+    """Return the sha256 (hex) of a listing of images: kind, ids, labels, splits, stamps, extra columns."""
     digest = hashlib.sha256(kind.encode())
     labels = (f"={label}" if isinstance(label, str) else "" for label in table["label"])
     for fields in zip(table["image_id"], labels, table["split"], stamps, strict=True):
@@ -422,6 +422,6 @@ def digest_table(
 
 
 def some(names: Sequence[str], limit: int = 5) -> str:
-    """Join the first names, and state how many more there are."""
+    """Join the first names of images or classes, and state how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

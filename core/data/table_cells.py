@@ -26,7 +26,8 @@ FEWEST = 3  # joined names, where blanks are the only evidence
 
 
 def labels_in_cell(name: str, mark: str) -> list[str]:
-    """
+    """Return the several labels in one cell of a user's table of images.
+
     >>> labels_in_cell("['copd', 'edema']", ","), labels_in_cell(" a  b ", " ")
     (['copd', 'edema'], ['a', 'b'])
     """
@@ -35,7 +36,7 @@ def labels_in_cell(name: str, mark: str) -> list[str]:
 
 
 def unlisted(name: str) -> str:
-    """Return a cell without the brackets and quotes of a list as Python or JSON writes it.
+    """Return a cell of a user's label table without brackets and quotes of a list as Python writes it.
 
     >>> unlisted("['normal']"), unlisted("[0, 1]"), unlisted("cat [1]")
     ('normal', '0, 1', 'cat [1]')
@@ -46,7 +47,7 @@ def unlisted(name: str) -> str:
 
 
 def joining_mark(names: Collection[str], column: str = "") -> tuple[str, list[str]] | None:
-    """Return what stands between labels that are several in one, and the names with several; else None.
+    """Return what stands between several labels in one cell, and the names with several; else None.
 
     A bar and a semicolon always do, and the comma of a list in brackets. Another mark does where the parts
     come again, alone or in other names; a blank also between numbers, and in names whose words are joined by
@@ -97,7 +98,7 @@ SHOWN = 2  # names of several labels
 
 
 def one_hot_labels(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """Return for each row the name of the first column that is 1."""
+    """Return for each row of a user's label table the name of the first column that is 1."""
     codes = np.zeros(len(frame), np.int32)
     for code in range(len(names) - 1, -1, -1):
         codes[texts_or_empty(cast(pd.Series, frame[names[code]])).isin(ONES)] = code
@@ -105,7 +106,7 @@ def one_hot_labels(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
 
 
 def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
-    """Return labels with whole numbers for 1.0, 2.0 …, and notes on labels that are several in one."""
+    """Return labels with whole numbers for 1.0, 2.0 …, and notes on several labels in one cell."""
     filled = cast(pd.Series, labels.dropna())
     notes: list[Record] = []
     column = str(labels.name)
@@ -136,7 +137,7 @@ def _written_twice(names: Iterable[str]) -> list[Record]:
 
 
 def unhidden(extras: pd.DataFrame | None) -> tuple[pd.DataFrame | None, list[Record]]:
-    """Rename the columns that are called as the study's own answers and scores are, which would hide them."""
+    """Rename columns of a user's table called as a study's answers and scores, which they would hide."""
     names = [] if extras is None else [str(name) for name in extras if str(name) in OWN]
     if extras is None or not names:
         return extras, []
@@ -159,7 +160,7 @@ def with_places(
 
 
 def text_column(column: pd.Series) -> pd.Series:
-    """Convert values to text, missing where empty; whole numbers stay whole."""
+    """Convert a column of a user's table to text, missing where empty; whole numbers stay whole."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     text = column.astype("str")
@@ -168,7 +169,7 @@ def text_column(column: pd.Series) -> pd.Series:
 
 
 def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame | None:
-    """Return the columns without a role, missing where empty; None if there are none.
+    """Return the columns of a user's table without a role, missing where empty; None if there are none.
 
     Args:
         plain: the file has only text: columns whose cells are all numbers become numbers. A file with types

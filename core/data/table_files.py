@@ -39,7 +39,7 @@ def read_table_file(
     is_there: Callable[[str], bool] = lambda cell: False,
     old: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Read a table file, cells of text stay text; and notes on how it is written.
+    """Read a user's table of images, cells of text stay text; and notes on how it is written.
 
     Args:
         separator, header, is_there: as for `writing_of`. old: as versions before 0.4 did.
@@ -78,7 +78,7 @@ def read_table_file(
 
 
 def is_table(name: str) -> bool:
-    """Return True for the name of a table, also of one that is packed with gzip.
+    """Return True for the file name of a table of images, also of one that is packed with gzip.
 
     >>> is_table("list.CSV"), is_table("list.csv.gz"), is_table("list.txt")
     (True, True, False)
@@ -105,7 +105,7 @@ def _where(path: str) -> str:
 
 
 def read_json_lines(path: str) -> pd.DataFrame:
-    """Read lines of JSON, an object each: the fields that hold single values, and labels in those of objects.
+    """Read a table of images of JSON lines: fields that hold single values, and labels in objects.
 
     Raises:
         ValueError, OSError: it holds none.
@@ -144,7 +144,7 @@ CAPTION = "caption"
 
 
 def metadata_tables(root: str) -> dict[str, str]:
-    """Return the tables of a folder by their paths from there, each with the folder that it lies in."""
+    """Return the tables of a folder of images by their paths from there, each with its folder."""
     if (name := _table_in(root)) is not None:
         return {name: ""}
     with suppress(OSError):
@@ -159,7 +159,7 @@ def _table_in(folder: str) -> str | None:
 
 
 def joined_metadata(root: str, tables: Mapping[str, str]) -> pd.DataFrame:
-    """Read the tables of a folder as one, with the paths of pictures from the folder in the column file_name.
+    """Read the tables of a folder of images as one, with paths from the folder in the column file_name.
 
     Where the names of the folders that they lie in are splits, these are the column split.
 
@@ -181,7 +181,7 @@ def joined_metadata(root: str, tables: Mapping[str, str]) -> pd.DataFrame:
 
 
 def with_captions(extras: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Call the column of captions as captions of all other sources are called."""
+    """Call the column of captions of a table of images as captions of all other sources are called."""
     name = None if extras is None else next((name for name in CAPTIONS if name in extras), None)
     return extras if extras is None or name is None else extras.rename(columns={name: CAPTION})
 

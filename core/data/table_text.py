@@ -54,7 +54,7 @@ class Writing:
 
 
 def separator_named(text: str) -> str:
-    """Return the separator that an option names: `,` `;` `|` tab, space or one other letter.
+    """Return the separator of a table of images that an option names: `,` `;` `|` tab, space …, a letter.
 
     Raises:
         ValueError: it names none.
@@ -66,14 +66,14 @@ def separator_named(text: str) -> str:
 
 
 def header_named(text: str) -> bool:
-    """Return whether an option says that a header stands above. Raises ValueError for another word."""
+    """Return whether an option says that a table of images has a header. Raises ValueError for another."""
     if (is_header := TRUTHS.get(text.strip().lower())) is None:
         raise ValueError(f"?header={text}: write yes or no")
     return is_header
 
 
 def old_writing(path: str) -> Writing:
-    """How tables were read before first lines were looked at: the separator of which the first has most."""
+    """How tables of images were read before first lines were looked at: the most common separator."""
     with open(path, encoding="utf-8-sig") as file:
         header = file.readline()
     return Writing("\t" if path.lower().endswith(".tsv") else max(USUAL, key=header.count))
@@ -82,7 +82,7 @@ def old_writing(path: str) -> Writing:
 def writing_of(
     path: str, *, separator: str | None = None, header: bool | None = None, is_there: Callable[[str], bool]
 ) -> Writing:
-    """Find out how a table is written, from its first lines.
+    """Find out how a user's table of images is written, from its first lines.
 
     Args:
         separator, header: as the user says.
@@ -127,8 +127,11 @@ def _remarks(lines: Sequence[str], separator: str | None, *, is_list: bool) -> i
 
 
 def has_header(path: str) -> bool:
-    """Whether a .txt is a table with a header: a name of its first line is that of a column of paths, or it
-    has a name less than the lines below have fields."""
+    """Whether a .txt that lists images is a table with a header.
+
+    A name of its first line is that of a column of paths, or it has a name less than the lines below have
+    fields.
+    """
     try:
         writing = writing_of(path, is_there=lambda cell: False)
         with open(path, encoding=writing.encoding, newline="") as file:
@@ -143,7 +146,7 @@ def has_header(path: str) -> bool:
 
 
 def ends_with_image(path: str) -> bool:
-    """Whether lines have fields with tabs between, of which the last alone names an image (im2rec)."""
+    """Whether a list has fields with tabs between, of which the last alone names an image (im2rec)."""
     try:
         with open(path, encoding=encoding_of(path), newline="") as file:
             lines = list(itertools.islice(file.read(LONGEST).splitlines(), LOOKED_AT))[:-1]
@@ -159,13 +162,13 @@ def _only_last_is_image(fields: Sequence[str]) -> bool:
 
 
 def encoding_of(path: str) -> str:
-    """Return the encoding that the first bytes of a file state; UTF-8 where they state none."""
+    """Return the encoding that a table's first bytes state; UTF-8 where they state none."""
     with open(path, "rb") as file:
         return "utf-16" if file.read(2) in UTF_16 else "utf-8-sig"
 
 
 def fields_of(lines: Sequence[str], mark: str) -> list[list[str]]:
-    """Split lines into stripped fields, without empty lines."""
+    """Split the lines of a user's table into stripped fields, without empty lines."""
     if mark == " ":
         return [line.split() for line in lines if line.strip()]
     quoting: Any = csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
@@ -226,7 +229,7 @@ def is_image_name(cell: str) -> bool:
 
 
 def read_text(path: str, writing: Writing) -> pd.DataFrame:
-    """Read a table whose cells stay text, stripped.
+    """Read a user's table of images whose cells stay text, stripped.
 
     Raises:
         ValueError, OSError: it is no table.
@@ -267,8 +270,9 @@ def _read_parts(path: str, options: Any, *, holds_no: str | None = None) -> pd.D
 
 
 def two_encodings(path: str) -> str:
-    """Say which line of a file is no UTF-8, and which one before or after it is, with other letters than
-    ASCII; "" where no line has both.
+    """Say which line of a user's table is no UTF-8, and which near it is, with letters beyond ASCII.
+
+    It is before or after the other; "" where no line has both.
     """
     good, bad = "", ""
     with open(path, "rb") as file:

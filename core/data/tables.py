@@ -81,7 +81,7 @@ BOX_SIDES = (  # of a box whose corner stands before them
 
 
 def one_row_an_image(frame: pd.DataFrame, decision: ColumnChoice) -> tuple[pd.DataFrame, ColumnChoice]:
-    """Keep the row of the largest box of each image, where several rows have one path and hold boxes.
+    """Keep a table's row of the largest box of each image, where several rows have one path and boxes.
 
     Images stay in the order of their first rows; of equally large boxes the first counts.
     """
@@ -469,7 +469,7 @@ def decode_listed(text: str, path: str, reading: PixelReading) -> Image.Image:
 
 
 def is_below(root: str, path: str) -> bool:
-    """Return False for a path that leads out of `root` by `..`, or is absolute and elsewhere; links may.
+    """Return False for a listed path of an image that leads out of `root` by `..`; links may.
 
     >>> [is_below("/photos", path) for path in ("a/../b.jpg", "/photos/c.jpg", "../c.jpg", "/photos2/d.jpg")]
     [True, True, False, False]

@@ -25,7 +25,7 @@ SPLIT_OF = {"1": "train", "0": "test"}
 
 
 def read_joined_lists(path: str) -> Rows | None:
-    """Return the images of such lists, of which `path` is any; None where it is none of them.
+    """Return the images of several text lists that belong together, of which `path` is any; else None.
 
     Raises:
         ImageSourceError: an id occurs twice, or has a split that is neither 1 nor 0.
@@ -93,7 +93,7 @@ GROUND_TRUTH = (  # labels of ImageNet's validation set, in the image folder or 
 
 
 def read_text_list(path: str, root: str | None, *, old: bool = False) -> Rows:
-    """Return the images of a list. Labels that are numbers become names where a file of names lies beside.
+    """Return the images of a text list, with names for labels that are numbers where a file has them.
 
     A line names an image with its extension, or without where images of such names lie near; behind it stand
     a label, several fields, or boxes. Without labels in the lines, folders of the images are.
@@ -265,6 +265,7 @@ def ground_truth(folder: str) -> str | None:
 
 
 def is_image(path: str) -> bool:
+    """Whether a path in a text list ends as an image file does."""
     return path.rpartition(".")[2].lower() in IMAGE_EXTENSIONS
 
 

@@ -72,7 +72,7 @@ def tiff_picture(
 
 
 def note_bands(n_bands: int, facts: FileFacts) -> None:
-    """Note bands that are not shown."""
+    """Note the bands of a TIFF image that are not shown."""
     if n_bands == 2:
         facts[TWO_BANDS] = ()
     elif n_bands == 4:
@@ -82,7 +82,7 @@ def note_bands(n_bands: int, facts: FileFacts) -> None:
 
 
 def pages_of(file: BinaryIO, facts: FileFacts) -> bool:
-    """Note the pages of a TIFF, and return True where they are its red, green and blue.
+    """Note the pages of a TIFF image; return True where they are its red, green and blue.
 
     Smaller copies and masks of a picture are no pages.
     """
@@ -98,7 +98,7 @@ def pages_of(file: BinaryIO, facts: FileFacts) -> bool:
 
 
 def nodata_of(text: str | None) -> float | None:
-    """Return the value that GDAL's tag names as none.
+    """Return the pixel value of a TIFF image that GDAL's tag names as no data.
 
     >>> nodata_of("-9999"), nodata_of("nan"), nodata_of(None)
     (-9999.0, None, None)
@@ -111,7 +111,7 @@ def nodata_of(text: str | None) -> float | None:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Return True for the first bytes of a TIFF."""
+    """Return True for the first bytes of a TIFF image."""
     return head.startswith(HEADS)
 
 

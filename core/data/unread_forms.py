@@ -43,7 +43,7 @@ say_of_bands = Templates.beside(__file__)
 
 
 def bands_in_files(root: str, tree: Mapping[str, Folder]) -> Record | None:
-    """Say that the files of a tree are bands of fewer records; None where they are pictures.
+    """Say that the files of a tree of images are bands of fewer records; None where they are pictures.
 
     Args:
         tree: every folder by its path below the root, without masks.
@@ -73,7 +73,7 @@ def bands_in_files(root: str, tree: Mapping[str, Folder]) -> Record | None:
 
 
 def band_apart(path: str) -> tuple[str, str]:
-    """Return a path without its band, and the band; no band where it names none.
+    """Return the path of an image file without its band, and the band; none where it names none.
 
     >>> band_apart("p1/p1_B8A.tif"), band_apart("p1/VV.tif"), band_apart("train_nir/nir_7.tif")
     (('p1/p1_*', 'b8a'), ('p1/*', 'vv'), ('train_*/*_7', 'nir'))
@@ -93,7 +93,7 @@ def band_apart(path: str) -> tuple[str, str]:
 
 
 def are_bands(bands: Collection[str]) -> bool:
-    """Return True for several bands; a few colours alone may be of cars.
+    """Return True for names of several spectral bands of images; a few colours alone may be of cars.
 
     >>> are_bands(["b01", "b02"]), are_bands(["red", "green"]), are_bands(["red", "nir"]), are_bands(["b01"])
     (True, False, True, False)
@@ -140,7 +140,7 @@ POLYNOMIAL, MASK = 0x82F63B78, 0xA282EAD8  # of CRC-32C, and what TFRecord adds 
 
 
 def unread_form(path: str) -> Record | None:
-    """Say what a file is, or what the first such file in a folder is; None for what is none of these forms.
+    """Say which form of images that is not read a file, or a folder's first such file, has; or None.
 
     Names count for nothing, since many such files have none that tells.
     """

@@ -43,7 +43,7 @@ PLAIN = re.compile(
 
 
 def map_npy(path: Path) -> np.ndarray:
-    """Return the array of a file, memory-mapped; an empty one is an ordinary array.
+    """Return the array of a study's .npy file, memory-mapped; an empty one is an ordinary array.
 
     Raises:
         OSError: the file cannot be read. ValueError, EOFError: it holds no plain array, or only part of one.
@@ -56,7 +56,7 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def read_npy(file: Any, n_bytes: int) -> np.ndarray:
-    """Return the array at the beginning of a file that holds `n_bytes`. Raises as `map_npy`."""
+    """Return the array at the beginning of a study's file of `n_bytes`. Raises as `map_npy`."""
     dtype, shape = _read_header(file)
     if math.prod(shape) * dtype.itemsize > n_bytes:
         raise ValueError("claims more numbers than there are bytes")
@@ -95,10 +95,12 @@ NO_ARRAY = (*NO_ARRAY, OverflowError, zipfile.BadZipFile, tokenize.TokenError)
 
 
 def chunk_name(chunk: int) -> str:
+    """Name the file of a chunk of a study's array by its number."""
     return f"{chunk:05d}.npy"
 
 
 def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file of a study, as its manifest states it."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -310,7 +312,7 @@ class MappedArray(ChunkedArray):
 def write_chunk(
     folder: Path, chunk: int, rows: np.ndarray, before_rename: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """Store one chunk durably and return its ledger entry."""
+    """Store one chunk of a study's array durably and return its ledger entry."""
     rows = np.ascontiguousarray(rows)
     if rows.dtype == object:
         raise ShapeError(f"{folder.name}: chunks hold numbers, got dtype object")
@@ -339,7 +341,7 @@ def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
 def write_whole(
     folder: Path, values: np.ndarray, before_rename: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """Store an array as a single chunk, which needs no ledger; return its manifest entry."""
+    """Store an array of a study as a single chunk, without a ledger; return its manifest entry."""
     line = write_chunk(folder, 0, values, before_rename)
     for stale in folder.iterdir():
         if stale.name != chunk_name(0):

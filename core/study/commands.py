@@ -25,7 +25,7 @@ MOST_PARTS = 200
 
 
 def check_field(command: str, name: str, value: Any, hint: Any) -> None:
-    """Raise JobError for a field of the wrong type, of excessive length, or with a NUL character."""
+    """Raise JobError for a field of a job's command of the wrong type, too long, or with a NUL character."""
     if not _fits(value, hint):
         kind = inspect.formatannotation(hint)
         raise JobError(f"'{name}' of the command '{command}' must be {kind}, got {str(value)[:60]!r}")
@@ -35,7 +35,7 @@ def check_field(command: str, name: str, value: Any, hint: Any) -> None:
 
 
 def check_names(command: str, names: Iterable[str], allowed: Container[str]) -> None:
-    """Raise JobError for an option that a click may not give."""
+    """Raise JobError for an option of a job's command that a click may not give."""
     if unknown := [name for name in names if name not in allowed]:
         raise JobError(f"'{command}' has no option '{unknown[0][:40]}' that can be set from here")
 
@@ -55,6 +55,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def field_parts(value: Any) -> tuple[Any, ...]:
+    """Return the values of a field of a job's command as a tuple: its parts, or the one that it is."""
     return value if isinstance(value, tuple) else (value,)
 
 
@@ -345,12 +346,12 @@ COMMANDS: dict[str, type[Command]] = {kind.__name__: kind for kind in _KINDS}
 
 
 def typed(**values: object) -> Options:
-    """Return settings as they are typed, for the `options` of a command."""
+    """Return a step's settings as they are typed, for the `options` of a job's command."""
     return tuple((name, str(value)) for name, value in values.items())
 
 
 def command_of(record: Mapping[str, Any]) -> Command:
-    """Rebuild the command of a record, checking every field again.
+    """Rebuild the command of a job from its record, checking every field again.
 
     Raises:
         JobError: the record does not describe a command.

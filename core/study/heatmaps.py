@@ -17,7 +17,7 @@ LEAST_RANGE = 1e-7  # the library's own constant
 
 
 def scale_map(maps: np.ndarray) -> np.ndarray:
-    """Scale each map to [0, 1]: m - min(m), then / (1e-7 + max); a flat map becomes zero.
+    """Scale each heatmap to [0, 1]: m - min(m), then / (1e-7 + max); a flat map becomes zero.
 
     Args:
         maps: (..., h, w) float.
@@ -29,7 +29,7 @@ def scale_map(maps: np.ndarray) -> np.ndarray:
 
 
 def resize_map(maps: np.ndarray, size: int | Sequence[int]) -> np.ndarray:
-    """Resize each map bilinearly as OpenCV does: (..., h, w) -> (..., height, width) float32.
+    """Resize each heatmap bilinearly as OpenCV does: (..., h, w) -> (..., height, width) float32.
 
     Args:
         size: of the input view, pixels: a square's side, or height and width.
@@ -51,7 +51,7 @@ OF_SINGLES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # applied to scal
 
 
 def check_combination(how: str) -> None:
-    """Raise SettingsError for an unknown combination; the message lists the known ones."""
+    """Raise SettingsError for an unknown combination of heatmaps; the message lists the known ones."""
     if how not in COMBINATIONS:
         hint = did_you_mean(how, COMBINATIONS)
         raise SettingsError(f"unknown combination '{how}'; known: {', '.join(COMBINATIONS)}.{hint}")

@@ -82,7 +82,7 @@ class Job:
 
 
 def read_job(folder: str | Path) -> Job | None:
-    """Read the last job of a folder, or None if there was none; a vanished process reads 'interrupted'.
+    """Read the last job of a study's folder, None without one; a vanished process reads 'interrupted'.
 
     While nothing runs in the folder of a basis, a job that runs in its study is its job, too.
     """
@@ -125,7 +125,7 @@ def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def wait_for(folders: Iterable[str | Path], progress: Progress) -> None:
-    """Return when no job runs in these folders any more; what became of them does not matter."""
+    """Return when no job runs in these studies any more; what became of them does not matter."""
     for folder in folders:
         if not _is_busy(folder):
             continue
@@ -140,13 +140,13 @@ def _is_busy(folder: str | Path) -> bool:
 
 
 def list_jobs(root: str | Path) -> list[Job]:
-    """List the jobs of all folders below `root`, latest first."""
+    """List the background jobs of all studies below `root`, latest first."""
     jobs = [_job_in(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
     return sorted((job for job in jobs if job), key=lambda job: -job.updated)
 
 
 def log_tail(folder: str | Path, lines: int = 20) -> str:
-    """Return the last lines that a job printed; empty if it printed nothing."""
+    """Return the last lines that a study's job printed; empty if it printed nothing."""
     try:
         with open(_log_for_reading(folder), "rb") as log:
             log.seek(0, os.SEEK_END)
@@ -158,7 +158,7 @@ def log_tail(folder: str | Path, lines: int = 20) -> str:
 
 
 def read_report(folder: str | Path) -> dict[str, Any] | None:
-    """Return the JSON report of the last job of a folder; None where it reported nothing (yet)."""
+    """Return the JSON report of a study's last job; None where it reported nothing (yet)."""
     return read_record(Path(folder) / RESULT, LONGEST_RESULT)
 
 

@@ -36,7 +36,7 @@ _read_from_copy: dict[Path, str] = {}  # what is said of a file whose copy is re
 
 
 def read_from_copy(*folders: Path | None) -> list[str]:
-    """Return a line for each file of some folders whose copy this process reads, since it is damaged."""
+    """Return a line for each file of what people left on studies that is read from its copy, as damaged."""
     return [line for path, line in list(_read_from_copy.items()) if path.parent in folders]
 
 

@@ -57,13 +57,13 @@ def decide_label(
 
 
 def undecide(study: StudyReader, image_id: str) -> ChangedTraces:
-    """Take back whatever was decided on the label of an image; raises as `decide_label`."""
+    """Take back whatever people decided on the label of an image of a study; raises as `decide_label`."""
     name = study.column("images", "image_id").iat[study.row_of(image_id)]
     return rewrite(study, [name], lambda _, now: ImageTrace(now.note, now.tags))
 
 
 def decision_on(trace: ImageTrace, label: str) -> str:
-    """Return the class that people decided on: the label where it is right, `UNSURE`, or "" for no decision.
+    """Return the class people decided an image has: its label if right, `UNSURE`, or "" undecided.
 
     >>> decision_on(ImageTrace(right_label="cat"), "cat"), decision_on(ImageTrace(right_label="cat"), "dog")
     ('cat', '')

@@ -35,7 +35,7 @@ def below(folder: Path) -> Path | None:
 
 
 def layer(study: Path, basis: str) -> Path:
-    """The folder of what is made in a basis; it need not exist.
+    """The folder of a study for what is made in one of its bases; it need not exist.
 
     >>> layer(Path("studies/demo"), "sae").as_posix()
     'studies/demo/bases/sae'
@@ -50,14 +50,14 @@ def name_of(folder: Path) -> str:
 
 
 def home(folder: Path, whole: Path | None, entry: Mapping[str, Any]) -> Path:
-    """The folder in which an item lies: that of the study below for what shows through."""
+    """The study folder in which an item lies: that of the study below for what shows through a basis."""
     return whole if whole is not None and BELOW in entry else folder
 
 
 def by_home(
     folder: Path, whole: Path | None, items: Mapping[str, dict[str, Any]]
 ) -> list[tuple[Path, dict[str, dict[str, Any]]]]:
-    """The items that lie on disk, by the folder in which they do."""
+    """The items of a study that lie on disk, by the folder, of the study or a basis, in which they do."""
     held: dict[Path, dict[str, dict[str, Any]]] = {}
     for name, entry in items.items():
         if MADE not in entry:
@@ -92,7 +92,7 @@ def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the steps and the items that a manifest has itself, not through the study below."""
+    """Return the steps and items that a basis's manifest has itself, not through the study below."""
     return {
         part: {name: entry for name, entry in manifest[part].items() if BELOW not in entry}
         for part in ("steps", "items")
@@ -100,7 +100,7 @@ def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, Any]:
-    """What is known of a basis; StudyError where the study has none of that name, or an old one."""
+    """What a study's manifest says of a basis; StudyError for no basis of that name, or an old one."""
     cards = {
         step.removeprefix("basis-"): entry["summary"].get("basis")
         for step, entry in manifest["steps"].items()
@@ -180,7 +180,7 @@ def _reads_unit_rows(of: Mapping[str, Any], item: str, entry: Mapping[str, Any])
 
 
 def kind_of(item: str) -> str | None:
-    """Whether an item is the weights or the bias of a classifier, which a basis reads through its decoder.
+    """Whether a study's item is a classifier's weights or bias, which a basis reads through its decoder.
 
     >>> kind_of("probe_weights"), kind_of("answer_knn"), kind_of("answer_head_bias")
     ('weights', None, 'bias')
@@ -191,7 +191,7 @@ def kind_of(item: str) -> str | None:
 
 
 def read_made(whole: Any, name: str, item: str, made: str) -> ChunkedArray:
-    """An array of a basis that is computed as it is read.
+    """An array of a study in a basis that is computed as it is read.
 
     Args:
         whole: the reader of the study below. name: of the basis. made: CODES, WEIGHTS or BIAS.

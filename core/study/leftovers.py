@@ -16,7 +16,7 @@ REDO = ".redo"
 
 
 def folder_of_redo(step: str) -> str:
-    """Return the name of the folder in which a step that has a result is made again.
+    """Return the name of the study's folder in which a step that has a result is made again.
 
     >>> folder_of_redo("features")
     '.features.redo'
@@ -32,7 +32,7 @@ def is_begun_again(folder: Path, step: str) -> bool:
 
 
 def owner(name: str) -> int | None:
-    """Return the id of the process that writes one of our temporary files; None for any other file name.
+    """Return the id of the process that writes a study's temporary file; None for any other file name.
 
     >>> owner(".00002.npy.4711.tmp"), owner("notes.tmp")
     (4711, None)
@@ -42,7 +42,7 @@ def owner(name: str) -> int | None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Return True for one of our temporary files whose writer no longer runs on this machine."""
+    """Return True for a study's temporary file whose writer no longer runs on this machine."""
     pid = owner(path.name)
     return pid is not None and not is_running(pid, None)
 

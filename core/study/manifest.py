@@ -146,21 +146,22 @@ CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
 def canonical(value: Any) -> str:
-    """Return JSON with sorted keys: the same text for the same content."""
+    """Return JSON for a study's manifest with sorted keys: the same text for the same content."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of a JSON-able value."""
+    """Return the SHA-256 of a JSON-able value, as a study's manifest compares inputs."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def empty_manifest() -> dict[str, Any]:
+    """Return the manifest of a study without any steps and items."""
     return {"format": FORMAT, "steps": {}, "items": {}}
 
 
 def last_settings(manifest: dict[str, Any], step: str) -> dict[str, Any]:
-    """The settings that an interrupted run was asked for, else those of a step's results; {} without both."""
+    """The settings of a study's step: those of an interrupted run, else of its results; {} without both."""
     results = manifest["steps"].get(step, {}).get("settings", {})
     return manifest.get(UNFINISHED, {}).get(step, results)
 
@@ -253,7 +254,7 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Replace the manifest. Raises StudyError, and leaves the last one, where it could not be read again."""
+    """Replace a study's manifest. Raises StudyError, and leaves the last one, where unreadable again."""
     packed = {name: _packed(item) for name, item in manifest["items"].items()}
     content = seals.sealed_json(manifest | {"items": packed})
     try:
@@ -292,23 +293,23 @@ def _check_marks(content: bytes) -> None:
 
 
 def item_digest(item: dict[str, Any]) -> str:
-    """Return one checksum for a whole table or array."""
+    """Return one checksum for a whole table or array of a study."""
     return digest({key: item.get(key) for key in ("kind", "shape", "dtype", "chunks", "sha256")})
 
 
 def input_digests(manifest: dict[str, Any], inputs: tuple[str, ...]) -> dict[str, str | None]:
-    """Map each named item to its current checksum, or None if it is absent."""
+    """Map each named item of a study to its current checksum, or None if it is absent."""
     items = manifest["items"]
     return {name: item_digest(items[name]) if name in items else None for name in inputs}
 
 
 def formulas_of(step: str) -> dict[str, str]:
-    """Name the formulas of a step among its inputs; nothing for those that it always had."""
+    """Name the formulas of a study's step among its inputs; nothing for those that it always had."""
     return {OF_FORMULAS: str(FORMULAS[step])} if step in FORMULAS else {}
 
 
 def step_state(manifest: dict[str, Any], step: str) -> str:
-    """Return 'done', 'stale' (its inputs or formulas have changed, or are stale themselves) or 'missing'."""
+    """Return the state of a study's step: 'done', 'stale' (by its inputs or formulas) or 'missing'."""
     return _state(manifest, step, ())
 
 

@@ -93,18 +93,18 @@ def _command(step: str, folder: Path, **options: object) -> str:
 
 
 def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
-    """A step that was not run ("missing") or is "stale"."""
+    """Describe an item of a study as lacking because its step was not run ("missing") or is "stale"."""
     reason: State = "stale" if state == "stale" else "missing"
     return Missing(item, step, reason, REASONS[reason], _command(step, folder))
 
 
 def earlier_item(folder: Path, step: str, item: str) -> Missing:
-    """An item that the version which ran its step did not make yet."""
+    """Describe an item of a study that the version which ran its step did not make yet."""
     return Missing(item, step, "earlier", REASONS["earlier"], _command(step, folder, redo=True))
 
 
 def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:
-    """An item that cannot be read. what: the file and its fault, as in "a.parquet is gone"."""
+    """Describe an item of a study that cannot be read. what: file and fault, as in "a.parquet is gone"."""
     command = _command(step, folder, redo=True)
     return Missing(item, step, "damaged", f"damaged: {what}", command)
 

@@ -51,8 +51,10 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
 
 
 def square_around(box: Box, width: int, height: int) -> Box:
-    """Return a square with the middle of a box, moved into the picture: `AROUND` times the longer side of
-    the box, at least `LEAST_SIDE` of the shorter side of the picture and at most all of it.
+    """Return a square around a box of a heatmap's region, moved into the picture of a study.
+
+    It has the middle of the box: `AROUND` times the longer side of the box, at least `LEAST_SIDE` of the
+    shorter side of the picture and at most all of it.
 
     Args:
         box: (left, top, right, bottom). width, height: of the picture, pixels.
@@ -112,7 +114,7 @@ class OverlayStyle:
 
 @lru_cache
 def colour_table(name: str) -> np.ndarray:
-    """Return a colour map as (256, 3) uint8 RGB.
+    """Return a colour map for heatmaps as (256, 3) uint8 RGB.
 
     Raises:
         SettingsError: unknown.
@@ -135,7 +137,7 @@ def draw_overlay(
     hatched: np.ndarray | None = None,
     outlines: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
 ) -> Image.Image:
-    """Draw a heatmap and masks over an image.
+    """Draw a study's heatmap and masks over an image.
 
     Args:
         image: RGB. heat: (H, W) float in [0, 1], the image's size; NaN, which the encoder does not see, is
@@ -248,7 +250,7 @@ def overlay_image(
 
 
 def limited(picture: Image.Image, max_side: int | None) -> Image.Image:
-    """Scale a picture down if its longer side has more than `max_side` pixels."""
+    """Scale a picture of a study down if its longer side has more than `max_side` pixels."""
     if max_side is None or max(picture.size) <= max_side:
         return picture
     share = max_side / max(picture.size)

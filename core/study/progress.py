@@ -36,7 +36,7 @@ SAY_EVERY = 15.0  # seconds between plain lines when there is no terminal for a 
 
 
 def read_record(path: Path, longest: int = LONGEST_RECORD) -> dict[str, Any] | None:
-    """The progress file's content, or None when there is none or it is no such file (a link, or too long)."""
+    """The content of a study's file of progress, or None without one (or a link, or too long)."""
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > longest:
             return None
@@ -47,12 +47,12 @@ def read_record(path: Path, longest: int = LONGEST_RECORD) -> dict[str, Any] | N
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Replace the progress file; see `replace_text`."""
+    """Replace the file of progress in a study's folder; see `replace_text`."""
     replace_text(path, json.dumps(record, ensure_ascii=False))
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file in one go, so that a reader never sees half of it."""
+    """Replace a file of a study in one go, so that a reader never sees half of it."""
     with replacing(path, durable=False) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

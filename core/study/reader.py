@@ -76,7 +76,7 @@ class Snapshot:
 
 
 def stamps_of(folder: Path) -> tuple[Stamp, ...]:
-    """The stamps of the manifests that a study is read from."""
+    """The stamps of the manifests that a study is read from, which tell whether it has changed."""
     places = (folder, layers.below(folder))
     return tuple(stamp_of(place / MANIFEST) for place in places if place is not None)
 

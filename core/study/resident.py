@@ -175,7 +175,7 @@ class Ended(PeregrineError):
 
 
 def resident(kind: str, model: str, *, name: str = "", idle: float = IDLE) -> Resident:
-    """Return the process of a model, and start it where there is none; does not wait until it is loaded.
+    """Return the resident process of a loaded model, started where there is none; waits for no loading.
 
     One that failed stays as it is for a while, so that a page which asks again and again does not start it
     again and again.
@@ -205,7 +205,7 @@ def _failed_lately(failed: Resident) -> bool:
 
 
 def ask(kind: str, model: str, request: Mapping[str, Any], data: bytes = b"", *, name: str = "") -> Reply:
-    """Ask the process of a model, once it is loaded; where it has ended meanwhile, ask a new one, once.
+    """Ask the resident process of a model, once loaded; where it has ended meanwhile, a new one, once.
 
     Raises:
         PeregrineError: of the kind, one line with what is wrong.
@@ -223,7 +223,7 @@ def ask(kind: str, model: str, request: Mapping[str, Any], data: bytes = b"", *,
 
 
 def end_all() -> None:
-    """End every process."""
+    """End every resident process of a loaded model."""
     with _lock:
         for one in _residents.values():
             one.end()

@@ -25,7 +25,7 @@ MOST_THREADS = 4
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Load the model that the first line names, then answer requests until they end or none comes."""
+    """Load the model of a resident process, named by the first line, then answer requests until none come."""
     order = json.loads(requests.readline(LONGEST_LINE))
     threading.Thread(target=_end_with, args=(order["parent"],), name="parent watch", daemon=True).start()
     try:

@@ -54,7 +54,7 @@ class Started:
 
 
 def start_job(command: Command, *, folder: str | Path) -> Job:
-    """Run a command in the background and record it.
+    """Run a command in the background as a job of a study and record it.
 
     Args:
         folder: for its progress and log; for a command that makes a study, the study folder.
@@ -88,7 +88,7 @@ def start_job(command: Command, *, folder: str | Path) -> Job:
 
 
 def remembered(folder: str | Path) -> Started | None:
-    """Return the record of a folder's job started by this user; None if there is none or it is damaged."""
+    """Return the record of a study's job started by this user; None if there is none or it is damaged."""
     try:
         record = json.loads(_record_path(Path(folder)).read_text(encoding="utf-8"))
         started = Started(**(record | {"folder": Path(record["folder"])}))
@@ -98,7 +98,7 @@ def remembered(folder: str | Path) -> Started | None:
 
 
 def command_to_resume(folder: str | Path) -> Command:
-    """Return the command that was started in a folder.
+    """Return the command of the job that was started in a study's folder.
 
     Raises:
         JobError: this user started none there from a dashboard.

@@ -40,7 +40,7 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
 
 
 def checksum_fits(content: bytes) -> bool | None:
-    """Return True when the bytes are as `sealed_json` wrote them; None when they carry no checksum."""
+    """Return True when a study's JSON is as `sealed_json` wrote it; None when it has no checksum."""
     head = HEAD.match(content)
     if head is None:
         return None
@@ -72,7 +72,7 @@ def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Replace a .npz file atomically; its checksum is stored as the comment at its end."""
+    """Replace a study's .npz file atomically; its checksum is stored as the comment at its end."""
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
@@ -82,7 +82,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Replace a .npy file atomically; its checksum follows the numbers, where numpy does not read."""
+    """Replace a study's .npy file atomically; its checksum follows the numbers, where numpy does not read."""
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.save(file, array, allow_pickle=False)
@@ -110,7 +110,7 @@ def _sha256(file: Any, length: int) -> bytes:
 
 
 def check_arrays(path: Path) -> None:
-    """Raise Damaged when a file has no checksum, or another one."""
+    """Raise Damaged when a study's .npz file has no checksum, or another one."""
     with open(path, "rb") as file:
         digest = _sha256(file, max(os.fstat(file.fileno()).st_size - SEAL, 0))
         seal = file.read(SEAL)
@@ -169,7 +169,7 @@ HEADER_STEP = 64  # bytes: numpy pads the header of a file to a multiple of it
 
 
 def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Map each missing, truncated or unreadable item to a description of the problem.
+    """Map each missing, truncated or unreadable item of a study to a description of the problem.
 
     Checks only the size of every file and the end of every table, which takes milliseconds.
 

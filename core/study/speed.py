@@ -36,12 +36,13 @@ class Speed:
 
 
 def write_speed(folder: Path, speed: Speed) -> None:
+    """Keep in a study how fast its encoder was on this machine."""
     with replacing(folder / SPEED, durable=False) as temporary:
         temporary.write_text(json.dumps(asdict(speed)), encoding="utf-8")
 
 
 def read_speed(folder: Path, encoder: str | None) -> Speed | None:
-    """Return what was measured of an encoder; None where nothing was, or of another encoder.
+    """Return how fast a study's encoder was measured to be; None where unknown, or of another encoder.
 
     Args:
         encoder: the fingerprint of the study's encoder.

@@ -328,12 +328,12 @@ FORMULAS = {step.name: step.formulas for step in STEPS.values() if step.formulas
 
 
 def in_analysis() -> list[str]:
-    """The names of the steps that an analysis runs."""
+    """The names of the steps of a study that an analysis runs."""
     return [name for name, step in STEPS.items() if not step.on_request]
 
 
 def of_basis() -> list[str]:
-    """The names of the steps of an analysis that a basis has results of its own of."""
+    """The names of the steps of an analysis of which a basis of a study has results of its own."""
     return [name for name in in_analysis() if STEPS[name].is_of_basis]
 
 
@@ -344,13 +344,13 @@ BESIDE = {"leaderboard": ("leaderboard", "leaderboard_weights")} | {
 
 
 def step_of(item: str) -> str | None:
-    """The name of the step or command that writes an item; None for an item that none writes."""
+    """The name of the step or command that writes an item of a study; None for an item that none writes."""
     outputs = {name: step.outputs for name, step in STEPS.items()} | BESIDE
     return next((name for name, items in outputs.items() if item in items), None)
 
 
 def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
-    """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
+    """The config of a study's step from `options` (other steps' are ignored) over `base` over defaults."""
     row = STEPS[step]
     names = {field.name for field in dataclasses.fields(row.config)}
     names -= {field.name for field in dataclasses.fields(config.RunOptions)}  # not the probe's
@@ -365,7 +365,7 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
 
 
 def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a step's last run that a new run with `options` keeps."""
+    """The settings of the last run of a study's step that a new run with `options` keeps."""
     row = STEPS[step]
     dropped = {*row.not_remembered, *(row.alternatives if any(map(options.get, row.alternatives)) else ())}
     return {name: value for name, value in before.items() if name not in dropped}

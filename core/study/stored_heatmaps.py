@@ -62,7 +62,7 @@ def pack_maps(features: np.ndarray, maps: np.ndarray) -> StoredMaps:
 
 
 def requested_path(study: ReadableStudy, row: int) -> Path:
-    """Return the path of an image's maps that were computed on request.
+    """Return the path of a study's heatmaps of an image that were computed on request.
 
     The name contains a digest of everything they depend on (image, images, encoder, layer, codes of a basis),
     so a file from before a change is never read.
@@ -81,13 +81,13 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
 
 
 def read_requested(path: Path) -> StoredMaps | None:
-    """Read the maps from a file of `requested_path`; None if it is missing or damaged."""
+    """Read a study's heatmaps from a file of `requested_path`; None if it is missing or damaged."""
     held = seals.read_arrays(path, StoredMaps._fields)
     return None if held is None else StoredMaps(**held)
 
 
 def add_requested(path: Path, computed: StoredMaps) -> None:
-    """Add maps to a file of `requested_path`, for the features of older ones in their stead.
+    """Add heatmaps to a study's file of `requested_path`, in place of older ones of these features.
 
     The file is read and replaced under a lock: two processes do not lose each other's maps.
     """
@@ -244,7 +244,7 @@ class HeatmapReader:
 
 
 def check_features(study: ReadableStudy, features: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return (K,) int32 feature numbers, checked against the study.
+    """Return (K,) int32 feature numbers for heatmaps, checked against the study.
 
     Raises:
         SettingsError: no feature is given, or one is out of range.
@@ -300,7 +300,7 @@ class BatchMaps(NamedTuple):
 
 
 def kept_per_image(n_images: int, n_features: int, n_positions: int) -> int:
-    """How many maps of each image fit into MOST_BYTES, at most all.
+    """How many heatmaps of each image of a study fit into MOST_BYTES, at most all.
 
     >>> kept_per_image(1_000, 2048, 49), kept_per_image(1_280_000, 2048, 49)
     (2048, 15)
@@ -309,7 +309,7 @@ def kept_per_image(n_images: int, n_features: int, n_positions: int) -> int:
 
 
 def scratch_bytes(n_images: int, n_features: int, n_positions: int) -> int:
-    """Bytes of the maps of all images, without those of the first images of a feature."""
+    """Bytes of the kept heatmaps of all images of a study, but for a feature's first images."""
     return 2 * n_positions * n_images * kept_per_image(n_images, n_features, n_positions)
 
 

@@ -80,7 +80,7 @@ def stored_array(
 
 
 def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
-    """Return the check of an array whose values serve as indices; None for an array of other numbers.
+    """Return the check of a study's array whose values are indices; None for one of other numbers.
 
     Args:
         items: the entries of the manifest, whose shapes bound the indices.
@@ -109,7 +109,7 @@ def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
 
 
 def wrong_key(name: str, frame: pd.DataFrame) -> str | None:
-    """Return the problem of a table whose column of keys holds another text; None for a sound one."""
+    """Return the problem of a study's table whose keys are another text; None for a sound one."""
     for column, (tables, allowed) in KEYS.items():
         if name in tables and column in frame:
             texts = pd.Series(frame[column].unique()).astype("string")
@@ -156,12 +156,12 @@ NO_TABLE = (OSError, ValueError, pa.ArrowException)
 
 
 def type_names(schema: pa.Schema) -> list[str]:
-    """Return the type of each column in words, as the manifest holds them: "string", "int64", "double"."""
+    """Return the type of each column of a study's table as its manifest states it: "string", "int64" …."""
     return [str(kind) for kind in schema.types]
 
 
 def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
-    """Raise Damaged when a table's types are not those that were written: no checksum of a page covers them.
+    """Raise Damaged when the types of a study's table are not those that were written.
 
     Args:
         name: the file's name. entry: the table's entry in the manifest.

@@ -38,7 +38,7 @@ def change_images(
     wrong_label: str | Mapping[str, str] | None = None,
     note: str = "",
 ) -> ChangedTraces:
-    """Change what people left on some images.
+    """Change the traces (tags, notes, doubts) that people left on some images of a study.
 
     Args:
         add, remove: tags. wrong_label: the class that the images should have, or `UNSURE`; an empty text
@@ -77,7 +77,7 @@ def change_images(
 
 
 def take_back(study: StudyReader, done: ChangedTraces) -> int:
-    """Take a change back. What somebody else has changed since stays; return on how many images.
+    """Take back a change of a study's traces, but for what others changed since; return on how many images.
 
     Tags that others have added or removed stay so beside it.
     """
@@ -103,7 +103,7 @@ def take_back(study: StudyReader, done: ChangedTraces) -> int:
 def rewrite(
     study: StudyReader, names: list[str], change: Callable[[str, ImageTrace], ImageTrace]
 ) -> ChangedTraces:
-    """Replace the traces of images by what `change` makes of an id and its trace, in one write."""
+    """Replace what people left on images of a study by what `change` makes of id and trace, in one write."""
     folder, before = traces_home(study.path), dict[str, ImageTrace]()
     after: dict[str, ImageTrace] = {}
 
@@ -127,7 +127,7 @@ def rewrite(
 
 
 def set_note(study: StudyReader, image_id: str, note: str, *, seen: str | None = None) -> None:
-    """Replace the note on an image; an empty one removes it.
+    """Replace a person's note on an image of a study; an empty one removes it.
 
     Args:
         seen: the note that is to be replaced; TraceError if it is another by now. None: whatever it is.
@@ -138,7 +138,7 @@ def set_note(study: StudyReader, image_id: str, note: str, *, seen: str | None =
 def set_tags(
     study: StudyReader, image_id: str, tags: Iterable[str], *, seen: Iterable[str] | None = None
 ) -> None:
-    """Replace all tags of an image.
+    """Replace all tags that people left on an image of a study.
 
     Args:
         seen: the tags that are to be replaced; what others add and remove meanwhile stays so. None: all;
@@ -151,7 +151,7 @@ def set_tags(
 def mark_wrong_label(
     study: StudyReader, image_id: str, suggested: str | None = UNSURE, *, seen: str | None = None
 ) -> None:
-    """Mark the label of an image as wrong.
+    """Mark the label of an image as wrong, a trace that people leave on a study.
 
     Args:
         suggested: the class that it should have, or `UNSURE`; None or an empty text removes the mark.
@@ -176,20 +176,20 @@ def name_feature(study: StudyReader, feature: int, name: str, *, seen: str | Non
 
 
 def note_feature(study: StudyReader, feature: int, note: str, *, seen: str | None = None) -> None:
-    """Replace the note on a feature as `set_note` does."""
+    """Replace a person's note on a feature of a study as `set_note` does."""
     _change_feature(study, feature, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
 def set_feature_tags(
     study: StudyReader, feature: int, tags: Iterable[str], *, seen: Iterable[str] | None = None
 ) -> None:
-    """Replace all tags of a feature as `set_tags` does."""
+    """Replace all tags that people left on a feature of a study, as `set_tags` does."""
     given = trace_limits.checked_tags(tags)
     _change_feature(study, feature, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
 
 
 def save_view(study: StudyReader, name: str, address: str) -> str:
-    """Keep the address of a page under a name; return the name as kept.
+    """Keep the address of a page of a study under a name; return the name as kept.
 
     Args:
         address: a page and its query, without the study: "images?where=label%3Ddog".
@@ -207,7 +207,7 @@ def save_view(study: StudyReader, name: str, address: str) -> str:
 
 
 def remove_view(study: StudyReader, name: str) -> None:
-    """Forget a saved view; one that is gone already is no error."""
+    """Forget a saved view of a study; one that is gone already is no error."""
 
     def without_view(traces: Traces) -> Traces:
         views = {key: view for key, view in traces.views.items() if key != name}

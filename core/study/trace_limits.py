@@ -23,7 +23,7 @@ IN_TAG = " -_"
 
 
 def checked_name(name: Any) -> str:
-    """Return the name of a feature without superfluous spaces; an empty one is none.
+    """Return a person's name for a feature without superfluous spaces; an empty one is none.
 
     Raises:
         TraceError: it is too long or holds other signs than letters, digits, spaces and `IN_NAME`.
@@ -32,7 +32,7 @@ def checked_name(name: Any) -> str:
 
 
 def checked_tag(tag: Any) -> str:
-    """Return a tag without superfluous spaces.
+    """Return a tag that people give images of a study without superfluous spaces.
 
     Raises:
         TraceError: it is empty, too long or holds other signs than letters, digits, spaces and `IN_TAG`.
@@ -44,7 +44,7 @@ def checked_tag(tag: Any) -> str:
 
 
 def checked_tags(tags: Any) -> tuple[str, ...]:
-    """Return tags in alphabetical order, each once.
+    """Return tags of an image of a study in alphabetical order, each once.
 
     Raises:
         TraceError: one of them is no tag, or there are too many.
@@ -58,7 +58,7 @@ def checked_tags(tags: Any) -> tuple[str, ...]:
 
 
 def checked_note(note: Any) -> str:
-    """Return a note without spaces at its ends and without characters that cannot be shown.
+    """Return a note on a study without spaces at its ends and characters that cannot be shown.
 
     Raises:
         TraceError: it is too long or no text.
@@ -89,7 +89,7 @@ def checked_views(views: Any) -> dict[str, str]:
 
 
 def checked_class(name: Any) -> str:
-    """Return the name of a class as it is, which the encoder's data set defines.
+    """Return the name of a class that people give an image as it is, since a data set defines it.
 
     Raises:
         TraceError: it is no text or longer than any class name.

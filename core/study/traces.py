@@ -127,12 +127,12 @@ def read_traces(folder: Path) -> Traces:
 
 
 def kept_traces(folder: Path) -> Traces:
-    """Return what the file of a folder itself holds; raises as `read_traces`."""
+    """Return the traces that a study's or a basis's own file holds; raises as `read_traces`."""
     return KEPT.read(folder) or Traces()
 
 
 def traces_stamp(folder: Path) -> tuple[int, ...]:
-    """Return a value that changes with every change of the traces; empty if nobody ever left any."""
+    """Return a value that changes with every change of a study's traces; empty if nobody left any."""
     return *KEPT.stamp(folder), *KEPT.stamp(traces_home(folder))
 
 
@@ -173,7 +173,7 @@ BETWEEN = ", "  # two tags, which hold no comma
 
 
 def images_table(study: StudyReader) -> pd.DataFrame:
-    """Return one row per image with a trace, by image id; without a label where the image is gone."""
+    """Return one row per image of a study with a trace, by id; without a label where the image is gone."""
     traces = read_traces(study.path).images
     labels = study.images.set_index("image_id")["label"].reindex(list(traces)).astype(object)
     rows = []
@@ -184,7 +184,7 @@ def images_table(study: StudyReader) -> pd.DataFrame:
 
 
 def features_table(study: StudyReader) -> pd.DataFrame:
-    """Return one row per feature with a trace, by number."""
+    """Return one row per feature of a study with a trace that people left, by number."""
     traces = sorted(read_traces(study.path).features.items())
     rows = [(number, one.name, one.note, BETWEEN.join(one.tags)) for number, one in traces]
     frame = pd.DataFrame(rows, columns=list(FEATURE_COLUMNS)).astype(object)

@@ -35,7 +35,7 @@ HEAD = 1024
 
 
 def check_picture(head: bytes, n_bytes: int) -> None:
-    """Refuse a file that is not in an accepted image format, judged by content: names and types may lie.
+    """Refuse an uploaded file that is not in an accepted image format, judged by its content.
 
     Args:
         head: the first kilobyte. n_bytes: of the whole file.
@@ -52,7 +52,7 @@ def check_picture(head: bytes, n_bytes: int) -> None:
 
 
 def check_format(head: bytes) -> None:
-    """Raise UnreadableImage unless the first bytes belong to an accepted image format."""
+    """Raise UnreadableImage unless an upload's first bytes belong to an accepted image format."""
     if not head.startswith(KNOWN) and not (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         raise UnreadableImage(f"this is {_kind(head)}; {ACCEPTED}")
 
@@ -69,7 +69,7 @@ def _kind(head: bytes) -> str:
 
 
 def new_folder() -> Path:
-    """Make a private folder for the job of one image.
+    """Make a private folder for the job of one uploaded image.
 
     Raises:
         JobError: too many images are being processed, or the folder cannot be written.
@@ -87,14 +87,14 @@ def new_folder() -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Delete an image's folder with its content; any other folder is left alone."""
+    """Delete the folder of an uploaded image with its content; any other folder is left alone."""
     if folder.parent == uploads_folder():
         forget(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def clean(*, older_than: float = STALE) -> int:
-    """Delete the folders without a write for `older_than` seconds, and return how many there were."""
+    """Delete upload folders without a write for `older_than` seconds, and return how many there were."""
     now, removed = time.time(), 0
     for folder in _folders():
         job = read_job(folder)
@@ -105,7 +105,7 @@ def clean(*, older_than: float = STALE) -> int:
 
 
 def wait_for_page(folder: Path) -> None:
-    """Delete a folder some time after its job has ended, in case the page that would do it was closed."""
+    """Delete an upload folder some time after its job has ended, in case its page was closed."""
     ended: float | None = None
     while folder.exists() and (ended is None or time.monotonic() - ended < UNFETCHED):
         job = read_job(folder)

@@ -127,7 +127,7 @@ def _place(answer: Answer) -> tuple[Any, ...]:
 
 
 def default_answer(answers: Mapping[str, Answer]) -> str:
-    """The head where one fits, else the probe, also where there is none; else the first that there is.
+    """The answer by which a study is read by default: the head, else the probe, else the first one.
 
     Never one out of fold, of which each image has a model of its own.
     """
@@ -135,7 +135,7 @@ def default_answer(answers: Mapping[str, Answer]) -> str:
 
 
 def answer_named(study: StudyReader, name: str) -> Answer:
-    """Raises SettingsError, with what adds it or why nothing can, where the study has no such answer."""
+    """Return an answer of a study by name. Raises SettingsError, with what adds it, for an unknown one."""
     held = answers_of(study)
     if name in held:
         return held[name]
@@ -149,7 +149,7 @@ def answer_named(study: StudyReader, name: str) -> Answer:
 
 
 def evaluated(study: StudyReader, kind: str) -> np.ndarray:
-    """(n_images,) bool: the images that an answer is judged on.
+    """(n_images,) bool: the images of a study that an answer is judged on.
 
     Those of the evaluation split; all labelled ones out of fold, and where nothing was fitted and the split
     was drawn, not given.
@@ -190,7 +190,7 @@ AS_READ = ("images", PROBE, "quality")  # tables whose columns lie elsewhere, se
 
 
 def columns_as_read(study: StudyReader, table: str) -> list[str]:
-    """The columns of one of the tables AS_READ; scores that come from the probe are left out."""
+    """The columns of a study's table as an answer reads it; scores that come from the probe are left out."""
     if table == PROBE:
         return list(OF_PROBE)
     names = study.columns(table)
@@ -209,8 +209,10 @@ def source_column(answer: Answer, table: str, column: str) -> tuple[str, str]:
 
 
 def has_top5(study: Any) -> bool:
-    """Whether the answer of a study can predict more than five classes; else the truth is always among the
-    five best."""
+    """Whether a study's answer predicts more than five classes, so that top-5 accuracy tells something.
+
+    Else the truth is always among the five best.
+    """
     facts = record_of(ProbeFacts, study.answer.facts) if study.answer else study.facts(ProbeFacts)
     return facts.has_top5
 

@@ -159,7 +159,7 @@ class Classifier:
 
 
 def units_of(study: Any) -> Any:
-    """The study of the units, read by the same answer, where a study is read in a basis; else the study."""
+    """The study of the units, read by the same answer, of a study read in a basis; else the study itself."""
     if study.below is None:
         return study
     answer = getattr(study, "answer", None)
@@ -167,18 +167,18 @@ def units_of(study: Any) -> Any:
 
 
 def has_gradients(study: StudyReader) -> bool:
-    """Whether what features add is known, and only near each image."""
+    """Whether what features add to an answer's logits is known, and only near each image."""
     is_stored = own_classifier(study) is not None or (study.below is None and study.has(GRADIENTS))
     return study.has(OUTPUTS) and is_stored and not study.has("probe_weights")
 
 
 def explains_errors(study: StudyReader) -> bool:
-    """Whether what features add to the prediction and to the truth is known of misclassified images."""
+    """Whether what features add to an answer's logits is known of misclassified images."""
     return study.has("probe_weights") or has_gradients(study)
 
 
 def can_switch_off(study: StudyReader) -> bool:
-    """Whether the answer without some features is known: its layers are stored."""
+    """Whether the answer without some features is known: the layers of its classifier are stored."""
     return study.has("probe_weights") or (study.has(OUTPUTS) and own_classifier(study) is not None)
 
 
@@ -226,8 +226,9 @@ def codes_of_outputs(study: StudyReader) -> np.ndarray:
 
 
 def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True) -> np.ndarray:
-    """(n, n_outputs) float64: logits of the encoder's own classifier, or of the weights of the probe. In a
-    basis they are those of the images, not of what latents rebuild of them.
+    """(n, n_outputs) float64: logits of the encoder's own classifier, or by the weights of the probe.
+
+    In a basis they are those of the images, not of what latents rebuild of them.
     """
     if of_head and study.has("head_logits"):
         return study.array("head_logits").rows(rows).astype(np.float64)
@@ -238,7 +239,7 @@ def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True)
 
 
 def class_weights(study: StudyReader) -> Classifier:
-    """The answer that a study is read by, where it is linear and each output is a class."""
+    """Return the weights of the answer that a study is read by, if linear with a class an output."""
     weights, bias = (study.vector(f"probe_{part}").astype(np.float64) for part in ("weights", "bias"))
     return Classifier(weights, bias, of_units=None if study.below is None else class_weights(units_of(study)))
 
@@ -323,8 +324,9 @@ def lead_gradients(
 
 
 def misclassified(study: StudyReader, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the images that are misclassified as a class of the study, ascending, and the class codes of
-    prediction and truth.
+    """Rows of the images that a study's answer misclassifies as one of its classes, ascending.
+
+    With the class codes of prediction and truth.
 
     Args:
         table: with `predicted` and `correct` of each image.

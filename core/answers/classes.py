@@ -72,7 +72,7 @@ def _only_numbered(outputs: Sequence[Sequence[str]]) -> bool:
 def read_class_file(
     path: str | Path, n_outputs: int | None, labels: Sequence[str], called: Sequence[Sequence[str]] = ()
 ) -> Match:
-    """The match that a file states, in one of the forms of `class_list`. Many outputs may have one label.
+    """The match of an answer's outputs to labels that a file of class names states.
 
     Args:
         n_outputs: None: as many as the file names.
@@ -97,7 +97,7 @@ def read_class_file(
 def read_names(
     file: str | Path, n_outputs: int | None = None, *, called: Sequence[Sequence[str]] = ()
 ) -> list[list[str]]:
-    """The names of each output, none where the file names none.
+    """The names of each output of an answer's classifier in a file, none where it names none.
 
     Args:
         n_outputs: None: as many as the file names.
@@ -157,7 +157,7 @@ LEAST = 5  # images of a label
 
 
 def numbers_as_numbers(name: str) -> list[int | str]:
-    """The key by which natsort orders class names.
+    """The key by which natsort orders the class names that an answer's outputs may stand in.
 
     >>> sorted(["10", "9", "a2", "a10"], key=numbers_as_numbers)
     ['9', '10', 'a2', 'a10']
@@ -166,7 +166,7 @@ def numbers_as_numbers(name: str) -> list[int | str]:
 
 
 def of_timm(name: str) -> list[int | str]:
-    """The key by which timm's reader of class folders orders them: without regard to case, too."""
+    """The key by which timm orders the class names of an answer's outputs: without regard to case."""
     return numbers_as_numbers(name.lower())
 
 
@@ -197,7 +197,7 @@ def possible_orders(match: Match, labels: Sequence[str]) -> list[Match]:
 
 
 def right_by_order(matches: Sequence[Match], won: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """(n_matches, n) bool: whether each image's output means its label.
+    """(n_matches, n) bool: whether each image's output means its label, under each order of the classes.
 
     Args:
         won: (n,) int, the largest output of each image. true: (n,) int, its label.
@@ -213,7 +213,7 @@ def likely_order(
     is_val: np.ndarray,
     groups: np.ndarray | None = None,
 ) -> tuple[Match, list[Record]]:
-    """The order in which outputs without names stand, by the labels of images, and what is said of it.
+    """The order of an answer's outputs without names that labels favour, and what is said of it.
 
     Args:
         match: the documented order. labels: the sorted class names. won: (n,) int, the largest output of each
@@ -230,7 +230,7 @@ def likely_order(
 
 
 def exchanged_pairs(true: np.ndarray, predicted: np.ndarray, n_classes: int) -> list[tuple[int, int]]:
-    """The pairs of classes of which nearly all images of each get the other one: their outputs are exchanged.
+    """The pairs of classes whose outputs are exchanged: nearly all images of each get the other one.
 
     Args:
         true, predicted: (n,) int, classes below `n_classes`; a prediction of -1 is none of them.

@@ -61,8 +61,10 @@ CHANCE = (
 
 
 def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
-    """Find the activation under which labelled images have the lowest cross-entropy (`least_loss`), or the
-    most common of those whose cross-entropy cannot be told from it.
+    """Find the activation between a head's layers that labelled images favour.
+
+    The one under which they have the lowest cross-entropy (`least_loss`), or the most common of those
+    whose cross-entropy cannot be told from it.
 
     Args:
         match: which label each output means.
@@ -121,7 +123,7 @@ def _is_worse(excess: np.ndarray) -> bool:
 
 
 def least_loss(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """The cross-entropy of each image at the temperature at which its mean is least.
+    """The cross-entropy of each image by a head's logits at the temperature at which its mean is least.
 
     At temperature 1 an activation that saturates would win where a classifier is too sure of its errors.
 
@@ -163,14 +165,14 @@ NO_HEAD = "the encoder comes without a classifier"
 
 
 def why_no_head(study: StudyReader) -> str | None:
-    """Explain why a study has no head, or return None."""
+    """Explain why a study cannot have the answer of the encoder's own head, or return None."""
     if study.has("head_classes"):
         return None
     return study.facts(EmbedFacts).head.why or NO_HEAD
 
 
 def head_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
-    """The answer `head`.
+    """Return the answer `head`: what the encoder's own classifier says of each image of a study.
 
     Raises:
         SettingsError: there is no head, or none of its outputs is a label of the study.
@@ -216,6 +218,7 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
 
 
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
+    """Return the error for a head of which no output is a label of the study."""
     outputs = ", ".join(one[-1].partition(",")[0] for one in names[:3] if one)
     outputs = f": {outputs}{' …' * (len(names) > 3)}" if outputs else ", without names"
     n_outputs, n_labels = counted(len(names), "output"), counted(len(labels), "label")
@@ -227,8 +230,9 @@ def unmatched(names: list[list[str]], labels: list[str]) -> str:
 
 
 def why_other_numbers(study: StudyReader, facts: Mapping[str, Any]) -> str | None:
-    """Explain why labels that are numbers are not those of a head with more outputs, or with names: taken so,
-    they are right no more often than any label would be. None where they may be.
+    """Explain why labels that are numbers are not those of a head with more outputs, or with names.
+
+    Taken so, they are right no more often than any label would be. None where they may be.
     """
     n_outputs, n_labels = facts["n_outputs"], len(study.class_names)
     others = facts.get("matched") in (BY_INDEX, FROM_ONE) and (
@@ -358,12 +362,12 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
 
 
 def constant_share(predicted: np.ndarray) -> float:
-    """The share of images that get the most common answer: one answer to all is no order."""
+    """The share of images that get a head's most common answer: one answer to all is no order."""
     return float(np.unique(predicted, return_counts=True)[1].max() / len(predicted))
 
 
 def share_by_order(true: np.ndarray, predicted: np.ndarray) -> float:
-    """The share of images that another order of the classes would make right; 0 where one answer to all does.
+    """The share of a head's answers that another order of the classes makes right; 0 where all are one.
 
     Args:
         true, predicted: as for `usual_share`.
@@ -375,7 +379,7 @@ def share_by_order(true: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def usual_share(true: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:
-    """The share of images that get the answer that is usual for their label, and (n,) bool, those that count.
+    """The share of images that a head answers as usual for their label, and (n,) bool, those that count.
 
     What is usual is read off every other image of a label, and counted on the others.
 

@@ -89,12 +89,12 @@ class Votes:
 
 
 def block_rows(device: str | torch.device) -> tuple[int, int]:
-    """How many queries and how many keys are multiplied at a time."""
+    """How many queries and how many keys the answer `knn` multiplies at a time."""
     return ON_A_GPU if torch.device(device).type == "cuda" else (QUERIES, KEYS)
 
 
 def unit(raw: torch.Tensor) -> torch.Tensor:
-    """Rows of length 1; a zero vector stays one, so its cosine with everything is 0."""
+    """Representations at length 1 for the answer `knn`; a zero row stays one: its cosines are 0."""
     raw = raw.float()
     length = raw.norm(dim=1, keepdim=True)
     return raw / length.where(length > 0, 1.0)
@@ -103,7 +103,7 @@ def unit(raw: torch.Tensor) -> torch.Tensor:
 def nearest(
     queries: torch.Tensor, query_rows: torch.Tensor, parts: list[torch.Tensor], rows: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The largest cosines (n, k) of each query with the keys, and their places among all keys.
+    """The largest cosines (n, k) of each image to train images for `knn`, and their places among these.
 
     Args:
         query_rows: (n,) row of each query; the key of the same row is left out. rows: (n_keys,) of each
@@ -127,7 +127,7 @@ def nearest(
 
 
 def vote(cosines: torch.Tensor, classes: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """(n, n_classes) float64 share of each class in the votes exp(cosine / T), which add up to 1."""
+    """(n, n_classes) float64 share of each class in the votes of `knn`, exp(cosine / T), with sum 1."""
     weight = ((cosines - cosines[:, :1]) / TEMPERATURE).double().exp()
     weight = weight.where(torch.isfinite(cosines), 0.0)
     votes = torch.zeros(len(cosines), n_classes, dtype=torch.float64, device=cosines.device)

@@ -124,7 +124,7 @@ class ClassColumns:
 def from_logits(
     rows: Callable[[int, int], torch.Tensor], n_images: int, columns: ClassColumns, *, step: int = 4096
 ) -> AnswerValues:
-    """Predictions of all images, a block at a time.
+    """Predictions of all images of an answer from its logits, a block at a time.
 
     Args:
         rows: the logits of the images from one row up to another, (n, n_outputs) float32.
@@ -137,7 +137,7 @@ def from_logits(
 def joined_blocks(
     names: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]], known: Sequence[str] | None
 ) -> AnswerValues:
-    """Predictions of blocks of images, in order: their best classes, and confidence, margin and energy."""
+    """Join an answer's predictions of blocks of images: best classes, confidence, margin and energy."""
     best = [np.empty((0, min(5, len(names))), np.int32)]
     values = [np.empty((len(VALUES), 0))]
     for classes, of_block in blocks:
@@ -209,7 +209,7 @@ def answer_facts(
 
 
 def quoted(names: Sequence[object] | pd.Index | np.ndarray) -> str:
-    """The first names, each in quotes."""
+    """List the first names of an answer's classes, each in quotes."""
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + " …" * (len(names) > SHOWN)
 
 

@@ -46,7 +46,7 @@ ROUNDING = 1e-5  # of a share that was computed in float32
 
 
 def file_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
-    """The answer of a file: .csv, .tsv or .parquet with image_id or path, or .npy of logits.
+    """The answer of predictions in a file: .csv, .tsv or .parquet with ids or paths, or .npy of logits.
 
     Raises:
         SettingsError: what is wrong with the file, in a line.

@@ -67,6 +67,7 @@ def compute_answers(study: StudyReader, step: StepWriter, config: AnswersConfig,
 def write_answer(
     study: StudyReader, step: StepWriter, name: str, kind: str, request: Request, progress: Progress
 ) -> None:
+    """Make an answer of a kind and write it into a study: its table, and its facts in the summary."""
     answer = function_named(KINDS[kind].make)(study, request, progress)
     table = outcome_table(study, answer)
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
@@ -147,14 +148,14 @@ def add_answer(
 
 
 def requested_steps(kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Map the steps of the answers that `add_kinds` adds to their settings, for `resume` after a kill."""
+    """Map the steps behind answers that `add_kinds` adds to their settings, for `resume` after a kill."""
     return {OWN_STEP.format(name=kind): {"kind": kind} for kind in kinds if kind not in OF_STEPS}
 
 
 def add_kinds(
     folder: str | Path, kinds: Iterable[str], options: Mapping[str, Any], progress: Progress
 ) -> None:
-    """Add the answers of some kinds, but for those that a step makes.
+    """Add the answers of some kinds to a study, but for those that a step makes.
 
     Raises:
         PeregrineError: one cannot be made; the others are added before.
@@ -171,7 +172,7 @@ def add_kinds(
 
 
 def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    """Make those added answers again whose images, representations or file have changed, as they were made.
+    """Make again the added answers of a study whose images, representations or file have changed.
 
     Those that an interrupted run was asked for are made too. One that cannot be made leads to a note.
     """
@@ -211,7 +212,7 @@ def _has_other_files(study: StudyReader, step: str) -> bool:
 
 
 def remove_answer(folder: str | Path, name: str) -> None:
-    """Remove an answer and its files; one that a step alone makes stays."""
+    """Remove an answer and its files from a study; one that a step alone makes stays."""
     if name in KINDS and KINDS[name].step == name:
         title = KINDS[name].title
         raise SettingsError(f"the {title} is a step of the study and stays; other answers can be removed")

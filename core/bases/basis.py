@@ -122,7 +122,7 @@ def bases_of(study: StudyReader) -> dict[str, Basis]:
 
 
 def basis_named(study: StudyReader, name: str) -> Basis:
-    """Raises SettingsError, with the command that adds one, where the study has no such basis."""
+    """Return a basis of a study by name. Raises SettingsError, with the command that adds one, without it."""
     held = bases_of(study)
     if name in held:
         return held[name]
@@ -150,14 +150,14 @@ class Codes:
 
 
 def codes_of(study: StudyReader, basis: Basis) -> Codes:
-    """The codes of all images."""
+    """Return the codes of all images of a study in a basis: their active latents and values."""
     counts = study.vector(basis.item("count"))
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     return Codes(indptr, study.vector(basis.item("features")), study.vector(basis.item("values")))
 
 
 def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
-    """What a latent is and whether to trust it, for somebody who knows only neurons.
+    """What a latent of a basis is and whether to trust it, for somebody who knows only neurons.
 
     Args:
         row: of `latents_table`.
@@ -191,5 +191,5 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
 
 
 def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:
-    """One row a latent, with the columns LATENTS."""
+    """Return the table of a basis: one row a latent, with the columns LATENTS."""
     return study.table(basis.table, list(LATENTS))

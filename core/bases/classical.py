@@ -14,7 +14,7 @@ BATCH = 4096
 
 
 def fit_pca(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """The leading principal components; of the codes, those with the k largest magnitudes are kept."""
+    """Fit a PCA as a dictionary of a basis; of the codes, those with the k largest magnitudes are kept."""
     from sklearn.decomposition import PCA
 
     sample = vectors.sample(seed)
@@ -30,7 +30,10 @@ def fit_pca(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dict
 
 
 def fit_kmeans(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """Centres: a vector has the code 1 for the nearest. The decoder is the centre less the mean vector."""
+    """Fit k-means as a dictionary of a basis: a vector has the code 1 for the nearest centre.
+
+    The decoder is the centre less the mean vector.
+    """
     from sklearn.cluster import MiniBatchKMeans
 
     sample = vectors.sample(seed)
@@ -47,7 +50,7 @@ def fit_kmeans(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> D
 
 
 def fit_nmf(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """Components of at least 0, of length 1; of the codes, the k largest are kept."""
+    """Fit a non-negative factorisation as a dictionary of a basis; the k largest codes are kept."""
     from sklearn.decomposition import MiniBatchNMF
 
     sample = vectors.sample(seed)
@@ -66,7 +69,9 @@ def fit_nmf(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dict
 
 
 def fit_random(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """Random directions of length 1; the k largest products with the centred vector, by one factor for all.
+    """Draw random directions as a dictionary of a basis, with which fitted ones are compared.
+
+    Random directions of length 1; the k largest products with the centred vector, by one factor for all.
 
     The factor is the one with which the reconstructions are nearest to the vectors.
     """

@@ -54,7 +54,7 @@ class Matrices:
 
 
 def read_components(reading: Reading) -> Dictionary:
-    """What a factorisation of scikit-learn has learned: its `transform` gives the codes.
+    """Read a dictionary that scikit-learn has fitted: the `transform` of a factorisation gives the codes.
 
     Raises:
         UnknownLayout: a factorisation whose codes are no product with a matrix, or matrices without a kind.
@@ -145,7 +145,9 @@ KINDS_OF_SKLEARN: dict[str, Callable[[Matrices], Dictionary]] = {
 
 
 def read_matrix(reading: Reading) -> Dictionary:
-    """A matrix alone, of which orthonormal rows are directions, and rows of at least 0 components of NMF.
+    """Read a dictionary that is a file with a matrix alone.
+
+    A matrix alone, of which orthonormal rows are directions, and rows of at least 0 components of NMF.
 
     Raises:
         UnknownLayout: any other, of which nothing says how vectors become codes.
@@ -181,7 +183,7 @@ def _is_orthonormal(rows: np.ndarray) -> bool:
 
 
 def read_export(reading: Reading) -> Dictionary:
-    """What this project has exported: every array of the dictionary, and its card."""
+    """Read a dictionary that this project has exported: every array of it, and its card."""
     card: Any = parse_json(str(reading.settings["card"]))
     for name in ("indptr", "indices", "data"):
         reading.tensors.get(name)  # the codes of the images that it was exported with

@@ -24,7 +24,7 @@ MOST_IN_REGISTERS = 16_384  # numbers of a row
 
 
 def largest_of_rows(values: Tensor, k: int) -> Tensor:
-    """Find the k largest numbers of each row; the kernel takes those further left of equal ones.
+    """Find the k largest numbers of each row, the codes of a dictionary; the left ones of equals.
 
     Args:
         values: (n, M) float32. k: 1 to M.
@@ -190,7 +190,10 @@ class Coder:
 
 
 def normalisation(raw: Tensor, norm: str) -> tuple[Tensor, Tensor]:
-    """The m and s of each vector, (n, 1): x' = (x - m) / s. A vector without length or spread has s = 1."""
+    """Return mean and scale by which a dictionary normalises the vectors that it encodes.
+
+    The m and s of each vector, (n, 1): x' = (x - m) / s. A vector without length or spread has s = 1.
+    """
     zero = raw.new_zeros(len(raw), 1)
     one = raw.new_ones(len(raw), 1)
     if norm == "none":
@@ -214,7 +217,7 @@ def _entries(dense: Tensor, k: int | None) -> SparseRows:
 
 
 def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
-    """(n, M) float32: codes of at least 0 whose sum of components is nearest to each vector."""
+    """(n, M) float32: codes of at least 0 for which a dictionary's components come nearest to each vector."""
     from sklearn.decomposition import non_negative_factorization
 
     factorise: Any = non_negative_factorization
@@ -227,7 +230,7 @@ def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
 
 
 def check_latents(size: int, where: str) -> None:
-    """Raise SettingsError for fewer latents than one of them can stand out from."""
+    """Raise SettingsError for a dictionary of fewer latents than one of them can stand out from."""
     if size < FEWEST_LATENTS:
         raise SettingsError(
             f"{where}: a basis needs {FEWEST_LATENTS} or more latents, since a feature fires where it stands "
@@ -254,7 +257,7 @@ def check_dictionary(dictionary: Dictionary, width: int, where: str) -> Dictiona
 
 
 def with_gain(dictionary: Dictionary, gain: float) -> Dictionary:
-    """Multiply all codes by a factor, by what makes them."""
+    """Multiply all codes of a dictionary by a factor, by what makes them."""
     return replace(
         dictionary,
         encoder=(dictionary.encoder * gain).astype(np.float32),

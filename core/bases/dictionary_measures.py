@@ -109,7 +109,7 @@ class LatentTally:
 
 
 def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -> pd.DataFrame:
-    """One row a latent: the table of a basis, columns LATENTS.
+    """Return the table of a basis, one row a latent, columns LATENTS, from what was measured of it.
 
     l0: share of the vectors on which it is active, so that the column adds up to the L0. r2: the R2 that is
     lost without it. mean: of its values where it is active. max: largest magnitude.
@@ -126,8 +126,9 @@ def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -
 
 
 def n_again(latents: pd.DataFrame) -> int | None:
-    """Count the latents that another fit finds again, those that are not dead and of a stability of ALIKE or
-    more; None where it is not known.
+    """Count the latents of a dictionary that another fit finds again.
+
+    Those that are not dead and of a stability of ALIKE or more; None where it is not known.
 
     Args:
         latents: table of a basis: dead, stability.
@@ -137,7 +138,7 @@ def n_again(latents: pd.DataFrame) -> int | None:
 
 
 def stability(decoder: np.ndarray, others: list[np.ndarray]) -> np.ndarray | None:
-    """(M,) float64: the largest |cosine| of each row with a row of another fit, averaged over the other fits.
+    """(M,) float64: the largest |cosine| of each latent's direction with one of another fit, their mean.
 
     NaN for a row without length; None without other fits.
     """
@@ -225,7 +226,7 @@ def check_fit(
 def chosen(
     found: ReadDictionary, width: int, vectors: np.ndarray, device: torch.device | str
 ) -> tuple[Dictionary, list[str]]:
-    """Return the dictionary that fits the vectors (n, r) best among those that a file may mean, and a note.
+    """Choose, of the dictionaries that a file may mean, the one that fits the vectors best, and a note.
 
     One of another width is none of them; where none has this width, the first is returned.
     """

@@ -98,7 +98,7 @@ def write_basis(
     pool_codes: str = "max",
     state: Path | None = None,
 ) -> None:
-    """Encode every image, chunk by chunk, and write the basis.
+    """Encode every image of a study in a new basis, chunk by chunk, and write the basis.
 
     Args:
         positions: what reads the positions of images, each of which is encoded; None: the representations.
@@ -280,7 +280,7 @@ def pooled_codes(
 
 
 def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
-    """What a basis is, apart from what is measured: encoder, layer, tokens, and how it encodes."""
+    """Describe a basis apart from what is measured: encoder, layer, tokens, and how it encodes."""
     encoder = study.facts(EmbedFacts).encoder
     dictionary = new.dictionary
     facts = {

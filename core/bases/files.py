@@ -63,7 +63,7 @@ class ReadDictionary:
 
 
 def read_dictionary(path: str | Path, *, asked: Asked | None = None) -> ReadDictionary:
-    """Read a dictionary.
+    """Read the dictionary of a basis from a file or folder that another library, or this one, wrote.
 
     Args:
         path: the weights, or the folder in which they lie; settings are read beside them.
@@ -161,7 +161,7 @@ def _refuse_pickle(file: Path) -> None:
 
 
 def weights_file(path: Path) -> Path:
-    """The file of the weights. Raises CheckpointError where a folder has none, or several."""
+    """The file of a dictionary's weights. Raises CheckpointError where a folder has none, or several."""
     if not path.is_dir():
         return path
     for name in WEIGHTS:
@@ -287,7 +287,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 def normalised(
     dictionary: Dictionary, normalisation: str | None, mean: np.ndarray, lengths: float
 ) -> Dictionary:
-    """The dictionary with another normalisation of the vectors before it.
+    """The dictionary with another normalisation of the vectors before it encodes them.
 
     Args:
         normalisation: one of NORMALISATIONS in core/config/bases.py; None: that of the file.

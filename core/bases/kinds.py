@@ -77,7 +77,9 @@ class BasisKind:
 
 
 def default_steps(n: int) -> int:
-    """Steps of a training on n vectors: PASSES of them, within FEWEST_STEPS and USUAL_STEPS; or one pass.
+    """Return how many steps a dictionary of a basis is trained for unless a number is given.
+
+    Steps of a training on n vectors: PASSES of them, within FEWEST_STEPS and USUAL_STEPS; or one pass.
 
     >>> default_steps(4_000), default_steps(8_000), default_steps(150_000), default_steps(1_280_000_000)
     (1000, 1954, 3000, 312500)

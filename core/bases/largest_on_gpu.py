@@ -44,7 +44,10 @@ def _select(values, columns, width, stride, K: tl.constexpr, BLOCK: tl.constexpr
 
 
 def select(values: Tensor, k: int) -> Tensor:
-    """(n, k) int64 columns, ascending, of the k largest of (n, M) float32 with adjacent columns."""
+    """Select the k largest codes of each row of a dictionary on a GPU.
+
+    (n, k) int64 columns, ascending, of the k largest of (n, M) float32 with adjacent columns.
+    """
     values = values if values.stride(1) == 1 else values.contiguous()
     n, width = values.shape
     columns = torch.empty(n, k, dtype=torch.int64, device=values.device)

@@ -110,7 +110,7 @@ class DictionaryLayout:
 
 
 def recognise_dictionary(reading: Reading) -> tuple[str, Dictionary]:
-    """Return the library's name and the dictionary; notes and other readings are left in `reading`.
+    """Return the name of the library that wrote a file, and its dictionary; notes go to `reading`.
 
     Raises:
         UnknownLayout: the weights are of no library of LIBRARIES, or not such as are read; or they and their

@@ -36,12 +36,12 @@ BIASES = (
 
 
 def linear_encoder(reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
-    """(M, r) and (M,): the first of the two layers."""
+    """Read the encoder of a dictionary of two Linear layers: weight (M, r) and bias (M,), if any."""
     return reading.tensors["encoder.weight"], reading.first("encoder.bias", "latent_bias", "b_enc")
 
 
 def linear_decoder(reading: Reading, *, transposed: bool | None) -> np.ndarray:
-    """(M, r): the second layer, whose weight a Linear layer stores as (r, M).
+    """Read a dictionary's decoder (M, r), whose weight a Linear layer stores as (r, M).
 
     Args:
         transposed: it is stored so; None: the shapes decide, and where they cannot, the Linear layer.
@@ -54,7 +54,10 @@ def linear_decoder(reading: Reading, *, transposed: bool | None) -> np.ndarray:
 
 
 def read_dictionary_learning(reading: Reading) -> Dictionary:
-    """f = relu((x - b) W.T + c); AutoEncoderNew and JumpReLU do not subtract the decoder's bias b."""
+    """Read a basis's dictionary as the library dictionary_learning writes it.
+
+    f = relu((x - b) W.T + c); AutoEncoderNew and JumpReLU do not subtract the decoder's bias b.
+    """
     if reading.has("r_mag") or reading.has("gate_bias"):
         raise UnknownLayout(GATED)
     trainer = reading.settings.inner("trainer") if "trainer" in reading.settings else reading.settings
@@ -125,7 +128,10 @@ def _of_unit_rows(dictionary: Dictionary) -> Dictionary:
 
 
 def read_visaebench(reading: Reading) -> Dictionary:
-    """z = relu(x W.T + b), then the k largest, or those not below one threshold, or above each its own."""
+    """Read a basis's dictionary as the library ViSAEBench writes it.
+
+    z = relu(x W.T + b), then the k largest, or those not below one threshold, or above each its own.
+    """
     encoder, bias = linear_encoder(reading)
     return assembled(
         kept_by_visaebench(reading),
@@ -137,7 +143,7 @@ def read_visaebench(reading: Reading) -> Dictionary:
 
 
 def kept_by_visaebench(reading: Reading) -> KeptCodes:
-    """Return how codes are kept; with one threshold for all, those that are equal to it are kept, too."""
+    """Return how a dictionary of ViSAEBench keeps codes; those equal to its one threshold are kept, too."""
     stated = reading.said()
     how = kept_by(reading, stated.names, stated.ks, stated.threshold)
     one_for_all = how.threshold is not None and np.size(how.threshold) == 1
@@ -148,7 +154,10 @@ def kept_by_visaebench(reading: Reading) -> KeptCodes:
 
 
 def read_sparsify(reading: Reading) -> Dictionary:
-    """eai-sparsify: the k largest of relu(W (x - b_dec) + b); decoder W_dec (M, r)."""
+    """Read a basis's dictionary as the library eai-sparsify writes it.
+
+    eai-sparsify: the k largest of relu(W (x - b_dec) + b); decoder W_dec (M, r).
+    """
     settings = reading.settings
     if settings.get("transcode") or settings.get("skip_connection") or reading.has("W_skip"):
         raise UnknownLayout(TRANSCODER)
@@ -173,7 +182,10 @@ def read_sparsify(reading: Reading) -> Dictionary:
 
 
 def read_sparse_autoencoder(reading: Reading) -> Dictionary:
-    """sparse-autoencoder 1: relu(W (x - t) + b), decoded + t, with t the tied bias; one component."""
+    """Read a basis's dictionary as the library sparse-autoencoder writes it.
+
+    sparse-autoencoder 1: relu(W (x - t) + b), decoded + t, with t the tied bias; one component.
+    """
     reading.first("pre_encoder_bias._bias_reference")
     reading.first("post_decoder_bias._bias_reference")  # both are the tied bias again
     encoder, bias = linear_encoder(reading)
@@ -193,7 +205,10 @@ def read_sparse_autoencoder(reading: Reading) -> Dictionary:
 
 
 def read_openai(reading: Reading) -> Dictionary:
-    """OpenAI's: act(W (n(x) - pre_bias) + latent_bias); with TopK, n is the layer normalisation."""
+    """Read a basis's dictionary as OpenAI's library writes it.
+
+    OpenAI's: act(W (n(x) - pre_bias) + latent_bias); with TopK, n is the layer normalisation.
+    """
     about = reading.settings.inner("activation_state_dict")
     name = reading.settings.get("activation", "ReLU")
     how = kept_by(reading, {"activation": name}, {"activation_state_dict.k": about.get("k")})
@@ -213,7 +228,10 @@ def read_openai(reading: Reading) -> Dictionary:
 
 
 def read_two_layers(reading: Reading) -> Dictionary:
-    """Two Linear layers of nobody in particular: what settings say decides, and what is assumed is said."""
+    """Read a basis's dictionary that is two Linear layers of no known library.
+
+    Two Linear layers of nobody in particular: what settings say decides, and what is assumed is said.
+    """
     stated = reading.said()
     encoder, bias = linear_encoder(reading)
     if "decoder.weight" in reading.tensors:
@@ -257,7 +275,10 @@ EPS = 1e-5  # of torch's batch normalisation
 
 
 def read_overcomplete(reading: Reading) -> Dictionary:
-    """z = relu(norm(x W.T + b)), the k largest or above exp(thresholds)."""
+    """Read a basis's dictionary as the library Overcomplete writes it.
+
+    z = relu(norm(x W.T + b)), the k largest or above exp(thresholds).
+    """
     decoder = _dictionary(reading)
     encoder, bias = _encoder(reading, decoder)
     return assembled(_kept_codes(reading), encoder, decoder, bias=bias)

@@ -22,7 +22,9 @@ SCALES = ("finetuning_scaling_factor", "scaling_factor")  # by which SAELens fin
 
 
 def read_saev(reading: Reading) -> Dictionary:
-    """f = act(x W_enc + b_enc): ReLU; the k largest, whatever their sign; or above a threshold.
+    """Read a basis's dictionary as the library saev writes it.
+
+    f = act(x W_enc + b_enc): ReLU; the k largest, whatever their sign; or above a threshold.
 
     Without a schema, and in schema 1 with the activation as `cls` (before August 2025), b_dec is subtracted.
     """
@@ -63,7 +65,10 @@ def _saev_activation(header: Taken, cfg: Taken) -> tuple[str | None, int | None]
 
 
 def read_sae_lens(reading: Reading) -> Dictionary:
-    """SAELens and Prisma: f = act((norm(x) - b_dec) W_enc + b_enc)."""
+    """Read a basis's dictionary as the libraries SAELens and Prisma write it.
+
+    SAELens and Prisma: f = act((norm(x) - b_dec) W_enc + b_enc).
+    """
     settings = reading.settings
     architecture = settings.get("architecture")
     _refuse_others(reading, str(architecture))
@@ -143,7 +148,9 @@ def _normalised(reading: Reading, dictionary: Dictionary) -> Dictionary:
 
 
 def read_matrices(reading: Reading) -> Dictionary:
-    """Matrices of which no settings say whose they are, as Gemma Scope writes them.
+    """Read a basis's dictionary from a file with matrices of encoder and decoder alone.
+
+    Matrices of which no settings say whose they are, as Gemma Scope writes them.
 
     With a threshold b_dec is not subtracted (Gemma Scope, dictionary_learning), else it is (SAELens).
     """

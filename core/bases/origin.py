@@ -107,7 +107,7 @@ class VectorOrigin:
 
 
 def origin_of(settings: Taken) -> VectorOrigin:
-    """What settings say of the network and layer."""
+    """What the settings of a dictionary's file say of the network and layer that it was fitted to."""
     parts = [settings, *(settings.inner(name) for name in INSIDE)]
     model = _first(parts, SAYS_MODEL, str)
     layer = _first(parts, SAYS_LAYER, str | int)
@@ -146,7 +146,7 @@ def _block_of(layer: str | int | None) -> tuple[int | None, str]:
 def contradictions(
     origin: VectorOrigin, encoder: EncoderFacts, asked: Mapping[str, Any], on: str
 ) -> list[str]:
-    """Return notes on what a file says otherwise than a study reads it.
+    """Return notes on what a dictionary's file says otherwise than a study reads its encoder.
 
     Args:
         asked: the settings of `embed`. on: vectors of the basis, "pooled" or "positions".
@@ -171,7 +171,7 @@ def contradictions(
 
 
 def stated_layer(encoder: EncoderFacts, asked: Mapping[str, Any]) -> str:
-    """What a study's vectors are of, as files of dictionaries say it; "" without an encoder.
+    """The encoder's layer that a study's vectors are of, as files of dictionaries name it; "" without one.
 
     Args:
         asked: the settings of `embed`.

@@ -25,7 +25,7 @@ SHOWN = 12
 
 
 def write_index(out: StepWriter, item: str, size: int) -> None:
-    """Write the index of the codes that a step has put, not finished; memory is bounded by MOST_ENTRIES."""
+    """Write the index of the codes of a basis on positions that a step has put, not finished."""
     parts = _written(out, item)
     totals = np.zeros(size, np.int64)
     norms = []
@@ -102,7 +102,7 @@ def _band(parts: _Parts, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def place_of(study: StudyReader, basis: Basis, image: str | int, x: float, y: float) -> int | None:
-    """The position at a point of an image; None where the encoder does not see it.
+    """The position of a basis at a point of an image; None where the encoder does not see it.
 
     Args:
         x, y: share of the image's width and height, 0 to 1, from the upper left.
@@ -119,7 +119,7 @@ def place_of(study: StudyReader, basis: Basis, image: str | int, x: float, y: fl
 
 
 def grid_of(basis: Basis) -> tuple[int, int]:
-    """Rows and columns of the positions of an image. SettingsError where the basis is not of positions."""
+    """Rows and columns of the positions of an image in a basis. SettingsError for one without positions."""
     if not (grid := basis.card.get("grid")):
         raise SettingsError(
             f"the basis '{basis.name}' is of pooled vectors and says nothing of positions; fit one with "
@@ -129,7 +129,10 @@ def grid_of(basis: Basis) -> tuple[int, int]:
 
 
 def codes_at(study: StudyReader, basis: Basis, image: str | int) -> tuple[np.ndarray, ...]:
-    """The codes of an image's positions: count of each (P,), latents and values, position after position."""
+    """Return the codes of a basis at all positions of an image.
+
+    The codes of an image's positions: count of each (P,), latents and values, position after position.
+    """
     rows, columns = grid_of(basis)
     n = rows * columns
     row = study._row(image)
@@ -146,7 +149,7 @@ def codes_at(study: StudyReader, basis: Basis, image: str | int) -> tuple[np.nda
 
 
 def code_at(study: StudyReader, basis: Basis, image: str | int, place: int) -> tuple[np.ndarray, np.ndarray]:
-    """Latents and values of one position."""
+    """Active latents and values of a basis at one position of an image."""
     counts, latents, values = codes_at(study, basis, image)
     start = int(counts[:place].sum(dtype=np.int64))
     here = slice(start, start + int(counts[place]))
@@ -154,7 +157,7 @@ def code_at(study: StudyReader, basis: Basis, image: str | int, place: int) -> t
 
 
 def at_position(study: StudyReader, basis: Basis, image: str | int, x: float, y: float) -> pd.DataFrame:
-    """The latents that are active at a point of an image: latent, value; strongest first.
+    """The latents of a basis that are active at a point of an image: latent, value; strongest first.
 
     Args:
         x, y: as `place_of`; nothing is active where the encoder does not see.
@@ -171,7 +174,7 @@ def at_position(study: StudyReader, basis: Basis, image: str | int, x: float, y:
 def similar_positions(
     study: StudyReader, basis: Basis, image: str | int, x: float, y: float, n: int = SHOWN
 ) -> pd.DataFrame:
-    """The positions of other images with the codes that are most like those at a point, one an image.
+    """The positions of other images whose codes in a basis are most like those at a point, one an image.
 
     Looked for among the strongest MOST_OF_LATENT positions of each latent that is active there; of the best
     images the cosine of the whole codes is computed.
@@ -230,7 +233,7 @@ def _entries(
 
 
 def strongest_positions(study: StudyReader, basis: Basis, latent: int, n: int = SHOWN) -> pd.DataFrame:
-    """Where a latent is most active, one position an image: row, place, value; strongest first.
+    """Where a latent of a basis is most active, one position an image: row, place, value; best first.
 
     Raises:
         SettingsError: no such latent.

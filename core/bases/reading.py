@@ -163,7 +163,7 @@ def _plain(name: object) -> str:
 
 
 def activation_named(name: object, source: str) -> tuple[str, int | None]:
-    """The activation that a name means, and the k that stands in it.
+    """The activation of a dictionary that a name in its file means, and the k that stands in it.
 
     Raises:
         UnknownLayout: it is none of ACTIVATIONS, with `source`, where the name stands.
@@ -191,7 +191,9 @@ def kept_by(
     usual: str | None = None,
     library: str = "the file",
 ) -> KeptCodes:
-    """Decide on the activation: what the user says, a threshold, a stated name, a stated k, what is usual.
+    """Decide which codes a dictionary that is read from a file keeps.
+
+    Decide on the activation: what the user says, a threshold, a stated name, a stated k, what is usual.
 
     Args:
         names: what is said of the activation, by where it is said; None for nothing. ks: likewise of k.
@@ -259,7 +261,7 @@ def assembled(
     pre_bias: bool | np.ndarray = False,
     norm: str = "none",
 ) -> Dictionary:
-    """A dictionary of these weights.
+    """Make a dictionary of the weights that were read from a file.
 
     Args:
         encoder, decoder: (M, r). pre_bias: (r,) what is subtracted first; True for the offset itself.

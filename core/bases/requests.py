@@ -41,7 +41,7 @@ POSITIONS = "core.analysis.readouts:PositionReader"
 def add_basis(
     folder: str | Path, name: str | None, config: BasisConfig, progress: Progress, *, device: str = "auto"
 ) -> Basis:
-    """Fit a basis on the train images, encode all images, and return it; an interrupted training goes on.
+    """Fit a basis on the train images of a study, and encode all; an interrupted training goes on.
 
     Raises:
         SettingsError: the kind, the size or k does not suit the vectors.
@@ -139,7 +139,7 @@ def load_basis(
     device: str = "auto",
     k: int | None = None,
 ) -> Basis:
-    """Read a dictionary of another library, check that it fits, encode all images, and return the basis.
+    """Load another library's dictionary as a basis of a study: check that it fits, encode all images.
 
     Args:
         k: how many codes are kept; None: as the file says. config: `activation` and `pre_bias` of it too.
@@ -202,7 +202,7 @@ def load_basis(
 
 
 def remove_basis(folder: str | Path, name: str) -> None:
-    """Remove a basis, its files and all that was made in it."""
+    """Remove a basis of a study, its files and all that was made in it."""
     with write_study(folder) as writer:
         writer.remove(basis_named(StudyReader(folder), name).step)
         made = layer(Path(folder), name)
@@ -214,7 +214,7 @@ def remove_basis(folder: str | Path, name: str) -> None:
 
 
 def study_to_encode(folder: str | Path) -> StudyReader:
-    """Open a study that has representations; SettingsError for another."""
+    """Open a study whose representations a basis can encode; SettingsError for one without them."""
     study = StudyReader(folder)
     if not study.has("representations"):
         raise SettingsError(f"'{study.path}' has no representations to make a basis of")

@@ -6,7 +6,7 @@ BLOCK = 1024  # rows at once
 
 
 def twins(decoder: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find for each row the row of another dictionary that is most nearly the same direction.
+    """Find for each latent of a dictionary the one of another with most nearly the same direction.
 
     t_i = argmax_j |cos(d_i, e_j)|; the sign is left out, as a latent may be written either way.
 

@@ -164,6 +164,7 @@ class Positions(Protocol):
 
 
 def image_batches(rows: np.ndarray) -> list[np.ndarray]:
+    """Split rows of images into batches whose positions are encoded in a basis at a time."""
     return np.split(rows, range(BATCH, len(rows), BATCH)) if len(rows) else []
 
 
@@ -176,7 +177,7 @@ def sampled_positions(
     most: int | None = None,
     seed: int = 0,
 ) -> Vectors:
-    """Collect vectors of the train images in `folder`, whose name says what they follow from.
+    """Collect vectors at positions of train images, to which a dictionary is fitted, in `folder`.
 
     An interrupted run goes on.
 

@@ -130,14 +130,14 @@ def bases_report(study: StudyReader, bases: Mapping[str, Basis]) -> list[dict[st
 
 
 def explained(basis: Basis) -> float:
-    """R2 of evaluation images, where there are any; NaN without variation."""
+    """R2 of a basis on evaluation images, where there are any; NaN without variation."""
     held_out, r2 = basis.card.get("r2_val"), basis.card.get("r2")
     value = r2 if held_out is None else held_out
     return math.nan if value is None else float(value)
 
 
 def explained_by_random(basis: Basis, bases: Mapping[str, Basis]) -> float:
-    """R2 of random directions: measured with the basis, else that of a basis of them; NaN where unknown."""
+    """R2 of random directions, with which that of a basis is compared; NaN where unknown."""
     if (measured := basis.card.get("r2_random")) is not None:
         return float(measured)
     on = basis.card.get("on")

@@ -64,7 +64,7 @@ class Trial:
 
 
 def n_alike(n_reference: int) -> int:
-    """Return how many right images are of like gap: the nearest tenth, at least LEAST_ALIKE.
+    """Return how many right images an error's trials are compared with: the tenth of nearest gap.
 
     >>> n_alike(100), n_alike(2001)
     (30, 201)
@@ -73,7 +73,7 @@ def n_alike(n_reference: int) -> int:
 
 
 def n_compared(n_reference: int) -> int:
-    """Return how many right images are tried with an image that is named.
+    """Return how many right images are tried with an image that is named, to find why it is wrong.
 
     >>> n_compared(9), n_compared(100), n_compared(2001)
     (9, 90, 603)
@@ -82,7 +82,7 @@ def n_compared(n_reference: int) -> int:
 
 
 def usual_bound(values: np.ndarray, gaps: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
-    """Compute the 95th percentile of a value over the right images of like gap.
+    """Compute the 95th percentile of a trial's value over the right images whose gap is like an error's.
 
     Of the n images whose |gap| is nearest to |at| (ties by their order), by Weibull's definition: the value
     at place .95 (n + 1) in ascending order, between its neighbours in proportion. One more value of the same
@@ -111,7 +111,7 @@ def usual_bound(values: np.ndarray, gaps: np.ndarray, at: np.ndarray, n: int) ->
 def trial_outcomes(
     trial: Trial, gaps: np.ndarray, is_reference: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Say of each image whether the trial explains its answer.
+    """Say of each misclassified image whether a trial explains its answer.
 
     It does where (1) the answer becomes the target, (2) the gain is larger than that of each neutral change,
     and (3) larger than `usual_bound` over the reference, as the lead over others of its kind is.
@@ -161,7 +161,7 @@ FALSE_RATE = 0.05  # a trial that is wrong as often as this is said to be
 
 
 def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Order causes that hold, the best first: a wrong label, then by gain in logits, neighbours last.
+    """Order the causes of errors that hold, the best first: a wrong label, then by gain in logits.
 
     Args:
         cause: (n,) names. gain: (n,) float.
@@ -173,7 +173,7 @@ def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 
 def with_ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank the causes that hold of each image, by the outcome of its trials.
+    """Rank the causes of each error that hold, by the outcome of its trials.
 
     Args:
         table: image_id, cause, gain and outcome, and any others; the rows of an image anywhere.
@@ -366,7 +366,7 @@ def _about(seconds: float | None) -> tuple[Record, ...]:
 
 
 def cause_sentence(row: Mapping[str, Any]) -> Record:
-    """Say what one cause is and how it was found. row: of table `causes`, whose cause holds."""
+    """Say what one cause of an error is and how it was found. row: of table `causes`, which holds."""
     cause, gain = str(row["cause"]), float(row["gain"])
     label, answer = (with_class_names(str(row[name])) for name in ("label", "predicted"))
     threshold, value, usual = (float(row[name]) for name in ("threshold", "value", "usual"))
@@ -395,8 +395,9 @@ def cause_sentence(row: Mapping[str, Any]) -> Record:
 
 
 def corrected_class(row: Mapping[str, Any]) -> str | None:
-    """The class that somebody gave an image in place of its label, "" for a wrong label without a better one;
-    None where nobody took its label for wrong.
+    """The class that somebody gave a wrong image in place of its label, a cause of its error.
+
+    "" for a wrong label without a better one; None where nobody took its label for wrong.
 
     Args:
         row: of table `causes`.
@@ -432,7 +433,7 @@ def _change(row: Mapping[str, Any]) -> Record:
 
 
 def shares_sentence(rates: pd.DataFrame) -> str:
-    """Say of how many errors each is the first cause, the most common first; empty without errors.
+    """Say of how many errors each cause is the first, the most common first; empty without errors.
 
     Args:
         rates: table `cause_rates`.
@@ -454,7 +455,7 @@ def _counted(n: int, cause: str) -> str:
 
 
 def evidence_text(row: Mapping[str, Any]) -> str:
-    """A few words below a picture: its first cause, and the number behind it."""
+    """A few words below a misclassified picture: its first cause, and the number behind it."""
     cause = str(row["cause"])
     if cause == LABEL and (corrected := corrected_class(row)) is not None:
         return _say("corrected_short", what=corrected) if corrected else _say("taken_for_wrong_short")
@@ -473,7 +474,7 @@ def evidence_text(row: Mapping[str, Any]) -> str:
 
 
 def sampled_sentence(n_errors: int, n_all: int) -> str:
-    """Say that a part of the errors was tried; empty where all were."""
+    """Say that the causes of a part of the errors were looked for; empty where of all."""
     return _say("sampled", n=n_errors, of=n_all) if n_errors < n_all else ""
 
 
@@ -485,7 +486,7 @@ OVERHEAD = 2.0  # of a pass: reading the picture and changing it
 
 
 def right_images_for_one(n_right: int, config: CausesConfig | None = None) -> int:
-    """Return how many right images are tried with one error that is named.
+    """Return how many right images are tried with one named error, to find its cause.
 
     Args:
         n_right: right images that there are.
@@ -495,11 +496,11 @@ def right_images_for_one(n_right: int, config: CausesConfig | None = None) -> in
 
 
 def images_of_all(n_errors: int, n_right: int, config: CausesConfig | None = None) -> tuple[int, int]:
-    """Return how many errors and how many right images are tried where none is named."""
+    """Return how many errors and right images are tried for causes where no image is named."""
     settings = config or CausesConfig()
     return min(n_errors, settings.errors), min(n_right, settings.right)
 
 
 def seconds_of_trials(n_images: int, speed: Speed | None) -> float | None:
-    """Return about how many seconds the trials of some images take; None where the encoder was not timed."""
+    """Return about how many seconds the trials of causes of errors take; None for an untimed encoder."""
     return None if speed is None else n_images * CHANGES * OVERHEAD * speed.milliseconds / 1000

@@ -32,7 +32,7 @@ MEANS = ("ap", "inverted_ap", "probe_ap", "purity", "coverage", "base_rate")
 def known_concepts(
     study: StudyReader, splits: Sequence[np.ndarray] | None = None
 ) -> tuple[list[str], np.ndarray]:
-    """The classes, and the words of attributes, that at least FEWEST images of either split have and lack.
+    """The classes and words by which features are judged: at least FEWEST images have and lack each.
 
     An image without a label lacks no class.
 
@@ -138,7 +138,7 @@ def _of_concepts(table: pd.DataFrame) -> np.ndarray:
 
 
 def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
-    """Average precision of each feature for each concept: the sum of precision times the gain of recall.
+    """Average precision of each feature for each concept: the sum of precision times gain of recall.
 
     Images of equal value are found at once, so their order does not matter.
 
@@ -167,8 +167,9 @@ def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
 
 
 def share_of_strongest(values: np.ndarray, truth: np.ndarray, n: int = TOP) -> float:
-    """Share of the n images with the largest values that have a concept, the mean over all orders of equal
-    values: of a sparse feature most are 0.
+    """Share of the n images on which a feature is strongest that have a concept.
+
+    The mean over all orders of equal values: of a sparse feature most are 0.
 
     Args:
         values: (n_images,). truth: (n_images,) bool.

@@ -111,7 +111,7 @@ def probability_wrong(answers: OutOfFold) -> np.ndarray:
 
 
 def confident_joint(answers: OutOfFold) -> np.ndarray:
-    """(n_classes, n_classes) int: images of each label that count for each class, not calibrated."""
+    """(n_classes, n_classes) int: images of each label that count for each class by confident learning."""
     from cleanlab.count import compute_confident_joint
 
     sums = np.bincount(answers.labels, answers.of_label, minlength=answers.n_classes)

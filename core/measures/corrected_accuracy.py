@@ -38,7 +38,7 @@ class CorrectedAccuracy:
 
 
 def corrected_accuracy(study: StudyReader, mask: np.ndarray) -> CorrectedAccuracy:
-    """Count the images of a slice that are right, by both kinds of label.
+    """Count the images of a slice that are right by stored labels and by those that people corrected.
 
     Args:
         mask: (n_images,) bool.

@@ -55,14 +55,16 @@ def slice_columns(study: StudyReader) -> dict[str, str]:
 
 
 def may_depend_on_traces(conditions: Conditions) -> bool:
-    """Return True when a condition names a tag, a doubted label, a cause of errors, which follows decisions,
-    or a saved slice, which may name one.
+    """Return True when a condition of a slice may depend on what people left on images.
+
+    It names a tag, a doubted label, a cause of errors, which follows decisions, or a saved slice, which
+    may name one.
     """
     return bool(conditions.saved) or any(column in conditions.extras for column in (*TRACE_COLUMNS, WHY))
 
 
 def mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
-    """(n_images,) bool: all conditions hold, and those of the saved slices that are named."""
+    """(n_images,) bool: images for which all conditions of a slice, and of slices that it names, hold."""
     parts = with_saved(conditions, study.path)
     return np.logical_and.reduce([_mask(part, study) for part in parts])
 
@@ -91,7 +93,7 @@ def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
 
 
 def of_results(conditions: Conditions, study: StudyReader) -> bool:
-    """Return True when a condition depends on the encoder's or probe's results, not only on the image.
+    """Return True when a condition of a slice depends on results of encoder or probe, not only the image.
 
     Raises:
         SliceError: no saved slice has a name that is used.
@@ -106,7 +108,7 @@ def of_results(conditions: Conditions, study: StudyReader) -> bool:
 
 
 def named_splits(conditions: Conditions, study: StudyReader) -> set[str]:
-    """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
+    """Return the splits that a slice's conditions name, themselves or by a saved slice; empty if none.
 
     Raises:
         SliceError: no saved slice has a name that is used.
@@ -118,12 +120,12 @@ def named_splits(conditions: Conditions, study: StudyReader) -> set[str]:
 
 
 def names_images(conditions: Conditions, study: StudyReader) -> bool:
-    """Return True when the conditions list single images, themselves or by a saved slice."""
+    """Return True when a slice's conditions list single images, themselves or by a saved slice."""
     return any(part.image_ids for part in with_saved(conditions, study.path))
 
 
 def result_column(study: StudyReader, column: str) -> np.ndarray:
-    """(n_images,) float64, read-only: a numeric or boolean column of the results; NaN where unknown."""
+    """(n_images,) float64, read-only: a numeric or boolean column of a study's results; NaN if unknown."""
     if slice_columns(study).get(column) not in RESULTS:
         return np.full(study.n_images, np.nan)
     values = column_values(study, column)
@@ -132,7 +134,7 @@ def result_column(study: StudyReader, column: str) -> np.ndarray:
 
 
 def class_column(study: StudyReader, column: str) -> np.ndarray:
-    """(n_images,) int64, read-only: place in `class_names` of 'label' or 'predicted'; -1 where unknown."""
+    """(n_images,) int64, read-only: place in `class_names` of an image's 'label' or 'predicted', or -1."""
     if slice_columns(study).get(column) not in ("images", *RESULTS):
         return np.full(study.n_images, -1)
     return read_only(_class_codes(study, column).astype(np.int64))
@@ -164,12 +166,12 @@ def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np
 
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return an array that is read at the first call and kept, read-only, as long as the study is."""
+    """Return an array of a study that is read at the first call and kept, read-only, as long as it is."""
     return made_once(study, name, lambda: read_only(read()))
 
 
 def made_once(study: StudyReader, name: str, make: Callable[[], T]) -> T:
-    """Return what is made at the first call and kept as long as the study is; nobody may change it."""
+    """Return what is made of a study at the first call and kept; nobody may change it."""
     columns = _READ.setdefault(study, {})
     if name not in columns:
         columns.setdefault(name, make())
@@ -185,7 +187,7 @@ def _class_conditions(where: Conditions) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def column_values(study: StudyReader, column: str) -> pd.Series:
-    """One value per image, in the order of the images, of a column that is no trace."""
+    """One value per image of a study, in its order, of a column that slices can name and is no trace."""
     tables = slice_columns(study)
     if column not in tables:
         raise _unknown_column(study, column, list(tables))

@@ -37,7 +37,7 @@ def without_facet(where: Slice, facet: str) -> Slice:
 
 
 def further_facets(study: StudyReader) -> list[str]:
-    """The other columns by which images can be counted: those of several values, but not one an image."""
+    """The columns by which images of a slice can be counted besides the usual: of several values."""
     return [
         column
         for column in evaluate.slice_columns(study)
@@ -66,8 +66,10 @@ def _is_facet(study: StudyReader, column: str) -> bool:
 
 
 def ranges_of(study: StudyReader, column: str) -> list[str]:
-    """The ranges in which a column of numbers is counted, at most MOST_RANGES that hold all of its values;
-    [] for other columns, and for one of few different numbers.
+    """The ranges in which images of a slice are counted by a column of numbers.
+
+    At most MOST_RANGES that hold all of its values; [] for other columns, and for one of few different
+    numbers.
 
     Their ends are round numbers: multiples of 1, 2 or 5 times a power of ten. Whole numbers are in one range
     only; another number that is an end is in both.
@@ -98,18 +100,19 @@ def ranges_of(study: StudyReader, column: str) -> list[str]:
 
 
 def range_text(column: str, ends: tuple[float, float]) -> str:
-    """Write a range as in a slice."""
+    """Write a range of a column of numbers as the text form of a slice has it."""
     return str(Slice(ranges={column: ends})).rpartition("=")[2]
 
 
 def range_in(column: str, text: str) -> tuple[float, float]:
-    """Read what `range_text` has written."""
+    """Read a range of a column of numbers that `range_text` has written for a slice."""
     return Slice.parse(f"x={text}").ranges["x"]
 
 
 def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str, int]:
-    """Count the images of each value of a facet, the most common value first, then in order of the alphabet;
-    ranges in their own order.
+    """Count the images of a slice by each value of a facet, the most common value first.
+
+    Then in order of the alphabet; ranges in their own order.
 
     Args:
         facet: one of FACETS, or a column of `further_facets`. among: (n_images,) bool: the images that count.

@@ -85,8 +85,9 @@ def _says(words: Sequence[str], classes: Sequence[str]) -> bool:
 
 
 def classes_apart(words: Mapping[int, Sequence[str]], on: Mapping[int, list[str]]) -> dict[int, list[str]]:
-    """Return the classes that tell a feature from others of the same words: those of `on`, where the words do
-    not say the first of them already.
+    """Return the classes that tell a feature from others that are named by the same words.
+
+    Those of `on`, where the words do not say the first of them already.
     """
     alike = Counter(tuple(some) for some in words.values())
     shared = [feature for feature, some in words.items() if alike[tuple(some)] > 1]

@@ -77,7 +77,7 @@ def feature_differences(
 
 
 def mean_differences(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean of each feature of h over both masks, and the q of Welch's test between them."""
+    """Mean of each feature over the images of both slices, and the q of Welch's test between them."""
     one, other = activation_moments(study, mask), activation_moments(study, against)
     p = welch(one.mean, one.variance, one.n, other.mean, other.variance, other.n)
     means = {"mean": one.mean if one.n else np.full_like(one.mean, np.nan)}
@@ -155,7 +155,9 @@ CURVE_POINTS = 200
 
 
 def curve_ranks(n_features: int, *, points: int = CURVE_POINTS) -> np.ndarray:
-    """Ranks (1 = largest) at which a sorted representation is stored: every rank of the first half, where a
+    """Return the ranks of features at which sorted representations of a slice are measured.
+
+    Ranks (1 = largest) at which a sorted representation is stored: every rank of the first half, where a
     sparse representation has its mass, then evenly spaced to the last.
 
     Returns:
@@ -246,7 +248,7 @@ def group_means(
 
 
 def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n_images,) bool twice: images of a mask with a class and a probe result, and if it is correct."""
+    """(n_images,) bool twice: images of a slice with a class and a probe result, and if it is correct."""
     if not study.has("probe"):
         return np.zeros(study.n_images, bool), np.zeros(study.n_images, bool)
     correct = study.column("probe", "correct").astype("boolean")
@@ -255,7 +257,7 @@ def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def vectors_of(means: GroupMeans) -> dict[str, np.ndarray]:
-    """The vectors that the step `quality` stores of the evaluation images, by name."""
+    """Name the vectors of means that the step `quality` stores of the evaluation images."""
     right, wrong = means.class_means()
     return {
         "class_means_correct": right,

@@ -33,7 +33,7 @@ def distinct_slices(study: StudyReader, wrong: np.ndarray, slices: Sequence[Slic
 
 
 def distinct(errors: Sequence[np.ndarray], *, share: float = NEW_SHARE) -> np.ndarray:
-    """Mark the slices whose errors are mostly their own: (n_slices,) bool.
+    """Mark the slices with many errors, of a list, whose errors are mostly their own: (n_slices,) bool.
 
     Slice s is marked when |E_s \\ U_s| >= share * |E_s| and E_s is not empty, with E_s its misclassified
     images and U_s those of all marked slices before it. So the first slice with errors is always marked.
@@ -103,7 +103,7 @@ class KnownVerdicts:
 
 
 def judged(study: StudyReader, among: np.ndarray | None = None) -> KnownVerdicts | None:
-    """Return the images with a known correctness; None if there are none.
+    """Return the images of a slice with a known correctness; None if there are none.
 
     Args:
         among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
@@ -168,7 +168,7 @@ def worst_slices(
 
 
 def too_few_errors(population: KnownVerdicts) -> Record | Literal[""]:
-    """Return "is unclear from only 5 errors" where no slice can be called worse; else ''."""
+    """Return "is unclear from only 5 errors" where no slice can be called worse for that; else ''."""
     n_wrong = int(np.count_nonzero(population.wrong & population.mask))
     return too_few_outcomes(n_wrong, int(np.count_nonzero(population.mask)) - n_wrong)
 
@@ -184,7 +184,9 @@ def find(
     seed: int = 0,
     effect: float = 1.0,
 ) -> pd.DataFrame:
-    """Count and test every candidate: label (-1 any), trait (-1 any), same (numbers of further traits with
+    """Count and test every slice that the finder of slices with many errors considers.
+
+    A row a candidate: label (-1 any), trait (-1 any), same (numbers of further traits with
     the same images), n, errors, error_rate, low, high, rest, lift, p, q; in no order.
 
     Args:
@@ -295,7 +297,7 @@ def _named(candidates: pd.DataFrame, tokens: Tokens, study: StudyReader, split: 
 
 
 def trait_name(tokens: Tokens, trait: int, feature: str) -> str:
-    """'feature 12' (or 'latent 12'), a word, 'background: sand'; empty for no trait."""
+    """Name a trait of a slice's images: 'feature 12' (or 'latent 12'), a word, 'background: sand'."""
     if trait < 0:
         return ""
     if tokens.kinds[trait] == FEATURE:
@@ -307,7 +309,7 @@ def trait_name(tokens: Tokens, trait: int, feature: str) -> str:
 
 
 def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -> Slice:
-    """Build the slice of a candidate."""
+    """Build the slice with many errors that the finder has found: of a trait, a label and a split."""
     base = Slice(split=split, labels=() if label is None else (label,))
     if trait < 0:
         return base

@@ -16,22 +16,22 @@ _say = Templates.beside(__file__)
 
 
 def evaluation_images(n: int) -> Record:
-    """Name n images that no answer was fitted to. 0: a study of before does not say how many."""
+    """Name, beside a number, the n images that no answer was fitted to. 0: an old study does not say."""
     return _say("evaluation", n=n) if n else _say("unseen")
 
 
 def out_of_fold(n: int) -> Record:
-    """Name n images, train and evaluation alike, that are answered by models of other folds."""
+    """Name, beside a number, n images of both splits that are answered by models of other folds."""
     return _say("out_of_fold", n=n)
 
 
 def filtered_images(n: int) -> Record:
-    """Name n images of a filter, of either split."""
+    """Name, beside a number, the n images of a filter, of either split."""
     return _say("filtered", n=n)
 
 
 def as_corrected(scope: Record, n: int) -> Record:
-    """Add that n labels of these images count as people corrected them; the same where none does."""
+    """Add to the name of images that n of their labels count as people corrected them, if any."""
     return _say("corrected", n=n, what=scope) if n else scope
 
 

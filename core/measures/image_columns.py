@@ -76,7 +76,7 @@ def _repeated(study: StudyReader, column: str) -> pd.Series:
 
 
 def leaks(family: np.ndarray, is_val: np.ndarray) -> np.ndarray:
-    """(n_images,) bool: evaluation images whose family has a train image.
+    """(n_images,) bool: evaluation images of which a train image is a near duplicate.
 
     Args:
         family: (n_images,) as `first_of_family`.
@@ -135,7 +135,7 @@ PROBE = "probe"  # the answer of a study that is read by no other
 
 
 def cause_name(cause: str) -> str:
-    """Name a cause; what is none of them, such as "unexplained", by itself.
+    """Name a cause of errors; what is none of them, such as "unexplained", by itself.
 
     >>> cause_name("crop"), cause_name("unexplained")
     ('cut by the crop', 'unexplained')
@@ -166,7 +166,7 @@ def first_causes(study: StudyReader) -> np.ndarray:
 
 
 def unit_codes(study: StudyReader) -> np.ndarray:
-    """Number the units of a study: images of one group, and those that repeat each other, are one.
+    """Number the units of a study for intervals: images of a group, and those that repeat each other.
 
     Groups are those of `StudyReader.groups`; exact and near duplicates are those of the table `pictures`,
     where the study holds it. Images that a chain of these joins are one unit, too.

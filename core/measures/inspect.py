@@ -22,7 +22,7 @@ from core.study.reader import StudyReader
 def inspect(
     study: StudyReader, where: Slice, against: Slice | None = None, *, means: bool = False
 ) -> dict[str, Any]:
-    """Return everything about the images of a slice.
+    """Return everything that a study knows about the images of a slice: numbers, features, words.
 
     Args:
         where, against: see `population`. means: see `feature_differences`.

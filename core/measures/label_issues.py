@@ -61,7 +61,7 @@ def listed_issues(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_open(table: pd.DataFrame) -> np.ndarray:
-    """(n,) bool: the rows of `label_issues` on whose label nobody has decided."""
+    """(n,) bool: the possibly wrong labels of `label_issues` on which nobody has decided."""
     return table["by_decision"].isna().to_numpy(bool)
 
 
@@ -104,7 +104,7 @@ def count_sentence(table: pd.DataFrame) -> Record:
 
 
 def decided_sentence(table: pd.DataFrame) -> str:
-    """State on how many of the listed labels people have decided, and how; empty where on none.
+    """State on how many of the labels taken for wrong people have decided, and how; empty where on none.
 
     Args:
         table: `label_issues`.
@@ -117,7 +117,7 @@ def decided_sentence(table: pd.DataFrame) -> str:
 
 
 def own_errors(table: pd.DataFrame) -> str:
-    """Warn that weak models list their own errors; empty where the label is their answer on 90 %.
+    """Warn that weak models list their own errors as wrong labels; empty where 90 % of labels agree.
 
     At an accuracy of .66 more than half of a list was (docs/RESULTS.md).
 
@@ -168,7 +168,7 @@ def _spoken(label: object) -> str:
 
 
 def errors_in_doubt(n: int, of: int) -> Record | str:
-    """State that some errors may be errors of the labels; "" of none.
+    """State that some errors may be errors of the labels; "" where none may be.
 
     Args:
         n: errors whose label is one of `doubts_on_labels`. of: all errors.

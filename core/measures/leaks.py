@@ -14,8 +14,11 @@ say_of_leaks = Templates.beside(__file__)
 
 
 def leaks_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
-    """One row an evaluation image of a mask, (n_images,) bool, that leaks: the first train image among its
-    duplicates, and whether the pixels of some train image are the very same."""
+    """List the evaluation images of a slice that leak: of which train has a duplicate.
+
+    One row an evaluation image of a mask, (n_images,) bool: the first train image among its duplicates,
+    and whether the pixels of some train image are the very same.
+    """
     if not study.has("pictures"):
         return pd.DataFrame(columns=list(COLUMNS))
     pairs = leaked_pairs(study)

@@ -89,7 +89,7 @@ class Cluster:
 
 
 def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find where points lie dense, the largest cluster first.
+    """Find the clusters of points on a map of images, where they lie dense, the largest first.
 
     Args:
         points: (n, 2) finite.

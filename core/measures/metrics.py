@@ -49,7 +49,7 @@ class Ranking:
 
 
 def rank(score: np.ndarray, correct: np.ndarray, *, among: np.ndarray | None = None) -> Ranking:
-    """Sort `score` from high to low.
+    """Sort the images by a score from high to low, with groups of equal scores, for AUROC and AURC.
 
     Args:
         score, correct: (n_images,). among: rows of the images to rank; None for all. They have no NaN.
@@ -64,14 +64,19 @@ def rank(score: np.ndarray, correct: np.ndarray, *, among: np.ndarray | None = N
 
 
 def risk_area(n: int) -> np.ndarray:
-    """(n + 1,) G, G[k] = sum_{p<=k} (H_n - H_{p-1}): an error at rank p adds (H_n - H_{p-1})/n to AURC."""
+    """Return what an error at each rank adds to the area under the risk-coverage curve.
+
+    (n + 1,) G, G[k] = sum_{p<=k} (H_n - H_{p-1}): an error at rank p adds (H_n - H_{p-1})/n to AURC.
+    """
     reciprocal = 1.0 / np.arange(1, n + 1)
     behind = np.cumsum(reciprocal[::-1])[::-1]  # H_n - H_{p-1}
     return np.concatenate([[0.0], np.cumsum(behind)])
 
 
 def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Count images and correct images down to each group, (…, groups + 1) each, starting at 0.
+    """Count images and correct images of a ranking by score, down to each group of equal scores.
+
+    Count images and correct images down to each group, (…, groups + 1) each, starting at 0.
 
     Args:
         counts: (…, n_images) how often each image occurs in a resample, by row; None for once each.
@@ -89,13 +94,15 @@ def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, 
 
 
 def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[float, ...]:
-    """Compute the METRICS in their order; NaN for a single-class outcome. `counts`: see `cumulated`."""
+    """Compute the METRICS of a ranking by score in their order; NaN for a single-class outcome."""
     drawn = None if counts is None else counts[None]
     return tuple(metrics_of_each(ranking, drawn).reshape(-1).tolist())
 
 
 def metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
-    """(resamples, len(METRICS)) float64 of resamples at once; NaN where only one outcome is drawn.
+    """Compute the METRICS of a ranking by score for many resamples at once.
+
+    (resamples, len(METRICS)) float64 of resamples at once; NaN where only one outcome is drawn.
 
     Args:
         counts: (resamples, n_images); None for one resample, of each image once.
@@ -172,7 +179,7 @@ def augrc(score: np.ndarray, correct: np.ndarray) -> float:
 
 
 def resample(n: int, seed: int, number: int, groups: np.ndarray | None = None) -> np.ndarray:
-    """(n,) int64: how often each of n images occurs in resample `number`, drawn with replacement.
+    """(n,) int64: how often each of n images occurs in bootstrap `number`, drawn with replacement.
 
     Args:
         groups: (n,) int in [0, n_groups), drawn in place of images, with all their images (Davison and
@@ -219,7 +226,7 @@ def evaluate(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Measure how well each score predicts a correct classification, with 95 % intervals.
+    """Measure how well each score predicts that an image is classified correctly, with 95 % intervals.
 
     Args:
         scores: one column per score, (n_images,) rows, higher = better; NaN is left out and noted.
@@ -300,7 +307,7 @@ def _row(
 
 
 def effects_of(score: np.ndarray, correct: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
-    """The design effects of the AUROC and of the AUGRC of a score without NaN; correct: (n,) bool."""
+    """The design effects, by groups of images, of a score's AUROC and AUGRC; correct: (n,) bool."""
     if groups is None or not 0 < np.count_nonzero(correct) < len(correct):
         return 1.0, 1.0
     of_risk = design_effect.of_mean(projections(score, correct), groups)
@@ -319,7 +326,7 @@ def _remarks(ranking: Ranking, n_images: int) -> str:
 
 
 def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
-    """ROC, both precision-recall curves and the risk-coverage curve of one score.
+    """ROC, both precision-recall curves and the risk-coverage curve of one score of images.
 
     Returns:
         columns curve (roc, pr, pr_error, risk), x, y, at most 500 points per curve: false against true

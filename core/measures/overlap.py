@@ -26,7 +26,7 @@ SHARE = 0.0, 1.0  # what an overlap can be
 
 
 def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Rows of all, correct and misclassified images, (n_rows,) bool each; unknown rows are in neither."""
+    """Rows of the overlap table of all, correct and misclassified images, (n_rows,) bool each."""
     correct = scores["correct"].astype("boolean")
     is_correct = correct.fillna(False).to_numpy(bool)
     is_misclassified = (~correct).fillna(False).to_numpy(bool)
@@ -34,21 +34,21 @@ def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def has_both(scores: pd.DataFrame) -> np.ndarray:
-    """(n_rows,) bool: the image has both masks, and neither is black in the encoder's input view."""
+    """(n_rows,) bool: the image has both masks, core and spurious, neither black in the input view."""
     seen = scores["mask_area"] > 0
     kinds = scores["row"].where(seen).map(scores.loc[seen].groupby("row")["mask"].nunique())
     return (kinds == len(MASKS)).to_numpy(bool)
 
 
 def values_of(scores: pd.DataFrame) -> np.ndarray:
-    """(n_rows, 4) float64: the variants."""
+    """(n_rows, 4) float64: the variants of the overlap of heatmaps with masks."""
     return scores[list(VARIANTS)].to_numpy(float)
 
 
 def rows_by_keys(
     frame: pd.DataFrame, keys: list[str], *, sort: bool
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the rows of each combination of `keys` that occurs, with that combination."""
+    """Yield the rows of an overlap table for each combination of `keys` that occurs, with it."""
     grouped: Any = frame.groupby(keys, sort=sort)
     for values, block in grouped:
         yield dict(zip(keys, values, strict=True)), block
@@ -76,13 +76,15 @@ class Means:
 def mean_rows(
     about: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], means: tuple[np.ndarray, ...]
 ) -> Iterator[dict[str, Any]]:
-    """Return one row per column of values: its description, mean, low, high, n."""
+    """Return one row per variant of the overlap with masks: its description, mean, low, high, n."""
     for column, mean, low, high, n in zip(columns, *means, strict=True):
         yield {**about, **column, "mean": float(mean), "low": float(low), "high": float(high), "n": int(n)}
 
 
 def summary_table(scores: pd.DataFrame, units: np.ndarray | None = None) -> pd.DataFrame:
-    """Table `overlap_summary`: images, split, mask, group, variant, mean, low, high, n, n_undefined.
+    """Average the overlap of heatmaps with masks over images of each split, mask and group.
+
+    Table `overlap_summary`: images, split, mask, group, variant, mean, low, high, n, n_undefined.
 
     images: "both masks" (the headline) or "any mask". n counts the images behind the mean, n_undefined those
     left out because they have no heat, an empty mask or an unreadable mask.
@@ -107,7 +109,9 @@ def summary_table(scores: pd.DataFrame, units: np.ndarray | None = None) -> pd.D
 
 
 def overlap_by_class(scores: pd.DataFrame, units: np.ndarray | None = None) -> pd.DataFrame:
-    """Table `overlap_by_class`: label, mask, group, variant, mean, low, high, n.
+    """Average the overlap of heatmaps with masks over the images of each class.
+
+    Table `overlap_by_class`: label, mask, group, variant, mean, low, high, n.
 
     Over all images with that mask; classes and groups without images are left out.
     """
@@ -124,7 +128,9 @@ def overlap_by_class(scores: pd.DataFrame, units: np.ndarray | None = None) -> p
 def control_table(
     parts: Mapping[tuple[str, str], Sequence[np.ndarray]], variants: Sequence[str] = VARIANTS
 ) -> pd.DataFrame:
-    """Table `overlap_controls`: control, mask, variant, mean, low, high, n.
+    """Average the overlap of control heatmaps, such as a uniform one, with masks.
+
+    Table `overlap_controls`: control, mask, variant, mean, low, high, n.
 
     Args:
         parts: (control, mask) -> arrays (n_images, n_variants).
@@ -143,7 +149,9 @@ def sweep_of_all(sweep: pd.DataFrame) -> pd.DataFrame:
 
 
 def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:
-    """mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
+    """Return the mIoU of heatmaps with core and with spurious masks.
+
+    mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
     _correct and _misclassified, each with _interval; None if no image has both masks.
     """
     is_headline = (summary["images"] == "both masks") & (summary["split"] == "all")
@@ -174,7 +182,7 @@ COLUMNS = ["mask", "heatmap", "value", "low", "high", "n", "images", "reason"]
 
 
 def stored_name(control: str, mask: str) -> str:
-    """Return the name of a control in the table `overlap_controls`."""
+    """Return the name of a control heatmap in the table `overlap_controls`."""
     return {"noise": "random", "ceiling": f"{mask} at map resolution"}.get(control, control)
 
 
@@ -257,7 +265,9 @@ class ObjectPreference(NamedTuple):
 
 
 def object_preference(study: StudyReader, mask: np.ndarray) -> ObjectPreference:
-    """Mean of E_i - A_i over images i (docs/method.md 5.1).
+    """Measure how far heatmaps of a slice prefer the object to the background, by core masks.
+
+    Mean of E_i - A_i over images i (docs/method.md 5.1).
 
     E_i is the share of the heatmap's heat within the core mask (variant `energy`), A_i the share of the input
     view that the mask takes. Student's interval; undefined without images that have heat and a core mask.
@@ -310,7 +320,7 @@ TOO_FEW = "Only one of these images has a heatmap and a mask: too few to say whe
 
 
 def overlap_sentence(scale: pd.DataFrame) -> str:
-    """Say in one sentence what a scale means.
+    """Say in one sentence what a slice's overlap of heatmaps with masks means, on the scale of controls.
 
     The encoder's interval is compared with the uniform heatmap on either mask: above where all of it lies
     above, below where all of it lies below, else even. Where heatmaps prefer the object, they are compared

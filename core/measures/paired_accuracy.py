@@ -44,7 +44,7 @@ class PairedAccuracy:
 def paired_accuracy(
     correct: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
 ) -> PairedAccuracy:
-    """Compare two answers on the images on which both have a verdict.
+    """Compare the accuracies of two answers on the images on which both have a verdict.
 
     Args:
         correct: (2, n) 1, 0 or NaN. predicted: (2, n) class names. groups: (n,) codes of patients, lesions
@@ -82,7 +82,9 @@ def paired_accuracy(
 
 
 def difference_interval(both: float, only_first: float, only_second: float, n: float) -> tuple[float, float]:
-    """Bounds of the interval of p_2 - p_1 of paired samples (Newcombe 1998, method 10), in [-1, 1].
+    """Compute the interval of the difference of two answers' accuracies on the same images.
+
+    Bounds of the interval of p_2 - p_1 of paired samples (Newcombe 1998, method 10), in [-1, 1].
 
     With e, f, g, h images right by both, the first, the second, none; Wilson's bounds l, u of each share p:
     p_2 - p_1 - sqrt((p_2 - l_2)^2 - 2 phi (p_2 - l_2) (u_1 - p_1) + (u_1 - p_1)^2), likewise above, and
@@ -113,8 +115,9 @@ def difference_interval(both: float, only_first: float, only_second: float, n: f
 def accuracy_by_class(
     correct: np.ndarray, labels: np.ndarray, names: tuple[str, str], groups: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """The accuracy of both answers on each class, and the difference with its interval; columns
-    CLASS_COLUMNS, by class name.
+    """The accuracy of two answers on each class, and the difference with its interval.
+
+    Columns CLASS_COLUMNS, by class name.
     """
     rows, in_all = [], np.isfinite(correct).all(0)
     labelled = pd.Series(labels, dtype=object).where(in_all)

@@ -73,7 +73,7 @@ class Phrase:
 
 
 def plain_name(where: Slice, words: Mapping[int, str] | None = None, kind: str = "feature") -> str:
-    """Name a slice in plain words. The split is left out.
+    """Name a slice of images in plain words. The split is left out.
 
     Args:
         words: of features, which the name then mentions. kind: what one of them is called.

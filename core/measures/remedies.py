@@ -93,7 +93,7 @@ class Judged:
 def compare_heads(
     judged: Judged, before: HeadAnswers, after: HeadAnswers, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, float]:
-    """Compare two heads on the same images.
+    """Compare the head before and after a remedy on the same images, out of fold.
 
     gain = mean(1[after right] - 1[before right]) over all images, over the worst slice and over the worst
     class; the log loss and the calibration error of `before` less those of `after`, so that more is better.
@@ -146,7 +146,7 @@ def _calibration_gain(means: np.ndarray) -> np.ndarray:
 
 
 def outcome_of(remedy: str, row: dict[str, float]) -> str:
-    """Say what the numbers of a remedy bear: one of OUTCOMES.
+    """Say whether a remedy helps, harms or neither by its numbers: one of OUTCOMES.
 
     Temperature changes no answer, so that its log loss decides; of the others the accuracy does.
     """
@@ -171,7 +171,7 @@ def untried_row(remedy: str, why: str) -> dict[str, object]:
 
 
 def remedy_table(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """Table `remedies`, with COLUMNS."""
+    """Return table `remedies`, with COLUMNS: one row a remedy of the head."""
     table = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
     texts = ("remedy", "outcome", "why")
     counts = dict.fromkeys(("mended", "broken", "n"), np.int64)
@@ -236,7 +236,7 @@ _say = Templates.beside(__file__)
 
 
 def remedy_name(remedy: str) -> str:
-    """Name a remedy, or two together.
+    """Name a remedy of the head in words, or two that were tried together.
 
     >>> remedy_name("corrected+balanced")
     'corrected labels + classes weighted alike'
@@ -275,7 +275,7 @@ def _best_finding(table: pd.DataFrame) -> Record:
 
 
 def base_sentence(facts: RemediesFacts) -> Record:
-    """Say what gains are compared with: the refit without a remedy, and the answer in use."""
+    """Say what a remedy's gain is compared with: the refit without one, and the answer in use."""
     accuracy, refitted = facts.accuracy or 0.0, as_corrected(out_of_fold(facts.n), facts.n_changed)
     if facts.accuracy_in_use is None:
         return _say("alone", value=accuracy, n=facts.n, parts=(refitted,))
@@ -284,7 +284,7 @@ def base_sentence(facts: RemediesFacts) -> Record:
 
 
 def worst_sentence(facts: RemediesFacts, slice_name: str = "") -> Record | str:
-    """Say on which slice and which class the refit does worst; "" where neither is known.
+    """Say on which slice and class the refit without a remedy does worst; "" where neither is known.
 
     Args:
         slice_name: what the slice is called; "": by its text.
@@ -303,7 +303,7 @@ def remedies_takes() -> Record:
 
 
 def next_step(facts: RemediesFacts, *, has_issues: bool) -> Record:
-    """Say what to do where no remedy gains: look at labels, or at the class that the refit does worst on.
+    """Say what to do where no remedy gains: look at labels, or at the class with most errors.
 
     Args:
         has_issues: the study lists labels that may be wrong.
@@ -316,7 +316,7 @@ def next_step(facts: RemediesFacts, *, has_issues: bool) -> Record:
 
 
 def fitted_sentence(facts: RemediesFacts, *, unseen: bool) -> Record:
-    """Say which images a head that is handed out was fitted to.
+    """Say which images the head of a remedy that is handed out was fitted to.
 
     Args:
         unseen: the study has evaluation images, and these were left out.
@@ -332,7 +332,7 @@ def decided_since(study: StudyReader) -> str:
 
 
 def remedy_sentence(row: Mapping[str, Any]) -> Record:
-    """Say what one remedy does, with its interval.
+    """Say what one remedy of the head gains or costs, with its interval.
 
     Args:
         row: of table `remedies`.
@@ -355,7 +355,7 @@ def remedy_sentence(row: Mapping[str, Any]) -> Record:
 
 
 def points_text(row: Mapping[str, Any] | pd.Series) -> str:
-    """Write the gain and its interval, in points.
+    """Write a remedy's gain of accuracy and its interval, in points.
 
     >>> points_text({"gain": 0.0424, "low": -0.0169, "high": 0.1017})
     '+4.2 (−1.7 to +10.2)'

@@ -43,8 +43,9 @@ def train_means(study: StudyReader) -> np.ndarray:
 
 
 def reads_unit_rows(study: StudyReader) -> bool:
-    """Whether the answer that a study is read by is linear on representations of length 1; never in a basis,
-    whose latents have no weights of such an answer.
+    """Whether a study's answer, for switching features off, is linear on representations of length 1.
+
+    Never in a basis, whose latents have no weights of such an answer.
     """
     facts = getattr(getattr(study, "answer", None), "facts", {})
     return study.below is None and bool(facts.get("on_unit_rows"))
@@ -53,7 +54,7 @@ def reads_unit_rows(study: StudyReader) -> bool:
 def logits_without(
     classifier: Classifier, started: np.ndarray, raw: np.ndarray, means: np.ndarray, features: np.ndarray
 ) -> np.ndarray:
-    """Logits after some features of each row were set to their means.
+    """Logits after some features of each image were switched off: set to their means.
 
     Args:
         started: what the first layer makes of the rows, `classifier.start(raw)`. raw: (n, n_features) raw
@@ -87,7 +88,7 @@ def strongest_features(
     codes: np.ndarray | None = None,
     units: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The features of each row that come first in an order, at most `top`.
+    """The features of each image, at most `top`, that come first in an order, to be switched off.
 
     'contribution': h_j U'_yj for the predicted class y, as failures are explained. 'gradient': gradient times
     input of the probability of y, h_j (U'_yj - sum_c p_c U'_cj). 'activation': h_j.
@@ -120,7 +121,7 @@ def strongest_features(
 
 
 def random_alike(raw: np.ndarray, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each feature another one, drawn among those that are about as active in the same row.
+    """Draw for each feature to switch off another one that is about as active on the same image.
 
     Drawn are features at most `ALIKE` places away in the row's order of activation, none of `features` and
     none twice, so that what they do is owed to their activation alone.
@@ -195,7 +196,7 @@ def switched_off(
     *,
     seed: int = 0,
 ) -> SwitchedOff:
-    """Predict images again with some features at their means.
+    """Predict images again with some features switched off, that is, at their means.
 
     Args:
         chunks: raw representations (m, n_features) and (m, n_units), a part of the images at a time; the same
@@ -219,7 +220,9 @@ def switched_off(
 
 
 def switched_off_table(made: SwitchedOff) -> pd.DataFrame:
-    """Accuracy and changed predictions: one row as it is, one without the features, one without random ones.
+    """Tabulate what switching features off does to the answers of images.
+
+    Accuracy and changed predictions: one row as it is, one without the features, one without random ones.
 
     Returns:
         features, n (images), n_judged (of a known class), accuracy, accuracy_low, accuracy_high, flipped,
@@ -254,14 +257,14 @@ _say = Templates.beside(__file__)
 
 
 def evenly_spaced(rows: np.ndarray, most: int = MOST) -> np.ndarray:
-    """(m,) ascending: all rows, or `most` of them at even distances, from every part of the study."""
+    """(m,) ascending: rows of all images, or `most` of them at even distances, to predict again."""
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
 
 
 def harm(made: SwitchedOff, units: np.ndarray | None = None) -> PairedAccuracy:
-    """Compare the answers with all features (first) and without those switched off (second).
+    """Compare the answers with all features (first) and with some switched off (second).
 
     Args:
         units: (n,) codes of what was drawn together; None: each image for itself.
@@ -285,7 +288,7 @@ def random_gains(made: SwitchedOff) -> np.ndarray:
 
 
 def harm_finding(paired: PairedAccuracy, random: np.ndarray) -> Record:
-    """Say whether the feature harms, helps, or neither can be told.
+    """Say whether a feature harms the answers, helps, or neither, by switching it off.
 
     It harms where more images become right than wrong, by McNemar's exact test at ALPHA, and by more than
     with every set of random features; it helps in the same way the other way round.
@@ -309,7 +312,7 @@ def harm_finding(paired: PairedAccuracy, random: np.ndarray) -> Record:
 
 
 def harm_by_class(made: SwitchedOff, classes: Sequence[str]) -> pd.DataFrame:
-    """Count, for each class, what switching off makes right and wrong.
+    """Count, for each class, what switching a feature off makes right and wrong.
 
     Args:
         classes: names of the codes.

@@ -22,12 +22,12 @@ from core.study.reader import StudyReader
 
 
 def stamp(folder: Path) -> tuple[int, ...]:
-    """Return a value that changes with every save, rename or deletion; zeros if nothing was ever saved."""
+    """Return a value that changes with every save, rename or deletion of a slice; zeros without any."""
     return *KEPT.stamp(folder), *KEPT.stamp(below(folder) or folder)
 
 
 def listed(study: StudyReader) -> list[dict[str, Any]]:
-    """Return name, where (the text form) and n_images (by `images_of`) of each slice; why, if unreadable."""
+    """List the saved slices of a study: name, text form, and number of images; why, if unreadable."""
     rows: list[dict[str, Any]] = []
     for name, text in texts(study.path).items():
         row: dict[str, Any] = {"name": name, "where": text, "n_images": None}
@@ -40,7 +40,7 @@ def listed(study: StudyReader) -> list[dict[str, Any]]:
 
 
 def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> str:
-    """Save a slice under a name; return the name as stored.
+    """Save a slice of a study under a name; return the name as stored.
 
     Raises:
         SliceError: the name is empty, too long or taken by another slice, or too many are saved.
@@ -61,7 +61,7 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
 
 
 def rename(folder: Path, old: str, new: str) -> str:
-    """Rename a saved slice; saved slices that refer to it are updated, also those of the study's bases."""
+    """Rename a saved slice of a study, also in saved slices that refer to it and in bases."""
     new = _checked(new)
 
     def move(slices: dict[str, str]) -> None:
@@ -85,7 +85,7 @@ def rename(folder: Path, old: str, new: str) -> str:
 
 
 def delete(folder: Path, name: str) -> None:
-    """Delete a saved slice."""
+    """Delete a saved slice of a study by its name."""
 
     def drop(slices: dict[str, str]) -> None:
         _must_know(folder, slices, name)

@@ -75,12 +75,12 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def kept_texts(folder: Path) -> dict[str, str]:
-    """Return what the file of a folder itself holds; raises as `texts`."""
+    """Return the saved slices that a folder's own file holds; raises as `texts`."""
     return KEPT.read(folder) or {}
 
 
 def names_features(text: str, saved: Mapping[str, str], *, but: Collection[str] = ()) -> bool:
-    """Return True for the text of a slice that names features, itself or by a saved one that it names.
+    """Return True for a slice's text that names features, itself or by a saved slice that it names.
 
     Args:
         saved: the slices by name. but: names of slices that are others elsewhere, as if they named features.
@@ -112,7 +112,7 @@ KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPA
 
 
 def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
-    """Return the text form of one of the slices that are saved in a study.
+    """Return the text form of a slice that is saved in a study, by its name.
 
     Raises:
         SliceError: there is no slice of that name.
@@ -127,7 +127,7 @@ def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
 
 
 def with_saved(where: Conditions, folder: Path) -> list[Conditions]:
-    """Return the conditions, and those of every saved slice that they name, themselves or by another one.
+    """Return a slice's conditions with those of every saved slice that they name, at any depth.
 
     Each is in it once: slices that all name two others would otherwise be twice as many at every step.
 

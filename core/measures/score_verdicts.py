@@ -147,7 +147,7 @@ POINTS = 200
 
 
 def errors_among_first(values: np.ndarray, wrong: np.ndarray, n_looked: np.ndarray) -> np.ndarray:
-    """Errors among the n images with the lowest scores, for several n.
+    """Errors among the n images with the lowest values of a score, for several n.
 
     Among equal scores the mean over all orders is taken: of m tied images with e errors, k hold k e / m.
     Images without a score are looked at last.
@@ -197,7 +197,7 @@ def errors_found(
 
 
 def share_of(n_images: int, share: float) -> int:
-    """Return a share of the images as their number, at least 1."""
+    """Return a share of a study's images, such as 5 %, as their number, at least 1."""
     return min(max(round(n_images * share), 1), n_images)
 
 
@@ -208,7 +208,7 @@ PLAIN = "confidence"  # the score that others are compared with
 
 
 def first_looked(n_images: int) -> int:
-    """Return how many images are looked at: LOOKED, but of few images no more than MOST_LOOKED of them.
+    """Return how many images are looked at first in the order of a score, to count errors found.
 
     >>> first_looked(5000), first_looked(120), first_looked(3)
     (50, 30, 1)

@@ -24,7 +24,7 @@ from core.study.reader import StudyReader
 def pooled_auroc(
     score: np.ndarray, correct: np.ndarray, group: np.ndarray, *, effect: float = 1.0
 ) -> tuple[float, float, float, int]:
-    """AUROC over the pairs of a correct and a misclassified image of the same group.
+    """AUROC of a score over the pairs of a correct and a misclassified image of the same group.
 
     A = sum_g pairs_g A_g / sum_g pairs_g, pairs_g = n+_g n-_g. Its interval is that of `area_bounds` with
     V(t) = sum_g w_g^2 V_g(t), w_g = pairs_g / sum pairs: the groups share no image.
@@ -136,7 +136,7 @@ def score_metrics(
 
 
 def on_most_images(metrics: pd.DataFrame) -> np.ndarray:
-    """(n_scores,) bool: the scores that nearly all judged images have.
+    """(n_scores,) bool: the scores of correctness that nearly all judged images have.
 
     An answer that was not fitted is judged on train images, too, where detectors and the similarity to train
     images are not defined: what these are worth on the others is no rank among scores of all.

@@ -46,7 +46,7 @@ def metrics(
 def means(
     mask: np.ndarray, columns: Mapping[str, np.ndarray], groups: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Sizes, shares and means of one slice: metric, value, low, high, n (number of images behind the value).
+    """Sizes, shares and means of one slice of images: metric, value, low, high, n.
 
     metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means,
     Student's). Undefined is NaN.
@@ -74,7 +74,7 @@ def means(
 
 
 def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Make two masks disjoint: common images stay in the smaller one (in `a` where both are equal)."""
+    """Make the masks of two slices disjoint: common images stay in the smaller one (`a` if equal)."""
     both = a & b
     if np.count_nonzero(a) > np.count_nonzero(b):
         return a & ~both, b
@@ -192,7 +192,7 @@ def with_split(study: StudyReader, where: Slice) -> Slice:
 
 
 def is_filtered(study: StudyReader, population: Slice) -> bool:
-    """Return True when a population, as `with_split` gives it, is not that of an empty slice."""
+    """Return True when a population of images, as `with_split` gives it, is not that of an empty slice."""
     return population != with_split(study, Slice())
 
 

@@ -21,7 +21,7 @@ FEW = 10  # up to a tenth of the images, their own lists are read faster than th
 
 
 def has_firing(study: StudyReader) -> bool:
-    """Return True when the study holds the firing sets."""
+    """Return True when the study holds which features fire on which images."""
     return study.has("firing_by_feature_ptr") and study.has("firing_by_feature_rows")
 
 
@@ -105,7 +105,7 @@ FEW_OF_A_CLASS = 5  # images on average, below which classes say little of featu
 
 
 def classes_tell(study: StudyReader) -> bool:
-    """True where there are several classes, of `FEW_OF_A_CLASS` images or more on average."""
+    """True where a study has several classes of `FEW_OF_A_CLASS` images or more on average."""
     n = len(study.class_names)
     return n > 1 and int(np.count_nonzero(class_column(study, "label") >= 0)) >= FEW_OF_A_CLASS * n
 
@@ -237,7 +237,7 @@ def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
 
 
 def more_often_on(counts: np.ndarray, sizes: np.ndarray, code: int) -> np.ndarray:
-    """(n_features,) bool: the features that fire more often on one class than on any other."""
+    """(n_features,) bool: the features that fire more often on images of one class than on any other."""
     rates = safe_divide(counts, sizes[None, :], empty=0.0)
     others = np.delete(rates, code, axis=1)
     return rates[:, code] > others.max(axis=1, initial=0.0)
@@ -257,7 +257,7 @@ def firing_rows(study: StudyReader, feature: int, mask: np.ndarray) -> np.ndarra
 
 
 def firing_pairs(study: StudyReader, rows: np.ndarray) -> pd.DataFrame:
-    """List the features that fire on some images.
+    """List the features that fire on each of some images, with their activations.
 
     Args:
         rows: (n,) int, image rows without repetition.
@@ -300,7 +300,7 @@ def feature_activations(study: StudyReader, feature: int, mask: np.ndarray) -> t
 
 
 def at_levels(rows: np.ndarray, limit: int) -> dict[str, np.ndarray]:
-    """Pick the most active images, those round the median, and the least active ones.
+    """Pick the images on which a feature is most active, about as the median, and least active.
 
     Args:
         rows: image rows, most active first. limit: images per level.

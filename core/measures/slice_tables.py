@@ -42,7 +42,7 @@ def judged_scores(
 def metrics_of_slice(
     study: StudyReader, mask: np.ndarray, scores: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Table `quality_metrics`; scores: only these, whose rivals are then among them."""
+    """Table `quality_metrics` of the images of a slice; scores: only these, whose rivals are among them."""
     table, correct, rows = judged_scores(study, mask, scores)
     predicted = study.column("quality", "predicted").iloc[rows]
     settings = study.settings("quality")
@@ -60,7 +60,7 @@ def metrics_of_slice(
 def curves_of_slice(
     study: StudyReader, mask: np.ndarray, scores: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Table `quality_curves`; scores: only these."""
+    """Table `quality_curves` of the images of a slice; scores: only these."""
     return score_curves(*judged_scores(study, mask, scores)[:2])
 
 

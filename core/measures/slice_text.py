@@ -23,7 +23,7 @@ _SPACE = re.compile(r"\s*")
 
 
 def write_text(conditions: Mapping[str, Any]) -> str:
-    """Write the text form of `Slice.to_dict()`."""
+    """Write the text form of a slice from its conditions, `Slice.to_dict()`."""
     words = [f"{key}={_quote(conditions[name])}" for key, name in TEXT_KEYS.items() if name in conditions]
     words += [f"{key}={_list(conditions[name])}" for key, name in LIST_KEYS.items() if name in conditions]
     if "correct" in conditions:
@@ -56,7 +56,7 @@ def _list(values: tuple[str, ...]) -> str:
 
 
 def number_text(value: float | None) -> str:
-    """Write a number so that it is read as the same; an open end of a range as nothing."""
+    """Write a number in the text form of a slice so that it is read as the same; an open end as nothing."""
     if value is None:
         return ""
     short = f"{value:g}"
@@ -64,7 +64,7 @@ def number_text(value: float | None) -> str:
 
 
 def pieces(text: str) -> list[str]:
-    """Split a text form, also one that cannot be read, at the spaces outside of quotes.
+    """Split the text form of a slice, also an unreadable one, at the spaces outside of quotes.
 
     A quote that nothing closes reaches to the end. A text that is too long has no pieces.
 
@@ -75,7 +75,7 @@ def pieces(text: str) -> list[str]:
 
 
 def checked(text: str) -> str:
-    """Return a text form that somebody gives.
+    """Return the text form of a slice that somebody gives. Raises SliceError for one that is too long.
 
     Raises:
         SliceError: it is longer than any that a person writes; reading it would take long.
@@ -89,7 +89,7 @@ def checked(text: str) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
-    """Parse a text form into the conditions that `Slice.from_dict` takes."""
+    """Parse the text form of a slice into the conditions that `Slice.from_dict` takes."""
     conditions: dict[str, Any] = {"ranges": {}, "extras": {}}
     reader = _Reader(text)
     while reader.more():

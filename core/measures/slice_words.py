@@ -60,7 +60,7 @@ class NameEvidence:
 
 
 def judge_name(evidence: NameEvidence) -> Verdict:
-    """Return what a name is worth, by the rule of docs/method.md 2.10; no word from fewer than 8 images."""
+    """Return what the word that names a feature is worth, by the rule of docs/method.md 2.10."""
     if math.isnan(evidence.share) or math.isnan(evidence.elsewhere):
         return Verdict("", _say("unknown", what=evidence.word))
     if evidence.n < FEWEST_SHOWN:
@@ -123,7 +123,7 @@ def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd
 def best_words(
     concepts: pd.DataFrame, *, most: int = MOST_WORDS, on_object: Collection[int] = ()
 ) -> dict[int, list[str]]:
-    """Return the best words of each single feature, none of them a part of another; see `best_first`.
+    """Return the best words of each single feature, none a part of another; see `best_first`.
 
     Args:
         concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:
@@ -146,7 +146,7 @@ def best_words(
 
 
 def best_first(concepts: pd.DataFrame) -> pd.DataFrame:
-    """Return the words of `concepts` in the order in which features are called by them.
+    """Return the words of features in the order in which features are called by them.
 
     By a_w - b_w (`score` less `elsewhere`), largest first: Youden's J of the word as a sign of the images of
     the feature, which puts "snow" before "white". By `rank` where it is equal, or b_w is not known.
@@ -159,7 +159,7 @@ def best_first(concepts: pd.DataFrame) -> pd.DataFrame:
 
 
 def different_words(words: Iterable[str]) -> list[str]:
-    """Return words of which none has a word in common with one before it.
+    """Return words of a feature of which none has a word in common with one before it.
 
     >>> different_words(["brick", "red brick wall", "wall", "sky"])
     ['brick', 'wall', 'sky']
@@ -245,8 +245,9 @@ def features_on_object(study: StudyReader) -> list[int]:
 
 
 def named_from(study: StudyReader) -> dict[int, str]:
-    """Return where the words were seen by which each feature is named: UNDER, or SCENE if any of them was
-    seen only in whole images. Empty where it is not known.
+    """Return where the words were seen by which each feature is named: under its heat, or in the scene.
+
+    UNDER, or SCENE if any of them was seen only in whole images. Empty where it is not known.
     """
     if not (study.has("concepts") and "under_heat" in study.columns("concepts")):
         return {}

@@ -140,13 +140,13 @@ class Tokens(Traits):
 
 
 def tokens_of(study: StudyReader, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
-    """Collect the known traits of the images in a mask, (n_images,) bool."""
+    """Collect the known traits (features, words, attributes) of the images in a mask, (n_images,) bool."""
     makers = {FEATURE: _features, CONCEPT: _concepts, COLUMN: _columns, PICTURE: _pictures}
     return _together([makers[kind](study, mask) for kind in kinds])
 
 
 def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Traits, np.ndarray]:
-    """Return all traits, and the number of images in each mask that have them, (n_masks, n_traits) int64.
+    """Return all traits of images, and how many in each mask have them, (n_masks, n_traits) int64.
 
     Features are counted without listing the pairs: a million images have many millions of pairs.
     """

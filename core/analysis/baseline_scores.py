@@ -35,7 +35,7 @@ NAMES = ("distinctiveness", "raw_distinctiveness", "soft_q")
 
 
 def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np.ndarray]:
-    """Compute the three scores (n_images,) float64 from the moments over the train images.
+    """Compute three scores of images (n_images,) float64 from the moments over the train images.
 
     Several threads and processes read a chunk each; a row's scores depend on no other row. They have the
     digits of float32, as the rows have.
@@ -76,7 +76,7 @@ def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
 
 
 def scaling(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """1 / std and mean / std in float32; 0 and 0 for a feature without spread, which so adds nothing."""
+    """1 / std and mean / std in float32 to standardise features for scores; 0 and 0 without spread."""
     varies = std > LEAST_STD
     inverse = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
     return inverse.astype(np.float32), (mean * inverse).astype(np.float32)
@@ -92,7 +92,7 @@ ROUNDING = 1e-12  # eigenvalues with less of the sum are rounding
 
 
 def gen(logits: np.ndarray, *, gamma: float = 0.1, top: int = 100) -> np.ndarray:
-    """Generalised entropy, negated (Liu, Lochman and Zach, CVPR 2023).
+    """The score GEN of images: generalised entropy, negated (Liu, Lochman and Zach, CVPR 2023).
 
     - sum over the `top` largest probabilities of p^gamma (1 - p)^gamma
 
@@ -108,7 +108,9 @@ def gen(logits: np.ndarray, *, gamma: float = 0.1, top: int = 100) -> np.ndarray
 
 
 def fdbd(logits: np.ndarray, weights: np.ndarray, raw: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Mean distance to the decision boundaries, relative to the distance from the train mean (Liu and Qin,
+    """The score fDBD of images, by how far the decision boundaries are.
+
+    Mean distance to the decision boundaries, relative to the distance from the train mean (Liu and Qin,
     ICML 2024).
 
     1 / (C - 1) sum_{c != f} (z_f - z_c) / ||w_f - w_c||, divided by ||raw_i - mean||
@@ -132,7 +134,7 @@ def fdbd(logits: np.ndarray, weights: np.ndarray, raw: np.ndarray, mean: np.ndar
 
 
 def nnguide(energy: np.ndarray, guidance: np.ndarray) -> np.ndarray:
-    """Energy guided by train images that are near and of high energy (Park, Jung and Teoh, ICCV 2023).
+    """The score NNGuide: energy guided by near train images of high energy (Park et al., ICCV 2023).
 
     E_i (1 / k) sum over the k train images t with the largest E_t cos(h_i, h_t) of E_t cos(h_i, h_t)
 
@@ -146,7 +148,9 @@ def nnguide(energy: np.ndarray, guidance: np.ndarray) -> np.ndarray:
 
 
 def she(raw: np.ndarray, predicted: np.ndarray, patterns: np.ndarray) -> np.ndarray:
-    """Simplified Hopfield energy: inner product with the pattern of the predicted class (Zhang et al., ICLR
+    """The score SHE of images: likeness to the stored pattern of the predicted class.
+
+    Simplified Hopfield energy: inner product with the pattern of the predicted class (Zhang et al., ICLR
     2023).
 
     Args:
@@ -163,12 +167,17 @@ OF_LOGITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gen": gen}  # score
 
 
 def vim_origin(weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """The point whose logits are as near to 0 as they can be, o = - pinv(W) b, (n_features,) float64."""
+    """The origin of the score ViM: the point whose logits are nearest to 0.
+
+    The point whose logits are as near to 0 as they can be, o = - pinv(W) b, (n_features,) float64.
+    """
     return -np.linalg.pinv(np.asarray(weights, np.float64)) @ np.asarray(bias, np.float64)
 
 
 def outside_axes(second: np.ndarray, *, kept: int) -> np.ndarray:
-    """All but the `kept` leading eigenvectors of X^T X, (n_features, n_features - kept) float64.
+    """The axes outside the principal subspace, for the score ViM.
+
+    All but the `kept` leading eigenvectors of X^T X, (n_features, n_features - kept) float64.
 
     Where X spans fewer directions, all but those: the order of the others is rounding.
 
@@ -181,7 +190,7 @@ def outside_axes(second: np.ndarray, *, kept: int) -> np.ndarray:
 
 
 def vim_residual(raw: np.ndarray, origin: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Norm outside the principal subspace around ViM's origin, negated (Wang et al., CVPR 2022).
+    """The score ViM: norm outside the principal subspace around its origin, negated (Wang et al. 2022).
 
     - ||R^T (raw_i - o)||, R = `outside_axes` of the train images, o = `vim_origin`
 
@@ -205,7 +214,7 @@ TRAIN_ROWS = 25_600  # train images that ViM's subspace is computed from, as man
 def baseline_scores(
     study: Study, *, seed: int = 0, device: str | torch.device = "cpu"
 ) -> dict[str, np.ndarray]:
-    """Compute the baselines (n_images,) float64; NaN on train images, which the probe has learnt."""
+    """Compute the baselines of Q, other scores of images, (n_images,) float64; NaN on train images."""
     scores = {name: np.full(study.n_images, np.nan) for name in (*OF_LOGITS, *OTHERS)}
     if not (study.has("probe_weights") and study.has("val_logits") and study.is_val.any()):
         return scores
@@ -256,7 +265,9 @@ class _OfRows:
 def largest_guidance(
     study: Study, val: np.ndarray, energy: np.ndarray, device: str | torch.device
 ) -> np.ndarray:
-    """The k largest products E_t cos(h_i, h_t) over the train images that `neighbours` would compare with.
+    """The guidance of the score NNGuide for each image.
+
+    The k largest products E_t cos(h_i, h_t) over the train images that `neighbours` would compare with.
 
     Evaluation images are taken GUIDED_ENTRIES at a time, train images by the chunk, so memory does not grow
     with either.
@@ -293,7 +304,7 @@ def _guided(queries: torch.Tensor, train: torch.Tensor, energy: np.ndarray, k: i
 
 
 def correct_patterns(study: Study) -> np.ndarray:
-    """Mean raw row of each class over its correctly classified train images, (n_classes, n_features)."""
+    """Mean raw row of each class over its correct train images, (n_classes, n_features), for SHE."""
     correct = study.table("probe", ["correct"])["correct"].fillna(False).to_numpy(bool)
     code = np.where(correct & ~study.is_val, class_column(study, "label"), -1)
     array = study.array("representations")
@@ -315,7 +326,10 @@ def _class_sums(array: ChunkedArray, chunk: int, code: np.ndarray) -> tuple[np.n
 
 
 def vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndarray | None:
-    """X^T X of at most TRAIN_ROWS seeded raw train rows around the origin; None for too many features."""
+    """The second moment of train images that the score ViM is made of.
+
+    X^T X of at most TRAIN_ROWS seeded raw train rows around the origin; None for too many features.
+    """
     array = study.array("representations")
     train = np.flatnonzero(~study.is_val)
     if array.shape[1] > MOST_FEATURES or not len(train):

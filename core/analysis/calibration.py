@@ -29,7 +29,7 @@ def share_below(values: np.ndarray) -> np.ndarray:
 
 
 def stratified_rows(codes: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Draw n images, each class in proportion to its size and at least once.
+    """Draw n labelled images for a calibration of scores, each class in proportion and at least once.
 
     Whole shares first, then the largest remainders. Classes with a single image are left out, so that each
     keeps one to train a probe on.
@@ -86,7 +86,7 @@ class Calibration:
 
 
 def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Rank of each value among the labelled ones, between -1/2 and 1/2, interpolated; NaN stays.
+    """Rank of each score among those of labelled images, between -1/2 and 1/2; NaN stays.
 
     Args:
         labelled: (n, n_scores), without NaN. scores: (n_images, n_scores).
@@ -100,14 +100,14 @@ def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def best_single(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Weights with 1 or -1 for the score whose AUROC is farthest from chance, 0 for the others."""
+    """Weights of scores with 1 or -1 for the one whose AUROC is farthest from chance, 0 for others."""
     aurocs = np.array([auroc(column, correct == 1) for column in ranks.T])
     best = int(np.argmax(np.abs(aurocs - 0.5)))
     return np.eye(len(aurocs))[best] * (1.0 if aurocs[best] >= 0.5 else -1.0)
 
 
 def regressed(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Weights of a logistic regression of `correct` on the ranks, with PENALTY on their squares."""
+    """Weights of scores by a logistic regression of `correct` on their ranks, penalised by PENALTY."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1.0 / PENALTY, max_iter=1000)
@@ -138,7 +138,7 @@ def score_of_other_folds(
 
 
 def most_folds(correct: np.ndarray, groups: np.ndarray | None) -> int:
-    """FOLDS, or as many as there are images, or groups, of the rarer outcome."""
+    """Folds of a calibration of scores: FOLDS, or as many as images, or groups, of the rarer outcome."""
     if groups is None:
         return int(min(FOLDS, (correct == 1).sum(), (correct == 0).sum()))
     return min(FOLDS, *(len(np.unique(groups[correct == outcome])) for outcome in (0, 1)))

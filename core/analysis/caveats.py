@@ -32,7 +32,7 @@ FEW_IMAGES = 0.5  # share of images, as in the rule of auto
 
 
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
-    """Describe D when P_low(A) = 0 (docs/method.md 1.3); empty when P_low(A) > 0.
+    """Warn that most features fire on no train image, P_low(A) = 0, which widens D; empty elsewhere.
 
     Args:
         rate: (n_features,) activation rates A_j in percent of the train images.
@@ -64,7 +64,7 @@ def few_images_note(facts: FeaturesFacts) -> str:
 
 
 def notes_on_features(study: Study) -> list[str]:
-    """Return notes to show wherever a study's D is shown; for most studies there are none.
+    """Return notes to show wherever a study's D, its discriminative features, is shown; mostly none.
 
     D is a definition on the train images, so a study narrowed to a slice has the notes of the whole study.
     """
@@ -84,7 +84,7 @@ def notes_on_features(study: Study) -> list[str]:
 
 
 def stored_percentile(value: object, default: float) -> float:
-    """Read a percentile from a manifest, which may contain anything."""
+    """Read a percentile of the step `features` from a manifest, which may contain anything."""
     number = float(value) if isinstance(value, (int, float)) else default
     return number if 0 <= number <= 100 else default
 
@@ -131,7 +131,7 @@ BETWEEN = 0.3  # ratio of neighbouring candidates, about
 
 
 def rate_note(lr: float, searched: Mapping[float, float]) -> str:
-    """Describe a learning rate at an end of those compared; empty where another one is as good.
+    """Note that the probe's learning rate is at an end of those compared; empty where it is not.
 
     Args:
         lr: of the probe. searched: rate -> accuracy on held-out train images; empty where `lr` was given.
@@ -181,7 +181,7 @@ def doubts_on_accuracy(study: Study) -> list[str]:
 
 
 def doubt(note: str) -> str:
-    """Return a note of an answer as a sentence on its own.
+    """Return a note on a study's answer as a sentence on its own.
 
     >>> doubt("it may be at chance")
     'It may be at chance.'

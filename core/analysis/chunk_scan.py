@@ -106,7 +106,7 @@ def _unwritten(values: np.ndarray) -> np.ndarray:
 
 
 def as_float32(block: np.ndarray) -> np.ndarray:
-    """Convert a block to float32 exactly; torch widens half precision ten times as fast as numpy."""
+    """Convert a chunk of representations to float32 exactly; torch widens half precision fast."""
     if block.dtype == np.float16:
         return torch.from_numpy(np.array(block)).float().numpy()
     return np.ascontiguousarray(block, np.float32).view(np.ndarray)
@@ -116,7 +116,7 @@ def as_float32(block: np.ndarray) -> np.ndarray:
 
 
 def by_group(group: np.ndarray) -> np.ndarray:
-    """Rows with a group, of group (n,) int that is -1 for those without, in the order of the groups."""
+    """Rows of images with a group, in the order of the groups; group: (n,) int, -1 for none."""
     return np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
 
 
@@ -335,7 +335,7 @@ class Scanner:
 
 
 def check_finite_squares(squares: np.ndarray) -> None:
-    """Raise StudyError when the sum of squares of a row is NaN or infinite."""
+    """Raise StudyError when a representation's sum of squares is NaN or infinite."""
     bad = np.flatnonzero(~np.isfinite(squares))
     if bad.size:
         raise StudyError(f"representations hold NaN or infinity (row {bad[0]} of a chunk). Run embed again")

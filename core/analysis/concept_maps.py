@@ -73,7 +73,7 @@ class MaskedPositions:
 
 
 def cell_means(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """The mean of a mask (H, W) in each cell of a grid; rows and columns of pixels are divided evenly.
+    """The mean of a mask (H, W) in each cell of a grid of positions; pixels are divided evenly.
 
     >>> cell_means(np.array([[1.0, 1.0, 0.0, 1.0]] * 2), (1, 2))
     array([[1. , 0.5]])
@@ -87,7 +87,7 @@ def cell_means(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def concept_maps(study: Study, masked: MaskedPositions) -> pd.DataFrame:
-    """`maps_of_entries` of a study in a basis on positions."""
+    """List for each concept of masks the latent of a study's basis on positions whose map marks it best."""
     assert study.basis is not None
     n_positions = int(np.prod(grid_of(study.basis)))
     entries = [_entries(study, rows, n_positions) for rows in masked.images]
@@ -95,7 +95,7 @@ def concept_maps(study: Study, masked: MaskedPositions) -> pd.DataFrame:
 
 
 def maps_of_entries(entries: Sequence[Entries], masked: MaskedPositions, size: int) -> pd.DataFrame:
-    """List for each concept of masks the latent whose map marks it best.
+    """List for each concept of masks the latent whose map marks it best, from sparse codes.
 
     Args:
         entries: the active codes of the train positions and of the evaluation positions of `masked`. size:
@@ -125,7 +125,7 @@ def maps_of_entries(entries: Sequence[Entries], masked: MaskedPositions, size: i
 
 
 def map_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.DataFrame:
-    """See `concept_means`, of MEASURES, and of a single table centre_ap and ap_minus_centre."""
+    """Average how well latents' maps mark concepts of masks, as `concept_means` does."""
     means = concept_means(table, minus)
     means = means.loc[means["measure"].isin(MEASURES)]
     if minus is not None:
@@ -137,7 +137,7 @@ def map_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.Data
 
 
 def average_precision_of_entries(entries: Entries, has: np.ndarray, n_features: int) -> np.ndarray:
-    """`average_precision` of sparse values: entries that are not there are 0, and tie.
+    """`average_precision` of latents' sparse codes: entries that are not there are 0, and tie.
 
     Args:
         entries: row, feature and value, in any order, each pair once. has: (n_concepts, n) bool.

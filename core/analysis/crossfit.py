@@ -45,7 +45,7 @@ class Labelled:
 
 
 def moments_by_part(array: ChunkedArray, rows: np.ndarray, parts: np.ndarray, n_parts: int) -> list[Moments]:
-    """Moments of the raw columns over the rows of each part, in one pass. parts: (len(rows),) int."""
+    """Moments of the raw features over the rows of each fold, in one pass. parts: (len(rows),) int."""
     part_of = np.full(len(array), -1)
     part_of[rows] = parts
     moments = [Moments.empty(array.shape[1]) for _ in range(n_parts)]
@@ -56,7 +56,7 @@ def moments_by_part(array: ChunkedArray, rows: np.ndarray, parts: np.ndarray, n_
 
 
 def without(parts: Sequence[Moments], *left_out: int) -> linear_probe.Standard:
-    """The standardisation by all parts but some."""
+    """The standardisation of a probe on all folds but some."""
     joined = Moments.empty(len(parts[0].mean))
     for number, moments in enumerate(parts):
         joined = joined if number in left_out else joined.merge(moments)
@@ -73,7 +73,7 @@ def search_strength(
     device: torch.device | str,
     after_each: Callable[[], object] = lambda: None,
 ) -> dict[float, float]:
-    """Mean log loss of each strength C over inner folds of all images but those of the first fold.
+    """Mean log loss of probes with each strength C over inner folds of all folds but the first.
 
     The penalty of a fit of n images is 1 / (C n), so that one C is the same prior on the weights for any n,
     and the same C as scikit-learn's. The strongest penalty is tried first, each starts at the optimum of the
@@ -106,7 +106,7 @@ def search_strength(
 
 
 def best_strength(losses: Mapping[float, float], strengths: Sequence[float]) -> float:
-    """The strength of the least loss; of the strengths the smallest where nothing was searched."""
+    """The strength C of out-of-fold probes with the least loss; the smallest where nothing was searched."""
     return min(losses, key=lambda one: losses[one]) if losses else min(strengths)
 
 
@@ -153,7 +153,7 @@ def fit_fold(
     curvature: Curvature,
     device: torch.device | str,
 ) -> np.ndarray:
-    """(n_classes, n_features + 1) float32 weights and bias for raw rows, fitted to all folds but one.
+    """Fit a probe to all folds but one: (n_classes, n_features + 1) float32 weights and bias for raw rows.
 
     It starts at 0, not at the optimum of another fold, which has seen the images of this one.
     """
@@ -168,7 +168,7 @@ def fit_fold(
 def logits_of(
     array: ChunkedArray, rows: np.ndarray, weights: np.ndarray, device: torch.device | str
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield (m, n_classes) float64 logits of some rows, in parts, with the place of each part among them."""
+    """Yield (m, n_classes) float64 logits by a fold's probe of some rows, in parts, with their places."""
     both = torch.from_numpy(weights).to(device).double()
     for start in range(0, len(rows), PREDICTED_ROWS):
         part = slice(start, min(start + PREDICTED_ROWS, len(rows)))

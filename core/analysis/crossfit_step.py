@@ -126,7 +126,7 @@ def predict_out_of_fold(
     names: np.ndarray,
     item: str = WEIGHTS,
 ) -> tuple[Largest, dict[str, Any]]:
-    """Fit every fold, and keep what it says of its images; folds of a run that ended early are read.
+    """Fit a probe to the images outside each fold, and keep what it says of those in it.
 
     Args:
         n: images of the study. names: (n_classes,) the class that each code is. item: of the weights.

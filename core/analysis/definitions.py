@@ -13,7 +13,7 @@ Array = Tensor | np.ndarray
 
 
 def normalise_rows(raw: Array) -> Tensor:
-    """Scale rows to unit length: h_i = raw_i / max(||raw_i||, 1e-12); a zero row stays zero.
+    """Scale representations to unit length: h_i = raw_i / max(||raw_i||, 1e-12); a zero row stays zero.
 
     Args:
         raw: (n_images, n_features) float.
@@ -27,7 +27,7 @@ def normalise_rows(raw: Array) -> Tensor:
 
 
 def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
-    """Find the features that fire on each image.
+    """Find the features that fire on each image, epsilon standard deviations above its mean.
 
     L_i = {j : h_ij > mu_i + eps sigma_i}, mu_i and sigma_i the mean and population standard deviation of
     row i (Kalibhat 2024, section 3). Invariant to the scale of a row, so raw rows give the same sets.
@@ -46,7 +46,7 @@ def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
 
 
 def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> tuple[float, float]:
-    """P_low and P_high of the activation rates over all features, linear-interpolated, in percent.
+    """P_low and P_high of the features' activation rates, linear-interpolated, in percent, for D.
 
     Raises:
         SettingsError: not 0 <= low <= high <= 100.
@@ -65,7 +65,7 @@ def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) ->
 
 
 def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
-    """Find the discriminative features.
+    """Find the discriminative features D: those that fire neither rarely nor on most images.
 
     D = {j : P_low(A) <= A_j <= P_high(A), A_j > 0}
     (Kalibhat 2024, section 3; the condition A_j > 0 is added here)
@@ -90,7 +90,7 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
 
 
 def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
-    """Classify each feature as `lower` (rare, image-specific), `middle` or `upper` (general).
+    """Classify each feature by its activation rate: `lower` (rare), `middle` or `upper` (general).
 
     Returns:
         (n_features,) object array of str; a feature that never fires is `lower`.

@@ -92,8 +92,9 @@ class Choice:
 
 
 def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
-    """Return the largest epsilon with half of the images firing, P_low(A) > 0 and D not empty
-    (docs/method.md 1.3).
+    """Return the largest firing threshold epsilon with half of the images firing and D not empty.
+
+    That is: P_low(A) > 0 (docs/method.md 1.3).
 
     If there is none, the condition P_low(A) > 0 is dropped first. If D is always empty while half of the
     images fire, the smallest epsilon with a nonempty D is used, at which the most images fire.
@@ -119,6 +120,6 @@ def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
 
 
 def next_smaller(outcomes: Sequence[Outcome], epsilon: float) -> float | None:
-    """Return the largest epsilon below `epsilon` with nonempty D; None if there is none."""
+    """Return the largest firing threshold below `epsilon` with nonempty D; None if there is none."""
     below = [one.epsilon for one in outcomes if one.discriminative and one.epsilon < epsilon]
     return max(below, default=None)

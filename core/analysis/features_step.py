@@ -36,7 +36,7 @@ SAMPLE_ENTRIES = 1 << 22  # 2,048 rows of 2,048 features, 8,192 of 512
 
 
 def sampled_rows(rows: np.ndarray, n_features: int) -> np.ndarray:
-    """Return every k-th of `rows`, up to 4 million entries; evenly spaced, so that no class is left out."""
+    """Return every k-th of the images for the step `features`, up to 4 million entries, evenly spaced."""
     limit = max(1, SAMPLE_ENTRIES // n_features)
     return rows[:: max(1, -(-len(rows) // limit))]
 
@@ -189,7 +189,7 @@ class FeaturePass:
 def scan_study(
     study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress, *, choice: Choice
 ) -> FeaturePass:
-    """Run the pass; firing sets are written as they arrive."""
+    """Run the pass of the step `features` over representations; firing sets are written as they arrive."""
     array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
     group, sizes = train_groups(study)
     with progress.stage("features", total=len(array), unit="images") as bar:
@@ -314,7 +314,7 @@ def _with_offer(
 
 
 def of_latents(error: NoDiscriminativeFeatures, study: Study) -> NoDiscriminativeFeatures:
-    """Return the error with the size of dictionary that helps, where no latent stands out at any epsilon."""
+    """Return the error of the step `features` in a basis with the dictionary size that helps."""
     if study.below is None or error.epsilon is not None:
         return error
     basis = basis_named(StudyReader(study.below), study.path.name)
@@ -329,7 +329,7 @@ def of_latents(error: NoDiscriminativeFeatures, study: Study) -> NoDiscriminativ
 
 
 def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
-    """Return the failed command with another epsilon, or `features` if another command failed.
+    """Return the failed command with another epsilon of `features`, or `features` if another failed.
 
     >>> ready_command(Path("my study"), ["python", "-m", "core", "analyze", "s", "--epsilon", "9"], 3.5)
     'python -m core analyze s --epsilon 3.5'

@@ -6,7 +6,7 @@ from core.common.dataframes import check_same_length
 
 
 def assign_folds(codes: np.ndarray, units: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Divide images into folds: each class as evenly as its units allow, and no unit in two of them.
+    """Divide images into folds for out-of-fold probes: classes evenly, no unit in two of them.
 
     Units of several images are placed first, the largest first, each in the fold that has the smallest share
     of its classes. Images that are a unit for themselves then fill up each class, in an order drawn from the

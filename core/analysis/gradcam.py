@@ -20,7 +20,7 @@ from core.store import Study
 
 
 def dictionary_of(study: Study) -> Dictionary:
-    """The dictionary of the basis in which a study is read."""
+    """Return the dictionary of the basis in which a study is read, for Grad-CAM of its latents."""
     basis, whole = study.basis, Study(study.below or study.path)
     assert basis is not None
     parts: dict[str, Any] = {}
@@ -110,7 +110,7 @@ METHODS = {"auto": "", "closed": CLOSED, "library": LIBRARY}
 
 
 def method_of(encoder: AnyEncoder, method: str = "auto") -> str:
-    """Return how maps of an encoder are computed: "closed form" or "pytorch-grad-cam".
+    """Return how Grad-CAM maps of an encoder are computed: "closed form" or "pytorch-grad-cam".
 
     Args:
         method: auto, closed or library.
@@ -144,7 +144,7 @@ def channel_maps(encoder: AnyEncoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scaled_maps(maps: Tensor, encoder: AnyEncoder) -> Tensor:
-    """(B, r, h, w) ReLU(w_j A_j) of the maps A_j of an encoder's layer, which it has computed (4.1).
+    """(B, r, h, w) Grad-CAM maps ReLU(w_j A_j) from the maps A_j that an encoder's layer computed (4.1).
 
     Raises:
         EncoderError: the representation is not pooled from the layer.

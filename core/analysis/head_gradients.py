@@ -33,8 +33,10 @@ def write_gradients(
     request: Request,
     progress: Progress,
 ) -> str | None:
-    """Write `item`_gradients, (n, n_features) float32: of each image that is misclassified as a class of the
-    study the gradient of the predicted minus the true logit with respect to the raw representation.
+    """Write the gradients of the head's logits for a study's misclassified images.
+
+    `item`_gradients, (n, n_features) float32: of each image that is misclassified as a class of the study
+    the gradient of the predicted minus the true logit with respect to the raw representation.
 
     Args:
         table: `answer_NAME`. outputs: (n_outputs,) class of each output, -1 for none.
@@ -89,7 +91,7 @@ def _read(study: Study, encoder: Encoder, head: Head, rows: np.ndarray) -> tuple
 def gradients_of_lead(
     head: Head, raw: Tensor, read: Sequence[Tensor], codes: Tensor, classes: Tensor, rivals: Tensor
 ) -> Tensor:
-    """(n, n_features): the gradient of the logit of `classes` minus that of `rivals` at each row of `raw`.
+    """(n, n_features): gradient of the head's logit of `classes` minus that of `rivals` at each `raw`.
 
     Of a map A whose average over the positions p is raw, the gradient as the map of a feature is scaled:
     sum_p A_pj dlead/dA_pj / raw_j, 0 where the map is.

@@ -41,7 +41,7 @@ class Pairs:
 
 
 def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
-    """Select val, masked and top images (and train, on request) and the features to store for each.
+    """Select images and features whose heatmaps are stored: val, masked and top images, train if asked.
 
     For each image: its firing discriminative features or, if there are none, its strongest discriminative
     one; feature j, of D or not, on the first `config.top` images of j; and on those evaluation images of each
@@ -71,7 +71,7 @@ def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
 
 
 def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and feature of the first `top` images of each feature.
+    """Return image and feature of the first `top` images of each feature, whose heatmaps are stored.
 
     Raises:
         SettingsError: a number below 0, or above the number that the study keeps.
@@ -84,7 +84,7 @@ def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and feature of the `each` evaluation images of every class on which a feature fires most.
+    """Return image and feature of the `each` images of every class on which a feature fires most.
 
     So every feature that fires on a class has pictures there, also one that is not discriminative. At most
     one pair for each feature that fires on an evaluation image; images without a class are a class.
@@ -116,7 +116,7 @@ def _most_active(pairs: pd.DataFrame, label: np.ndarray, each: int) -> pd.DataFr
 
 
 def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
-    """The images that have a core or spurious mask."""
+    """The images that have a core or spurious mask, whose heatmaps are stored."""
     masks = masks_of(study, config)
     if masks is None:
         return np.empty(0, np.int64)

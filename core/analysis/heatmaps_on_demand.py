@@ -20,7 +20,7 @@ from core.study.stored_heatmaps import StoredMaps, add_requested, check_features
 
 
 def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
-    """Load the encoder that a study was made with, in single precision; in a basis, its latents.
+    """Load the encoder of a study in single precision, for Grad-CAM; in a basis, its latents.
 
     Raises:
         EncoderError: it cannot be loaded, or its weights, transform or layer have changed.
@@ -45,7 +45,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
 
 
 def check_probed(study: Study) -> None:
-    """Raise StudyError for a study without a known encoder or discriminative features."""
+    """Raise StudyError for a study whose encoder or discriminative features, for Grad-CAM, are unknown."""
     encoder = study.facts(EmbedFacts).encoder
     if not encoder.family:
         command = command_line("analyze", study.path)
@@ -71,7 +71,7 @@ def encoder_of(study: Study, device: str = "cpu") -> Encoder:
 
 
 def packed_maps(encoder: Encoder, pixels: torch.Tensor, features: Sequence[np.ndarray]) -> list[StoredMaps]:
-    """Compute the maps of each image's own features, in stored form.
+    """Compute the Grad-CAM maps of each image's own features, in stored form.
 
     Args:
         pixels: (B, S, S, 3) uint8. features: for each image its features (K_i,) int.
@@ -120,7 +120,7 @@ def request_heatmaps(
     progress: Progress,
     device: str | torch.device = "cpu",
 ) -> dict[str, Any]:
-    """Compute maps that the study does not hold, and store them in its `requested_heatmaps/`.
+    """Compute Grad-CAM maps that the study does not hold, and store them in `requested_heatmaps/`.
 
     Returns:
         n_images, n_maps (computed now), n_stored (already stored), missing (ids of missing images).

@@ -46,7 +46,7 @@ ONE_PIXEL = (
 
 
 def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run: StepRun) -> None:
-    """Write the maps of val, masked and top images (docs/method.md 4; see `wanted_pairs`).
+    """Write the Grad-CAM maps of val, masked and top images (docs/method.md 4; see `wanted_pairs`).
 
     Per image: `heatmap_rows` (n,) int32 ascending, `heatmap_count` (n,) int32, `heatmap_fallback` (n,) bool.
     Per map, image after image: `heatmap_features` (P,) int32 ascending within an image, `heatmap_peaks` and
@@ -94,7 +94,7 @@ def _kept_maps(study: Study) -> MapScratch | None:
 
 
 def native_size(encoder: Encoder) -> tuple[int, int]:
-    """Return (h, w) of the maps of the encoder's layer."""
+    """Return (h, w) of the Grad-CAM maps of an encoder's layer."""
     _, maps = encoder.represent_with_map(torch.zeros(1, *encoder.transform.sides, 3, dtype=torch.uint8))
     return int(maps.shape[2]), int(maps.shape[3])
 

@@ -18,13 +18,13 @@ from core.store import Study
 
 
 def masks_of(study: Study, options: MaskOptions) -> MaskSource | None:
-    """Open the masks that a step was asked for, or those that the image source plants; None without any."""
+    """Open the masks that a step of a study was asked for, or those that the image source plants, if any."""
     named = {name: getattr(options, name) for name in ("masks", "salient_imagenet", "annotations")}
     return open_masks(**named, source=study.source)
 
 
 def mask_inputs(study: Study, options: MaskOptions, run: RunOptions) -> dict[str, str]:
-    """Identify the masks that a step would use: {"masks": sha256}, or {} where there are none."""
+    """Identify the masks that a study's step would use: {"masks": sha256}, or {} where there are none."""
     masks = masks_of(study, options)
     return {"masks": masks.fingerprint()} if masks else {}
 

@@ -60,7 +60,9 @@ def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndar
 
 
 def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float]) -> dict[str, np.ndarray]:
-    """Compute `paper` and `binary` of `overlap_scores` at many thresholds, for little more than the cost of
+    """Compute the overlap of heatmaps with masks at many thresholds.
+
+    Compute `paper` and `binary` of `overlap_scores` at many thresholds, for little more than the cost of
     one.
 
     Every pixel is counted once, at the highest threshold it reaches; cumulative sums from the top then give

@@ -70,8 +70,10 @@ def _left_by_people(study: Study) -> np.ndarray:
 
 
 def spurious_features(study: Study, config: RemediesConfig) -> np.ndarray:
-    """(k,) int, ascending: the features that `config` names, else those that look at the background by the
-    masks of the study (`overlap_by_feature`), and those that people call spurious by a tag or a name.
+    """(k,) int, ascending: the spurious features that remedies switch off, named or found.
+
+    Those that `config` names, else those that look at the background by the masks of the study
+    (`overlap_by_feature`), and those that people call spurious by a tag or a name.
 
     Raises:
         SettingsError: there is no such feature.

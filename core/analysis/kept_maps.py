@@ -78,7 +78,7 @@ class MapKeeper:
 
 
 def settle_precision(encoder: Encoder, pixels: Tensor) -> str:
-    """Choose the precision of an encoder's maps, and of its last products: few, and maps close to float32.
+    """Choose the precision in which an encoder makes Grad-CAM maps, and of its last products.
 
     Close: of the maps of the STRONGEST features of each image, scaled to [0, 1] as they are stored, SHARE of
     the values differ by at most CLOSE from those of float32. Where the maps of the encoder's own precision
@@ -119,12 +119,12 @@ def _relief(maps: Tensor, features: Tensor, encoder: Encoder) -> Tensor:
 
 
 def is_apart(encoder: Encoder, precision: str) -> bool:
-    """Whether maps in a precision are no by-product of the representations, which have another."""
+    """Whether Grad-CAM maps have another precision than representations, so are no by-product of these."""
     return encoder.dtype != working_dtype(precision, encoder.device)
 
 
 def map_keeper(scratch: MapScratch, encoder: Encoder, n_images: int, precision: str) -> MapKeeper | None:
-    """What keeps the maps of an encoder; None where `heatmaps` reads the pictures that it needs once more.
+    """Return what keeps Grad-CAM maps while embedding; None where `heatmaps` reads its pictures again.
 
     That is so where there is no closed form, where a map has one position, and where maps are made in another
     precision than representations and are too many for all to be kept: most would be made in vain.

@@ -25,8 +25,9 @@ def scan_rows(
     x, bits, begin, columns, active, dense, dense_bits, start, group, epsilon, moments, sums, squares,
     raw_sums, silent, count, n_firing, features, values, excess,
 ):  # fmt: skip
-    """Compute row statistics, firing sets and column sums of raw rows from `start` on, until the buffers are
-    full.
+    """Compute statistics, firing sets and column sums of representations by a kernel, until buffers fill.
+
+    Raw rows are read from `start` on.
 
     L_i = {j : h_ij > mu_i + eps sigma_i}, decided in float64 as in `features.highly_activating`.
 
@@ -165,7 +166,7 @@ def scan_rows(
 
 @compiled()
 def make_dense(before, begin, columns, values, dense):
-    """Make sparse rows dense: zero the entries of the rows that `dense` holds, and write those of others.
+    """Make sparse rows of representations dense, by a kernel: zero what `dense` holds, write the others.
 
     Args:
         before, begin: where the entries of each of these and of those begin, and where they end. columns,
@@ -181,7 +182,7 @@ def make_dense(before, begin, columns, values, dense):
 
 @compiled(fastmath=REORDER)
 def count_levels(x, begin, columns, train, epsilons, deviations, images, features):
-    """Count the entries and rows of raw rows by the highest threshold that they exceed.
+    """Count entries and rows of representations by the highest firing threshold that they exceed.
 
     An entry exceeds level k when h_ij > mu_i + epsilons[k] sigma_i, decided as in
     `features.highly_activating`.
@@ -223,7 +224,7 @@ def count_levels(x, begin, columns, train, epsilons, deviations, images, feature
 
 @compiled(fastmath=REORDER)
 def count_bins(x, begin, columns, near_zero, counts):
-    """Histogram of each feature of normalised rows, in bins evenly spaced in sqrt(|h|).
+    """Histogram of each feature of normalised representations, in bins evenly spaced in sqrt(|h|).
 
     Args:
         x: (n, r) float32 raw rows. begin, columns: where sparse rows are not 0, as in `ChunkRows`; else
@@ -275,7 +276,7 @@ LOWER = np.int64(2**32 - 1)  # the lower half of 64 bits
 
 @compiled()
 def sum_rows(order, group, begin, columns, values, scale, sums):
-    """Sum normalised sparse rows by group; arguments as of `sum_cells`.
+    """Sum normalised sparse representations by group; arguments as of `sum_cells`.
 
     sums: (n_groups, r) float64, filled; each group has rows.
     """
@@ -291,7 +292,7 @@ def sum_rows(order, group, begin, columns, values, scale, sums):
 
 @compiled()
 def sum_cells(order, group, begin, columns, values, scale, latest, cells, sums):
-    """Sum normalised sparse rows by group and feature, of the pairs that occur.
+    """Sum normalised sparse representations by group and feature, of the pairs that occur.
 
     Args:
         order: rows, group by group. group: (n,) int64. begin, columns, values: as in `ChunkRows`. scale: (n,)
@@ -316,21 +317,24 @@ def sum_cells(order, group, begin, columns, values, scale, latest, cells, sums):
 
 @compiled()
 def add_rows(sums, groups, group_sums):
-    """group_sums[groups[g]] += sums[g]."""
+    """Add sums of representations to their groups by a kernel: group_sums[groups[g]] += sums[g]."""
     for g in range(len(sums)):
         group_sums[groups[g]] += sums[g]
 
 
 @compiled()
 def add_cells(cells, sums, groups, group_sums):
-    """group_sums[groups[g], j] += the sum of each pair (g, j) of `cells`, as `sum_cells` returns them."""
+    """Add sums of groups and features to those of larger groups, by a kernel.
+
+    group_sums[groups[g], j] += the sum of each pair (g, j) of `cells`, as `sum_cells` returns them.
+    """
     for cell in range(len(sums)):
         group_sums[groups[cells[cell, 0]], cells[cell, 1]] += sums[cell]
 
 
 @compiled()
 def sort_entries(features, rows, values, ends, sorted_rows, sorted_values):
-    """Sort entries by feature, those of a feature in the order in which they are.
+    """Sort firing entries by feature, those of a feature in the order in which they are.
 
     Args:
         features, rows, values: (m,) of each entry. ends: (n_features + 2,) int64 zeros: filled with 0, then
@@ -348,7 +352,9 @@ def sort_entries(features, rows, values, ends, sorted_rows, sorted_values):
 
 @compiled()
 def firing_counts(begin, rows, group, firing):
-    """firing[j, group of i] += 1 for each row i with a group, not -1, on which j fires.
+    """Count the images of each group on which each feature fires, by a kernel.
+
+    firing[j, group of i] += 1 for each row i with a group, not -1, on which j fires.
 
     begin, rows: as in `ByFeature`. group: (n,) int64. firing: (n_features, n_groups) int64.
     """
@@ -360,7 +366,7 @@ def firing_counts(begin, rows, group, firing):
 
 @compiled()
 def keep_best(begin, rows, bits, start, heaps, least):
-    """Offer entries to each feature's k best, ordered by value and, of equal values, the first row.
+    """Offer firing entries to each feature's k top images, ordered by value, of equals the first row.
 
     Args:
         begin, rows, bits: entries as in `ByFeature`; bits are those of their values as int32, which order as
@@ -388,7 +394,10 @@ def keep_best(begin, rows, bits, start, heaps, least):
 
 @compiled()
 def append_rows(begin, rows, start, ends, appended):
-    """appended[ends[j]++] = start + i for each row i on which j fires; begin, rows as in `ByFeature`."""
+    """Append the images on which each feature fires to its list, by a kernel.
+
+    appended[ends[j]++] = start + i for each row i on which j fires; begin, rows as in `ByFeature`.
+    """
     for j in range(len(begin) - 1):
         for entry in range(begin[j], begin[j + 1]):
             appended[ends[j]] = start + rows[entry]
@@ -400,7 +409,9 @@ def append_rows(begin, rows, start, ends, appended):
 
 @compiled()
 def sum_excess(excess, features, count, selected, totals, n_chosen):
-    """totals[:, i] = sum of the excess of row i over its chosen firing entries, and over all firing entries.
+    """Sum what features fire with on each image, for the Q-Score, by a kernel.
+
+    totals[:, i] = sum of the excess of row i over its chosen firing entries, and over all firing entries.
 
     Args:
         excess, features: (n_firing,), row by row. count: (n,), entries per row. selected: (n_features,) bool.

@@ -35,7 +35,7 @@ def minimise(
     preconditioner: Preconditioner | None = None,
     tolerance: float = TOLERANCE,
 ) -> Tensor:
-    """Return the place of the minimum; a step is halved until it passes Hager and Zhang 2005, T1 or T2.
+    """Minimise the loss of a linear probe; a step is halved until it passes Hager and Zhang 2005.
 
     Args:
         evaluate: place -> value and gradient. at: where to begin.
@@ -236,7 +236,7 @@ def fit(
     masks: Tensor | None = None,
     after_epoch: Callable[[], object] = lambda: None,
 ) -> Fit:
-    """Train K = len(lrs) probes together: SGD with momentum on the mean cross-entropy, cosine rate to 0.
+    """Train K = len(lrs) linear probes together: SGD on the mean cross-entropy, cosine rate to 0.
 
     All start at 0 and use the same batches, so each result is the same as for a probe trained alone. With a
     penalty each is `fit_optimum`.
@@ -306,7 +306,7 @@ def fit_optimum(
     tolerance: float = TOLERANCE,
     counts: np.ndarray | None = None,
 ) -> Tensor:
-    """Minimise the mean cross-entropy plus penalty / 2 times the sum of squared weights (not biases).
+    """Minimise a linear probe's mean cross-entropy plus penalty / 2 times its squared weights, no biases.
 
     Starting at the optimum of a similar penalty, with the curvature met on the way, saves most of the passes.
 
@@ -347,7 +347,7 @@ def fit_optimum(
 def accuracy_and_loss(
     fitted: Fit, rows: ShuffledRows, positions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Top-1 accuracy and mean cross-entropy of each of the K probes at `positions`, (K,) float64 each."""
+    """Top-1 accuracy and mean cross-entropy of K linear probes at `positions`, (K,) float64 each."""
     right = torch.zeros(fitted.weights.shape[0], dtype=torch.float64)
     loss = torch.zeros_like(right)
     for x, y in rows.take(positions):
@@ -389,7 +389,7 @@ class TrainSet:
 
 
 def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
-    """Moments of the raw columns over `rows`, chunk by chunk."""
+    """Moments of the raw features over `rows`, chunk by chunk, by which a probe standardises."""
     is_used = np.zeros(len(array), bool)
     is_used[rows] = True
     moments = Moments.empty(array.shape[1])
@@ -463,7 +463,10 @@ def fit_classes(
     tolerance: float = TOLERANCE,
     counts: np.ndarray | None = None,
 ) -> Tensor:
-    """(n_classes, n_features + 1) the optimum on the rows `used`, None: all; see `linear.fit_optimum`."""
+    """Fit a linear probe on raw representations to its optimum.
+
+    (n_classes, n_features + 1) the optimum on the rows `used`, None: all; see `linear.fit_optimum`.
+    """
     positions = np.arange(len(rows)) if used is None else used
     preconditioner = curvature.preconditioner(rows, n_classes, penalty, start)
     return fit_optimum(

@@ -54,7 +54,7 @@ class Components:
 
 
 def principal_components(blocks: Blocks, k: int, *, seed: int = 0) -> Components:
-    """Compute the k leading principal components (ddof 0) of rows that each call of `blocks` reads again.
+    """Compute the k leading principal components (ddof 0) for a map; `blocks` reads the rows again.
 
     Exact up to MOST_EXACT features (streamed covariance, two passes), else by subspace iteration from seeded
     directions (Halko, Martinsson and Tropp, 2011).
@@ -163,7 +163,7 @@ def compute_map(study: Study, step: StepWriter, config: MapConfig, run: StepRun)
 def places_of_columns(
     array: ChunkedArray, columns: slice, config: MapConfig, progress: Progress
 ) -> tuple[dict[str, np.ndarray], list[float]]:
-    """Place all images by some columns of their representations, chunk by chunk.
+    """Place all images on a map by some columns of their representations, chunk by chunk.
 
     Returns:
         {"pca": (n_images, 2) float32, with config.method umap also "umap"}, and the shares of the variance
@@ -189,7 +189,7 @@ def places_of_columns(
 def project(
     array: ChunkedArray, components: Components, bar: Bar, columns: slice = slice(None)
 ) -> np.ndarray:
-    """(n_images, k) float32 coordinates of all rows, by some of their columns."""
+    """(n_images, k) float32 coordinates of all images on a map's components, by some columns."""
     placed = [np.empty((0, len(components.axes)), np.float32)]
     for chunk in range(array.n_chunks):
         rows = unit_rows(array.chunk(chunk)[:, columns])
@@ -214,7 +214,7 @@ def umap_class() -> Any:
 
 
 def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Bar) -> np.ndarray:
-    """(n_images, 2) float32: UMAP (McInnes et al. 2018) fitted to some rows, and applied to the others.
+    """(n_images, 2) float32: the map of a study by UMAP, fitted to some rows, applied to the others.
 
     Args:
         reduced: (n_images, k) principal components. fitted: rows used to fit UMAP, ascending.

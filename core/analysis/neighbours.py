@@ -28,7 +28,7 @@ TRAIN_ENTRIES = 1 << 25  # train entries multiplied at a time
 def nearest_rows(
     queries: Array, train: Array, *, k: int = 10, units: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Find the k rows of `train` with the largest cosine to each query, exactly.
+    """Find the k train representations with the largest cosine to each query, exactly.
 
     Args:
         queries: (n, n_features) float, L2-normalised rows. train: (m, n_features), also normalised.
@@ -61,15 +61,18 @@ def nearest_rows(
 
 
 def sample_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """Draw at most `limit` of `rows` without replacement from the seed; ascending."""
+    """Draw at most `limit` images without replacement from the seed, to find neighbours among; ascending."""
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
 
 
 def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig, run: StepRun) -> None:
-    """Write `neighbours` and `neighbour_similarity` (n_val, k), table `principal_scores`, and the spectral
-    scores to the summary."""
+    """Write the nearest train images of evaluation images, and scores of the spectrum.
+
+    `neighbours` and `neighbour_similarity` (n_val, k), table `principal_scores`, and the spectral scores
+    in the summary.
+    """
     array = study.array("representations")
     train = np.flatnonzero(~study.is_val)
     val = np.flatnonzero(study.is_val)
@@ -92,8 +95,9 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
 def write_nearest_train(
     study: Study, step: StepWriter, config: NeighboursConfig, device: str | torch.device, bar: Bar
 ) -> None:
-    """Write the table `nearest_train`: for each image 1 less the largest cosine to a train image of another
-    unit, NaN where there is none.
+    """Write the table `nearest_train`, a score: how far each image is from train images of other units.
+
+    For each image 1 less the largest cosine to a train image of another unit, NaN where there is none.
 
     Of one unit are images of one patient, lesion or sequence, and near duplicates. At most `max_nearest`
     train images, drawn with the seed, are compared.
@@ -140,7 +144,7 @@ def spectral_scores(
 
 
 def stored_unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.device) -> Tensor:
-    """(len(rows), n_features) float32 normalised rows, on the device."""
+    """(len(rows), n_features) float32 normalised representations of a study, on the device."""
     unit = torch.empty(len(rows), array.shape[1], device=device)
     for start in range(0, len(rows), CHUNK_ROWS):
         raw = torch.from_numpy(array.rows(rows[start : start + CHUNK_ROWS])).to(device)

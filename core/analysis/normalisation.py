@@ -50,7 +50,7 @@ class Tried:
 
 
 def remaining_candidates(right: np.ndarray, left: Iterable[int]) -> list[int]:
-    """Name the normalisations that may still prove better than the first one, the study's own.
+    """Name the normalisations of pixels that may still prove better than the study's own.
 
     After n images one has to be ahead by (n - 32) / 96 of McNemar's standard deviations. After half of the
     images only the best one is left.
@@ -68,7 +68,10 @@ def remaining_candidates(right: np.ndarray, left: Iterable[int]) -> list[int]:
 
 
 def leads(right: np.ndarray) -> np.ndarray:
-    """(n_normalisations,) by how many of McNemar's standard deviations each is ahead of the first one."""
+    """By how much each normalisation of pixels is ahead of the study's own in correct answers.
+
+    (n_normalisations,) by how many of McNemar's standard deviations each is ahead of the first one.
+    """
     won, lost = (right & ~right[0]).sum(1), (~right & right[0]).sum(1)
     return (won - lost) / np.sqrt(np.maximum(won + lost, 1))
 
@@ -76,8 +79,10 @@ def leads(right: np.ndarray) -> np.ndarray:
 def likely_normalisation(
     study: Study, request: Request, progress: Progress, at_chance: bool = True
 ) -> str | None:
-    """Name the common normalisation, the padding of a 3x3 first convolution, or the way to show transparent
-    parts, with which the head is right more often, on at most 256 labelled images.
+    """Name the normalisation of pixels with which an encoder's head is right more often.
+
+    Or the padding of a 3x3 first convolution, or the way to show transparent parts; on at most 256
+    labelled images.
 
     Most are tried on fewer images (`remaining_candidates`), and from 128 on one that is sure ends the
     search. Beyond a batch for each of them it takes no more than a twentieth of the passes of `embed`.

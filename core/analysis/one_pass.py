@@ -29,7 +29,7 @@ _of_thread = threading.local()  # the buffers of its scanner
 def scan_chunks(
     array: ChunkedArray, group: np.ndarray, *, epsilon: float, sampled: np.ndarray | None = None
 ) -> Iterator[tuple[int, ChunkScan, ChunkRows]]:
-    """Yield (first row, scan, the sampled rows of it) of every chunk, in order.
+    """Yield (first row, scan, its sampled rows) of every chunk of a study's representations, in order.
 
     Args:
         group: (n_images,) as for `Scanner.scan`. sampled: rows of the study, ascending.
@@ -57,7 +57,7 @@ def _scan(
 
 
 def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonCounts:
-    """Count the outcome of every candidate epsilon on the train rows, in one pass.
+    """Count the outcome of every candidate epsilon of firing on the train rows, in one pass.
 
     Args:
         train: (n_images,) bool.
@@ -76,6 +76,7 @@ def _count(array: ChunkedArray, chunk: int, train: np.ndarray) -> tuple[int, Eps
 
 
 def join_rows(parts: list[RowStatistics]) -> RowStatistics:
+    """Join the statistics of representations of several chunks to those of all images."""
     if not parts:
         return RowStatistics(*(np.empty(0) for _ in range(5)))
     columns = zip(*(vars(part).values() for part in parts), strict=True)
@@ -173,7 +174,7 @@ class FiringStore:
 def rows_by_feature(
     parts: list[tuple[np.ndarray, np.ndarray]], counts: list[np.ndarray], n_features: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Join the firing sets of chunks by feature.
+    """Join the firing sets of chunks of images by feature.
 
     Args:
         parts: begin and rows of each chunk, as in `ByFeature`. counts: firing features of each of its rows.
@@ -192,7 +193,7 @@ def rows_by_feature(
 def complete_top_images(
     top: TopImages, array: ChunkedArray, rows: RowStatistics, bound: float | np.ndarray
 ) -> None:
-    """Make `top`, which was collected from firing entries only, exact.
+    """Make features' top images, which were collected from firing entries only, exact.
 
     A feature whose k-th best value lies above all that do not fire is complete. The others are read again.
 

@@ -47,7 +47,7 @@ def control_heatmaps(
     rows: Sequence[int] | np.ndarray,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Make heatmaps of known overlap for some images.
+    """Make control heatmaps of known overlap with the masks of some images.
 
     perfect core, perfect spurious: the mask itself. … at map resolution: the mask averaged to the size of the
     encoder's maps, then scaled and enlarged like a map: the best result at that resolution. uniform: 1
@@ -105,20 +105,20 @@ def control_overlaps(
 def noise_maps(
     size: Sequence[int], *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int
 ) -> np.ndarray:
-    """(n_images, *size) float32: noise at the resolution of the encoder's maps, enlarged like a map."""
+    """(n_images, *size) float32: control heatmaps of noise, enlarged from the resolution of Grad-CAM maps."""
     drawn = [np.random.default_rng([seed, row]).random(tuple(native), np.float32) for row in rows]
     return singly_scaled(np.array(drawn, np.float32).reshape(len(drawn), *native), size)
 
 
 def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
-    """(n, S, S) masks averaged over the cells of a map and enlarged like one."""
+    """(n, S, S) masks averaged over the cells of a Grad-CAM map and enlarged like one."""
     height, width = native
     small = [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in mask]
     return singly_scaled(np.array(small, np.float32).reshape(len(mask), height, width), mask.shape[-2:])
 
 
 def centre_gaussian(size: int | Sequence[int]) -> np.ndarray:
-    """(height, width) float32, largest in the middle of the input view."""
+    """(height, width) float32: a control heatmap, largest in the middle of the input view."""
     places = ((np.arange(side) + 0.5) / side - 0.5 for side in sides_of(size))
     bells = [np.exp(-np.square(offsets) / (2 * CENTRE_WIDTH**2)) for offsets in places]
     return np.outer(*bells).astype(np.float32)
@@ -154,8 +154,9 @@ class MapPairs:
 
 
 def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
-    """Select the maps to score on the images `rows` (ascending): their discriminative heatmap, and each
-    firing feature that is discriminative or stored.
+    """Select the heatmaps whose overlap with masks is scored on the images `rows` (ascending).
+
+    Their discriminative heatmap, and each firing feature that is discriminative or stored.
     """
     n_features = study.array("representations").shape[1]
     is_selected = np.zeros(study.n_images, bool)

@@ -33,8 +33,10 @@ FEATURE_COLUMNS = {"feature": "int32", "mask": "str", "n": "int64", **dict.fromk
 
 
 def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: StepRun) -> None:
-    """Write tables `overlap` (one row per image and mask), `overlap_summary`, `overlap_by_class`,
-    `overlap_sweep`, `overlap_by_feature`, `overlap_controls`, and the headline mIoU in the summary.
+    """Write the tables of the step `overlap`, of heatmaps with masks.
+
+    `overlap` (one row per image and mask), `overlap_summary`, `overlap_by_class`, `overlap_sweep`,
+    `overlap_by_feature`, `overlap_controls`, and the headline mIoU in the summary.
 
     Raises:
         MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is missing.
@@ -62,7 +64,7 @@ def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: 
 
 
 def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measured) -> dict[str, Any]:
-    """Write every table of the step, and return its summary."""
+    """Write every table of the step `overlap` of heatmaps with masks, and return its summary."""
     study, masks, config = measurer.study, measurer.masks, measurer.config
     assert masks is not None
     image, number = np.nonzero(measurer.exists)  # image after image, core before spurious
@@ -112,14 +114,14 @@ def image_overlaps(
 
 
 def verdicts(study: Study) -> Any:
-    """(n_images,) nullable bool: correctness by the probe; missing without a probe."""
+    """(n_images,) nullable bool: correctness by the probe for the step `overlap`; missing without one."""
     if study.has("probe"):
         return study.table("probe", ["correct"])["correct"].astype("boolean").array
     return pd.array([pd.NA] * study.n_images, dtype="boolean")
 
 
 def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict[str, int]:
-    """Count the images and masks behind the numbers, and those left out."""
+    """Count the images and masks behind the overlap of heatmaps, and those left out."""
     both = np.unique(scores["row"].to_numpy()[measures.has_both(scores)])
     area, miou = (scores[name].to_numpy(float) for name in ("mask_area", "paper"))
     both_train = ~measurer.study.is_val[both]
@@ -134,7 +136,7 @@ def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict
 
 
 def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]:
-    """Return what a reader of the numbers should know, one sentence each."""
+    """Return what a reader of the overlap of heatmaps with masks should know, one sentence each."""
     notes = []
     if n := numbers["n_unreadable"]:
         row = scores.loc[scores["mask_area"].isna()].iloc[0]

@@ -49,7 +49,7 @@ class Duplicates:
 
 
 def find_duplicates(prints: np.ndarray, has_picture: np.ndarray, representations: ChunkedArray) -> Duplicates:
-    """Find exact and near duplicates.
+    """Find images that are exact or near duplicates, by checksums, perceptual hashes, representations.
 
     Args:
         prints: (n, 3) uint64: a checksum of the pixels in two halves, and the perceptual hash.
@@ -265,7 +265,7 @@ def _light_and_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def percentiles(luma: np.ndarray, shares: Sequence[float]) -> list[float]:
-    """Percentiles of a luma, (H, W) float32 from 0 to 255, as numpy interpolates between two values.
+    """Percentiles of a picture's luma, (H, W) float32 from 0 to 255, as numpy interpolates.
 
     Only the values that are rounded to the same whole number as the sought one are sorted.
     """
@@ -329,7 +329,7 @@ TYPES |= {DUPLICATE_OF: "str", NEAR_DUPLICATE_OF: "str"}
 
 
 def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any]:
-    """Write `pictures` from the arrays that `embed` has just finished; return counts for the summary."""
+    """Write the table `pictures` from arrays that `embed` has just finished; return counts."""
     values = finished_array(step, "picture_values")[:]
     prints = finished_array(step, "picture_prints")[:]
     has_picture = np.isfinite(values[:, VALUES.index("width")])
@@ -346,14 +346,14 @@ def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any
 
 
 def finished_array(step: StepWriter, name: str) -> ChunkedArray:
-    """Return an array that a step has finished and that no manifest names yet."""
+    """Return an array that the step `embed` has finished and that no manifest names yet."""
     entry = step.items[name]
     rows = [chunk["rows"] for chunk in entry["chunks"]]
     return ChunkedArray(step.folder / name, rows, entry["dtype"], entry["shape"][1:])
 
 
 def picture_table(image_ids: pd.Series, values: np.ndarray, duplicates: Duplicates) -> pd.DataFrame:
-    """Return one row an image: the VALUES, NaN without a picture, and the images that it repeats, if any.
+    """Return table `pictures`: one row an image, the VALUES, NaN without one, and which images it repeats.
 
     Args:
         values: (n, len(VALUES)) float32.

@@ -91,7 +91,7 @@ class Principal:
 
 
 def axes_of_covariance(covariance: Covariance) -> Principal:
-    """Decompose a covariance; components that are rounding are left out."""
+    """Decompose the covariance of representations for scores; components that are rounding are left out."""
     n_features = len(covariance.mean)
     if covariance.n < 2 or not np.trace(covariance.scatter) > 0:
         return Principal(covariance.mean, np.empty(0), np.empty((n_features, 0)))
@@ -102,7 +102,7 @@ def axes_of_covariance(covariance: Covariance) -> Principal:
 
 
 def components_for(variance: np.ndarray, share: float = SHARE) -> int:
-    """Smallest number of leading components that explain at least `share` of the variance; 0 without any.
+    """Smallest number of leading components that explain `share` of representations' variance; 0 without.
 
     >>> components_for(np.array([6.0, 3.0, 0.5, 0.5]))
     2
@@ -114,7 +114,7 @@ def components_for(variance: np.ndarray, share: float = SHARE) -> int:
 
 
 def pca_residual(h: np.ndarray, train: Principal, *, share: float = SHARE) -> np.ndarray:
-    """Share of an image's deviation from the train mean that lies outside the leading components.
+    """Score of an image: share of its deviation from the train mean outside the leading components.
 
     1 - sum_{c <= k} ((h_i - m) v_c)^2 / ||h_i - m||^2,  k = `components_for(share)`
 
@@ -132,7 +132,7 @@ def pca_residual(h: np.ndarray, train: Principal, *, share: float = SHARE) -> np
 
 
 def whitened_norm(h: np.ndarray, train: Principal, *, k: int = WHITENED) -> np.ndarray:
-    """Norm of an image in the first k principal components, each scaled to variance 1 on train.
+    """Score of an image: its norm in the first k principal components, each of variance 1 on train.
 
     sqrt(sum_{c <= k} ((h_i - m) v_c)^2 / lambda_c)
 
@@ -183,7 +183,7 @@ def write_principal_scores(
 
 
 def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
-    """Covariance of the normalised rows of a mask, in one pass; holds few chunks and matrices."""
+    """Covariance of the normalised representations of a mask, in one pass, for scores."""
     covariance = Covariance.empty(array.shape[1])
     for chunk, mask in array.by_chunk(in_train):
         covariance = covariance.merge(_covariance(array, chunk, mask))

@@ -32,7 +32,7 @@ class Searched:
 
 
 def draw_per_class(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Positions, ascending, of at most `most` rows of each class, drawn from the seed.
+    """Draw at most `most` images of each class from the seed to choose a probe's penalty; ascending.
 
     Args:
         labels: (n,) int class codes.
@@ -53,7 +53,7 @@ def search_penalty(
     after_each: Callable[[], object] = lambda: None,
     groups: np.ndarray | None = None,
 ) -> Searched:
-    """Try the strengths C, penalty 1 / (C n), on out-of-fold rows, the strongest penalty first.
+    """Try the strengths C of a probe, penalty 1 / (C n), on out-of-fold rows, the strongest first.
 
     Each fit starts at the optimum of the one before, and two strengths in a row that are no better end the
     search. One C is the same prior on the weights for any n.

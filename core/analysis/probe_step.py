@@ -65,7 +65,7 @@ def train_probe(
     strengths: tuple[float, ...] = (),
     recipe: linear_probe.Recipe | None = None,
 ) -> Probe:
-    """Train a probe on rows in memory.
+    """Train a linear probe on representations in memory.
 
     Args:
         raw: (n, n_features) float, raw representations, on the device to train on.
@@ -101,7 +101,7 @@ def train_on_rows(
     after_epoch: Callable[[], object] = lambda: None,
     groups: np.ndarray | None = None,
 ) -> Probe:
-    """Choose the learning rate or the penalty if none is given, then train on all rows."""
+    """Choose the probe's learning rate or penalty if none is given, then train it on all rows."""
     if strengths:
         return train_to_optimum(rows, standard, n_classes, strengths, recipe.seed, after_epoch, groups)
     if lr is not None and not lr > 0:
@@ -126,7 +126,7 @@ def search_rate(
     after_epoch: Callable[[], object] = lambda: None,
     groups: np.ndarray | None = None,
 ) -> dict[float, tuple[float, float]]:
-    """(accuracy, - loss) of each learning rate on a seeded tenth of the rows, trained on the others.
+    """(accuracy, - loss) of a probe at each learning rate on a seeded tenth of rows, from the others.
 
     Of rows in groups (patients, sequences) whole groups are held out. With fewer than ten rows nothing can
     be held out, and the rates are evaluated on the rows themselves.
@@ -148,7 +148,7 @@ def train_to_optimum(
     after_fit: Callable[[], object] = lambda: None,
     groups: np.ndarray | None = None,
 ) -> Probe:
-    """Train to the optimum with the penalty that is best on at most PER_CLASS rows of each class."""
+    """Train a probe to the optimum with the penalty that is best on at most PER_CLASS rows a class."""
     drawn = draw_per_class(rows.labels.cpu().numpy(), PER_CLASS, seed)
     few = rows if len(drawn) == len(rows) else rows.subset(drawn)
     curvature = Curvature.of(rows, seed)
@@ -178,7 +178,7 @@ def _held_out(n: int, seed: int, groups: np.ndarray | None = None) -> tuple[np.n
 
 
 def recipe_of(config: ProbeConfig, penalty: float | None = None) -> linear_probe.Recipe:
-    """Return the recipe of these settings; `penalty`: that of a probe trained to its optimum."""
+    """Return the recipe of a probe's training; `penalty`: that of a probe trained to its optimum."""
     return linear_probe.Recipe(
         config.epochs, config.batch_size, config.momentum, config.weight_decay, config.seed, penalty
     )
@@ -190,7 +190,7 @@ def why_no_probe(study: Study) -> str | None:
 
 
 def why_none_of(codes: np.ndarray, is_val: np.ndarray, names: Sequence[str]) -> str | None:
-    """Explain why images cannot have a probe, or return None.
+    """Explain why images cannot have a probe, by their classes and splits, or return None.
 
     Args:
         codes: (n,) int, the class of each image as a position in `names`, or -1. is_val: (n,) bool.
@@ -256,7 +256,7 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
 
 
 def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
-    """Write `val_logits` and return the table `probe`: the result for every image."""
+    """Write `val_logits` and return the table `probe`: the probe's result for every image."""
     array = study.array("representations")
     parts = []
     for number, is_val in array.by_chunk(study.is_val):

@@ -78,7 +78,7 @@ def calibrate_study(
 
 
 def apart_from(rows: np.ndarray, held: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """The rows that are neither held out nor of the patient, lesion or sequence of one that is.
+    """The images that are neither held out for a calibration nor of the group of one that is.
 
     Args:
         groups: of the images that `rows` and `held` count; None: each is for itself.
@@ -129,7 +129,7 @@ FROM_PROBE = ("confidence", "margin", "energy")  # columns of the table `probe`
 def sparse_scores(
     excess: np.ndarray, features: np.ndarray, count: np.ndarray, discriminative: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Compute Q-Score and its variants from firing sets given by row (Q eq. 1).
+    """Compute the Q-Score of images and its variants from firing sets given by row (Q eq. 1).
 
     Args:
         excess: (n_firing,) h_ij - mu_i of each firing entry. features: (n_firing,) its feature.
@@ -150,7 +150,7 @@ def sparse_scores(
 
 
 def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield firing sets of consecutive images: features, excess, and the count of each image."""
+    """Yield firing sets of consecutive images for the Q-Score: features, excess, count of each image."""
     features, excess = study.array("firing_features"), study.array("firing_excess")
     count = study.vector("firing_count")
     ends = np.cumsum(count, dtype=np.int64)
@@ -216,7 +216,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
 
 
 def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFrame:
-    """Build one row per image, with the columns that `core.charts.export_files` promises."""
+    """Build the table of scores, one row per image, with the columns that exports promise."""
     discriminative = study.discriminative
     parts = [
         sparse_scores(excess, index, count, discriminative) for index, excess, count in firing_pieces(study)
@@ -263,14 +263,14 @@ def _of_probe(study: Study, n: int) -> dict[str, Any]:
 
 
 def why_not_judged(study: Study) -> str:
-    """Explain why no val image has a probe result; empty if one has."""
+    """Explain why scores are not judged, as no val image has a probe result; empty if one has."""
     if not study.has("probe"):
         return study.why_skipped("probe") or "there is no probe (run the step probe, then quality)"
     return "" if study.is_val.any() else "there are no evaluation images"
 
 
 def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
-    """Return headline numbers and scores of the whole representation; None = undefined."""
+    """Return headline numbers of the step `quality` and scores of the whole representation, or None."""
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = metrics.loc[metrics["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.facts(FeaturesFacts), study.facts(NeighboursFacts)

@@ -32,7 +32,7 @@ DEEPEST = 3  # names of layers with more dots are parts of layers that are looke
 def other_readouts(
     study: Study, device: str | torch.device = "cpu", *, on: str = "pooled"
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield other vectors of some images, of the same width as those read, with what they are.
+    """Yield other vectors that an encoder gives of some images, as wide as those read, with what they are.
 
     Args:
         on: what is read: "pooled", or "positions".

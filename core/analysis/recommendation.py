@@ -36,7 +36,7 @@ class Recommendation:
 
 
 def recommend(held: Collection[str], calibration: CalibrationFacts | None = None) -> Recommendation | None:
-    """Recommend the confidence of an answer; else what a calibration found; else distinctiveness.
+    """Recommend a score to predict errors: an answer's confidence, a calibration's, or distinctiveness.
 
     Args:
         held: scores that are known of the images. calibration: facts of `calibrate`, if there was one.
@@ -88,7 +88,7 @@ def recommended(study: Study) -> Recommendation | None:
 def claim(
     row: Mapping[Any, Any], name: str = "", *, above: Literal["predicts", "reaches"] = "predicts"
 ) -> Record:
-    """State in one clause how well a score predicts errors.
+    """State in one clause how well a recommended score predicts errors.
 
     Args:
         row: score, auroc, auroc_low, auroc_high and what `outcomes` reads; as of `score_row`.
@@ -105,7 +105,7 @@ def claim(
 
 
 def advice(study: Study, metrics: pd.DataFrame | None = None) -> Record | Literal[""]:
-    """Say `advise` of the evaluation images of a study, or of those that it is narrowed to.
+    """Advise which score to take, on the evaluation images of a study or of its slice.
 
     Args:
         metrics: of these images, as `quality_metrics`; None: as stored.
@@ -138,7 +138,7 @@ def advise(recommended: Recommendation | None, worth: Verdict | None = None) -> 
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
-    """Return the row of a score, if its AUROC or why it has none is known; else an empty one."""
+    """Return the row of a score in `quality_metrics` if its AUROC or why not is known; else an empty one."""
     rows = metrics.loc[metrics["score"] == score].to_dict("records")
     if not rows:
         return {}

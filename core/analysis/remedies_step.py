@@ -160,7 +160,7 @@ def compute_remedies(study: Study, step: StepWriter, config: RemediesConfig, run
 
 
 def why_no_remedies(study: Study, images: JudgedImages) -> str | None:
-    """Explain why no head can be refitted out of fold, or return None."""
+    """Explain why no head can be refitted out of fold for remedies, or return None."""
     if not study.labelled:
         return "the images have no labels"
     if len(np.unique(images.labels)) < 2:
@@ -239,7 +239,9 @@ def _n_fits(images: JudgedImages, why: Mapping[str, str]) -> int:
 
 
 def best_pair(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The two remedies that gain most alone of those that change an answer, in the order in which they are
+    """Choose the two remedies of the head that are tried together.
+
+    The two remedies that gain most alone of those that change an answer, in the order in which they are
     applied; () of fewer than two.
     """
     gains = {str(row["remedy"]): row["gain"] for row in rows if row["mended"] or row["broken"]}

@@ -33,7 +33,7 @@ RANGE = -6.0, 6.0  # of log(1 / T)
 
 
 def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T of the least mean log loss of softmax(z / T), between exp(-6) and exp(6).
+    """The temperature T, a remedy, of the least mean log loss of softmax(z / T), from exp(-6) to exp(6).
 
     The loss is convex in b = 1 / T, with the slope mean(sum_c p_c z_c - z_y) for p = softmax(b z), so that
     its zero is found by bisection.
@@ -170,7 +170,7 @@ class Heads:
 
 
 def head_answers_of(logits: np.ndarray, truth: np.ndarray) -> HeadAnswers:
-    """What logits answer.
+    """Return what a head refitted under a remedy answers, from its logits.
 
     Args:
         logits: (n, n_classes) float. truth: (n,) int, -1 where it is unknown.
@@ -234,13 +234,13 @@ Remedy = Callable[[Training, Pool], Training]
 
 
 def with_corrections(training: Training, pool: Pool) -> Training:
-    """Labels as people corrected them; images that have none any more are left out."""
+    """The remedy of training the head on labels as people corrected them; others are left out."""
     truth = pool.facts.truth[training.at]
     return replace(training, codes=truth).only(truth >= 0)
 
 
 def without_wrong_labels(training: Training, pool: Pool) -> Training:
-    """Leave out the labels that confident learning takes for wrong, but for those that people decided on."""
+    """The remedy of leaving out labels that are likely wrong, but for those that people decided on."""
     facts = pool.facts
     wrong = np.zeros(len(facts.rows), bool)
     wrong[pool.at] = wrong_labels(pool.logits, facts.labels[pool.at])
@@ -249,7 +249,7 @@ def without_wrong_labels(training: Training, pool: Pool) -> Training:
 
 
 def wrong_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(m,) bool: the labels that are likely wrong; see `likely_wrong`.
+    """(m,) bool: the labels that are likely wrong, which a remedy leaves out; see `likely_wrong`.
 
     Args:
         logits: (m, n_classes) by heads that have not seen the images. Only classes with a label count.
@@ -264,7 +264,7 @@ def wrong_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def with_weighted_slices(training: Training, pool: Pool) -> Training:
-    """Let the images of the worst slices together count as much as all others, each at most MOST_WEIGHT."""
+    """The remedy of letting the worst slices together count as much as all other images."""
     inside = in_worst_slices(pool)[pool.of(training)]
     n_inside = np.count_nonzero(inside)
     if not n_inside:
@@ -274,7 +274,9 @@ def with_weighted_slices(training: Training, pool: Pool) -> Training:
 
 
 def in_worst_slices(pool: Pool) -> np.ndarray:
-    """(m,) bool: the images of the MOST_SLICES slices that do significantly worse, by the highest lower bound
+    """Find the train images of the worst slices, which a remedy weights.
+
+    (m,) bool: the images of the MOST_SLICES slices that do significantly worse, by the highest lower bound
     of their error rates."""
     facts, inside = pool.facts, np.zeros(len(pool.at), bool)
     if facts.tokens is None:
@@ -295,7 +297,7 @@ def in_worst_slices(pool: Pool) -> np.ndarray:
 
 
 def slice_members(tokens: Tokens, labels: np.ndarray, mask: np.ndarray, label: int, trait: int) -> np.ndarray:
-    """(n_images,) bool: the images of a candidate of `find`; -1 stands for any label, or any trait."""
+    """(n_images,) bool: the images of a slice that a remedy may weight: a label and a trait, -1 for any."""
     members = mask.copy()
     if trait >= 0:
         members = np.zeros(len(mask), bool)
@@ -306,7 +308,7 @@ def slice_members(tokens: Tokens, labels: np.ndarray, mask: np.ndarray, label: i
 def worst_candidate(
     tokens: Tokens, wrong: np.ndarray, labels: np.ndarray, mask: np.ndarray
 ) -> pd.Series | None:
-    """The slice that does worst: significant ones first, then by the lower bound of the error rate."""
+    """The slice that does worst, for a remedy: significant ones first, then by the error rate's low end."""
     candidates = find(tokens, wrong, labels, mask)
     if candidates.empty:
         return None
@@ -316,7 +318,7 @@ def worst_candidate(
 
 
 def with_equal_classes(training: Training, pool: Pool) -> Training:
-    """Let all images of each class together count as much as those of any other."""
+    """The remedy of letting all images of each class together count as much as any other class."""
     sizes = np.bincount(training.codes)
     present = np.count_nonzero(sizes)
     weights = len(training.codes) / (present * np.maximum(sizes, 1))
@@ -324,14 +326,14 @@ def with_equal_classes(training: Training, pool: Pool) -> Training:
 
 
 def without_spurious_features(training: Training, pool: Pool) -> Training:
-    """Scale the features that are named as spurious, to 0 by default, which switches them off."""
+    """The remedy of scaling the features named as spurious, to 0 by default, which switches them off."""
     scale = training.scale.copy()
     scale[pool.facts.spurious] *= pool.facts.feature_scale
     return replace(training, scale=scale)
 
 
 def with_temperature(training: Training, pool: Pool) -> Training:
-    """Divide logits by the temperature of the least log loss."""
+    """The remedy of dividing a head's logits by the temperature of the least log loss."""
     labels = pool.facts.labels[pool.at]
     return replace(training, temperature=best_temperature(pool.logits, labels))
 
@@ -348,7 +350,7 @@ RECIPES: dict[str, Remedy] = {
 
 
 def prepared(names: tuple[str, ...], plain: Training, pool: Pool) -> Training:
-    """What a head is fitted to under some remedies."""
+    """Prepare what a head is fitted to under some remedies: images, labels, weights, features."""
     for name, recipe in RECIPES.items():
         plain = recipe(plain, pool) if name in names else plain
     return plain

@@ -201,11 +201,11 @@ class PictureColumns(Consumer):
 
 
 def no_look(picture: Image.Image | None) -> None:
-    """Take nothing of a picture."""
+    """The look of a consumer of `embed` that needs no pixels: nothing is taken of a picture."""
 
 
 def as_stored(raw: np.ndarray, dtype: str | np.dtype) -> np.ndarray:
-    """Convert `raw` to `dtype`; values too large become infinite (see `check_finite_representations`)."""
+    """Convert representations to their stored `dtype`; values too large become infinite."""
     with np.errstate(over="ignore"):
         return raw.astype(dtype, copy=False)
 
@@ -288,17 +288,17 @@ class Pictures(Dataset):
 
 
 def together(looks: list[Any]) -> Any:
-    """Stack arrays to a tensor; leave other looks in their list."""
+    """Stack what consumers of `embed` took of pictures, if arrays, to a tensor; else leave a list."""
     return torch.from_numpy(np.stack(looks)) if looks and isinstance(looks[0], np.ndarray) else looks
 
 
 def input_views(source: ImageSource, transform: Transform) -> Pictures:
-    """Pictures of which nothing but what the encoder sees is taken: `Batch.pixels`."""
+    """Open pictures for `embed` of which only the encoder's input view is taken: `Batch.pixels`."""
     return Pictures(source, (transform.pixels,), look_bytes=3 * math.prod(transform.sides))
 
 
 def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[range]:
-    """Split listing rows into batches that never cross a chunk border, so batches are always the same."""
+    """Split images for `embed` into batches that never cross a chunk border, always the same."""
     return [
         range(start, min(start + batch_size, (chunk + 1) * CHUNK_ROWS, n_rows))
         for chunk in chunks
@@ -309,7 +309,7 @@ def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[rang
 def picture_batches(
     pictures: Pictures, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
 ) -> Iterator[Batch]:
-    """Yield decoded batches in order, prefetched by `workers` processes (0: decoded in this process)."""
+    """Yield decoded pictures for `embed` in batches, in order, prefetched by `workers` processes."""
     largest = max(map(len, batches), default=0) * getattr(pictures, "look_bytes", 0)
     loader = DataLoader(
         pictures,
@@ -385,7 +385,7 @@ def embed_chunks(
     strict: bool = False,
     ranks: Ranks,
 ) -> tuple[list[tuple[int, str]], PixelFacts]:
-    """Write every missing chunk; this process does its share of them.
+    """Write every missing chunk of representations; this process of a torchrun does its share.
 
     Args:
         consumers: what is made of the pictures, the representations first.
@@ -494,7 +494,7 @@ def _facts_of_groups(source: ImageSource, is_readable: np.ndarray) -> dict[str, 
 
 
 def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[int, str]]) -> dict[str, Any]:
-    """Write `images`, `skipped` and `attributes`; return counts for the summary."""
+    """Write the tables `images`, `skipped` and `attributes` of the step `embed`; return counts."""
     listing = source.table
     is_readable = np.ones(len(listing), bool)
     is_readable[[row for row, _ in unreadable]] = False

@@ -12,7 +12,7 @@ from core.common.dataframes import check_same_length
 
 
 def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:
-    """Mean excess activation of each image's firing discriminative features.
+    """The Q-Score: mean excess activation of each image's firing discriminative features.
 
     Q_i = mean of (h_ij - mu_i) over j in L_i & D,  L_i = {j: h_ij > mu_i + eps*sigma_i}
     (Kalibhat et al. 2024, arXiv 2203.01881, eq. 1; mu_i, sigma_i over row i, ddof 0)
@@ -36,7 +36,7 @@ def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:
 
 
 def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
-    """Share of near-zero entries of each row: raw_ij < threshold * max_j raw_ij (docs/method.md 2.5).
+    """Score of sparsity: share of entries of a representation with raw_ij < threshold * max_j raw_ij.
 
     Returns:
         (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as near
@@ -49,17 +49,17 @@ def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
 
 
 def energy(logits: Array) -> Tensor:
-    """log sum_c exp(logit_c) of each row, (n_images,) float64; higher = more confident."""
+    """The score energy of images: log sum_c exp(logit_c), (n_images,) float64; higher = more confident."""
     return torch.logsumexp(as_tensor(logits).double(), 1)
 
 
 def confidence(logits: Array) -> Tensor:
-    """Largest softmax probability of each row, (n_images,) float64 in [1/C, 1]."""
+    """The score confidence: largest softmax probability of each image, (n_images,) float64 in [1/C, 1]."""
     return torch.softmax(as_tensor(logits).double(), 1).amax(1)
 
 
 def margin(logits: Array) -> Tensor:
-    """Largest minus second-largest softmax probability, (n_images,) float64 in [0, 1]; needs two classes."""
+    """The score margin: largest minus second-largest softmax probability, (n_images,) float64 in [0, 1]."""
     best = torch.softmax(as_tensor(logits).double(), 1).topk(2, dim=1).values
     return best[:, 0] - best[:, 1]
 
@@ -74,7 +74,7 @@ RANKME_EPSILON = 1e-7  # added to every p_k, as printed in the RankMe paper
 
 
 def spectra(raw: Array) -> tuple[Tensor, Tensor]:
-    """Singular values of the raw rows and eigenvalues of their covariance.
+    """Singular values of representations and eigenvalues of their covariance, for RankMe and alpha-ReQ.
 
     Both come from the smaller Gram matrix in float64: singular values are accurate to about 1e-8 of the
     largest, far below the resolution of either score.

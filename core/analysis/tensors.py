@@ -12,7 +12,7 @@ TIE = 1e-12  # relative: values this near to a threshold count as equal to it, s
 
 
 def as_tensor(values: Tensor | np.ndarray) -> Tensor:
-    """Return a tensor unchanged; wrap an array, without copying if possible."""
+    """Return a tensor of representations unchanged; wrap an array, without copying if possible."""
     if isinstance(values, Tensor):
         return values
     values = np.asarray(values)
@@ -26,21 +26,21 @@ def check_matrix(name: str, values: Tensor | np.ndarray) -> None:
 
 
 def row_moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population standard deviation of each row, (n, 1) float64 each."""
+    """Mean and population standard deviation of each representation, (n, 1) float64 each."""
     values = values.double()
     mean = values.mean(1, keepdim=True)
     return mean, (values - mean).square().mean(1, keepdim=True).sqrt()
 
 
 def masked_mean(values: Tensor, mask: Tensor, *, empty: float) -> Tensor:
-    """Mean of each row over its masked entries, (n,); `empty` for rows without masked entries."""
+    """Mean of each representation over its masked entries, (n,); `empty` for rows without any."""
     count = mask.sum(1)
     total = torch.where(mask, values, torch.zeros_like(values)).sum(1)
     return torch.where(count > 0, total / count.clamp(min=1), torch.full_like(total, empty))
 
 
 def hoyer_of_norms(l1: Tensor | np.ndarray, l2: Tensor | np.ndarray, n_features: int) -> Tensor:
-    """Hoyer sparsity from the two norms of each row; NaN for a zero row and for a single feature."""
+    """Hoyer sparsity, a score of images, from the two norms of each representation; NaN for a zero row."""
     l1, l2 = as_tensor(l1), as_tensor(l2)
     if n_features < 2:
         return torch.full_like(l1, math.nan)

@@ -89,7 +89,7 @@ def _place(rank: int, evidence: Evidence) -> Record:
 
 
 def evidence_of(facts: QualityFacts, metrics: pd.DataFrame, of_q: ScoreEvidence | None = None) -> Evidence:
-    """Collect the evidence.
+    """Collect the evidence for the verdict on whether the Q-Score can be trusted in a study.
 
     Args:
         facts: near_zero_share, negative_share, mean_firing, share_nonempty.
@@ -145,7 +145,7 @@ def read_check(study: Study) -> TrustCheck | None:
 
 
 def headline_of_all(study: Study) -> QualityFacts:
-    """Return the same as `headline`, with shares that only the step `features` of older studies says."""
+    """Return a study's facts on Q as `headline`, with shares that only `features` of older studies says."""
     of_q, of_features = headline(study), study.facts(FeaturesFacts)
     names = ("near_zero_share", "negative_share", "dead_share", "mean_firing")
     lacking = {name: getattr(of_features, name) for name in names if getattr(of_q, name) is None}

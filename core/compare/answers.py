@@ -109,8 +109,9 @@ def _paired(
 
 
 def answers_finding(comparison: Comparison) -> str:
-    """State what two answers show of each other; with a head and a probe, whether the representation holds
-    what the head misses. No full stop.
+    """State what two compared answers of a study show of each other.
+
+    With a head and a probe, whether the representation holds what the head misses. No full stop.
     """
     pair, (first, second) = comparison.pair, comparison.names
     if pair is None or not pair.n:
@@ -124,7 +125,7 @@ def answers_finding(comparison: Comparison) -> str:
 
 
 def agreement_lines(comparison: Comparison) -> list[str]:
-    """State in how many images two answers agree, who is right where, and what that shows."""
+    """State on how many images two answers of a study agree, who is right where, and what that shows."""
     pair, (first, second) = comparison.pair, comparison.names
     if pair is None or not pair.n:
         return [answers_finding(comparison)]
@@ -137,7 +138,8 @@ def agreement_lines(comparison: Comparison) -> list[str]:
 
 
 def mcnemar_text(pair: PairedAccuracy) -> str:
-    """
+    """State the p of McNemar's test of two answers that are compared.
+
     >>> mcnemar_text(PairedAccuracy(9, 9, 0, 0, 0, 0.0, 0.0, 0.0, 0.0004, 1.0, 1.0, 1.0))
     "McNemar's test: p < 0.001"
     """

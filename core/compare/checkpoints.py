@@ -87,7 +87,7 @@ def _frame(comparison: Comparison, features: pd.DataFrame) -> pd.DataFrame:
 
 
 def checkpoints_finding(data: Checkpoints) -> str:
-    """Say in one sentence what changed from the first to the last, and what the features did."""
+    """Say in one sentence what changed from the first to the last of compared checkpoints."""
     parts = []
     accuracy = data.frame.loc[data.frame["measure"] == "accuracy"].set_index("study")["value"]
     first, last = data.names[0], data.names[-1]
@@ -107,7 +107,7 @@ def checkpoints_finding(data: Checkpoints) -> str:
 
 
 def amounts(data: Checkpoints) -> list[list[str]]:
-    """A table of text: a row per measure, a column per study, its interval in brackets; the titles first."""
+    """Tabulate compared checkpoints as text: a row per measure, a column per study, with intervals."""
     rows = [["", *data.names]]
     for measure, part in data.frame.groupby("measure", sort=False):
         cells = part.set_index("study")
@@ -129,7 +129,7 @@ def _amount(measure: str, cells: pd.DataFrame, name: str) -> str:
 
 
 def checkpoints_report(data: Checkpoints) -> dict[str, Any]:
-    """Return the numbers and the features as a JSON-able dict."""
+    """Return the numbers and features of compared checkpoints as a JSON-able dict."""
     notes = list(map(str, data.comparison.notes))
     n_judged = int(data.comparison.shared.judged.sum())
     return {

@@ -212,7 +212,7 @@ class Common:
 
 
 def in_common(studies: Sequence[Study]) -> Common:
-    """Read what `compare` needs and no slice changes. Raises as `compare` does, but of slices."""
+    """Read what `compare` needs of studies and no slice changes. Raises as `compare`, but of slices."""
     shared = shared_images(studies)
     notes, odd = differences_in_setup(shared)
     first_notes = [*map(Note, shared.notes), *damage_notes(shared)]
@@ -287,7 +287,7 @@ def one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.D
 
 
 def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort by the order of MEASURES, keeping the order of studies."""
+    """Sort a table of compared studies by the order of MEASURES, keeping the order of studies."""
     position = {name: at for at, name in enumerate(MEASURES)}
     return table.take(np.argsort([position[name] for name in table["measure"]], kind="stable")).reset_index(
         drop=True
@@ -295,7 +295,7 @@ def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fact_table(shared: Shared) -> pd.DataFrame:
-    """One row per study: counts that have no interval, and what its Q is worth."""
+    """Tabulate facts of compared studies: counts that have no interval, and what each Q is worth."""
     rows = []
     for name, study in zip(shared.names, shared.studies, strict=True):
         counts = {name: getattr(study.facts(kind), name) for name, kind in FACTS}
@@ -312,7 +312,7 @@ def fact_table(shared: Shared) -> pd.DataFrame:
 def differences_in_setup(
     shared: Shared, measures_shown: Collection[str] | None = None
 ) -> tuple[list[Note], frozenset[str]]:
-    """Notes on settings that differ, and the measures and facts that they make incomparable.
+    """Note the settings in which compared studies differ, and measures that are incomparable by that.
 
     Args:
         measures_shown: only settings that one of these depends on; None: all.
@@ -390,12 +390,12 @@ def _word_report(words: Words) -> dict[str, Any]:
 
 
 def records(frame: Any) -> list[dict[str, Any]]:
-    """Return the rows of a table as dicts."""
+    """Return the rows of a table of compared studies as dicts."""
     return frame.to_dict("records")
 
 
 def titled(measures: pd.DataFrame) -> pd.DataFrame:
-    """Add a column `title` after the name of the measure."""
+    """Add a column `title` after the name of the measure to a table of compared studies."""
     result = measures.copy()
     result.insert(1, "title", [MEASURES[name].title for name in measures["measure"]])
     return result

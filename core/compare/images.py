@@ -80,7 +80,7 @@ class Shared:
 
 
 def study_names(studies: Sequence[Study]) -> list[str]:
-    """Name each study by its folder; equal names are numbered."""
+    """Name each compared study by its folder; equal names are numbered."""
     plain = [study.name for study in studies]
     names = []
     for at, name in enumerate(plain):
@@ -90,7 +90,7 @@ def study_names(studies: Sequence[Study]) -> list[str]:
 
 
 def shared_images(studies: Sequence[Study]) -> Shared:
-    """Find the images that all studies hold.
+    """Find the images that all compared studies hold.
 
     Raises:
         SettingsError: fewer than two studies, or one of them twice. StudyError: they share no image, or
@@ -111,7 +111,7 @@ def shared_images(studies: Sequence[Study]) -> Shared:
 
 
 def check_distinct(studies: Sequence[Study]) -> None:
-    """Raise SettingsError for fewer than two different studies."""
+    """Raise SettingsError where fewer than two different studies are to be compared."""
     paths = [study.path.resolve() for study in studies]
     if len(paths) < 2:
         raise SettingsError("there is only one study; name two or more to compare")
@@ -121,7 +121,7 @@ def check_distinct(studies: Sequence[Study]) -> None:
 
 
 def nothing_shared(studies: Sequence[Study]) -> str:
-    """Return one line on the difference: the images of each study, or names that never agree."""
+    """Say why compared studies share no images: the images of each, or names that never agree."""
     made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
     descriptions = " and ".join(
         _described(study, images) for study, images in zip(studies, made_of, strict=True)
@@ -136,7 +136,7 @@ def _described(study: Study, images: str) -> str:
 
 
 def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
-    """Return a note if some images are not in all studies."""
+    """Return a note if some images are not in all compared studies."""
     sizes = [study.n_images for study in studies]
     if all(size == rows.shape[1] for size in sizes):
         return []
@@ -147,7 +147,7 @@ def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
 
 
 def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n_shared,) bool: the evaluation images; and a note if studies disagree about them.
+    """(n_shared,) bool: evaluation images of compared studies; and a note where they disagree on these.
 
     A study that evaluates every image, since nothing was fitted to any, agrees with all others.
     """
@@ -168,8 +168,10 @@ def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarra
 def with_known_outcomes(
     studies: Sequence[Study], rows: np.ndarray, judged: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
-    """Leave out images that some studies know to be right or wrong and others do not, and say so: accuracies
-    and what follows from them would be of different images. A study that knows none does not count.
+    """Leave out of a comparison images whose outcome some studies know and others do not, and say so.
+
+    Accuracies and what follows from them would be of different images. A study that knows none does not
+    count.
 
     Returns:
         (n_shared,) bool, all of `judged` where no image is known in every study; notes.
@@ -189,7 +191,7 @@ def with_known_outcomes(
 
 
 def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
-    """Return a note if an image has different classes in different studies, or a class in one only."""
+    """Return a note if an image has different classes in compared studies, or a class in one only."""
     notes, (first_name, *names) = [], study_names(studies)
     columns = (study.column("images", "label").astype("object").fillna("").to_numpy() for study in studies)
     first, *others = (labels[places] for labels, places in zip(columns, rows, strict=True))

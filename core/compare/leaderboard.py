@@ -89,7 +89,7 @@ class Leaderboard:
 
 
 def leaderboard(studies: Sequence[Study], *, resamples: int = RESAMPLES, seed: int = 0) -> Leaderboard:
-    """Compare the encoders of studies of the same images.
+    """Compare the encoders of studies of the same images on a leaderboard.
 
     Args:
         resamples: bootstrap draws of units; more where Holm's step over all pairs needs them. seed: of
@@ -132,7 +132,7 @@ def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed:
 
 
 def apart_matrix(pairs: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """(k, k) bool: which encoders are told apart."""
+    """(k, k) bool: which encoders of a leaderboard are told apart by accuracy."""
     place = {name: at for at, name in enumerate(names)}
     apart = np.zeros((len(names), len(names)), bool)
     for row in pairs.loc[pairs["apart"]].itertuples():
@@ -290,8 +290,10 @@ def _of_cost(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
 
 
 def decided_labels(board: Leaderboard) -> dict[int, str]:
-    """Name the labels on which people decided in any of the studies, with what they decided, by the places of
-    their images; decisions of several studies that differ one after the other.
+    """Name the labels of a leaderboard's images on which people decided, with what they decided.
+
+    By the places of their images, of any of the studies; decisions of several studies that differ one
+    after the other.
     """
     names: dict[int, dict[str, None]] = {}
     for study, rows in zip(board.folds.shared.studies, board.folds.shared.rows, strict=True):
@@ -304,13 +306,13 @@ def decided_labels(board: Leaderboard) -> dict[int, str]:
 
 
 def notes_of(board: Leaderboard) -> list[Note]:
-    """What a reader should know, also of what people decided on labels since."""
+    """What a reader of a leaderboard should know, also of what people decided on labels since."""
     n = len(decided_labels(board))
     return [*board.notes, *([Note(_say("decided", n=n))] if n else [])]
 
 
 def leaderboard_finding(board: Leaderboard) -> Record:
-    """State which encoders stand first. No full stop."""
+    """State which encoders stand first on a leaderboard. No full stop."""
     frame = board.frame
     first = frame.iloc[0]
     name, value, n = str(first["study"]), float(first["accuracy"]), int(first["n"])
@@ -323,7 +325,7 @@ def leaderboard_finding(board: Leaderboard) -> Record:
 
 
 def disagreements(board: Leaderboard) -> pd.DataFrame:
-    """List the images that some encoders get right and others wrong, those they are most divided on first.
+    """List the images that some encoders of a leaderboard get right and others wrong, most divided first.
 
     Returns:
         row (of the first study), place (among the images), n_right (encoders), divided (share of the smaller
@@ -366,7 +368,7 @@ LEGEND = (
 
 
 def leaderboard_cells(board: Leaderboard) -> list[list[str]]:
-    """Return the titles, and a row of texts for each encoder, best first."""
+    """Return a leaderboard as titles and a row of texts for each encoder, best first."""
     rows = [list(TITLES.values())]
     for letters, study, encoder in board.frame[["letters", "study", "encoder"]].itertuples(index=False):
         numbers = number_cells(board, study)
@@ -389,7 +391,7 @@ class Cell:
 
 
 def number_cells(board: Leaderboard, study: str) -> dict[str, Cell]:
-    """Return the numbers of an encoder by the columns of TITLES, but for who it is."""
+    """Return an encoder's numbers on a leaderboard by the columns of TITLES, but for who it is."""
     rows = board.frame.loc[board.frame["study"] == study].to_dict("records")
     row = {str(name): value for name, value in rows[0].items()}
     cells = {}
@@ -402,7 +404,7 @@ def number_cells(board: Leaderboard, study: str) -> dict[str, Cell]:
 
 
 def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
-    """Return a number with its interval."""
+    """Return a cell of a leaderboard: a number of an encoder with its interval."""
     value, low, high = (float(row.get(key, np.nan)) for key in ("value", "low", "high"))
     if not np.isfinite(value):
         return Cell(NOTHING)
@@ -413,7 +415,8 @@ def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
 
 
 def size_text(n: float) -> str:
-    """
+    """Write an encoder's number of weights for a leaderboard.
+
     >>> size_text(4_652_008), size_text(950), size_text(float("nan"))
     ('4.7 M', '950', '–')
     """
@@ -426,7 +429,7 @@ def size_text(n: float) -> str:
 
 
 def pair_cells(board: Leaderboard) -> list[list[str]]:
-    """Return the titles, and a row of texts for each pair of encoders."""
+    """Return titles, and a row of texts for each pair of encoders of a leaderboard."""
     rows = [["First", "Second", "Difference", "Images apart", "p", "p after Holm", "Told apart"]]
     for pair in board.pairs.to_dict("records"):
         gap, low, high = (100 * pair[name] for name in ("difference", "low", "high"))

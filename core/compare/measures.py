@@ -97,7 +97,7 @@ class StudyScores:
 
 
 def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
-    """Read the probe and Q-Score results of a study for some of its images."""
+    """Read the probe and Q-Score results of one of compared studies for some of its images."""
     read = ("correct", "q_score", "n_firing", "n_firing_discriminative", "confidence")
     correct, q, firing, discriminative, confidence = (result_column(study, name)[rows] for name in read)
     has_discriminative = (discriminative > 0).astype(float)
@@ -324,7 +324,7 @@ def class_accuracy_changes(
 def change_interval(
     before: np.ndarray, after: np.ndarray, *, resamples: int, seed: int, groups: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of mean(after - before), both (n,) of 0 and 1; NaN for n < LEAST_CHANGED.
+    """95 % bootstrap interval of mean(after - before) of two studies, (n,) of 0 and 1; NaN for few images.
 
     The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts;
     where images come in groups, of the effective number of images (`core.common.design_effect`).

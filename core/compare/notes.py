@@ -34,7 +34,7 @@ class Note:
 
 
 def damage_notes(shared: Shared) -> list[Note]:
-    """A note on each step of a study whose files are damaged."""
+    """A note on each step of compared studies whose files are damaged."""
     notes = []
     for name, study in zip(shared.names, shared.studies, strict=True):
         for step, missing in study.missing().items():
@@ -44,7 +44,7 @@ def damage_notes(shared: Shared) -> list[Note]:
 
 
 def answer_notes(shared: Shared) -> list[Note]:
-    """A note where studies are read by different answers, with the command that reads all by the same one."""
+    """A note where compared studies are read by different answers, with the command for the same one."""
     answers = {}
     for name, study in zip(shared.names, shared.studies, strict=True):
         if study.has(PROBE):
@@ -61,7 +61,7 @@ def answer_notes(shared: Shared) -> list[Note]:
 
 
 def precision_notes(shared: Shared) -> list[Note]:
-    """A note where encoders multiplied in different numeric types; studies of before do not say theirs."""
+    """A note where encoders of compared studies multiplied in different numeric types."""
     types = {}
     for name, study in zip(shared.names, shared.studies, strict=True):
         precision = study.facts(EmbedFacts).encoder.precision
@@ -73,7 +73,7 @@ def precision_notes(shared: Shared) -> list[Note]:
 
 
 def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:
-    """A note on each study with too few errors for a verdict on its AUROCs.
+    """A note on each compared study with too few errors for a verdict on its AUROCs.
 
     Args:
         correct: study -> 1, 0 or NaN of each shared image.
@@ -93,7 +93,7 @@ def why_unjudged(study: Study, rows: np.ndarray) -> Record | Literal[""]:
 
 
 def feature_notes(shared: Shared) -> list[str]:
-    """List cautions about the studies' discriminative features and accuracy."""
+    """List cautions about compared studies' discriminative features and accuracy."""
     notes = []
     for name, study in zip(shared.names, shared.studies, strict=True):
         for note in (*notes_on_features(study), *notes_on_accuracy(study)):
@@ -102,7 +102,7 @@ def feature_notes(shared: Shared) -> list[str]:
 
 
 def correction_notes(shared: Shared) -> list[Note]:
-    """A note on each study whose labels people corrected since, with its accuracy before and after."""
+    """Note each compared study whose labels people corrected since, with accuracy before and after."""
     notes = []
     for name, study, rows in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
         mask = np.zeros(study.n_images, bool)
@@ -128,7 +128,7 @@ def relabelled_notes(first: str, sides: pd.DataFrame) -> list[Note]:
 
 
 def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
-    """A note where the images were chosen by what the first study makes of them: that favours the others."""
+    """A note where compared images were chosen by the first study's results: that favours the others."""
     if not of_results(among, shared.studies[0]):
         return []
     return [

@@ -19,7 +19,7 @@ LEVEL = 0.05  # of all comparisons together
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Adjust p-values for their number: where no difference is real, one is at most .05 in 5 % of cases.
+    """Adjust the p-values of pairs of encoders for their number: one error at most in 5 % of cases.
 
     Holm (1979), of the m defined ones sorted, p_(1) <= … <= p_(m):
 
@@ -47,7 +47,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def letters(apart: np.ndarray) -> list[str]:
-    """Give letters to treatments: two share one exactly where they cannot be told apart (Piepho 2004).
+    """Give letters to encoders: two share one exactly where they cannot be told apart (Piepho 2004).
 
     Insert and absorb: begin with one set of all; for each pair that is told apart, replace every set that
     holds both by the two without one of them, and drop a set that lies within another. The sets that remain
@@ -88,8 +88,10 @@ def _letter(at: int) -> str:
 
 
 def groups_by_leader(apart: np.ndarray) -> np.ndarray:
-    """Number the groups of treatments that are sorted from the best: the first and all that are not told
-    apart from it are 1; of the others the first and all that are not told apart from it are 2, and so on.
+    """Number the groups of a leaderboard's encoders that are not told apart, sorted from the best.
+
+    The first and all that are not told apart from it are 1; of the others the first and all that are not
+    told apart from it are 2, and so on.
 
     Args:
         apart: (k, k) bool, symmetric.
@@ -118,7 +120,7 @@ DRAWS_A_PAIR = 20  # so that the smallest p, 1 / (draws + 1), is significant aft
 def encoder_pairs(
     correct: np.ndarray, names: Sequence[str], units: np.ndarray, *, resamples: int, seed: int
 ) -> pd.DataFrame:
-    """Compare the accuracies of every two encoders.
+    """Compare the accuracies of every two encoders of a leaderboard.
 
     d = mean(correct_first - correct_second). Each draw takes as many units as there are, with replacement,
     with all their images, and is the same for all encoders: d* is the difference in a draw. With B draws,
@@ -163,7 +165,9 @@ def encoder_pairs(
 
 
 def two_sided_p(ahead: float, ahead_drawn: np.ndarray, n_drawn: np.ndarray, n: int) -> float:
-    """(1 + #{|d* - d| >= |d|}) / (B + 1), d = ahead / n and d* = ahead_drawn / n_drawn, all whole numbers.
+    """Return the p of a difference of two encoders' accuracies from resamples.
+
+    (1 + #{|d* - d| >= |d|}) / (B + 1), d = ahead / n and d* = ahead_drawn / n_drawn, all whole numbers.
 
     Args:
         ahead: images that the first has right, less those that the second has. ahead_drawn, n_drawn: (B,).

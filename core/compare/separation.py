@@ -55,7 +55,7 @@ def _ends(measure: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def side_of(row: dict[str, Any]) -> str:
-    """Return on which images a score is higher: correct, misclassified, neither, or "" where undefined."""
+    """Return on which images, correct or misclassified, a score is higher in a study; "" if undefined."""
     if not np.isfinite([row["auroc"], row["low"], row["high"]]).all():
         return ""
     return "correct" if row["low"] > 0.5 else "misclassified" if row["high"] < 0.5 else "neither"
@@ -98,5 +98,5 @@ _SHORT = {
 
 
 def scores_of(table: pd.DataFrame) -> list[str]:
-    """Return the scores that a study of a `separation_table` holds, in the order of SEPARATED."""
+    """Return the scores of which compared studies tell how they separate, in the order of SEPARATED."""
     return [score for score in SEPARATED if score in set(table["score"])]

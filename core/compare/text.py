@@ -70,7 +70,7 @@ def _markdown(comparison: Comparison) -> list[str]:
 
 
 def head(comparison: Comparison) -> str:
-    """State how many images are compared, with notes."""
+    """State how many images are compared between studies, with notes."""
     shared = comparison.shared
     n_judged = counted(int(shared.judged.sum()), "evaluation image" if shared.held_out else "image")
     which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
@@ -90,7 +90,7 @@ def head(comparison: Comparison) -> str:
 
 
 def premise_lines(comparison: Comparison) -> list[str]:
-    """State for each study what its Q is worth; that is known of all its images only."""
+    """State for each compared study what its Q is worth; that is known of all its images only."""
     of = " (all images)" if comparison.narrowed else ""
     lines = []
     for fact in records(comparison.facts):
@@ -100,14 +100,14 @@ def premise_lines(comparison: Comparison) -> list[str]:
 
 
 def legend(comparison: Comparison) -> str:
-    """Explain the brackets and marks."""
+    """Explain the brackets and marks in the text of a comparison of studies."""
     if comparison.pair:
         return OF_ANSWERS
     return LEGEND + (NOT_ALIKE if comparison.not_comparable else "")
 
 
 def numbers_table(comparison: Comparison) -> pd.DataFrame:
-    """Return the numbers of `headline_rows` as numbers, a row for each measure and study.
+    """Return the numbers of a comparison as a data frame, a row for each measure and study.
 
     Returns:
         measure, title, unit (share, count or plain), study, value, low, high, compared_with, difference,
@@ -144,12 +144,12 @@ NUMBERS = [
 
 
 def headline_cells(comparison: Comparison) -> list[list[str]]:
-    """Rows of cells: the numbers of each study, and the change of all but the first."""
+    """Return cells of a comparison: the numbers of each study, and the change of all but the first."""
     return [row[1:] for row in headline_rows(comparison)]
 
 
 def headline_rows(comparison: Comparison) -> list[list[str]]:
-    """Return the same rows, each with the name of its measure in front."""
+    """Return the rows of `headline_cells` of a comparison, each with its measure's name in front."""
     first, *others = comparison.names
     rows = [["", "", first, *(cell for name in others for cell in (name, "change"))]]
     for name in dict.fromkeys(comparison.measures["measure"]):
@@ -173,11 +173,12 @@ def headline_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def whole(value: Any) -> str:
+    """Format a whole number of a comparison of studies; "not known" for none."""
     return f"{int(value):,}" if pd.notna(value) else "not known"
 
 
 def amount(row: dict[str, Any], unit: str, digits: int) -> str:
-    """A value with its interval.
+    """Format a measure of a compared study with its interval.
 
     >>> amount({"value": 0.5, "low": 0.45, "high": 0.55}, "percent", 1)
     '50.0 % (45.0 to 55.0)'
@@ -191,7 +192,7 @@ def amount(row: dict[str, Any], unit: str, digits: int) -> str:
 
 
 def change(row: dict[str, Any], unit: str, digits: int) -> str:
-    """Format a difference with its interval, and a star if the interval excludes 0.
+    """Format a difference of compared studies with its interval, and a star if that excludes 0.
 
     >>> change({"difference": 0.05, "difference_low": 0.01, "difference_high": 0.09}, "percent", 1)
     '+5.0 points (+1.0 to +9.0) *'
@@ -228,7 +229,7 @@ def class_change_rows(comparison: Comparison, *, most: int | None = NAMED_CLASSE
 
 
 def sides_lines(comparison: Comparison) -> list[str]:
-    """State how many images changed sides, one line per study; of two answers, on how many they agree."""
+    """State how many images changed sides between studies; of two answers, on how many they agree."""
     if comparison.pair:
         return agreement_lines(comparison)
     lines = []
@@ -244,7 +245,7 @@ def sides_lines(comparison: Comparison) -> list[str]:
 
 
 def moved_lines(comparison: Comparison, name: str) -> list[str]:
-    """State Q and confidence of the images that changed sides, before and after."""
+    """State Q and confidence of the images that changed sides between compared studies, before and after."""
     lines = []
     for side in (GAINED, LOST):
         moved = comparison.changed(name, side)
@@ -260,7 +261,7 @@ def moved_lines(comparison: Comparison, name: str) -> list[str]:
 
 
 def word_lines(comparison: Comparison) -> list[str]:
-    """List words gained and lost, compared with the first study that has words."""
+    """List the features' words gained and lost, compared with the first study that has words."""
     if comparison.words is None:
         return []
     first, lines = str(comparison.words.across["study"].iloc[0]), []
@@ -272,7 +273,7 @@ def word_lines(comparison: Comparison) -> list[str]:
 
 
 def columns_text(rows: Sequence[Sequence[str]]) -> str:
-    """Align cells in columns."""
+    """Align the cells of a comparison of studies in columns for a terminal."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -282,7 +283,7 @@ def columns_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Format cells as a Markdown table; special characters in names are shown as text."""
+    """Format the cells of a comparison as a Markdown table; special characters are shown as text."""
     lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
 

@@ -52,7 +52,7 @@ class Change:
 
 
 def change_of(comparison: Comparison, name: str, other: str) -> Change:
-    """Return the change of one measure from the first study to another."""
+    """Return the change of one measure from the first compared study to another."""
     row, measure = comparison.value(name, other), MEASURES[name]
     values = (float(row.get(key, np.nan)) for key in ("difference", "difference_low", "difference_high"))
     difference, low, high = values
@@ -60,7 +60,7 @@ def change_of(comparison: Comparison, name: str, other: str) -> Change:
 
 
 def verdict_of(difference: float, low: float, high: float, better: int) -> str:
-    """Judge a difference by its interval and by the direction that is good.
+    """Judge a difference of compared studies by its interval and by the direction that is good.
 
     >>> verdict_of(0.1, 0.02, 0.2, 1), verdict_of(0.1, 0.02, 0.2, -1), verdict_of(0.1, -0.02, 0.2, 1)
     ('better', 'worse', 'could be chance')
@@ -81,13 +81,13 @@ def verdict_of(difference: float, low: float, high: float, better: int) -> str:
 
 
 def known_changes(comparison: Comparison, other: str) -> list[Change]:
-    """Return the changes of all measures that have an interval, in the order of `MEASURES`."""
+    """Return the changes of all measures of compared studies with an interval, in the order of `MEASURES`."""
     changes = [change_of(comparison, name, other) for name in MEASURES]
     return [one for one in changes if one.verdict != UNKNOWN]
 
 
 def verdict_sentence(comparison: Comparison, other: str) -> str:
-    """State in one sentence in what the other study is better and worse; '' if nothing can be judged.
+    """State in one sentence in what a compared study is better and worse; '' if nothing can be judged.
 
     What has no good direction is counted apart (`changed_sentence` names it), so that the sentence agrees
     with every row of the table.
@@ -116,7 +116,7 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
 
 
 def changed_sentence(comparison: Comparison, other: str) -> str:
-    """Name what changed significantly without being better or worse by it; '' if nothing did."""
+    """Name what changed significantly between compared studies without being better or worse; or ''."""
     changed = [one for one in known_changes(comparison, other) if one.verdict == CHANGED]
     if not changed:
         return ""

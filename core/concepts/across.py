@@ -34,7 +34,7 @@ def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
 
 
 def across_table(word_counts: Mapping[str, Counter[str]], facts: Mapping[str, ConceptsFacts]) -> pd.DataFrame:
-    """Table B.1, one row per study.
+    """Tabulate the words of features of several studies, one row per study (Table B.1).
 
     Args:
         word_counts: of each study, the number of groups that have each word. facts: of the step `concepts`.
@@ -61,14 +61,14 @@ def across_table(word_counts: Mapping[str, Counter[str]], facts: Mapping[str, Co
 
 
 def shared_matrix(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
-    """Count the words that each pair of studies shares (Fig. B.1); on the diagonal, the words of a study."""
+    """Count the concept words that each pair of studies shares (Fig. B.1); on the diagonal, their own."""
     names = list(word_counts)
     values = [[len(set(word_counts[a]) & set(word_counts[b])) for b in names] for a in names]
     return pd.DataFrame(values, index=names, columns=names)
 
 
 def shared_words(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
-    """word, n_studies, and one column per study: the number of its groups that have the word.
+    """List concept words by studies: word, n_studies, and a column per study with its number of groups.
 
     By descending number of studies, then of groups, then by word.
     """

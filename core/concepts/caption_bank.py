@@ -69,7 +69,7 @@ class BankAddress:
 
 
 def bank_address(text: str, column: str | None = None) -> BankAddress:
-    """Take an address apart: `FILE?text=COLUMN&sep=tab&header=no&lines=concepts`.
+    """Take the address of a caption bank apart: `FILE?text=COLUMN&sep=tab&header=no&lines=concepts`.
 
     Args:
         column: of the captions, where the address names none.
@@ -133,7 +133,7 @@ ROUNDS = 3
 
 
 def bare_concepts(concepts: pd.Series) -> pd.Series:
-    """Return concepts without remarks, and without what nearly all of them have; underscores become blanks.
+    """Return a caption bank's concepts without remarks and what nearly all have; underscores are blanks.
 
     The index tells which they were.
 
@@ -163,7 +163,7 @@ LARGEST = 100_000  # bytes of one file; a list of all captions is given itself
 
 
 def read_caption_files(folder: Path) -> TextsTaken | None:
-    """Read the lines of all text files below a folder, sorted by path; None where there are none.
+    """Read the captions of all text files below a folder, sorted by path; None where there are none.
 
     Links and large files are left out.
     """

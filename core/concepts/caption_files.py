@@ -248,7 +248,7 @@ def _unclear(path: Path, names: UnclearColumn) -> str:
 
 
 def taken_in_words(taken: TextsTaken, *more: Record) -> Record | None:
-    """Return the sentence that says what was taken; None for the lines of a plain list."""
+    """Say what was taken of a file of captions; None for the lines of a plain list."""
     how = (*taken.how, *more)
     if not how:
         return None if taken.what.kind == "lines" else say_of_captions("taken", what=taken.what)
@@ -415,7 +415,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def laion_shards(folder: Path, column: str | None = None) -> list[LaionShard]:
-    """List the pairs of files in a clip-retrieval folder, in the order of their numbers.
+    """List the pairs of files in a clip-retrieval folder of captions, in the order of their numbers.
 
     Raises:
         CaptionError: one file of a pair is missing, or their numbers of rows differ.

@@ -36,7 +36,7 @@ LINE_ENDS = r"[\0\r\n\t]+"
 
 
 def lines_of(path: Path, encoding: str) -> Iterator[str]:
-    """Yield lines with their ends; only the beginning of an endless one is read into memory."""
+    """Yield the lines of a file of captions with their ends; only an endless one's beginning is read."""
     with io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline="") as file:
         while piece := file.readline(LONGEST_LINE):
             line = piece
@@ -46,14 +46,14 @@ def lines_of(path: Path, encoding: str) -> Iterator[str]:
 
 
 def whole_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Yield lines as they are, for a reader of tables; NUL characters are spaces."""
+    """Yield the lines of a table of captions as they are; NUL characters are spaces."""
     with io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline="") as file:
         for line in file:
             yield line.replace("\0", " ") if "\0" in line else line
 
 
 def text_encoding(path: Path) -> str:
-    """Tell the encoding of a text file: utf-8-sig, utf-16, utf-16-le, utf-16-be, or Windows-1252.
+    """Tell the encoding of a file of captions: utf-8-sig, utf-16, utf-16-le, utf-16-be, Windows-1252.
 
     Raises:
         CaptionError: some lines are UTF-8 and others are not.
@@ -130,7 +130,7 @@ def clean_captions(captions: pd.Series) -> tuple[pd.Series, int]:
 
 
 def repaired(text: str) -> str:
-    """Repair a text as CLIP's tokenizer does.
+    """Repair the text of a caption as CLIP's tokenizer does.
 
     >>> repaired("bread &amp; butter"), repaired("a cafÃ©")
     ('bread & butter', 'a café')
@@ -139,7 +139,7 @@ def repaired(text: str) -> str:
 
 
 def word_count(text: str) -> int:
-    """Return how many words a text has, about: of scripts without spaces, two letters are one.
+    """Return how many words a caption has, about: of scripts without spaces, two letters are one.
 
     >>> word_count("a red bus"), word_count("赤いバスが店の前に止まる")
     (3, 6)
@@ -209,7 +209,8 @@ class LineForm:
 
 
 def field_kind(field: str) -> str:
-    """
+    """Tell what a field of a file of captions holds: a file, a number, an id, or text.
+
     >>> [field_kind(one) for one in ("a/1.jpg#0", "17", "COCO_val2014_000000000042", "a dog", "dog")]
     ['file', 'number', 'id', 'text', 'text']
     """
@@ -225,7 +226,7 @@ def line_form(
     header: bool | None = None,
     column: str | None = None,
 ) -> LineForm:
-    """Decide on the form by the first lines.
+    """Decide on the form of a file of captions by its first lines: plain, or fields with a separator.
 
     Args:
         lines: the first SAMPLE of them, none blank. usual: the separator that the file's ending stands for.
@@ -269,7 +270,7 @@ def choose_columns(names: Sequence[str], texts: Sequence[bool], column: str | No
 
 
 def quotes_enclose(lines: Iterable[str], separator: str) -> bool:
-    """Return whether quotes enclose fields, as CSV has them: each that begins a field ends one.
+    """Return whether quotes enclose the fields of a file of captions, as CSV has them.
 
     >>> quotes_enclose(['a.jpg,"a cat, asleep"'], ","), quotes_enclose(['a.jpg;"Stop" on a sign'], ";")
     (True, False)

@@ -20,7 +20,7 @@ REMARK, MORE_GENERAL = "#", ":"
 
 @cache
 def photograph_words() -> dict[str, str]:
-    """Return the shipped words in their order, each with the next more general one, "" without any.
+    """Return the shipped words that name features of photographs, each with the next more general one.
 
     Raises:
         CaptionError: the file cannot be read.
@@ -35,7 +35,7 @@ def photograph_words() -> dict[str, str]:
 
 
 def more_general(word: str, general: Mapping[str, str]) -> Iterator[str]:
-    """Yield what is more general than a word, the next first.
+    """Yield what is more general than a word of captions, the next first.
 
     >>> list(more_general("beagle", {"beagle": "dog", "dog": "animal", "animal": ""}))
     ['dog', 'animal']
@@ -78,19 +78,19 @@ def _lines(name: str) -> list[str]:
 
 @cache
 def known_words(part: str) -> frozenset[str]:
-    """The words of a part of speech in their base forms. Raises CaptionError when they cannot be read."""
+    """The words of a part of speech that captions are read with, in base forms. Raises CaptionError."""
     return frozenset(_lines(FILES[part]))
 
 
 @cache
 def irregular_forms(part: str) -> dict[str, str]:
-    """The base of each form that rules do not tell, or not alone."""
+    """The base of each word form in captions that rules do not tell, or not alone."""
     return dict(line.split() for line in _lines(f"{FILES[part]}_irregular"))
 
 
 @lru_cache(maxsize=65_536)
 def base_of(word: str, part: str) -> str | None:
-    """Return the base form of an inflected word, a word of the list; None if there is none.
+    """Return the base form of an inflected word of a caption, a word of the list; None if there is none.
 
     >>> [base_of(word, VERB) for word in ("playing", "ran", "riding", "singing", "play")]
     ['play', 'run', 'ride', 'sing', 'play']
@@ -163,7 +163,7 @@ class Tagged:
 
 @cache
 def discard_words(path: Path = DISCARD_FILE) -> frozenset[str]:
-    """Read the list of discarded words. Raises CaptionError when it cannot be read."""
+    """Read the list of words that name no feature. Raises CaptionError when it cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -189,8 +189,9 @@ def concepts_of(caption: str) -> list[Word]:
 def words_in(
     texts: Iterable[str], *, as_they_stand: bool, general: Mapping[str, str] | None = None
 ) -> list[list[tuple[str, str]]]:
-    """Return the concepts of each text with their kinds; `as_they_stand`: each text is one itself, and so is
-    what is more general.
+    """Return the concepts (words and phrases) of each caption with their kinds.
+
+    `as_they_stand`: each text is one itself, and so is what is more general.
 
     Args:
         general: of a concept the next more general one.
@@ -217,7 +218,7 @@ def _concepts_of(caption: str) -> tuple[Word, ...]:
 
 
 def tag(caption: str) -> list[Tagged]:
-    """Tag the tokens of a lower-case caption, a compound as one. Nothing in it is treated as markup."""
+    """Tag the parts of speech of a lower-case caption's tokens, a compound as one."""
     if not caption.strip():
         return []
     parser = _parser()
@@ -231,7 +232,7 @@ def tag(caption: str) -> list[Tagged]:
 
 
 def corrected(rows: Sequence[Sequence[str]]) -> list[Tagged]:
-    """Tokens with their tags, of which those are put right that the tagger guesses wrongly.
+    """Put right the tags of a caption's tokens that the tagger guesses wrongly.
 
     A noun of the word list is one where it is tagged as foreign or, by its ending, as an adverb ("kimono",
     "dragonfly"); so is one that is tagged as a verb behind an article ("a stop sign", "the leaves"), but for
@@ -262,7 +263,7 @@ def _noun_tag(text: str) -> str | None:
 
 
 def joined_compounds(tokens: Sequence[Tagged]) -> list[Tagged]:
-    """Join the tokens of each compound of the word list, from the right, the longest first."""
+    """Join a caption's tokens of each compound of the word list, from the right, the longest first."""
     joined: list[Tagged] = []
     end = len(tokens)
     while end:
@@ -304,7 +305,7 @@ def _parser() -> Any:
 
 
 def base_form(token: Tagged) -> str | None:
-    """Return the word as a concept, or None: wrong part of speech, digits or signs, too short, discarded."""
+    """Return a caption's word as a concept, or None: wrong part of speech, digits, too short, discarded."""
     if not token.is_content or not _LETTERS.match(token.text):
         return None
     lemma = lemma_of(token.text, token.tag)
@@ -314,7 +315,7 @@ def base_form(token: Tagged) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def lemma_of(word: str, part: str) -> str:
-    """Return the base form, a word of the list, or the word as it stands where there is none.
+    """Return the base form of a caption's word, or the word as it stands where the list has none.
 
     Nouns change only from the plural, adjectives only if compared ("larger" -> "large", "striped" stays).
     """
@@ -325,7 +326,7 @@ def lemma_of(word: str, part: str) -> str:
 
 
 def chunk_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
-    """List runs of kept nouns and adjectives in a noun chunk, from each of their words to the last noun."""
+    """List runs of kept nouns and adjectives in a caption's noun chunk, from each to the last noun."""
     phrases: list[str] = []
     run: list[int] = []
     for position, (token, word) in enumerate(zip(tokens, words, strict=True)):
@@ -350,7 +351,7 @@ def _ends(run: list[int], tokens: Sequence[Tagged], words: Sequence[str | None])
 
 
 def of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
-    """ "ball of yarn", "slice of cake": two kept nouns joined by "of" without an article."""
+    """Find phrases of captions such as "ball of yarn": two kept nouns joined by "of" without article."""
     is_kept_noun = [token.is_noun and word is not None for token, word in zip(tokens, words, strict=True)]
     phrases = []
     for at in range(1, len(tokens) - 1):

@@ -147,13 +147,13 @@ def _unit(rows: Tensor) -> np.ndarray:
 
 
 def padded(image: Image.Image, fill: tuple[int, int, int]) -> Image.Image:
-    """Centre the image in a square as large as its longer side."""
+    """Centre an image in a square as large as its longer side, for CLIP."""
     side = max(image.size)
     return ImageOps.pad(image, (side, side), color=fill) if image.width != image.height else image
 
 
 def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str = "fp32") -> Clip:
-    """Load a CLIP by name.
+    """Load the CLIP that a name means: shipped, from a file, or of open_clip.
 
     Args:
         spec: `asset:glyphworld` (shipped), `PATH.json` (with its weights in `PATH.safetensors`),
@@ -177,6 +177,7 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
 
 @lru_cache(maxsize=1)
 def load_again(spec: str, device: str, precision: str, image_precision: str) -> Clip:
+    """Load a CLIP again in another process, in the precisions that it had."""
     clip = load_clip(spec, device=device, precision=precision).packed()
     clip.image_precision = image_precision
     return clip
@@ -421,7 +422,7 @@ def imagenet_names() -> Sequence[str]:
 
 
 def imagenet_prompts(name: str) -> list[str]:
-    """The 80 prompts of a class that they use for ImageNet."""
+    """The 80 prompts that the authors of CLIP use for a class of ImageNet."""
     from open_clip import OPENAI_IMAGENET_TEMPLATES
 
     return [template(name) for template in OPENAI_IMAGENET_TEMPLATES]
@@ -436,6 +437,7 @@ def build_model(model_cfg: dict[str, Any]) -> nn.Module:
 
 
 def build_preprocess(preprocess_cfg: dict[str, Any]) -> Callable[[Image.Image], Tensor]:
+    """Build the function that prepares images for a CLIP from its configuration of open_clip."""
     from open_clip import image_transform
 
     options = {name: value for name, value in preprocess_cfg.items() if name not in ("size", "mode")}

@@ -37,16 +37,20 @@ SHIPPED = "asset:"
 
 
 def is_glyphworld(study: Study) -> bool:
+    """Whether a study's images are of Glyphworld, so that its own CLIP and captions name features."""
     return study.facts(EmbedFacts).source.kind == GLYPHWORLD
 
 
 def has_encoder(study: Study) -> bool:
+    """Whether a study has an encoder, without which features have no heatmaps to crop and name."""
     return not study.facts(EmbedFacts).encoder.is_given
 
 
 def captions_of(study: Study, config: ConceptsConfig) -> str | None:
-    """Return the caption bank to use: the named one, else Glyphworld's own for Glyphworld, else the words
-    that are shipped for photographs where a CLIP of photographs is named or on this computer.
+    """Return the caption bank that names a study's features: the named one, else a usual one.
+
+    Glyphworld's own for Glyphworld, else the words that are shipped for photographs where a CLIP of
+    photographs is named or on this computer.
     """
     if config.captions or is_glyphworld(study):
         return config.captions or GLYPHWORLD
@@ -55,8 +59,10 @@ def captions_of(study: Study, config: ConceptsConfig) -> str | None:
 
 
 def clip_of(study: Study, config: ConceptsConfig) -> str:
-    """Return the CLIP to use: the named one, else Glyphworld's own for Glyphworld, else one of photographs
-    that is on this computer, else the default one, which would be downloaded.
+    """Return the CLIP that names a study's features: the named one, else a usual one.
+
+    Glyphworld's own for Glyphworld, else one of photographs that is on this computer, else the default
+    one, which would be downloaded.
     """
     return config.clip or (f"{SHIPPED}glyphworld" if is_glyphworld(study) else clip_here() or DEFAULT_CLIP)
 
@@ -99,7 +105,7 @@ class Tools:
 
 
 def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
-    """Load CLIP, and embed the caption bank unless that was done before."""
+    """Load CLIP for naming features, and embed the caption bank unless that was done before."""
     clip = study_clip(study, clip_of(study, config), str(device))
     if config.captioner:
         return Tools(clip, None, None, load_captioner(config.captioner), config)

@@ -27,6 +27,7 @@ class Ids:
 
 
 def text_array(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArray:
+    """Return texts of a table of concepts as a pandas array of dtype `str`."""
     return pd.array(list(values), dtype="str")
 
 
@@ -66,7 +67,7 @@ def _ranks(counts: Sequence[int]) -> np.ndarray:
 
 
 def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFrame:
-    """Table `explained`: one row per explained feature or group.
+    """Table `explained`: one row per feature or group that words explain.
 
     `largest_beta`: the largest beta at which it has a counterfactual image.
     """
@@ -141,7 +142,7 @@ def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
 
 
 def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
-    """Table `highly_activating`: T of each group with its crops, strongest activation first.
+    """Table `highly_activating`: images T of each group with crops, strongest activation first.
 
     Box in pixels of the original, all NaN if the image is missing; `cosine` of the best caption; `hot` is
     False if the heatmap reached the threshold nowhere.

@@ -67,7 +67,7 @@ BLOCK_IMAGES = 32_768  # images compared with the caption bank together
 
 
 def look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: Progress) -> ShownWords:
-    """Find the words that each image shows.
+    """Find the words that CLIP sees in each image, to name features by.
 
     Args:
         rows: (n,) rows of the study. tools: with a bank.
@@ -124,7 +124,7 @@ class DetectionImages:
 
 
 def truths_of(study: Study, rows: np.ndarray, progress: Progress) -> TruthTable:
-    """Return the truth of some images of a Glyphworld study."""
+    """Return the words that are true of some scenes of a Glyphworld study, to judge names of features."""
     image_ids = study.images["image_id"].iloc[rows]
     places = pd.Index(study.source.table["image_id"]).get_indexer(pd.Index(image_ids))
     source: Any = study.source
@@ -230,7 +230,7 @@ def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run
 
 
 def check_options(config: ConceptsConfig) -> None:
-    """Raise SettingsError for invalid options, before any work is done."""
+    """Raise SettingsError for invalid options of `concepts`, before any work is done."""
     check_k(config.k)
     naming_of(config)
     if config.confidence not in CONFIDENCES:
@@ -278,7 +278,7 @@ class Selection:
 
 
 def look(study: Study, config: ConceptsConfig, progress: Progress) -> Selection:
-    """Find k, the highly activating images, the groups and the counterfactual images.
+    """Find what the step `concepts` names: k, highly activating and counterfactual images, groups.
 
     With `--k auto` and no feature that qualifies at any k, there are no units, and `why_none` gives the
     reason.
@@ -334,7 +334,7 @@ def why_refused(explained: Explained, tools: Tools) -> Record | None:
 
 
 def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
-    """Build the object that crops and embeds; the encoder is loaded only when a crop is missing."""
+    """Build what crops images to a feature's heat and embeds them; the encoder is loaded when needed."""
     from core.analysis.heatmaps_on_demand import study_encoder
     from core.concepts.crops import Cropper
     from core.concepts.whole_pictures import kept_vectors
@@ -347,7 +347,7 @@ def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str
 
 
 def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
-    """Digest of everything that an embedded crop depends on, besides the image and the feature."""
+    """Digest of all that a crop's embedding by CLIP depends on, besides the image and the feature."""
     encoder = study.facts(EmbedFacts).encoder
     items = study.manifest["items"]
     made_from: dict[str, Any] = {"version": CROPS_VERSION}
@@ -363,7 +363,7 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
 
 
 def lone_groups(selection: Selection) -> list[tuple[str, np.ndarray]]:
-    """Return name and images of the groups of one explained feature; their crops are its own."""
+    """Return name and images of the groups of one feature that words explain; their crops are its own."""
     explained = {unit.features for unit in selection.units}
     single = np.flatnonzero(selection.groups.n_members == 1)
     groups = [selection.groups[int(group)] for group in single]
@@ -392,7 +392,7 @@ def write_concept_tables(
     config: ConceptsConfig,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Write every table of the step, and return its summary."""
+    """Write every table of the step `concepts`, and return its summary."""
     ids = concept_tables.Ids(selection.probe)
     concepts = concept_tables.concept_table(explained.units, ids)
     aucs = None
@@ -446,7 +446,7 @@ def write_concept_tables(
 def concept_notes(
     study: Study, selection: Selection, explained: Explained, alone: Sequence[str], config: ConceptsConfig
 ) -> list[str]:
-    """Return what a reader of the words should know, one sentence each."""
+    """Return what a reader of the features' words should know, one sentence each."""
     notes = []
     if config.crop and not has_encoder(study):
         notes.append(NO_ENCODER)

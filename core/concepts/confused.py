@@ -74,7 +74,7 @@ class Without:
 
 
 def pushes(raw: np.ndarray, means: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """How much each feature moves the lead of the answer over the truth, beside its usual activation.
+    """How much each feature moves the lead of the answer over the truth of a confused image.
 
     push_ij = (raw_ij - m_j) (U'_aj - U'_tj), the answer a, the truth t: by so much the lead of image i falls
     when feature j is set to its mean m_j. Where the classes have no weights, the gradient of the lead stands
@@ -110,7 +110,7 @@ def _pushes(
 def behind_confusion(
     study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: str, predicted: str
 ) -> pd.DataFrame:
-    """Find the features that push towards the answer and towards the truth, over images of one confusion.
+    """Find the features that push towards the answer and towards the truth, over images of a confusion.
 
     Args:
         probe: of the study. rows: (n,) int, images of the class `true` that are taken for `predicted`, which

@@ -272,14 +272,14 @@ def _of_whole(rows: np.ndarray, sizes: np.ndarray, vectors: np.ndarray) -> CropB
 
 
 def unit_features(units: Sequence[str]) -> list[int]:
-    """Return the features of some units, each once, ascending."""
+    """Return the features of some units that words explain, each once, ascending."""
     return sorted({feature for unit in units if unit != WHOLE for feature in group_features(unit)})
 
 
 def box_on_image(
     box: Box, frame: tuple[float, float, float, float], size: int | Sequence[int], width: int, height: int
 ) -> Box:
-    """Map a box of the encoder's input view to pixels of the original image, rounded outwards.
+    """Map a feature's box in the encoder's view to pixels of the original image, rounded outwards.
 
     Args:
         box: in an input view of `size` pixels: a square's side, or height and width.
@@ -302,7 +302,7 @@ def _outwards(ends: np.ndarray, n_pixels: int) -> tuple[int, int]:
 
 
 def crop_of(picture: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
-    """Cut a box out of an image.
+    """Cut a box where a feature is active out of an image.
 
     Args:
         picture: the image, possibly smaller than the original. box: in pixels of the original, which is

@@ -57,7 +57,7 @@ def decompose(
 
 
 def with_pictures(description: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
-    """Add the image (`preview`) and each feature's `crop` to the result, as JPEG data URIs."""
+    """Add the image (`preview`) and each feature's `crop` to a decomposition, as JPEG data URIs."""
     features = []
     for part in description["features"]:
         box = part["box"]

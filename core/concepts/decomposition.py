@@ -45,7 +45,7 @@ def describe(
     words: Mapping[int, str] | None = None,
     units: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Describe a representation; the boxes are None at this stage.
+    """Describe a representation by its strongest features and their words; without boxes so far.
 
     Args:
         raw: (n_features,) raw representation. top: maximum number of features. true: the image's class, if
@@ -102,7 +102,9 @@ def alpha_of(study: Study) -> float:
 
 
 def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
-    """`describe` an image of the study, with the boxes stored by `concepts`: those of its explained features,
+    """Decompose an image of the study into its features, as stored, without the encoder.
+
+    `describe` an image of the study, with the boxes stored by `concepts`: those of its explained features,
     on the images that the step processed.
     """
     check_has_concepts(study)
@@ -129,13 +131,14 @@ def check_class(study: Study, name: str | None) -> None:
 
 
 def can_tell(study: Study, name: str) -> bool:
-    """Whether features behind a class are known for any picture."""
+    """Whether the features that support a class are known for any picture, with a study's answer."""
     if not class_logits.can_switch_off(study) or name not in study.class_names:
         return False
     return study.has("probe_weights") or study.class_names.index(name) in class_logits.codes_of_outputs(study)
 
 
 def split(words: str) -> list[str]:
+    """Split the words of a feature that a table holds in one text."""
     return words.split(SEPARATOR) if words else []
 
 
@@ -203,7 +206,7 @@ def behind_class(
 
 
 def supporting(raw: np.ndarray, gradients: np.ndarray, confidence: float, top: int = 5) -> dict[str, Any]:
-    """What `behind_class` returns, from the gradient (1, n_features) of the logit of a prediction."""
+    """Return the confidence in a class and the features that support it, from the logit's gradient."""
     features, values = top_contributions(raw.astype(np.float64) * gradients, top)
     positive = features[0] >= 0
     return {

@@ -36,7 +36,7 @@ NONE_JUDGED = "there are no evaluation images, so no error is known"
 
 
 def contributions(raw: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Contribution of each feature to the logit of a class: raw h ⊙ U'_y.
+    """Contribution of each feature to the logit of a class, behind a failure: raw h ⊙ U'_y.
 
     Args:
         raw: (n, n_features) float, raw representations. weights: (n_classes, n_features), the probe's weights
@@ -52,7 +52,7 @@ def contributions(raw: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> 
 
 
 def top_contributions(values: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features with the largest contributions of each row, positive ones only.
+    """Return the features with the largest contributions to each failure, positive ones only.
 
     Args:
         values: (n, n_features) float.
@@ -72,7 +72,10 @@ def top_rows(
     about: Mapping[str, np.ndarray],
     side: str,
 ) -> pd.DataFrame:
-    """One row per top feature: the columns of `about` (one entry per row of `features`), rank, feature, …"""
+    """Tabulate the top features behind each failure, with their words.
+
+    One row per top feature: the columns of `about` (one entry per row of `features`), rank, feature, …
+    """
     row, rank = np.nonzero(features >= 0)
     top_features = features[row, rank]
     frame = pd.DataFrame({name: column[row] for name, column in about.items()})
@@ -182,7 +185,7 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
 
 
 def note_on(n_features: int, without: int, any_words: bool) -> str | None:
-    """Return a note about features without words, if there are any."""
+    """Return a note about features behind failures that have no words, if there are any."""
     if not any_words:
         return "no words: run `concepts` first, then `failures` again"
     if not without:
@@ -194,6 +197,7 @@ def note_on(n_features: int, without: int, any_words: bool) -> str | None:
 
 
 def check_failures_config(config: FailuresConfig) -> None:
+    """Raise SettingsError for invalid settings of the step `failures`, before any work is done."""
     if config.top < 1:
         raise SettingsError(f"--top must be at least 1, got {config.top}")
     if config.split not in ("val", "train", "all"):
@@ -203,8 +207,9 @@ def check_failures_config(config: FailuresConfig) -> None:
 def images_of_verdict(
     study: Study, split: str, names: Sequence[str], *, correct: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the images that the probe classifies correctly, or of the others, ascending; truth and
-    prediction as places in `names`. Images that are predicted as none of these are left out.
+    """Rows of the images that the probe classifies correctly, or of its failures, ascending.
+
+    Truth and prediction as places in `names`. Images that are predicted as none of these are left out.
     """
     rows, probe = rows_of_verdict(study, split, correct=correct), study.table("probe", ["true", "predicted"])
     index = pd.Index(names)

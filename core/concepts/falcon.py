@@ -51,7 +51,7 @@ class EntryMoments:
 
 
 def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: float = AUTO_SHARE) -> float:
-    """Choose the largest k that leaves at least `share` of the features explainable.
+    """Choose the largest k, the threshold of activation, that leaves at least `share` explainable.
 
     Args:
         n_explainable: candidate k -> number of explainable features.
@@ -65,7 +65,7 @@ def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: floa
 
 
 def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
-    """The supremum of k for which some feature is explainable.
+    """The supremum of the threshold k for which some feature is explainable.
 
     Args:
         reached: (n_features,) the (min_images + 1)-th largest value of each feature; -inf if there are fewer
@@ -80,7 +80,7 @@ def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
 
 
 def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> pd.DataFrame:
-    """Score how well each word fits a set of crops.
+    """Score how well each word fits a set of a feature's crops.
 
     WordScore(w) = 1/|T| sum_q max_p C^w_qp (Kalibhat, dissertation, eq. 4.1),
     C^w_qp the confidence of caption p of crop q if it contains w, else 0.
@@ -115,7 +115,7 @@ def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> 
 def best_by_word(
     captions: Sequence[WordList], confidence: Sequence[float], kinds: dict[str, str]
 ) -> dict[str, float]:
-    """max_p C^w_qp of each word of one crop's captions; at least 0, as for captions without the word.
+    """Best confidence of each word among one crop's captions, max_p C^w_qp; at least 0.
 
     `kinds` is filled with the kind of each word.
     """
@@ -202,7 +202,7 @@ def contrast(
     *,
     min_score: float = 0.1,
 ) -> Contrast:
-    """Discard words that also fit the counterfactual images (docs/method.md 6.6; threshold from the code).
+    """Discard words of a feature that also fit the counterfactual images (docs/method.md 6.6).
 
     Args:
         words: of the feature. counter_words, counter_confidence: captions of the whole counterfactual images,

@@ -71,7 +71,7 @@ class Groups:
 
 
 def pack_pairs(rows: np.ndarray, features: np.ndarray, n_images: int, n_features: int) -> np.ndarray:
-    """(n_images, ceil(n_features / 8)) uint8: `numpy.packbits` of the rows of a sparse matrix.
+    """Pack which features highly activate on which images: (n_images, ceil(n_features / 8)) uint8 bits.
 
     The first feature is in the highest bit; each pair (row, feature) occurs once.
     """
@@ -81,7 +81,7 @@ def pack_pairs(rows: np.ndarray, features: np.ndarray, n_images: int, n_features
 
 
 def find_groups(bits: np.ndarray, n_features: int) -> Groups:
-    """Algorithm 1: every image's non-empty set {j : h_qj > alpha} is a group.
+    """Find groups of features: every image's non-empty set {j : h_qj > alpha} is one (Algorithm 1).
 
     Its images are those with exactly that set, so groups have no images in common.
 
@@ -105,7 +105,7 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
 
 
 def as_words(bits: np.ndarray) -> np.ndarray:
-    """Convert packed rows to (n, w) uint64, padded with zeros if their length is not a multiple of 8."""
+    """Convert packed rows of features' bits to (n, w) uint64, padded with zeros."""
     if bits.shape[1] and bits.shape[1] % WORD_BYTES == 0:
         return np.ascontiguousarray(bits).view(np.uint64)
     n_words = -(-max(bits.shape[1], 1) // WORD_BYTES)
@@ -132,7 +132,7 @@ def _classes(words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> float:
-    """Mean cosine over all pairs of different rows, from the sum of n unit rows.
+    """Mean CLIP cosine over all pairs of a group's crops, from the sum of n unit rows.
 
     (||sum_q e_q||^2 - n) / (n (n - 1)); with the diagonal, as in the authors' code, ||sum_q e_q||^2 / n^2.
 
@@ -148,5 +148,5 @@ def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> flo
 def is_interpretable(
     n_images: int, cosine: float, *, gamma: float = 0.8, min_images: int = MIN_IMAGES
 ) -> bool:
-    """True for more than `min_images` images and a mean CLIP cosine above gamma (Algorithm 1)."""
+    """True for a group of more than `min_images` images and a mean CLIP cosine above gamma (Algorithm 1)."""
     return bool(n_images > min_images and cosine > gamma)

@@ -33,7 +33,7 @@ MOST_DISCARDED = 24  # discarded words kept for display, per unit
 
 
 def naming_of(config: ConceptsConfig) -> str:
-    """Return the rule by which words are chosen: the given one, else the majority's where there is a bank.
+    """Return the rule by which words of features are chosen: as given, else by majority where a bank is.
 
     Raises:
         SettingsError: an unknown rule, or the majority's with a captioner.
@@ -51,7 +51,7 @@ def naming_of(config: ConceptsConfig) -> str:
 
 
 def caption_weights(cosine: np.ndarray, temperature: float) -> np.ndarray:
-    """Softmax over the captions of each image: exp(tau c_qp) / sum_p exp(tau c_qp).
+    """Softmax over the captions of each image by CLIP: exp(tau c_qp) / sum_p exp(tau c_qp).
 
     Args:
         cosine: (n, k) of each image with its nearest captions; -inf or NaN for none.
@@ -81,7 +81,7 @@ class WordMass:
 
 
 def word_mass(codes: np.ndarray, weights: np.ndarray, words: Sequence[WordList]) -> WordMass:
-    """Add up the weights of an image's captions that contain a word: P_qw = sum_p weight_qp [w in p].
+    """Add up the weights of an image's captions with a word, to name features: P_qw = sum_p weight_qp.
 
     Args:
         codes: (n, k) int into `words`, -1 for none. weights: (n, k). words: the concepts in each caption,
@@ -108,7 +108,7 @@ def word_mass(codes: np.ndarray, weights: np.ndarray, words: Sequence[WordList])
 
 
 def two_groups(values: np.ndarray) -> tuple[float, float]:
-    """Split numbers in two so that the variance between the groups is largest (Otsu 1979).
+    """Split a word's masses over images in two so that the variance between is largest (Otsu 1979).
 
     With m numbers below and n - m above the split, and their means a and b, m (n - m) (b - a)^2 is largest.
     Equal numbers stay together; of equally good splits the lowest counts.
@@ -199,7 +199,7 @@ def shown_words(word_mass: WordMass, there: np.ndarray, *, least_mass: float = L
 def best_of_chains(
     words: Sequence[str], telling: np.ndarray, general: Mapping[str, str] | None
 ) -> np.ndarray:
-    """(n,) bool: the words that tell more than each that is more general, and than each that is less.
+    """(n,) bool: words of a feature that tell more than each more general, and each less general, one.
 
     Args:
         telling: (n,) float64, how well each word tells the images: a_w - b_w. Of equals the less general
@@ -219,7 +219,9 @@ def best_of_chains(
 
 
 def beyond_others(share: np.ndarray, elsewhere: np.ndarray, n: int | np.ndarray) -> np.ndarray:
-    """Mark words whose share of a feature's n images lies above that of the other images, by the lower end of
+    """Mark the words that are more common on a feature's images than on others, beyond doubt.
+
+    Mark words whose share of a feature's n images lies above that of the other images, by the lower end of
     Wilson's interval. Nothing is below an unknown share (NaN). Arrays of one shape, n too or one number.
     """
     sizes = np.broadcast_to(n, share.shape)
@@ -289,7 +291,7 @@ def n_named_by_chance(
     most_elsewhere: float,
     seed: int = 0,
 ) -> float:
-    """Count the units that have a word when each image shows those of another image, dealt at random.
+    """Count the features that get a word when each image shows those of another, dealt at random.
 
     It is the mean of `DEALS` seeded deals.
 
@@ -350,7 +352,7 @@ def crop_mass(
     *,
     temperature: float,
 ) -> WordMass:
-    """Compute the mass of each word on each crop: as on whole images, over the captions of the crop.
+    """Compute the mass of each word on each crop of a feature, over the captions of the crop.
 
     Args:
         codes: (n, c) int into `words`, -1 for none. cosine: (n, c); NaN with a captioner, whose `confidence`
@@ -363,7 +365,7 @@ def crop_mass(
 
 
 def shares_under_heat(word_mass: WordMass, crops: np.ndarray, words: Sequence[str]) -> np.ndarray:
-    """Share of some crops on which each word has at least half of the mass.
+    """Share of a feature's crops on which each word has at least half of the mass.
 
     Args:
         crops: (n,) rows of `word_mass.mass`.

@@ -39,8 +39,9 @@ def retrieve(
     temperature: float = 100.0,
     device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the k nearest captions of each crop by cosine, and log sum_p exp(temperature * cosine_p) over all
-    p.
+    """Find the k nearest captions of each crop by the cosines of CLIP.
+
+    And log sum_p exp(temperature * cosine_p) over all p.
 
     Args:
         crops: (n, d) unit rows. shards: (m_s, d) unit rows each, any floating type.
@@ -70,7 +71,7 @@ def retrieve(
 
 
 def caption_blocks(shards: Sequence[ShardRows], width: int, n_rows: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield (index of its first row, (n_rows, d) float32), over all shards; only the last one is shorter.
+    """Yield the embedded captions of a bank in blocks: (index of its first row, (n_rows, d) float32).
 
     The memory of a block is reused for the next one.
     """

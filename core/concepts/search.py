@@ -33,7 +33,7 @@ WIDEST = 1 << 14  # entries of a vector
 
 
 def embed_text(clip: str, text: str) -> np.ndarray:
-    """(width,) float32 unit vector of a text; waits until the CLIP is loaded.
+    """(width,) float32 unit vector of a text by CLIP, to search for; waits until it is loaded.
 
     Raises:
         ClipError: one line with what is wrong.
@@ -44,7 +44,7 @@ def embed_text(clip: str, text: str) -> np.ndarray:
 
 
 def embed_picture(clip: str, picture: bytes) -> tuple[np.ndarray, bytes]:
-    """Embed an encoded picture, which is written nowhere; with it, the picture as a small JPEG.
+    """Embed an encoded picture by CLIP, to search for; it is written nowhere; with it, a small JPEG.
 
     Raises:
         ClipError: one line with what is wrong. UnreadableImage: not a picture of an accepted format.
@@ -80,7 +80,7 @@ BLOCK = 1 << 17  # numbers compared at a time: as float32 they fit into a core's
 def most_alike(
     vectors: ChunkedArray, query: np.ndarray, k: int, *, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k rows with the largest cosine to a vector, exactly; the first row wins a tie.
+    """Find the k images with the largest cosine to a searched vector, exactly; the first wins a tie.
 
     Args:
         vectors: (n, d). query: (d,), any length but zero. among: (n,) bool, rows to search; None: all.
@@ -194,7 +194,7 @@ def captioned(study: Study, text: str, *, among: np.ndarray | None = None) -> np
 
 
 def has_captions(study: Study) -> bool:
-    """Return True when images, or parts of them, have captions that can be searched."""
+    """Return True when images of a study, or parts of them, have captions that can be searched."""
     return study.has("captions") or _has_own(study)
 
 
@@ -245,7 +245,8 @@ def _is_whole(word: str, first: list[str], every: list[str]) -> bool:
 
 
 def plain_words(text: str) -> list[str]:
-    """
+    """Split a searched text into plain words in lower case.
+
     >>> plain_words("A Red-brick wall!")
     ['a', 'red', 'brick', 'wall']
     """
@@ -268,7 +269,7 @@ def index_facts(study: Study) -> SearchFacts:
 
 
 def kept_text(study: Study, text: str) -> np.ndarray | None:
-    """Return the vector of a text that the command `search` has kept; None if there is none."""
+    """Return the vector of a searched text that `search` has kept; None if there is none."""
     path = text_path(study, text)
     if path is None or not path.exists():
         return None
@@ -279,7 +280,7 @@ def kept_text(study: Study, text: str) -> np.ndarray | None:
 
 
 def text_path(study: Study, text: str) -> Path | None:
-    """Return the path of a text's vector; None before the images are embedded (no CLIP is chosen yet)."""
+    """Return the path of a searched text's vector; None before the images are embedded by CLIP."""
     clip = index_facts(study).clip_fingerprint
     if not clip:
         return None
@@ -287,7 +288,7 @@ def text_path(study: Study, text: str) -> Path | None:
 
 
 def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
-    """Store the vector of a text atomically."""
+    """Store the vector of a searched text by CLIP atomically."""
     path = text_path(study, text)
     if path is None:
         raise StudyError(
@@ -299,7 +300,7 @@ def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
 
 
 def hits(study: Study, rows: Sequence[int] | np.ndarray, cosines: np.ndarray) -> list[dict[str, object]]:
-    """Return the matches as records for output: image_id, cosine."""
+    """Return the images that a search found as records for output: image_id, cosine."""
     ids = study.column("images", "image_id").to_numpy(object)
     return [
         {"image_id": str(ids[row]), "cosine": float(value)} for row, value in zip(rows, cosines, strict=True)
@@ -348,7 +349,7 @@ FITS = 0.5  # standard deviations; see docs/method.md
 
 
 def text_fit(nearest: np.ndarray, sample: np.ndarray, text: np.ndarray, generic: np.ndarray) -> float:
-    """How much better a text fits the images nearest to it than words that fit anything.
+    """How much better a searched text fits the images nearest to it than words that fit anything.
 
     fit = median over the nearest i of (cos(text, i) - max_g cos(g, i)) / sd of cos(text, .) over a sample
     (relevancy to canonical phrases as in Kerr et al. 2023, arXiv 2303.09553, in a unit of its own).

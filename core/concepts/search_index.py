@@ -64,7 +64,7 @@ def why_no_index(study: Study, config: SearchConfig) -> str | None:
 
 
 def chosen_clip(study: Study, config: SearchConfig) -> str:
-    """Return the named CLIP, else that of the study's concepts, else one of photographs, see `clip_of`."""
+    """Return the CLIP for searches: the named one, else that of the study's concepts, else a usual one."""
     return _named(study, config) or clip_of(study, ConceptsConfig())
 
 
@@ -74,7 +74,7 @@ def _named(study: Study, config: SearchConfig) -> str | None:
 
 
 def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dict[str, str]:
-    """Return the identity of the CLIP model; {} where the step would be skipped."""
+    """Return the identity of the CLIP that searches use; {} where the step would be skipped."""
     if why_no_index(study, config):
         return {}
     clip = study_clip(study, chosen_clip(study, config), str(resolve_device(run.device)))

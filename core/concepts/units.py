@@ -89,7 +89,7 @@ class HighActivations:
 
 
 def scan(probe: ProbeImages, ks: Sequence[float]) -> HighActivations:
-    """Read the rows in two passes: moments, then the entries above the lowest alpha of `ks`."""
+    """Read representations in two passes to find highly activating images: moments, then entries."""
     moments, sums = EntryMoments(), np.zeros(probe.n_features)
     for _, h in probe.blocks():
         moments += EntryMoments.of(h)
@@ -118,7 +118,7 @@ class Threshold:
 
 
 def threshold_of(activations: HighActivations, k: float | str, *, min_images: int) -> Threshold:
-    """Return the given k, or for "auto" that of docs/method.md 6.1 among the candidates above the floor."""
+    """Return the k above which a feature is highly active: as given, or for "auto" by docs/method.md 6.1."""
     candidates = set(K_CANDIDATES) | (set() if k == "auto" else {float(k)})
     per_k = []
     for candidate in sorted(candidates, reverse=True):
@@ -144,7 +144,7 @@ def threshold_of(activations: HighActivations, k: float | str, *, min_images: in
 
 
 def reached_by(probe: ProbeImages, n: int) -> np.ndarray:
-    """(n_features,) the n-th largest value of each feature; -inf if there are fewer images."""
+    """(n_features,) the n-th largest activation of each feature; -inf if there are fewer images."""
     best = np.full((n, probe.n_features), -np.inf)
     for _, h in probe.blocks():
         both = np.concatenate([best, h])
@@ -153,7 +153,7 @@ def reached_by(probe: ProbeImages, n: int) -> np.ndarray:
 
 
 def why_none(probe: ProbeImages, activations: HighActivations, threshold: Threshold, min_images: int) -> str:
-    """Explain why no feature is explainable: the message names a k that would leave one."""
+    """Explain why no feature is explainable by words: the message names a k that would leave one."""
     if len(probe) <= min_images:
         return (
             f"there are {len(probe)} probe images; a feature is explained by more than {min_images} that "
@@ -171,7 +171,7 @@ def why_none(probe: ProbeImages, activations: HighActivations, threshold: Thresh
 
 
 def check_k(k: float | str) -> None:
-    """Raise SettingsError for a k that is neither "auto" nor a number >= 0."""
+    """Raise SettingsError for a threshold k of highly active features neither "auto" nor >= 0."""
     if k != "auto" and not (isinstance(k, (int, float)) and 0 <= k < float("inf")):
         raise SettingsError(f"k must be a number of standard deviations (0 or more) or 'auto', not {k!r}")
 
@@ -202,7 +202,7 @@ class Unit:
 
 
 def feature_units(activations: HighActivations, alpha: float, features: np.ndarray) -> list[Unit]:
-    """Return single features with their T_i."""
+    """Return single features as units that words explain, with their images T_i."""
     positions, owners, values = activations.above(alpha)
     order = np.argsort(owners, kind="stable")
     ends = np.searchsorted(owners[order], [features, features + 1])
@@ -214,7 +214,7 @@ def feature_units(activations: HighActivations, alpha: float, features: np.ndarr
 
 
 def group_units(activations: HighActivations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
-    """Return groups of several features with more than `min_images` images."""
+    """Return groups of several features, to be named, with more than `min_images` images."""
     joint = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
     positions, _, values = activations.above(alpha)
     least = np.full(activations.n_images, np.inf)
@@ -303,7 +303,7 @@ class Counterfactuals:
 def find_counterfactuals(
     probe: ProbeImages, activations: HighActivations, units: Sequence[Unit], *, beta: float, n: int
 ) -> list[Counterfactuals]:
-    """Find the counterfactual images of each unit."""
+    """Find the counterfactual images of each unit: alike in everything but its features."""
     counterfactuals = []
     for start in range(0, len(units), UNITS_AT_ONCE):
         part = units[start : start + UNITS_AT_ONCE]

@@ -104,7 +104,7 @@ class KeptVectors:
 
 
 def kept_vectors(study: Study, clip: Any) -> KeptVectors | None:
-    """What `embed` has made by this CLIP; None where that is nothing, and for images that have changed."""
+    """CLIP's vectors of whole images that `embed` has made; None without them, or if images have changed."""
     if study.below is not None:
         return None
     scratch = ClipScratch.by(clip, Path(study.path), ClipScratch.of(study).fingerprint)

@@ -18,7 +18,7 @@ FACTORS = 64  # each at least 1 - p_start: their product stays far above the sma
 
 
 def precision_at(ranked: Sequence[str], related: set[str], k: int) -> float:
-    """Share of the first k words that are related; NaN if there are no words.
+    """Share of a feature's first k words that are related to the truth; NaN if there are no words.
 
     With fewer than k words, the share of the existing ones.
     """
@@ -38,7 +38,7 @@ def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str
 def pooled(
     ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], k: int
 ) -> tuple[float, float]:
-    """Precision and pooled recall at k over all groups' words at once (Kalibhat, dissertation, Table 4.1).
+    """Precision and pooled recall at k over all features' words at once (Kalibhat, Table 4.1).
 
     With R_k related words among the n_k words that stand first to k-th: P_k = R_k / n_k, and the pooled
     recall R_k / R_6 = n_k P_k / (n_6 P_6), which is k P_k / (6 P_6) where every group shows six words. It is
@@ -68,7 +68,7 @@ def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def kept_words(concepts: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the kept words of each group, best first."""
+    """Return the kept words of each group of features, best first."""
     rows: Any = concepts[concepts["kept"].to_numpy(bool)]
     return _by_group(rows.sort_values(["group", "rank"], kind="stable"))
 
@@ -83,7 +83,7 @@ def _by_group(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def random_words(groups: Sequence[str], vocabulary: Sequence[str], *, seed: int = 0) -> dict[str, list[str]]:
-    """Draw six different words for each group from all words of the bank."""
+    """Draw six different words for each group of features from all words of the caption bank."""
     rng = np.random.default_rng(seed)
     n = min(TOP_WORDS, len(vocabulary))
     drawn = {group: rng.choice(len(vocabulary), n, replace=False).tolist() for group in groups}
@@ -147,7 +147,7 @@ def _highest_rows(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def softmax(values: np.ndarray, scale: float) -> np.ndarray:
-    """(n, m) float64: softmax over each row of scale * values."""
+    """(n, m) float64: softmax over each row of scale * CLIP's cosines."""
     shares = np.asarray(values, np.float64) * scale
     shares -= shares.max(1, keepdims=True)
     np.exp(shares, out=shares)

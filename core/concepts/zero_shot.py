@@ -34,7 +34,7 @@ say_of_texts = Templates.beside(__file__)
 
 
 def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
-    """The answer `zero-shot`.
+    """Return the answer `zero-shot`: the class whose text CLIP's text tower finds most like each image.
 
     Raises:
         SettingsError: the encoder has no text tower, its embeddings are not stored, or classes have no names.
@@ -111,7 +111,7 @@ class ClassTexts:
 
 
 def class_texts(labels: Sequence[str], file: str | None) -> ClassTexts:
-    """The text of each label: of the class in a file of names that it means, by WordNet id, or its own words.
+    """The text of each label for zero-shot answers: from a file of names, or its own words.
 
     Raises:
         SettingsError: a label is a number that the file, if there is one, does not name.
@@ -176,6 +176,6 @@ def _of_file(labels: Sequence[str], file: str) -> tuple[list[NamedClass | None],
 
 
 def class_embedding(texts: np.ndarray) -> np.ndarray:
-    """(n, r) unit rows -> (r,) their mean, at length 1."""
+    """Mean of a class's text embeddings by CLIP, (n, r) unit rows -> (r,), at length 1."""
     mean = texts.astype(np.float64).mean(0)
     return mean / max(float(np.linalg.norm(mean)), 1e-12)

@@ -22,7 +22,7 @@ LEAST_WEIGHT = 1e-4  # with less of the region within reach, a pixel takes the r
 def alterations(
     picture: np.ndarray, mask: np.ndarray, *, other_mask: np.ndarray, fill: np.ndarray
 ) -> np.ndarray:
-    """Make the altered pictures of one picture, in the order of ALTERATIONS.
+    """Make the altered pictures (object or background hidden) by which causes of an error are tried.
 
     With B the object's pixels, x the picture, b_R(x) its blur within the region R (`blurred_within`) and c
     the fill:
@@ -46,7 +46,7 @@ def alterations(
 
 
 def removed(picture: np.ndarray, region: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """Give the pixels of a region one colour.
+    """Give the pixels of a region of a picture one colour, to see what the encoder makes of the rest.
 
     Args:
         picture: (H, W, 3) uint8. region: (H, W) bool. fill: (3,) uint8.
@@ -93,7 +93,7 @@ def blurred_within(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
 
 
 def blur_kernel(side: int) -> np.ndarray:
-    """(2 k + 1,) float64 with sum 1: the Gaussian along one axis, k = ceil(REACH * BLUR * side)."""
+    """(2 k + 1,) float64 with sum 1: the Gaussian that blurs a picture's background, along one axis."""
     deviation = BLUR * side
     reach = int(np.ceil(REACH * deviation))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)

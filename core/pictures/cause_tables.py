@@ -45,7 +45,7 @@ NO_VALUES = {
 
 
 def trials_of_views(gaps: np.ndarray, usual: Usual | None) -> dict[str, Trial]:
-    """Compute the gains of the trials that change a picture.
+    """Compute what each change of a picture gains in logits, as trials of the causes of its error.
 
     Args:
         gaps: (n, len(VIEWS), 2), as the step stores them. usual: None where no measures are known.
@@ -103,7 +103,7 @@ def _best(gains: np.ndarray) -> np.ndarray:
 
 
 def judged_table(study: Study, drawn: DrawnImages, tried: Mapping[str, Trial]) -> pd.DataFrame:
-    """Judge every trial: a row an image and cause, in the order of the images, their causes first that hold.
+    """Judge every trial of why images are wrong: a row an image and cause, those first that hold.
 
     Args:
         study: as the answer reads it.
@@ -156,7 +156,7 @@ def _judged(cause: str, trial: Trial, drawn: DrawnImages) -> tuple[np.ndarray, n
 
 
 def of_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """Table `causes`, of `judged_table`."""
+    """Return table `causes` of misclassified images, of `judged_table`."""
     return table.loc[~table[IS_RIGHT].to_numpy(bool), list(STORED)].reset_index(drop=True)
 
 
@@ -167,12 +167,12 @@ def of_right_images(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_counts(causes: pd.DataFrame) -> dict[str, int]:
-    """How many errors have which first cause, the most common first."""
+    """Count errors by their first cause, the most common first."""
     return causes.drop_duplicates("image_id")[WHY].value_counts().astype(int).to_dict()
 
 
 def notes_on_trials(tried: Mapping[str, Trial], *, has_encoder: bool) -> list[Record]:
-    """Say which trials could not be made, and what makes them possible."""
+    """Say which trials of the causes of errors could not be made, and what makes them possible."""
     kinds = {
         LABEL: "no_label_check",
         PICTURE: "no_measures",
@@ -186,7 +186,7 @@ def notes_on_trials(tried: Mapping[str, Trial], *, has_encoder: bool) -> list[Re
 
 
 def wrong_too_often(rates: pd.DataFrame) -> list[Record]:
-    """Say which trials would explain too many right images as well."""
+    """Say which trials of causes of errors would explain too many right images as well."""
     columns = ("cause", "false_rate", "false_rate_alike")
     notes = []
     for cause, *of_right in zip(*(rates[name] for name in columns), strict=True):

@@ -229,7 +229,7 @@ BLOCK = 256  # images at a time
 def trials_without_pictures(
     study: Study, asked: Answering, drawn: DrawnImages, seed: int
 ) -> dict[str, Trial]:
-    """Make the trials that can be made, by their causes.
+    """Make the trials of why images are wrong that need no changed pictures, by their causes.
 
     Args:
         study: as the answer reads it.
@@ -244,7 +244,7 @@ def trials_without_pictures(
 
 
 def label_trial(study: Study, drawn: DrawnImages) -> Trial | None:
-    """Whether the label is likely wrong, out of fold: the image is listed in `label_issues`.
+    """Try whether an image is wrong by its label: it is listed in `label_issues`, out of fold.
 
     The gain is the margin by which the suggested class is more probable than the label. None where no label
     was checked.
@@ -260,7 +260,7 @@ def label_trial(study: Study, drawn: DrawnImages) -> Trial | None:
 
 
 def neighbour_trial(study: Study, asked: Answering, drawn: DrawnImages, units: np.ndarray) -> Trial:
-    """Whether the images around belong to the wrong class.
+    """Try whether an image is wrong since the images around it belong to the wrong class.
 
     gain = share of the wrong class among the N_NEIGHBOURS nearest labelled images of other units less the
     share of the label; it answers at MOST_NEIGHBOURS. The wrong class of an error is its answer, that of a
@@ -311,7 +311,7 @@ def nearest_of_others(
 
 
 def feature_trial(study: Study, asked: Answering, drawn: DrawnImages, seed: int) -> Trial | None:
-    """Whether one feature decides: the one that adds most to z_answer - z_target, set to its mean.
+    """Try whether one feature makes an image wrong: the one that adds most, set to its mean.
 
     Its control is the largest gain among N_RANDOM features of like activation, each set to its mean. None
     where the layers of the classifier are not stored.

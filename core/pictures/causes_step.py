@@ -47,13 +47,13 @@ GAPS, ROWS = "cause_gaps", "cause_rows"
 
 
 def outside(study: Study, config: CausesConfig, run: RunOptions) -> dict[str, str]:
-    """Identify the masks that the trial of the background reads: {"masks": sha256}, or {} without any."""
+    """Identify the masks that the step `causes` reads to change backgrounds: {"masks": sha256}, or {}."""
     masks = None if study.facts(EmbedFacts).encoder.is_given else study.masks
     return {"masks": masks.fingerprint()} if masks else {}
 
 
 def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: StepRun) -> None:
-    """Write the tables of docs/method.md 9.3.
+    """Write the tables of the step `causes`, why images are wrong (docs/method.md 9.3).
 
     `causes`, a row a trial of an error, and `cause_controls`, of a right image, with columns of
     `core.measures.causes.STORED`. `cause_rates`, where errors were drawn and not named. `cause_rows` (n,)
@@ -93,7 +93,7 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
 
 
 def answer_of(study: Study, config: CausesConfig) -> tuple[Study, Answering]:
-    """The study as the answer reads it, and its classifier.
+    """Return the study as the answer of `causes` reads it, and its classifier.
 
     Raises:
         SettingsError: there is no such answer, or it is no classifier of the representation.
@@ -187,7 +187,7 @@ TIMED = 4  # images
 
 
 def plan_of_causes(study: Study, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Count the images and the passes of a run, and measure a few of them.
+    """Count images and passes of a run that finds why images are wrong, and measure a few of them.
 
     Args:
         options: as for `core.pipeline.run.run_step`.

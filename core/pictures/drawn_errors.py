@@ -58,7 +58,7 @@ class DrawnImages:
 def draw_images(
     study: Study, asked: Answering, config: CausesConfig, before: Sequence[str] = ()
 ) -> DrawnImages:
-    """Draw the errors and the right images among the evaluation images, or among all without any.
+    """Draw the errors, and right images, to find the causes of, among evaluation images if there are any.
 
     Images that are named come alone, with the right images nearest to them in gap.
 
@@ -96,7 +96,7 @@ def draw_images(
 
 
 def needed(drawn: DrawnImages) -> np.ndarray:
-    """(n,) bool: the errors, and of the reference those nearest in gap to each."""
+    """(n,) bool: the errors, and right images nearest in gap to each, on which causes are tried."""
     keep = drawn.is_error.copy()
     reference = np.flatnonzero(drawn.is_reference)
     for gap in drawn.gap[drawn.is_error]:
@@ -106,8 +106,10 @@ def needed(drawn: DrawnImages) -> np.ndarray:
 
 
 def label_outcomes(study: Study, asked: Answering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The label and the answer of all images as places among the names of the answer, -1 for others, and
-    whether the answer is correct: 1, 0, or NaN where either is not among them.
+    """The label, the answer and the correctness of all images, of which errors are drawn.
+
+    Label and answer as places among the names of the answer, -1 for others, and whether the answer is
+    correct: 1, 0, or NaN where either is not among them.
     """
     names = pd.Index(asked.names)
     table = study.table("probe", ["predicted", "correct"])
@@ -118,7 +120,7 @@ def label_outcomes(study: Study, asked: Answering) -> tuple[np.ndarray, np.ndarr
 
 
 def row_of_error(study: Study, correct: np.ndarray, image_id: str) -> int:
-    """The row of an image that is named. Raises SettingsError where it is no error."""
+    """The row of a named image to find why it is wrong. Raises SettingsError where it is no error."""
     row = study.row_of(image_id)
     if correct[row] != 0:
         why = "is answered correctly" if correct[row] == 1 else "has no label that the answer can give"
@@ -140,7 +142,7 @@ def stored_logits(study: Study, asked: Answering, rows: np.ndarray) -> np.ndarra
 
 
 def second_class(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """(n,) int64: the class of the largest logit but that of the answer."""
+    """(n,) int64: the class of the largest logit of a picture but that of the answer."""
     others = logits.copy()
     others[np.arange(len(logits)), answer] = -np.inf
     return others.argmax(1)

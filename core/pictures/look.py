@@ -104,7 +104,7 @@ class Look:
 
 
 def answering(study: Study) -> Answering | None:
-    """The classifier of the answer that a study is read by, with all its classes; else the default's."""
+    """The classifier that looks at a picture: of a study's answer, with all classes; else the default's."""
     kind = study.answer.kind if study.answer else PROBE
     if kind not in (HEAD, PROBE) and study.has("probe_weights"):
         return linear(study, kind)
@@ -120,7 +120,7 @@ def answering(study: Study) -> Answering | None:
 
 
 def linear(study: Study, name: str) -> Answering:
-    """An answer of a study whose labels have weights."""
+    """Return a study's answer whose labels have weights, to look at a picture by."""
     names, means = tuple(study.class_names), train_means(study)
     classifier, columns = class_logits.class_weights(study), np.arange(len(names))
     return Answering(name, names, names, columns, means, classifier, reads_unit_rows(study))
@@ -151,7 +151,7 @@ def of_outputs(
     restrict: bool = False,
     code: np.ndarray | None = None,
 ) -> Answering:
-    """A classifier whose outputs mean labels where they match, else what they are called themselves.
+    """A classifier for pictures whose outputs mean labels where they match, else what they are called.
 
     Args:
         names: what each output may be called, as `match_classes` reads them. code: (n_outputs,) the label
@@ -174,7 +174,7 @@ def of_outputs(
 
 
 def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
-    """List the features that fire on an image or push its answer, the strongest push first.
+    """List the features that fire on a picture or push its answer, the strongest push first.
 
     Args:
         raw: (n_features,) float64. fires: (n_features,) bool. push: (n_features,), NaN without an answer.
@@ -277,7 +277,7 @@ def nearest_images(study: Study, raw: np.ndarray, k: int) -> tuple[np.ndarray, n
 
 
 def heat_of(seen: Glance, features: Sequence[int]) -> np.ndarray | None:
-    """The heatmap of some features in the input view; None where one has no map."""
+    """The heatmap of some features in a picture's input view; None where one has no map."""
     places = np.searchsorted(seen.features, np.asarray(features, np.int64))
     held = places < len(seen.features)
     if not len(features) or not held.all() or (seen.features[places] != features).any():

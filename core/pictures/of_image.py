@@ -30,7 +30,7 @@ class Stored:
 
 
 def asked_of_images(study: Study) -> Answering | None:
-    """The classifier of the answer that a study is read by; None where its outputs are not known."""
+    """Return the classifier that a study's images are looked at by; None where its outputs are not known."""
     kind = study.answer.kind if study.answer else PROBE
     if kind not in (HEAD, PROBE) and not study.has("probe_weights"):
         return None

@@ -63,7 +63,7 @@ def changed_views(
     other_mask: np.ndarray | None = None,
     fill: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Make the input views of all trials that a picture allows, by their names in VIEWS.
+    """Make the encoder's views of a changed picture for all trials of causes, by their names in VIEWS.
 
     Args:
         picture: RGB, upright. mask, other_mask: (H, W) bool of the input view, the object of this picture and
@@ -91,7 +91,7 @@ def changed_views(
 
 
 def neutral_views(view: np.ndarray) -> dict[str, np.ndarray]:
-    """Change a view in ways that leave what it shows: the controls NEUTRAL of every trial.
+    """Change a picture in ways that leave what it shows: controls of trials of the causes of errors.
 
     Args:
         view: (H, W, 3) uint8.
@@ -114,7 +114,7 @@ def _as_jpeg(image: Image.Image) -> np.ndarray:
 
 
 def whole_picture(picture: Image.Image, transform: Transform) -> np.ndarray | None:
-    """Show the whole picture in the input view, padded with its mean colour; None where the view does so.
+    """Show a whole picture to the encoder, padded with its mean colour; None where the view does so.
 
     Returns:
         (H, W, 3) uint8.
@@ -133,7 +133,7 @@ def whole_picture(picture: Image.Image, transform: Transform) -> np.ndarray | No
 
 
 def equalised(view: np.ndarray, brightness: float | None, contrast: float | None) -> np.ndarray:
-    """Give a view another mean and standard deviation of its luma, all channels by the same line.
+    """Give a picture another mean and standard deviation of its luma, as a trial of an error's cause.
 
     x' = m' + (x - m) s' / s of the luma's mean m and deviation s. Where only m' is given, x' = x m' / m: a
     picture that is too dark lacks contrast, too. Where only s' is given, m' = m. A flat or black view keeps
@@ -154,13 +154,13 @@ def equalised(view: np.ndarray, brightness: float | None, contrast: float | None
 
 
 def sharpened(view: np.ndarray) -> np.ndarray:
-    """Lay an unsharp mask on a view, (H, W, 3) uint8."""
+    """Sharpen a picture by an unsharp mask, (H, W, 3) uint8, as a trial of an error's cause."""
     mask = ImageFilter.UnsharpMask(radius=RADIUS, percent=AMOUNT, threshold=0)
     return np.asarray(Image.fromarray(view).filter(mask))
 
 
 def as_pixels(values: np.ndarray) -> np.ndarray:
-    """Round to uint8, what lies outside cut off."""
+    """Round the values of a changed picture to uint8, what lies outside cut off."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 

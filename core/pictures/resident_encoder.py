@@ -32,7 +32,7 @@ MOST_MAPS = 1 << 24  # entries of the maps of all features; beyond it they have 
 def encoder_answers(
     model: str,
 ) -> tuple[dict[str, Any], Callable[[dict[str, Any], bytes | None], dict[str, Any]]]:
-    """Load an encoder by its settings as JSON; its facts, and what answers a request."""
+    """Load an encoder to look at pictures, by its settings as JSON; its facts, and what answers."""
     settings = json.loads(model)
     encoder = load_encoder(settings.pop("encoder"), **settings)
     encoder.precision = "float32"

@@ -38,7 +38,9 @@ class TurnedView:
 
 
 def compute_rotation(study: Study, step: StepWriter, config: RotationConfig, run: StepRun) -> None:
-    """Write the table `rotation`: for each image the turn, in degrees counter-clockwise, after which the
+    """Find for each image the turn after which the encoder reads it best, and write them as a table.
+
+    Write the table `rotation`: for each image the turn, in degrees counter-clockwise, after which the
     answer is most confident, and by how much its confidence exceeds that of the picture as it is; NaN where
     the picture cannot be read."""
     read = study.answering()

@@ -27,7 +27,7 @@ class Sample:
 
 
 def samples() -> dict[str, Sample]:
-    """The samples by name; without those that this computer lacks."""
+    """Return the sample pictures that people can try, by name; without those that this computer lacks."""
     package = find_spec("sklearn")  # finds it without loading it
     folder = Path(package.origin if package and package.origin else "").parent / "datasets" / "images"
     both = [
@@ -99,7 +99,7 @@ def _box(values: Sequence[Any]) -> ShareBox:
 
 
 def in_pixels(box: ShareBox, width: int, height: int) -> tuple[int, int, int, int]:
-    """The pixels that a box touches.
+    """Return the pixels that a box on a picture touches.
 
     >>> in_pixels((0.25, 0.0, 0.5, 1.0), 10, 4)
     (2, 0, 5, 4)

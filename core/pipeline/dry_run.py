@@ -41,7 +41,7 @@ FIRING_BYTES = 12  # per firing entry: feature, excess, and the row in the by-fe
 
 
 def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
-    """Inspect the images, encoder, masks and captions, time a sample, and write nothing.
+    """Plan an analysis without writing: inspect images, encoder, masks and captions, and time a sample.
 
     Args:
         options: as for `analyze`; `samples` adds thumbnails of that many images.
@@ -128,7 +128,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
 
 
 def how_read(source: ImageSource) -> str:
-    """Return the sentence on how a tree of folders is read; "" where nothing but CLASS/IMAGE is."""
+    """Return the sentence of `--dry-run` on how a tree of folders is read; "" for CLASS/IMAGE."""
     tree_notes = (note for note in source.notes if isinstance(note, Record) and note.kind == "tree")
     return next(map(str, tree_notes), "")
 
@@ -242,7 +242,7 @@ def _existing_parent(path: Path) -> Path:
 
 
 def sample_images(source: ImageSource, n: int, *, pictures: bool) -> list[dict[str, Any]]:
-    """Return some images spread evenly over the listing.
+    """Return some images spread evenly over the listing, by which an analysis is timed.
 
     Args:
         pictures: add a thumbnail of each as a data URI; "" for an unreadable image.
@@ -300,7 +300,7 @@ def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def clip_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Describe the named CLIP, loaded if its weights are on this machine; others are downloaded on use.
+    """Describe the named CLIP for `--dry-run`, loaded if its weights are here, else downloaded on use.
 
     Raises:
         ClipError: its weights file is missing or does not fit.

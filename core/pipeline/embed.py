@@ -49,7 +49,7 @@ def run_embed(
     *,
     redo: bool = False,
 ) -> None:
-    """Run the step in every process of a torchrun, unless the study is up to date and nobody asks to redo it.
+    """Run the step `embed` in every process of a torchrun, unless it is up to date.
 
     Whether it is can be told only from the opened images and the loaded encoder: their fingerprints are what
     the step reads outside the study.
@@ -134,7 +134,7 @@ def run_embed(
 
 
 def keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:
-    """Keep how long a picture took, where the encoder has made any in this run."""
+    """Keep how long a picture took to embed, where the encoder has made any in this run."""
     import torch
 
     from core.analysis.representations import Representations
@@ -176,7 +176,7 @@ def keeper_of(
     run: RunOptions,
     precision: str,
 ) -> MapKeeper | None:
-    """What keeps the maps for `heatmaps`; None where it reads the pictures once more.
+    """Return what keeps maps for `heatmaps` in the run of `embed`; None where it reads pictures once more.
 
     Args:
         precision: in which maps are made.
@@ -215,7 +215,7 @@ def consumers_of(
     head: Head | None,
     maps: MapKeeper | None = None,
 ) -> list[Consumer]:
-    """What is made of each decoded picture; of images without pictures only the representations."""
+    """Return what `embed` makes of each decoded picture; without pictures only the representations."""
     from core.analysis.representations import (
         PictureColumns,
         ReadyRepresentations,
@@ -235,7 +235,7 @@ def consumers_of(
 
 
 def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]]:
-    """The classifier of an encoder, and what a study remembers of it: at least why there is none."""
+    """Return an encoder's classifier and what a study remembers of it when embedded, at least why none."""
     one: Any = encoder
     head = one.find_head() if hasattr(one, "find_head") else "representations were given"
     if isinstance(head, str):
@@ -244,7 +244,7 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
 
 
 def head_facts(head: Head, encoder: Any) -> dict[str, Any]:
-    """What a study remembers of a classifier."""
+    """Return what a study that is embedded remembers of the encoder's classifier."""
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
     facts |= {"normalisation_stated": encoder.normalisation_stated, "notes": list(head.notes)}
     if encoder.other_stem_paddings:
@@ -298,7 +298,9 @@ def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:
 
 
 def write_head(out: StepWriter, head: Head) -> None:
-    """Write what the outputs are called and, where the head is linear on the representation or has one hidden
+    """Write the encoder's classifier into a study that is embedded.
+
+    Write what the outputs are called and, where the head is linear on the representation or has one hidden
     layer, the weights of its layers."""
     wordnet = [next(iter(names), "") if len(names) > 1 else "" for names in head.names]
     frame = {"output": range(head.n_outputs), "wordnet": wordnet}
@@ -345,7 +347,7 @@ def token_facts(
 
 
 def check_nothing_skipped(folder: Path) -> None:
-    """Raise UnreadableImage, naming the first, when a finished study skipped images."""
+    """Raise UnreadableImage, naming the first, when a finished run of `embed` skipped images."""
     skipped = Study(folder).table("skipped")
     if len(skipped):
         path, reason = skipped.iloc[0]
@@ -353,7 +355,7 @@ def check_nothing_skipped(folder: Path) -> None:
 
 
 def open_source(config: EmbedConfig) -> ImageSource:
-    """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
+    """Open the images of a study that is embedded; with ready representations, a table will do."""
     from core.analysis.representations import open_ready_representations
     from core.data.images import open_images, open_representation_table
     from core.data.pixel_values import reading_of
@@ -407,7 +409,7 @@ def _enlarged(source: ImageSource, encoder: Encoder, config: EmbedConfig) -> lis
 def load(
     config: EmbedConfig, source: ImageSource, run: RunOptions
 ) -> tuple[Encoder | np.ndarray, dict[str, Any]]:
-    """The encoder (or the ready representations) and what a study remembers of it."""
+    """Load the encoder (or ready representations) of a study to embed, and what it remembers of it."""
     if config.representations:
         from core.analysis.representations import load_ready_representations
 

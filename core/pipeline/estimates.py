@@ -127,7 +127,7 @@ def image_rates(
 def decode_rate(
     pictures: list[Image.Image], reading: float, thumbnail_size: int, run: RunOptions, n_images: int
 ) -> float:
-    """Return seconds an image to read it and make its thumbnail, with all workers together."""
+    """Measure seconds to read an image and make its thumbnail, to estimate how long an analysis takes."""
     few = pictures[:8]
     if thumbnail_size and few:
         reading += _timed(lambda: [thumbnail_jpeg(one, thumbnail_size) for one in few]) / len(few)
@@ -135,7 +135,7 @@ def decode_rate(
 
 
 def firing_per_image(raw: np.ndarray, epsilon: float) -> float:
-    """Return the mean number of features that fire on an image of a sample."""
+    """Return the mean number of features that fire on an image, to estimate how long steps take."""
     return float(highly_activating(normalise_rows(raw), epsilon=epsilon).sum(1).double().mean())
 
 
@@ -148,7 +148,7 @@ def estimate_steps(
     *,
     given: bool = False,
 ) -> list[Estimate]:
-    """Estimate every step that `analyze` would run with these options.
+    """Estimate how long every step that `analyze` would run with these options takes.
 
     Args:
         embed_bytes: disk space after embedding. clip: a loaded CLIP, or the reason why there is none.
@@ -263,7 +263,7 @@ def _heatmaps(sizes: Sizes, rates: ImageRates, options: Mapping[str, Any]) -> Es
 
 
 def second_pass(sizes: Sizes, rates: ImageRates) -> float:
-    """The share of images that the encoder reads again for heatmaps: more features fire than are kept."""
+    """Estimate the share of images that the encoder reads again for `heatmaps`: more fire than are kept."""
     if not _keeps(sizes, rates):
         return 1.0
     n_kept = kept_per_image(sizes.n_images, rates.raw.shape[1], round(rates.map_bytes / MAP_BYTES))
@@ -279,7 +279,7 @@ def _keeps(sizes: Sizes, rates: ImageRates) -> bool:
 
 
 def kept_bytes(sizes: Sizes, rates: ImageRates) -> int:
-    """Bytes of the maps that `embed` keeps until `heatmaps` has stored its own."""
+    """Estimate the bytes of the maps that `embed` keeps until `heatmaps` has stored its own."""
     if not _keeps(sizes, rates):
         return 0
     return scratch_bytes(sizes.n_images, rates.raw.shape[1], round(rates.map_bytes / MAP_BYTES))

@@ -17,7 +17,7 @@ OWN_WORDS = ("MALLOC_", "GLIBC_TUNABLES")  # variables by which users tune the a
 
 
 def keep_freed_memory() -> bool:
-    """Keep what is freed, in this process and those that it forks, until `give_back_memory`.
+    """Keep memory that steps free, in this process and its forks, until `give_back_memory`.
 
     Returns:
         False where nothing was changed: another C library, or the user's own settings of an allocator.
@@ -28,7 +28,7 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_memory() -> None:
-    """Give freed memory back to the system."""
+    """Give memory that steps have freed back to the system."""
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
 

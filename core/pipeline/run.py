@@ -67,7 +67,7 @@ def analyze(
     *,
     by_step: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Run every step that is missing or whose settings or inputs have changed.
+    """Run every step of an analysis that is missing or whose settings or inputs have changed.
 
     Args:
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …);
@@ -140,7 +140,7 @@ def _others_help(step: Step, ranks: Ranks) -> AbstractContextManager[None]:
 
 
 def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    """Run every step that is missing or whose inputs have changed, with the stored settings.
+    """Run every step of a study that is missing or whose inputs have changed, with stored settings.
 
     Those of a step that was interrupted are the ones that the interrupted run was asked for.
 
@@ -175,7 +175,7 @@ def _trusting_options(options: Mapping[str, Any]) -> AbstractContextManager[None
 
 
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Run one step and return its summary; options not given keep their stored values.
+    """Run one step of a study and return its summary; options not given keep their stored values.
 
     Args:
         options: as for `analyze`; `redo` runs the step even if nothing has changed.
@@ -327,7 +327,7 @@ ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_
 
 
 def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, progress: Progress) -> None:
-    """Build the embedded study `name` (a key of ENCODERS) below `studies`, or the parts it lacks.
+    """Build the embedded demo study `name` (a key of ENCODERS) below `studies`, or the parts it lacks.
 
     Args:
         pool: how the encoder's map is pooled; None: the average.
@@ -340,7 +340,7 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
 
 
 def first_study(studies: Path) -> Study | None:
-    """Return the first embedded study; None where it has not been built."""
+    """Return the first embedded demo study; None where it has not been built."""
     try:
         return Study(studies / FIRST)
     except StudyError:
@@ -372,7 +372,7 @@ TOP = 24
 def run_search(
     folder: str | Path, text: str | None, options: Mapping[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """Find images by a text.
+    """Find images of a study by a text, and embed them for that first where they are not.
 
     Args:
         folder: of the study, or of a basis in which `slice` is read; the images are the same in every one.

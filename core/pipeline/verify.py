@@ -46,7 +46,7 @@ class Problem:
 
 
 def verify(study: Study | str | Path) -> list[Problem]:
-    """List every file that is damaged, unreadable or foreign; the list is empty when all is well.
+    """List every file of a study that is damaged, unreadable or foreign; empty when all is well.
 
     All files are checked, however many problems there are. Only a damaged manifest stops the check: without
     it, nothing is known about the other files.
@@ -105,7 +105,7 @@ def _of_bases(study: Study) -> Iterator[Problem]:
 
 
 def files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the files of a table or an array, each with its checksum."""
+    """Yield the files of a study's table or array to verify, each with its checksum."""
     if item["kind"] == "table":
         yield f"{name}.parquet", item["sha256"]
         return

@@ -55,7 +55,7 @@ class ViewParameters:
 def draw_parameters(
     n: int, height: int, width: int, config: AugmentConfig, generator: torch.Generator
 ) -> ViewParameters:
-    """Draw independent parameters for n views from a CPU generator, so that all devices get the same."""
+    """Draw the parameters of n augmented views from a CPU generator, so that all devices get the same."""
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(n, generator=generator) * (high - low) + low
@@ -93,7 +93,7 @@ def _draw_solarized(n: int, config: AugmentConfig, generator: torch.Generator) -
 def apply_views(
     images: Tensor, parameters: ViewParameters, size: int, between: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """Render views of uint8 images.
+    """Render augmented views of uint8 images for a training.
 
     Args:
         images: (B, H, W, 3) uint8.
@@ -115,7 +115,7 @@ def apply_views(
 
 
 def solarized(view: Tensor, threshold: Tensor) -> Tensor:
-    """Invert bright pixels of (B, 3, H, W) views in [0, 1]: v becomes 1 - v where v >= threshold, (B,)."""
+    """Solarise bright pixels of augmented views (B, 3, H, W) in [0, 1]: v >= threshold becomes 1 - v."""
     return torch.where(view >= threshold[:, None, None, None], 1 - view, view)
 
 
@@ -132,7 +132,7 @@ def centre_view(images: Tensor, size: int) -> Tensor:
 
 
 def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Render one random view per image: (B, H, W, 3) uint8 -> (B, 3, size, size) float32 in [0, 1]."""
+    """Render one random training view per image: (B, H, W, 3) uint8 -> (B, 3, size, size) in [0, 1]."""
     parameters = draw_parameters(len(images), images.shape[1], images.shape[2], config, generator)
     return apply_views(images, parameters.to(images.device), size)
 
@@ -330,8 +330,9 @@ class Batches:
 
 
 def held(rows: np.ndarray, device: torch.device, share: float = HELD) -> np.ndarray | Tensor:
-    """Move images or vectors to the GPU if they fit, so that no step waits for them; else return them as
-    they are.
+    """Move images or vectors of a training to the GPU if they fit, so that no step waits for them.
+
+    Others are returned as they are.
     """
     if device.type != "cuda" or rows.nbytes > share * torch.cuda.mem_get_info(device)[0]:
         return rows
@@ -342,7 +343,7 @@ def held(rows: np.ndarray, device: torch.device, share: float = HELD) -> np.ndar
 
 
 def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:
-    """List the images of each batch that a process takes: one slice per micro-batch.
+    """List the images of each training batch that a process takes: one slice per micro-batch.
 
     A batch comes in listing order, often class by class, so the micro-batches of a process are interleaved:
     each sees every class.

@@ -73,7 +73,7 @@ class AugmentConfig:
 
 
 def view_settings(augment: AugmentConfig, n_views: int) -> list[AugmentConfig]:
-    """Return the settings of each large view, the left one first.
+    """Return the augmentation settings of each large view of a training, the left one first.
 
     Raises:
         SettingsError: settings of a right view for a method with only one view.
@@ -99,7 +99,7 @@ def complete_right(augment: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_augment(config: AugmentConfig, where: str = "augment") -> None:
-    """Raise SettingsError for the first invalid value of both views."""
+    """Raise SettingsError for the first invalid augmentation setting of both views of a training."""
     check_settings(config, prefix=f"{where}.")
     if config.view is not None and config.view not in RECIPES:
         raise SettingsError(
@@ -119,14 +119,14 @@ def check_augment(config: AugmentConfig, where: str = "augment") -> None:
 
 
 def check_fourier(config: FourierConfig, where: str) -> None:
-    """Raise SettingsError for the first invalid value."""
+    """Raise SettingsError for the first invalid setting of a training's Fourier augmentation."""
     check_settings(config, prefix=f"{where}.")
     if config.mask_fraction[1] > 1:
         raise SettingsError(f"{where}.mask_fraction ends at {config.mask_fraction[1]}, above all (1).")
 
 
 def check_recipes(augment: AugmentConfig, *, dual: bool, crop_size: int) -> None:
-    """Check that frequency images go to the encoder that was built for them, and to no other.
+    """Check that frequency images go to the training's encoder that was built for them, and no other.
 
     Raises:
         SettingsError: a frequency image for an image encoder or the reverse, or an odd width.

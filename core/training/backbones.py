@@ -18,7 +18,7 @@ from core.training.config import TrainConfig
 
 
 def parse_arch(arch: str) -> Spec:
-    """Parse the SPEC of an untrained network; a bare name is torchvision's.
+    """Parse the SPEC of an untrained network to train; a bare name is torchvision's.
 
     >>> parse_arch("timm:resnet18?output_stride=16").arguments, parse_arch("resnet18").family
     ({'output_stride': 16}, 'torchvision')
@@ -111,7 +111,7 @@ def _call(factory: Any, spec: Spec, ours: dict[str, Any]) -> nn.Module:
 
 @torch.no_grad()
 def count_features(model: nn.Module, arch: str, size: int) -> int:
-    """Return the length of the network's output for an image of `size` pixels. Raises EncoderError."""
+    """Return the length of a trained network's output for images of `size` pixels. Raises EncoderError."""
     try:
         raw = model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as reason:
@@ -128,7 +128,7 @@ def count_features(model: nn.Module, arch: str, size: int) -> int:
 
 
 def start_encoder(spec: str) -> Encoder:
-    """Load the encoder of a SPEC on the CPU without drawing from torch's random generators."""
+    """Load the encoder that a training starts from on the CPU without drawing random numbers."""
     with torch.random.fork_rng(devices=[]):
         return load_encoder(spec)
 
@@ -169,7 +169,7 @@ def start_transform(config: TrainConfig) -> Transform:
 
 
 def square_side(transform: Transform, of: str) -> int:
-    """Return the side of a square input view, pixels; `of` names whose view it is.
+    """Return the side of a square input view that training reads, pixels; `of` names whose view it is.
 
     Raises:
         EncoderError: it is not square, but training crops squares.
@@ -184,7 +184,7 @@ def square_side(transform: Transform, of: str) -> int:
 
 
 def stem_of(encoder: Encoder) -> str:
-    """Return `standard` or `cifar`, as in `TrainConfig.stem`.
+    """Return the stem of an encoder that training starts from: `standard` or `cifar`.
 
     Raises:
         EncoderError: the stem is neither, so a rebuilt network would compute something else.

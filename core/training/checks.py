@@ -39,7 +39,7 @@ Shares = Annotated[Ends, Rule("be two ascending shares up to 1", lambda ends: 0 
 
 
 def check_settings(config: Any, *, prefix: str = "") -> None:
-    """Check each setting against the rule in its type, and the `minimum` and `choices` in its metadata.
+    """Check each setting of a training by the rule in its type, `minimum` and `choices` in its metadata.
 
     Args:
         prefix: what stands before the name of a setting in a message, such as "regularizer.".

@@ -85,7 +85,7 @@ class RegularizerConfig:
 
 
 def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
-    """Raise SettingsError for the first value that cannot work."""
+    """Raise SettingsError for the first setting of a training's regulariser that cannot work."""
     check_settings(config, prefix="regularizer.")
     if config.kind == "q" and config.study is None:
         raise SettingsError(
@@ -120,7 +120,7 @@ class TrainingSection:
 
 @cache
 def sections() -> dict[str, TrainingSection]:
-    """Return those of all topics by name."""
+    """Return the sections of a training's settings that topics of research add, by name."""
     named = [topic.training for topic in topics() if topic.training]
     return {section.name: section for section in map(function_named, named)}
 
@@ -239,7 +239,7 @@ TABLES = {"augment": AugmentConfig, "regularizer": RegularizerConfig}
 
 
 def check(config: TrainConfig) -> None:
-    """Raise SettingsError for the first invalid value."""
+    """Raise SettingsError for the first invalid setting of a training."""
     if config.batch_size == 1:
         raise SettingsError(
             "batch_size = 1: every method compares the images of a batch. Use at least 2, better 128."
@@ -297,7 +297,7 @@ def check_dual(config: TrainConfig) -> None:
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:
-    """Read the settings of a .toml or .json file; `changes` (None: as in the file) override them.
+    """Read a training's settings from .toml or .json; `changes` (None: as in the file) override them.
 
     With another optimiser than the file's, its rate, momentum and decay do not hold: its own defaults do.
     """
@@ -307,7 +307,7 @@ def read_config(path: str | Path, **changes: Any) -> TrainConfig:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Read the content of a .toml or .json file. Raises SettingsError."""
+    """Read the content of a .toml or .json config of a training. Raises SettingsError."""
     try:
         text = read_bounded(path).decode("utf-8")
         return parse_json(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -343,7 +343,7 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Return a JSON-able dict; `from_dict` is the inverse."""
+    """Return the settings of a training as a JSON-able dict; `from_dict` is the inverse."""
     tables = {name: getattr(config, name) for name in (*TABLES, "objective")} | dict(config.sections)
     values = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
     del values["sections"]
@@ -351,18 +351,18 @@ def to_dict(config: TrainConfig) -> dict[str, Any]:
 
 
 def fixed(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that must stay the same for a training to be resumed."""
+    """Return the settings of a training that must stay the same for it to be resumed."""
     return {name: value for name, value in to_dict(config).items() if name not in FREE_ON_RESUME}
 
 
 def lasting(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings worth keeping beside the weights: no paths, nothing about the machine."""
+    """Return the settings of a training worth keeping beside its weights: no paths, no machine."""
     gone = set(FREE_ON_RESUME) - {"epochs"}
     return {name: value for name, value in to_dict(config).items() if name not in gone}
 
 
 def build_settings(cls: type, values: dict[str, Any], where: str, **built: Any) -> Any:
-    """Build the dataclass `cls`; unknown names, wrong types and missing values raise one-line errors.
+    """Build a dataclass of a training's settings; bad names, types and gaps raise one-line errors.
 
     Args:
         built: fields that have been built already; what they hold are further names.

@@ -27,11 +27,15 @@ SAVE_EVERY = 2.0  # minutes
 
 
 def fit_topk(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
+    """Train a sparse autoencoder with TopK as a dictionary of a basis: of each vector k codes are kept."""
     return _fit(vectors, (size,), k, seed, run)
 
 
 def fit_matryoshka(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """The first 1/16, 1/8 … of the latents reconstruct on their own; the losses add up."""
+    """Train a Matryoshka sparse autoencoder as a dictionary of a basis.
+
+    The first 1/16, 1/8 … of the latents reconstruct on their own; the losses add up.
+    """
     nested = sorted({max(1, round(size * share)) for share in PREFIXES})
     return _fit(vectors, tuple(nested), k, seed, run)
 
@@ -145,7 +149,7 @@ class DictionaryRun(ResumableRun):
 def gradients_of(
     model: Any, x: Tensor, k: int, prefixes: tuple[int, ...], *, dead: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """Compute the loss, its gradients by weight, and the latent of every active code.
+    """Compute the loss of a sparse autoencoder in training, its gradients, and every active code's latent.
 
     loss = sum over prefixes p of mean (x^_p - x)^2 + AUXILIARY_WEIGHT * mean (e^ - e)^2, with x^_p the
     reconstruction by the latents below p, e = x - x^ the residual, taken as constant, and e^ its

@@ -29,7 +29,7 @@ head_path = _beside(".head.safetensors")
 
 
 def companion_path(output: Path, name: str) -> Path:
-    """Return the path of a further network of a method."""
+    """Return the path of a further network that a method of training writes beside the encoder."""
     return output.with_name(f"{output.name}.{name}.safetensors")
 
 
@@ -39,13 +39,13 @@ def kept_path(output: Path, epoch: int) -> Path:
 
 
 def all_paths(output: Path) -> tuple[Path, ...]:
-    """Return the paths of the weights and of the files that may lie beside them after a finished training."""
+    """Return the paths of a finished training's weights and of the files that may lie beside them."""
     beside = (sidecar_path(output), log_path(output), steps_path(output), head_path(output))
     return output, *beside, *(companion_path(output, name) for name in COMPANIONS)
 
 
 def make_folder(output: Path) -> None:
-    """Make the folder of a weights file. Raises SettingsError."""
+    """Make the folder of the weights file of a training. Raises SettingsError."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,7 +77,7 @@ def refuse_other_settings(path: Path, stored: dict[str, Any], requested: dict[st
 
 
 def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """List the differences between settings: "lr 0.5 -> 0.3"."""
+    """List the differences between settings of a training: "lr 0.5 -> 0.3"."""
     old, new = _one_level(old), _one_level(new)
     changed = [key for key, value in new.items() if old.get(key) != value]
     return [f"{key} {old.get(key)} -> {new[key]}" for key in changed]
@@ -112,7 +112,7 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
 
 
 def save_weights(tensors: dict[str, Any], path: Path, about: dict[str, str] | None = None) -> None:
-    """Write tensors to a new file that is as readable as any other: safetensors makes one for its owner."""
+    """Write the tensors of a training to a new file that is as readable as any other."""
     path.touch()
     mode = path.stat().st_mode & 0o777
     save_file(tensors, path, metadata=about or {"format": "pt"})
@@ -122,7 +122,7 @@ def save_weights(tensors: dict[str, Any], path: Path, about: dict[str, str] | No
 def export(
     output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool, head: nn.Module | None = None
 ) -> None:
-    """Write the bare backbone weights, the sidecar to rebuild the network, and the head's weights."""
+    """Write a trained encoder's bare weights, the sidecar to rebuild it, and the head's weights."""
     if head is not None:
         with replacing(head_path(output), parents=True) as temporary:
             tensors = {name: _storable(tensor, half=False) for name, tensor in head.state_dict().items()}
@@ -137,7 +137,7 @@ def export(
 
 
 def export_companions(output: Path, networks: dict[str, nn.Module], *, half: bool) -> None:
-    """Write further networks of a method; they have no sidecar, since no study can be made with them."""
+    """Write further networks of a training's method, without sidecar: no study can be made with them."""
     for name, network in networks.items():
         tensors = {key: _storable(tensor, half) for key, tensor in network.state_dict().items()}
         with replacing(companion_path(output, name), parents=True) as temporary:
@@ -145,7 +145,7 @@ def export_companions(output: Path, networks: dict[str, nn.Module], *, half: boo
 
 
 def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
-    """Write one line per epoch; columns that only some epochs have are empty in the others."""
+    """Write the log of a training, one line per epoch; columns that an epoch lacks are empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
         replacing(log_path(output), parents=True) as temporary,

@@ -96,7 +96,7 @@ def finetune_config(
 
 
 def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> dict[str, Any]:
-    """Train, and return the sidecar.
+    """Fine-tune a study's encoder by its training settings, and return the sidecar.
 
     Raises:
         ImageSourceError: the images no longer exist. Other errors as in `train`.
@@ -154,7 +154,7 @@ def recorded_settings(spec: str) -> dict[str, Any]:
 
 
 def architecture(encoder: Encoder, recorded: dict[str, Any]) -> dict[str, Any]:
-    """Return `arch`, `export_arch` and `stem` from which the encoder can be rebuilt."""
+    """Return `arch`, `export_arch` and `stem` from which the encoder to fine-tune can be rebuilt."""
     if "arch" in recorded:
         return {key: recorded[key] for key in ("arch", "export_arch", "stem") if key in recorded}
     family, colon, rest = encoder.arch.partition(":")
@@ -172,7 +172,7 @@ def architecture(encoder: Encoder, recorded: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_paper_rate(changes: dict[str, Any]) -> None:
-    """Raise SettingsError for another optimiser than the paper's without a rate of its own."""
+    """Raise SettingsError for fine-tuning by another optimiser than the paper's without its own rate."""
     optimizer = changes.get("optimizer")
     if optimizer not in (None, PAPER["optimizer"]) and changes.get("lr") is None:
         raise SettingsError(

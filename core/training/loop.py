@@ -80,7 +80,7 @@ class ResumableRun:
 
 
 def run_steps(run: ResumableRun, n_steps: int, progress: Progress, *, save_every: float) -> None:
-    """Train up to step `n_steps`, saving every `save_every` minutes and on interruption.
+    """Train an encoder up to step `n_steps`, saving every `save_every` minutes and on interruption.
 
     Ctrl-C waits for the end of the step, so that the saved state is consistent.
     """

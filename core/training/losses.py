@@ -27,7 +27,7 @@ def q_regularizer(
     branches: tuple[Tensor, Tensor] | None = None,
     observe: "Callable[[Reward], None] | None" = None,
 ) -> Tensor:
-    """Raise low Q-Scores and shrink features that are active on much of the batch, when minimised.
+    """The Q regulariser of a training: raise low Q-Scores, shrink features active on much of a batch.
 
     - lambda1 w1 sum_i 1[Q_i < alpha] Q_i + lambda2 w2 sum_k 1[||H_*k||_1 > beta] ||H_*k||_1
     (Kalibhat 2024, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows,
@@ -66,7 +66,9 @@ class Reward:
 
 
 def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Reward:
-    """sum_i 1[Q_i < alpha] Q_i over the rows with L_i & D not empty; 0 where no such row is below alpha.
+    """The reward of high Q-Scores in the regulariser of a training.
+
+    sum_i 1[Q_i < alpha] Q_i over the rows with L_i & D not empty; 0 where no such row is below alpha.
 
     Q_i by `q_score`, alpha its mean over these rows. A row with L_i & D empty has no Q (eq. 1 is 0/0 there),
     so it neither enters alpha nor is rewarded. alpha, the sets and the indicator are constants: gradients
@@ -82,7 +84,9 @@ def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Rew
 
 
 def large_norms(raw: Tensor) -> Tensor:
-    """sum_k 1[||H_*k||_1 > beta] ||H_*k||_1, beta = mean_k ||H_*k||_1; scalar float64.
+    """The penalty of features active on much of a batch, in the regulariser of a training.
+
+    sum_k 1[||H_*k||_1 > beta] ||H_*k||_1, beta = mean_k ||H_*k||_1; scalar float64.
 
     beta and the indicator are constants. A norm within 1e-12 (relative) of beta equals it.
     """
@@ -93,7 +97,7 @@ def large_norms(raw: Tensor) -> Tensor:
 
 
 def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
-    """Return the factors of the reward and of the column norms in eq. 3.
+    """Return the factors of the reward and of the column norms in a training's Q regulariser (eq. 3).
 
     >>> reading_weights("sum", 4), reading_weights("printed", 4), reading_weights("mean", 4)
     ((1.0, 1.0), (0.25, 1.0), (0.25, 0.25))
@@ -104,7 +108,7 @@ def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
 
 
 def lasso(raw: Tensor, *, weight: float) -> Tensor:
-    """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Kalibhat 2024, section 4).
+    """The baseline regulariser of a training: weight / (2N) ||H||_1, H the 2N normalised rows.
 
     Args:
         raw: (2N, n_features) float, not normalised. weight: unpublished, chosen here.

@@ -146,10 +146,10 @@ class MomentumMethod(Method):
 
 
 def target_of(online: Module) -> Module:
-    """Return a copy that no optimiser updates."""
+    """Return a copy of a trained network that no optimiser updates: the target of BYOL and others."""
     return copy.deepcopy(online).requires_grad_(False)
 
 
 def by_view(head: nn.Module, raw: Tensor, n_views: int) -> list[Tensor]:
-    """Apply the head to each view separately, at least in float32: its BatchNorm sees one view at a time."""
+    """Apply a training's projection head to each view separately, so that BatchNorm sees one at a time."""
     return [at_least_single(head(view)) for view in raw.chunk(n_views)]

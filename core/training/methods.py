@@ -98,7 +98,7 @@ class MoCo(MomentumMethod):
 
 
 def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
-    """Compute outputs for two random halves, each with its own BatchNorm statistics, in the original order.
+    """Compute a trained network's outputs for random halves of a batch, each with its own BatchNorm.
 
     MoCo's shuffled BatchNorm in one process: a query and its key must not share their statistics, or the loss
     could be solved by recognising them.
@@ -108,7 +108,7 @@ def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
 
 
 def with_saved_queue(criterion: NTXentLoss) -> NTXentLoss:
-    """Return the loss with its queue as part of the state, which lightly omits."""
+    """Return a contrastive training loss with its queue as part of the state, which lightly omits."""
     bank = criterion.memory_bank
     bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)
     bank.register_buffer("bank_ptr", bank.bank_ptr, persistent=True)
@@ -124,7 +124,7 @@ def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
 
 
 def criteria_facts(criteria: Iterable[Any]) -> dict[str, float]:
-    """Average the facts of the losses of a method, where they have any; counts are added up."""
+    """Average the facts of the losses of a training's method, where they have any; counts are added."""
     with_facts = [facts for one in criteria if hasattr(one, "facts") and (facts := one.facts())]
     names = dict.fromkeys(name for facts in with_facts for name in facts)
     totals = {name: sum(facts[name] for facts in with_facts) for name in names}
@@ -230,7 +230,7 @@ class DINO(MomentumMethod):
 
 
 def forget_gradients(layer: nn.Module) -> None:
-    """Make the optimiser skip a layer."""
+    """Make the optimiser of a training skip a layer of the network."""
     for parameter in layer.parameters():
         parameter.grad = None
 
@@ -327,7 +327,7 @@ METHODS: dict[str, type[Method]] = {
 
 
 def build_method(name: str, backbone: nn.Module, n_features: int, config: TrainConfig) -> Method:
-    """Build the named method around a backbone. Raises SettingsError."""
+    """Build the named method of training around a backbone. Raises SettingsError."""
     if has_two_encoders(config):
         return function_of_option("train [objective] dual")(backbone, n_features, config)
     return METHODS[method_name(name)](backbone, n_features, config)

@@ -180,7 +180,7 @@ _OTHER_NAMES = {"mocov2": "moco", "barlowtwins": "barlow"}
 
 
 def method_name(name: str) -> str:
-    """Return a method's canonical name: `MoCo v2`, `moco_v2` and `moco` are equal. Raises SettingsError."""
+    """Return the canonical name of a training's method: `MoCo v2`, `moco_v2` and `moco` are equal."""
     plain = "".join(letter for letter in str(name).lower() if letter.isalnum())
     plain = _OTHER_NAMES.get(plain, plain)
     if plain not in DEFAULTS:
@@ -190,14 +190,14 @@ def method_name(name: str) -> str:
 
 
 def own_optimizer(values: dict[str, Any]) -> str:
-    """Return the optimiser that settings name, else that of their method. Raises SettingsError."""
+    """Return the optimiser that a training's settings name, else that of their method."""
     return values.get("optimizer") or DEFAULTS[method_name(values.get("method", "simclr"))].get(
         "optimizer", "sgd"
     )
 
 
 def under_optimizer(values: dict[str, Any], optimizer: str | None) -> dict[str, Any]:
-    """Return settings for another optimiser: without rate, momentum and decay, meant for their own."""
+    """Return a training's settings for another optimiser: without rate, momentum and decay of their own."""
     if optimizer is None or optimizer == own_optimizer(values):
         return dict(values)
     return {name: value for name, value in values.items() if name not in OF_OPTIMIZER} | {
@@ -206,7 +206,7 @@ def under_optimizer(values: dict[str, Any], optimizer: str | None) -> dict[str, 
 
 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """Merge `values` over the defaults of their method and their optimiser, table by table."""
+    """Merge a training's `values` over the defaults of their method and optimiser, table by table."""
     name = method_name(values.get("method", "simclr"))
     optimizer = own_optimizer(values)
     of_optimizer = (
@@ -221,7 +221,7 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_for(method: str, values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the settings of a table [objective] that the method has.
+    """Return the settings of the table [objective] of a training that the method has.
 
     Others do nothing and are left out, so that one file may serve several methods. What asks for another
     training than this method's is an error.
@@ -240,7 +240,7 @@ def settings_for(method: str, values: dict[str, Any], where: str) -> dict[str, A
 
 
 def own_settings(objective: ObjectiveConfig, kind: type[Own]) -> Own:
-    """Return the settings as those of a method or of what several methods share."""
+    """Return a training's objective settings as those of a method, or of what several methods share."""
     if not isinstance(objective, kind):
         raise SettingsError(
             f"{type(objective).__name__} are not the settings of this method, {kind.__name__}."
@@ -249,7 +249,7 @@ def own_settings(objective: ObjectiveConfig, kind: type[Own]) -> Own:
 
 
 def check_objective(config: ObjectiveConfig) -> None:
-    """Raise SettingsError for the first invalid value."""
+    """Raise SettingsError for the first invalid setting of a training's objective."""
     check_settings(config, prefix="objective.")
     harder = config if isinstance(config, HarderSettings) else HarderSettings()
     if harder.ifm_epsilon and (harder.hard_beta or harder.hard_tau_plus):

@@ -23,7 +23,7 @@ class Trained(Protocol):
 
 
 def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build SGD, LARS, AdamW or Muon; biases and BatchNorm are not decayed, and Muon leaves them to AdamW.
+    """Build the optimiser of a training: SGD, LARS, AdamW or Muon; biases and BatchNorm are not decayed.
 
     Groups of parameters that follow the schedule come first. `set_rates` reads the marks `decayed` and
     `constant_rate` of a group.
@@ -46,7 +46,7 @@ def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainConfig, steps_per_epoch: int) -> None:
-    """Set each group's learning rate for a step, and its weight decay if that changes during the training."""
+    """Set each group's learning rate for a step of a training, and its weight decay if that changes."""
     rate, decay = learning_rate(step, config, steps_per_epoch), weight_decay(step, config, steps_per_epoch)
     for group in optimiser.param_groups:
         group["lr"] = peak_rate(config) if group["constant_rate"] else rate
@@ -55,7 +55,7 @@ def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainConfig, 
 
 
 def weight_decay(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
-    """Half a cosine from `weight_decay` to `weight_decay_end` over the whole training (DINO, section 3)."""
+    """The weight decay of a training's step: half a cosine to `weight_decay_end` (DINO, section 3)."""
     if config.weight_decay_end is None:
         return config.weight_decay
     return along_cosine(
@@ -64,17 +64,17 @@ def weight_decay(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
 
 
 def along_cosine(progress: float, first: float, last: float) -> float:
-    """Go from `first` at progress 0 to `last` at 1 along half a cosine (momentum in BYOL, section 3.3)."""
+    """Go from `first` at progress 0 of a training to `last` at 1 along half a cosine (as BYOL, 3.3)."""
     return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
 
 
 def peak_rate(config: TrainConfig) -> float:
-    """lr * batch_size / 256."""
+    """Return the highest learning rate of a training, lr * batch_size / 256."""
     return config.lr * config.batch_size / 256
 
 
 def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
-    """Linear warm-up to lr * batch_size / 256, then half a cosine to 0 at the last step."""
+    """The learning rate of a training's step: linear warm-up to lr * batch_size / 256, then half a cosine."""
     peak = peak_rate(config)
     total, warmup = config.epochs * steps_per_epoch, config.warmup_epochs * steps_per_epoch
     if step < warmup:
@@ -84,7 +84,7 @@ def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float
 
 @contextmanager
 def naming_memory(config: TrainConfig) -> Iterator[None]:
-    """Name the setting to lower when memory is exhausted."""
+    """Name the setting of a training to lower when memory is exhausted."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
@@ -97,10 +97,12 @@ def naming_memory(config: TrainConfig) -> Iterator[None]:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context in which a training's products are in bfloat16 where its precision says so."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def pick_device(name: str) -> torch.device:
+    """Return the torch device of a training by name; "auto" is CUDA where available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -182,7 +182,7 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
 
 
 def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
-    """Return weights without BatchNorm, BatchNorm's weights and its running statistics as CPU vectors."""
+    """Return a fine-tuned network's weights, BatchNorm's weights and running statistics as CPU vectors."""
     tensors_of: dict[str, list[Tensor]] = {part: [] for part in PARTS}
     for module in backbone.modules():
         norm = isinstance(module, _NormBase)
@@ -199,7 +199,7 @@ def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
 
 
 def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, float]:
-    """||w - w0|| / ||w0|| of each non-empty part."""
+    """How far each part of a network moved in fine-tuning: ||w - w0|| / ||w0||, non-empty parts only."""
     norm: Callable[[Tensor], Any] = torch.linalg.vector_norm
     by_part = {}
     for part, old in before.items():
@@ -211,7 +211,7 @@ def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, floa
 def outputs_for(
     backbone: nn.Module, views: Tensor, passed_on: Callable[[Tensor], Tensor]
 ) -> Iterator[list[Tensor]]:
-    """Record the backbone's outputs for inputs of the size of `views`: the large views, not the small ones.
+    """Record a trained backbone's outputs for the large views, to which a regulariser is applied.
 
     Args:
         passed_on: returned to the caller of the backbone instead of such an output.
@@ -256,14 +256,14 @@ class GradientNorms:
 
 
 def relative(square: Tensor | None, other: Tensor) -> float:
-    """Return the ratio of two norms, given squared; 0 without the first, NaN if the other is 0."""
+    """Return the ratio of two norms that a training logs, given squared; 0 without the first, or NaN."""
     if not float(other) > 0:
         return float("nan")
     return 0.0 if square is None else float(torch.sqrt(square / other))
 
 
 def head_of(method: Method) -> nn.Module | None:
-    """Return the projection head of a method, which maps raw representations to what its loss compares."""
+    """Return the projection head of a training's method, from representations to what its loss compares."""
     inner = method.inner if isinstance(method, Penalised) else method
     head = getattr(inner, "head", None)
     return head if isinstance(head, nn.Module) else None

@@ -33,7 +33,7 @@ class Pixels:
 def load_pixels(
     source: Any, size: int, *, cache: str | None = None, workers: int = 0, progress: Any = None
 ) -> dict[str, Pixels]:
-    """Return {"train": Pixels, "val": Pixels} of an ImageSource at size x size, without unreadable images.
+    """Load the images of a training, {"train": Pixels, "val": Pixels}, at size x size, readable ones.
 
     Images are resized so that the shorter side is `size`, and centre-cropped, as in the analysis. They lie in
     the folder `cache`, else in the user's cache folder, which XDG_CACHE_HOME changes.

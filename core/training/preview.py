@@ -56,13 +56,13 @@ class Preview:
 
 @cache
 def previews() -> dict[str, Preview]:
-    """Return all augmentations by name, those of topics last."""
+    """Return the previews of all augmentations of a training by name, those of topics last."""
     of_topics = [function_named(topic.previews) for topic in topics() if topic.previews]
     return OF_PIXELS | {name: preview for table in of_topics for name, preview in table.items()}
 
 
 def augmented(image: Image.Image, name: str, values: SliderValues, *, seed: int = 0) -> Image.Image:
-    """Show what one augmentation does to an image.
+    """Preview what one augmentation of a training does to an image.
 
     Args:
         image: RGB; it is resized and centre-cropped to SIDE pixels first. name: a key of `previews`.
@@ -88,7 +88,7 @@ def augmented(image: Image.Image, name: str, values: SliderValues, *, seed: int 
 
 
 def centred(image: Image.Image, side: int = SIDE) -> Image.Image:
-    """Resize an image so that its shorter side has `side` pixels, and crop the centre."""
+    """Resize an image for previews of augmentations to a shorter side of `side` pixels; crop the centre."""
     image = image.convert("RGB")
     short = min(image.size)
     left, top = ((length - short) / 2 for length in image.size)
@@ -121,7 +121,7 @@ def _jitter(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -
 
 
 def saturation_matrix(factor: float) -> np.ndarray:
-    """(3, 3) that blends each pixel with its grey: factor 0 is grey, 1 changes nothing."""
+    """(3, 3) augmentation of colour that blends a pixel with its grey: factor 0 is grey, 1 no change."""
     return factor * np.eye(3) + (1 - factor) * np.broadcast_to(LUMA, (3, 3))
 
 

@@ -25,7 +25,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def connect(config: TrainConfig) -> Any:
-    """Return a launched Lightning Fabric for these settings.
+    """Return a launched Lightning Fabric for the processes of a training with these settings.
 
     Under torchrun each process uses one GPU of its machine, or all share its CPU.
 
@@ -66,7 +66,7 @@ def _own_buffers() -> dict[str, Any]:
 
 
 def check_share(device: torch.device, n_processes: int) -> None:
-    """Raise SettingsError if that many processes cannot each have their own device."""
+    """Raise SettingsError where a training has more processes than devices, one being needed for each."""
     if device.index is not None:
         raise SettingsError(
             f"device = '{device}' names one device, but torchrun started {n_processes} processes here. "
@@ -80,7 +80,7 @@ def check_share(device: torch.device, n_processes: int) -> None:
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """Gather (B, d) rows of all processes: (n_processes * B, d), in batch order; differentiable.
+    """Gather (B, d) rows of all processes of a training: (n_processes * B, d), in batch order.
 
     Every process computes the loss over all rows. Its gradient is summed over processes here and averaged by
     DDP, which equals the gradient of one process with the whole batch.
@@ -89,24 +89,25 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def total(value: Tensor) -> Tensor:
-    """Sum a number that needs no gradient over all processes."""
+    """Sum a number that needs no gradient over all processes of a training."""
     if dist.world_size() > 1:
         torch.distributed.all_reduce(value)
     return value
 
 
 def n_processes() -> int:
+    """Return the number of processes that train an encoder together."""
     return dist.world_size()
 
 
 def own_part(rows: Tensor) -> Tensor:
-    """Return this process's share of (n, d) rows that all hold; up to n_processes - 1 rows are left out."""
+    """Return a training process's share of (n, d) rows that all hold; a rest is left out."""
     share = len(rows) // dist.world_size()
     return rows[dist.rank() * share :][:share]
 
 
 def synchronise(network: Network, device: torch.device) -> Network:
-    """Convert BatchNorm to use the batches of all processes; parameters and state stay unchanged."""
+    """Convert BatchNorm to use the batches of all processes of a training; parameters stay unchanged."""
     if dist.world_size() == 1:
         return network
     if device.type == "cuda":
@@ -155,7 +156,7 @@ class _SynchronisedNorm(_BatchNorm):
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are.
+    """Return outputs of a trained network, half precision as float32, for its loss; others as they are.
 
     Training is in single precision. That several processes make the step of one is checked in double, where
     sums in another order agree to far more digits than any error of ours would leave.

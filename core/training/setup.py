@@ -57,7 +57,7 @@ def start_method(config: TrainConfig, around: Build | None = None) -> Method:
 def build_around(
     config: TrainConfig, source: Any, rows: np.ndarray, note: Callable[[str], None]
 ) -> Build | None:
-    """Return what builds the method instead of the registry, if a section of the settings asks for it."""
+    """Return what builds the method of a training instead of the registry, if a section asks for it."""
     for section in sections().values():
         if (build := function_named(section.around)(config, source, rows, note)) is not None:
             return build
@@ -65,7 +65,7 @@ def build_around(
 
 
 def build_exported(config: TrainConfig) -> nn.Module:
-    """Build the network for the analysis; it must accept the trained weights unchanged.
+    """Build the network of a trained encoder for analysis; it must accept the weights unchanged.
 
     A network with another output_stride does: dilation applies the same filters on a finer grid.
     """
@@ -85,7 +85,7 @@ def build_exported(config: TrainConfig) -> nn.Module:
 
 
 def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
-    """Return the size of the small views and their settings: as the large ones, from a smaller part."""
+    """Return size and settings of a training's small views: as the large ones, from a smaller part."""
     objective = own_settings(config.objective, SmallViewSettings)
     size = objective.local_size or max(config.crop_size // 2, 1)
     return size, dataclasses.replace(config.augment, crop_scale=objective.local_scale)
@@ -111,12 +111,12 @@ def _last_names(described: Any) -> Any:
 
 
 def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
-    """Return a permutation of the images that depends only on the arguments."""
+    """Return an epoch's permutation of the training images that depends only on the arguments."""
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(n_images)
 
 
 def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) -> np.ndarray:
-    """Return the images of an epoch's full batches, each with as many images of each group.
+    """Return the images of an epoch's full training batches, each with as many of each group.
 
     No image comes twice in a batch: a contrastive loss would take its second copy for a negative. A group
     with fewer images than its share gives them all, and the others fill the batch. A group that is used up
@@ -147,7 +147,7 @@ def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) ->
 
 
 def shares_of_batch(sizes: Sequence[int], batch_size: int, batch: int = 0) -> list[int]:
-    """Divide a batch among groups as equally as their sizes allow; what is left over goes round by batches.
+    """Divide a training batch among groups of images as equally as their sizes allow.
 
     >>> shares_of_batch([10, 10], 8), shares_of_batch([3, 20, 20], 16), shares_of_batch([9, 9], 5, 1)
     ([4, 4], [3, 7, 6], [2, 3])
@@ -172,7 +172,7 @@ def transform_of(config: TrainConfig, images: np.ndarray) -> Transform:
 
 
 def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel in [0, 1], from a seeded sample, to four digits."""
+    """Mean and standard deviation of each channel of training images in [0, 1], from a seeded sample."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:STATISTICS_IMAGES])
     counts = [np.bincount(images[rows, :, :, channel].ravel(), minlength=256) for channel in range(3)]
     values = np.arange(256) / 255
@@ -185,17 +185,20 @@ def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list
 
 
 def sample(pixels: Pixels, n: int, seed: int) -> Pixels:
+    """Return a seeded sample of n of the pixels of a training's images."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(pixels.images))[:n])
     labels = None if pixels.labels is None else pixels.labels[rows]
     return Pixels(pixels.images[rows], labels, pixels.rows[rows])
 
 
 def derived_seed(seed: int, purpose: str, number: int) -> int:
+    """Derive the seed of one purpose of a training, such as augmentation, from its seed and a number."""
     entropy = np.random.SeedSequence([seed, number, *purpose.encode()])
     return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def open_training_images(config: TrainConfig) -> Any:
+    """Open the images that a training's settings name."""
     from core.data.images import open_images
     from core.data.pixel_values import reading_of
 

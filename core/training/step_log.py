@@ -21,7 +21,7 @@ from core.training import files
 
 @torch.no_grad()
 def represent(backbone: nn.Module, batches: Iterator[Tensor]) -> Tensor:
-    """(N, r) float32 raw representations of normalised batches, in evaluation mode."""
+    """(N, r) float32 raw representations of batches by the network in training, in evaluation mode."""
     was_training = backbone.training
     backbone.eval()
     raw = torch.cat([backbone(batch).float() for batch in batches])
@@ -30,7 +30,7 @@ def represent(backbone: nn.Module, batches: Iterator[Tensor]) -> Tensor:
 
 
 def representation_statistics(raw: Tensor) -> dict[str, float]:
-    """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) representations."""
+    """Monitor a training: shares near zero and dead, mean |L_i|, and RankMe, of (N, r) representations."""
     h = torch.nn.functional.normalize(raw.double(), dim=1)
     z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)
     dead = (raw.amax(0) <= 0).double().mean().item()
@@ -44,7 +44,7 @@ def representation_statistics(raw: Tensor) -> dict[str, float]:
 def knn_accuracy(
     train: Tensor, labels: np.ndarray, val: Tensor, val_labels: np.ndarray, *, k: int = 20
 ) -> float:
-    """Share of val rows for whose true class the k nearest train rows (cosine, weighted) vote."""
+    """Monitor a training: share of val rows for whose class the k nearest train rows (cosine) vote."""
     unit = torch.nn.functional.normalize
     similarity, nearest = (unit(val, dim=1) @ unit(train, dim=1).T).topk(min(k, len(train)), dim=1)
     codes = torch.as_tensor(labels, device=train.device)
@@ -127,6 +127,7 @@ def _number(text: str | None) -> float:
 
 
 def events_path(output: Path) -> Path:
+    """Return the folder of TensorBoard's events beside the weights of a training."""
     return output.with_name(output.name + EVENTS)
 
 

@@ -40,7 +40,7 @@ METRICS: dict[str, Metric] = {metric.column: metric for metric in _METRICS}
 
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows that have `metric`, best first, with `rank` from 1, equal where three digits are.
+    """Return a chart's scores that have `metric`, best first, with `rank` from 1, ties by three digits.
 
     Scores that far fewer images have come last, without a rank (`on_most_images`).
     """
@@ -81,7 +81,7 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
 
 
 def finding(metrics: pd.DataFrame) -> str:
-    """State in one sentence how well the recommended score predicts errors, and the best one without labels.
+    """State below a chart how well the recommended score predicts errors, and the best without labels.
 
     Args:
         metrics: score, label_free, auroc, auroc_low, auroc_high, n, and n_wrong or base_rate_error; one row
@@ -104,8 +104,10 @@ def finding(metrics: pd.DataFrame) -> str:
 
 
 def level_with_best(metrics: pd.DataFrame) -> list[str]:
-    """The scores without labels that the best one of them is not clearly ahead of: the paired interval of
-    their difference to it holds 0. Empty where the differences to the best are not known.
+    """The scores of a chart without labels that the best one of them is not clearly ahead of.
+
+    The paired interval of their difference to it holds 0. Empty where the differences to the best are not
+    known.
 
     Args:
         metrics: score, label_free, auroc, and as of `with_rivals` rival, rival_difference_high.
@@ -119,7 +121,8 @@ def level_with_best(metrics: pd.DataFrame) -> list[str]:
 
 
 def level_words(scores: Sequence[str]) -> str:
-    """
+    """Name in a chart's sentence the scores that the best one is not clearly ahead of.
+
     >>> level_words(["soft_q"]), level_words(["norm", "hoyer"]), level_words([])
     (', not clearly ahead of the soft Q-Score', ', not clearly ahead of 2 others', '')
     """
@@ -174,7 +177,7 @@ def ranked_scores(
 
 
 def by_family(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `ranked`, those of a family together: families in the order of their best score."""
+    """Order the rows of a chart of scores by families, in the order of their best score."""
     families = [score_family(score) for score in words(rows, "score")]
     first = {family: families.index(family) for family in dict.fromkeys(families)}
     order = np.argsort([first[family] for family in families], kind="stable")

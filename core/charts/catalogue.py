@@ -31,7 +31,7 @@ def draw(
     font: str = "serif",
     options: FigureOptions | None = None,
 ) -> go.Figure:
-    """One figure of the catalogue.
+    """Draw one chart of the catalogue, of one study or several.
 
     Args:
         studies: one study, or several if the figure compares them.
@@ -58,7 +58,7 @@ def read_chart(studies: Study | Sequence[Study], chart: Chart, options: FigureOp
 
 
 def drawn(chart: Chart, data: Any, options: FigureOptions, theme: Theme) -> go.Figure:
-    """Draw what `read_chart` returned, with no text cut."""
+    """Draw a chart of the catalogue from what `read_chart` returned, with no text cut."""
     figure = chart.draw(data, options, theme)
     if theme.height is not None and layout_of(figure).height == theme.height:
         layout_of(figure).height += legend_room(figure, theme)
@@ -88,7 +88,7 @@ def chart_named(name: str) -> Chart:
 
 
 def theme_of(style: str, column: str, font: str = "serif") -> Theme:
-    """Return the theme of a style; SettingsError for an unknown style or font.
+    """Return the theme of a chart by its style; SettingsError for an unknown style or font.
 
     Args:
         column: width of the chart where the style names none, single or double.

@@ -102,13 +102,13 @@ class FolderChart:
 
 
 def folder_charts() -> dict[str, FolderChart]:
-    """Return those of all topics by name."""
+    """Return the charts of folders beside studies, those of all topics of research, by name."""
     named = [topic.folder_charts for topic in topics() if topic.folder_charts]
     return {chart.name: chart for name in named for chart in function_named(name)}
 
 
 def known_score(table: LazyTable, score: str) -> str:
-    """Return the score, checked to exist.
+    """Return the score that a chart shows, checked to exist.
 
     Raises:
         SettingsError: there is no score of this name, or it has no value in this study.
@@ -130,7 +130,7 @@ def score_values(study: Study, score: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_numbers(study: Study, options: FigureOptions) -> list[int]:
-    """Return the requested classes as numbers; empty if none was requested.
+    """Return the classes that are requested for a chart as numbers; empty if none was requested.
 
     Raises:
         SettingsError: the study has no such class.
@@ -143,7 +143,7 @@ def class_numbers(study: Study, options: FigureOptions) -> list[int]:
 
 
 def seeded_rows(n_images: int, most: int, seed: int) -> np.ndarray:
-    """Draw at most `most` rows in a seeded order, so that no class covers the others."""
+    """Draw at most `most` images for a chart in a seeded order, so that no class covers the others."""
     return np.random.default_rng(seed).permutation(n_images)[:most]
 
 
@@ -158,7 +158,7 @@ def shown_slice(study: Study) -> Slice:
 
 
 def narrowed_of(study: Study) -> Narrowed:
-    """Return the study itself where it is narrowed, else narrowed to the images of `shown_images`."""
+    """Return a study for charts narrowed to the images of `shown_images`, or as it is narrowed."""
     return study if isinstance(study, Narrowed) else study.evaluation
 
 
@@ -171,13 +171,13 @@ def shared_of_slice(studies: Sequence[Study]) -> Shared:
 
 
 def alike(study: Study, other: Study) -> Study:
-    """Another study, read by the answer that a study is read by, or by its default where it has none such."""
+    """Return another study for a chart, read by the same answer as the first, or by its default."""
     name = study.answer.name if study.answer else PROBE
     return other.answering(name if name in other.answers else None)
 
 
 def narrowed_study(study: Study, where: Slice | None) -> Study:
-    """Narrow a study to a slice; None: the whole study.
+    """Narrow the study of a chart to a slice; None: the whole study.
 
     Raises:
         SliceError: the study lacks something that the slice names, or has no image in it.

@@ -30,7 +30,7 @@ LONGEST_NAME = 24  # characters of a feature's name below its column
 
 
 def choose_classes(counts: np.ndarray, *, most: int = 10) -> np.ndarray:
-    """Choose the classes that are best to compare: those whose smaller group has the most images.
+    """Choose the classes of a chart that are best to compare: the smaller group has most images.
 
     Args:
         counts: (2, n_classes) correct and misclassified images. most: maximum number of classes.
@@ -50,7 +50,7 @@ def choose_features(
     fewest: int = FEWEST_COLUMNS,
     most: int = MOST_COLUMNS,
 ) -> np.ndarray:
-    """Combine the top discriminative features of some classes, in the order of the classes.
+    """Combine for a chart the top discriminative features of some classes, in the classes' order.
 
     The train means decide, so the compared evaluation images do not influence the choice. Each class adds its
     top 1, 2, 3 … features until there are `fewest` distinct ones; a feature is listed with the class in which

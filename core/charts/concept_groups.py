@@ -20,7 +20,7 @@ SPREAD = 1.25  # from 10 images on, each size class is wider than the previous o
 
 
 def size_classes(sizes: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Choose classes of sizes: every size separately up to 10, then increasingly wide classes.
+    """Choose classes of sizes for a chart of groups: each size up to 10, then increasingly wide ones.
 
     Args:
         sizes: (n,) int, at least 1.
@@ -40,7 +40,7 @@ def size_classes(sizes: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def count_by_size(groups: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Count the groups of each size class, by their interpretability.
+    """Count for a chart the groups of features of each size class, by their interpretability.
 
     Args:
         groups: rows of table `groups` (n_images, n_features, interpretable, large: bool, enough images).
@@ -251,7 +251,7 @@ def word_matrix(
 
 
 def group_size_finding(counts: pd.DataFrame, size: str) -> str:
-    """State how large most groups are.
+    """State below a chart how large most groups of features are.
 
     Args:
         counts: from `concept_groups.count_by_size`. size: n_images or n_features.

@@ -167,7 +167,7 @@ def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:
 
 
 def sides(pairs: pd.DataFrame, classes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return those of the classes that were mistaken (rows), and those that were answered (columns)."""
+    """Return the classes of a chart of confusions that were mistaken (rows), and answered (columns)."""
     drawn = pairs.loc[(pairs["true"].isin(classes) & pairs["predicted"].isin(classes)).to_numpy(bool)]
     mistaken, answered = set(drawn["true"]), set(drawn["predicted"])
     return [name for name in classes if name in mistaken], [name for name in classes if name in answered]

@@ -49,7 +49,7 @@ class Placed:
 
 
 def latex(figures: Sequence[Placed]) -> str:
-    """Return a LaTeX document; what pdfTeX has no letter for is printed as its number."""
+    """Return a LaTeX document with charts; what pdfTeX has no letter for is printed as its number."""
     parts = [LATEX_HEAD, _declared("".join(one.caption for one in figures)), "\\begin{document}\n"]
     for number, one in enumerate(figures):
         parts.append("\\clearpage\n" if number and number % PER_PAGE == 0 else "")
@@ -58,7 +58,7 @@ def latex(figures: Sequence[Placed]) -> str:
 
 
 def latex_figure(figure: Placed) -> str:
-    r"""Return the environment of one figure.
+    r"""Return the LaTeX environment of one chart as a figure.
 
     >>> print(latex_figure(Placed("a_roc.pdf", 3.5, "50 % of A_1")))
     \begin{figure}[htbp]
@@ -83,7 +83,7 @@ def latex_figure(figure: Placed) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return a text as LaTeX shows it.
+    r"""Return the text of a chart's caption as LaTeX shows it.
 
     >>> print(escaped(r"50 % → 60 % of a_b\c"))
     50 \% $\rightarrow$ 60 \% of a\_b\textbackslash{}c
@@ -92,12 +92,12 @@ def escaped(text: str) -> str:
 
 
 def typst(figures: Sequence[Placed]) -> str:
-    """Return a Typst document."""
+    """Return a Typst document with charts."""
     return "\n".join([TYPST_HEAD, *map(typst_figure, figures)])
 
 
 def typst_figure(figure: Placed) -> str:
-    r"""Return one figure.
+    r"""Return the Typst code of one chart as a figure.
 
     >>> print(typst_figure(Placed("a_roc.svg", 3.5, 'the "best" half')))
     #figure(
@@ -138,7 +138,7 @@ LONGEST = 80  # characters of a file's name
 
 
 def figures_zip(figures: Sequence[KeptFigure], kind: str) -> bytes:
-    """Return the archive: for each figure a vector file and a .csv, and `figures.tex` and `figures.typ`.
+    """Return an archive of charts: a vector file and a .csv each, and `figures.tex` and `figures.typ`.
 
     Args:
         kind: of the vector files, pdf or svg; LaTeX places pdf only, so an archive of svg has no .tex.
@@ -154,7 +154,7 @@ def figures_zip(figures: Sequence[KeptFigure], kind: str) -> bytes:
 
 
 def archive_files(figures: Sequence[KeptFigure], drawings: Sequence[bytes], kind: str) -> dict[str, bytes]:
-    """Return the files of the archive by name; see `figures_zip`."""
+    """Return the files of an archive of charts by name; see `figures_zip`."""
     files: dict[str, bytes] = {}
     placed = []
     for number, (figure, drawing) in enumerate(zip(figures, drawings, strict=True), start=1):
@@ -171,7 +171,7 @@ def archive_files(figures: Sequence[KeptFigure], drawings: Sequence[bytes], kind
 
 
 def file_name(number: int, figure: KeptFigure) -> str:
-    """Return the name of a figure's files: its number, and what every program can read of its own name.
+    """Return the name of a chart's files in an archive: its number, and what of its name all can read.
 
     >>> file_name(2, KeptFigure("demo_errors_class-a.b", "", "", "", 1, 1))
     '2_demo_errors_class-a-b'

@@ -42,7 +42,7 @@ class ErrorsFound(NamedTuple):
 
 
 def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
-    """Read the orders of the recommended score and of the best by hindsight.
+    """Read the orders of a chart of errors found: by the recommended score, and the best by hindsight.
 
     Of the options, `against` names further scores, the first of which comes first, and `images` the number
     looked at.
@@ -65,6 +65,7 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
 
 
 def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot the errors found among the first images of each score's order, as a chart."""
     frame = shown.frame
     if frame.empty:
         return note_figure(NOTHING, theme)
@@ -156,7 +157,7 @@ class CutoffResult:
 
 
 def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> CutoffResult:
-    """Flag every image whose score is at most `threshold`, and count.
+    """Flag every image whose score is at most `threshold` in a chart of errors found, and count.
 
     Args:
         values: (n_images,) scores, higher is better; images with NaN in either input are left out.
@@ -182,8 +183,9 @@ def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> C
 
 
 def threshold_for(values: np.ndarray, percent: float) -> float:
-    """Return the score at or below which `percent` of the images lie (lower quantile); below all scores for
-    0.
+    """Return the score at or below which a chart flags `percent` of the images (lower quantile).
+
+    Below all scores for 0.
 
     Images with equal scores cannot be separated, so more than `percent` may be flagged.
     """
@@ -195,7 +197,7 @@ def threshold_for(values: np.ndarray, percent: float) -> float:
 
 
 def reachable_percent(values: np.ndarray, percent: int) -> int:
-    """Return the whole percentage that is flagged where `percent` is asked for: equal scores go together."""
+    """Return the whole percentage that a chart flags where `percent` is asked for: ties go together."""
     scores = np.asarray(values, float)[np.isfinite(values)]
     if not len(scores) or not percent:
         return percent

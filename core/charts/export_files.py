@@ -53,7 +53,7 @@ LABEL_COLUMNS = ("path", "label", "split")
 
 
 def labels_table(study: Study, *, corrected: bool = False) -> pd.DataFrame:
-    """Return image_id and COLUMNS, one row per image in study order.
+    """Return the exported table of labels: image_id and COLUMNS, one row per image in study order.
 
     Args:
         corrected: with what people decided; a label that is wrong without a better one is missing then.
@@ -72,18 +72,18 @@ CLASS_NAME = "_name"
 
 
 def has_ids(study: StudyReader) -> bool:
-    """Return True for a study of which any class is a WordNet id that has a name."""
+    """Return True for a study to export of which any class is a WordNet id that has a name."""
     return study.has("images") and any(with_class_names(name) != name for name in study.class_names)
 
 
 def name_columns(columns: Iterable[Any]) -> list[str]:
-    """Return the columns of classes among some, which get a column of names each."""
+    """Return the columns of an exported table with classes, which get a column of names each."""
     held = set(columns)
     return [name for name in OF_CLASSES if name in held]
 
 
 def with_name_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a column COLUMN_name at its end for each column of classes."""
+    """Return an exported table with a column COLUMN_name at its end for each column of classes."""
     named = {
         f"{name}{CLASS_NAME}": names_of_classes(cast(pd.Series, frame[name]))
         for name in name_columns(frame.columns)
@@ -92,7 +92,7 @@ def with_name_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def names_of_classes(classes: pd.Series) -> pd.Series:
-    """Return the name of each class as text; missing where there is no class."""
+    """Return the name of each class of an exported table; missing where there is no class."""
     names = {name: with_class_names(str(name)) for name in classes.dropna().unique()}
     return classes.map(names).astype("str")
 
@@ -110,7 +110,7 @@ HUMAN_STUDY_SEED = 0  # of the order of words
 
 
 def human_study_tasks(study: Study) -> pd.DataFrame:
-    """Return a row a feature or group with words: COLUMNS.
+    """Return the exported table of tasks for a study with people: a row a feature or group with words.
 
     An image is its id, a crop of one `ID#xywh=LEFT,TOP,WIDTH,HEIGHT` in pixels (a media fragment of the W3C);
     several are joined by semicolons. `%`, `;` and `#` within an id are written %25, %3B and %23.
@@ -136,7 +136,7 @@ def human_study_tasks(study: Study) -> pd.DataFrame:
 
 
 def rated_words(study: Study) -> dict[str, tuple[str, list[str]]]:
-    """Return by task the feature or group that it is of, and its words, best first.
+    """Return by task of a study with people the feature or group that it is of, and its words.
 
     Raises:
         StudyError: the study has no concepts.
@@ -271,7 +271,7 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
 
 
 def write_about(out: Path, facts: Mapping[str, str]) -> None:
-    """Write what a file is of beside it, where its format has no place for that.
+    """Write what an exported file is of beside it, where its format has no place for that.
 
     No part of its name after a dot is the ending of a table: readers of a folder take each for one.
     """
@@ -460,7 +460,7 @@ def _export_representations(study: Study, out: Path, slice: Slice | None) -> int
 
 @contextmanager
 def complete_file(out: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `out`, renamed when complete; nothing is left behind after an error.
+    """Yield a temporary name for an exported file, renamed when complete; nothing is left after an error.
 
     What a killed writer of the same file left goes.
     """

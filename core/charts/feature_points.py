@@ -37,7 +37,7 @@ class Rates(NamedTuple):
 
 
 def point_facts(rows: pd.DataFrame) -> np.ndarray:
-    """(n, 3) object: feature, rate in percent, and its name and preferred class in words."""
+    """(n, 3) object: facts on each feature's point of a chart: feature, rate in percent, name and class."""
     facts = np.empty((len(rows), 3), dtype=object)
     columns = words(rows, "name"), numbers(rows, "purity"), words(rows, "top_class")
     facts[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
@@ -55,13 +55,14 @@ def _name_and_class(name: str, purity: float, top_class: str) -> str:
 
 
 def images_word(images: str) -> str:
+    """Name the images that a chart's activation rates are of, as one word on its axis."""
     return "train" if images == TRAIN else images.removeprefix("images of ")
 
 
 def add_points(
     fig: go.Figure, features: pd.DataFrame, y: np.ndarray, x: str, images: str, theme: Theme
 ) -> None:
-    """Add a trace for each band that holds features."""
+    """Add to a chart of features a trace for each band (rare, middle, general) that holds any."""
     for tail in TAILS:
         part = features["tail"].to_numpy() == tail
         if not part.any():
@@ -92,6 +93,7 @@ def add_points(
 def mark_selected(
     fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, selected: int | None, theme: Theme
 ) -> None:
+    """Mark the selected feature in a chart of features by a ring and its number."""
     at = np.flatnonzero(rows["feature"].to_numpy() == selected) if selected is not None else np.array([], int)
     if not len(at):
         return
@@ -116,7 +118,7 @@ def mark_selected(
 
 
 def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None) -> list[int]:
-    """List features worth a look, best first.
+    """List the features of a chart that are worth a look, best first.
 
     Args:
         features: table `features`.

@@ -41,7 +41,7 @@ HOW_TO_GET_ONE = (
 
 
 def write_figure(figure: go.Figure, out: str | Path) -> Path:
-    """Write a figure in the format of the file extension; the file appears only when complete.
+    """Write a chart in the format of the file extension; the file appears only when complete.
 
     A pdf and an svg carry the fonts that they are laid out with, and text stays text.
 
@@ -62,7 +62,7 @@ def write_figure(figure: go.Figure, out: str | Path) -> Path:
 
 
 def check_file(out: Path) -> str:
-    """Return the extension if the file can be written; raise SettingsError otherwise, before any work."""
+    """Return the extension if a chart's file can be written; else raise SettingsError before any work."""
     extension = check_output_file(out, "a figure", EXTENSIONS)
     if extension in STATIC:
         find_browser()
@@ -70,7 +70,7 @@ def check_file(out: Path) -> str:
 
 
 def find_browser() -> str:
-    """Return the path of a Chrome or Chromium: BROWSER_PATH, one on PATH, or the `kaleido_get_chrome` one.
+    """Return the path of a Chrome that renders charts: BROWSER_PATH, on PATH, or by `kaleido_get_chrome`.
 
     Raises:
         SettingsError: there is none; the message explains how to get one.
@@ -96,7 +96,7 @@ def _fetched_browser() -> str | None:
 
 
 def render(figure: go.Figure, kind: str) -> bytes:
-    """Render a figure as svg, png or pdf.
+    """Render a chart as the bytes of an svg, png or pdf file.
 
     Args:
         kind: svg, png or pdf.
@@ -107,7 +107,7 @@ def render(figure: go.Figure, kind: str) -> bytes:
 
 
 def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
-    """Render several figures with one browser; see `render`."""
+    """Render several charts with one browser; see `render`."""
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 

@@ -27,13 +27,13 @@ MARKUP = re.compile(r"<(?!br)[^>]*>")
 
 
 def font_file(font: str, *, bold: bool = False) -> Path:
-    """Return the file of a shipped font: serif or sans."""
+    """Return the file of a shipped font of charts: serif or sans."""
     return asset(f"fonts/{SHIPPED[font]}-{'Bold' if bold else 'Regular'}.ttf")
 
 
 @lru_cache(maxsize=4)
 def font_faces(*fonts: str) -> str:
-    """Return CSS that holds the files of these fonts, all if none is named."""
+    """Return CSS that holds the files of these fonts of charts, all if none is named."""
     rules = []
     for font in fonts or SHIPPED:
         for name, weight in WEIGHTS.items():
@@ -46,7 +46,7 @@ def font_faces(*fonts: str) -> str:
 
 
 def text_width(text: str, size: float, *, font: str = "serif") -> float:
-    """Return how wide a line of text is in CSS px; markup takes no room.
+    """Return how wide a line of a chart's text is in CSS px; markup takes no room.
 
     >>> round(text_width("Peregrine", 10)), round(text_width("<b>Peregrine</b>", 10, font="sans"))
     (38, 43)
@@ -61,7 +61,7 @@ def _measure(font: str) -> ImageFont.FreeTypeFont:
 
 
 def wrapped_lines(text: str, width: float, size: float, *, font: str = "serif") -> list[str]:
-    """Break a text at spaces so that each line is at most so wide; a longer word stands alone.
+    """Break a chart's text at spaces so that each line is at most so wide; a longer word stands alone.
 
     >>> wrapped_lines("correct above misclassified", 60, 10)
     ['correct above', 'misclassified']
@@ -77,7 +77,7 @@ def wrapped_lines(text: str, width: float, size: float, *, font: str = "serif") 
 
 
 def letters_without_glyph(text: str, *, font: str = "serif") -> str:
-    """Return the letters that a shipped font does not have, each once, in order.
+    """Return the letters that a shipped font of charts does not have, each once, in order.
 
     >>> letters_without_glyph("chien, žirafa, собака, 狗")
     '狗'
@@ -107,7 +107,7 @@ say_of_letters = Templates.beside(__file__)
 
 
 def letters_in_words(figure: go.Figure) -> Record | None:
-    """Return what becomes of the letters that no shipped font has; None where there are none."""
+    """Return what becomes of a chart's letters that no shipped font has; None where there are none."""
     text = "".join(_texts(figure.to_dict()))
     lacking = "".join(letter for letter in dict.fromkeys(text) if not letter.isascii())
     for font in SHIPPED:

@@ -57,12 +57,12 @@ class Shown:
 
 
 def original(image: Shown) -> Picture:
-    """Return the image itself, framed in the colour of its correctness."""
+    """Return a panel of a chart: the image itself, framed in the colour of its correctness."""
     return heat_picture(image, enlarged(image.pixels), verdict=image.verdict)
 
 
 def overlay(image: Shown, layer: str, colours: str, *, caption: str = "") -> Picture | None:
-    """Return the image with one of its heatmaps; None if it has none."""
+    """Return a panel of a chart: an image with one of its heatmaps; None if it has none."""
     heat = image.heats.get(layer)
     if heat is None:
         return None
@@ -74,14 +74,14 @@ def overlay(image: Shown, layer: str, colours: str, *, caption: str = "") -> Pic
 
 
 def heated(image: Shown, colours: str, *, caption: str, layer: str = "") -> Picture:
-    """Return the image with the heatmap of a layer (default: the first that there is); plain without one."""
+    """Return a panel of a chart: an image with the heatmap of a layer; plain without one."""
     name = layer or next((name for name, heat in image.heats.items() if heat is not None), "")
     drawn = overlay(image, name, colours, caption=caption)
     return drawn or heat_picture(image, enlarged(image.pixels), caption=caption)
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:
-    """Enlarge a picture to at least SIDE pixels per side."""
+    """Enlarge a picture for a chart to at least SIDE pixels per side."""
     image = Image.fromarray(pixels)
     if image.width >= SIDE:
         return image
@@ -89,18 +89,19 @@ def enlarged(pixels: np.ndarray) -> Image.Image:
 
 
 def enlarged_map(values: np.ndarray, side: int) -> np.ndarray:
-    """(side, side) float32, bilinear."""
+    """Enlarge a heatmap for a chart: (side, side) float32, bilinear."""
     if values.shape == (side, side):
         return values
     return cv2.resize(values.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
 
 
 def short(name: str) -> str:
-    """Shorten a class name to fit under an image."""
+    """Shorten a class name to fit under an image of a chart."""
     return shortened(name, LONGEST_NAME)
 
 
 def heat_picture(image: Shown, drawn: Image.Image, *, caption: str = "", verdict: str = "") -> Picture:
+    """Make the picture of a chart of heatmaps, with caption and what is told under the pointer."""
     hover = "<br>".join(as_text(part) for part in (image.name, image.label) if part)
     if image.correct is False:
         hover += f"<br>taken for {as_text(image.predicted)}"
@@ -108,11 +109,12 @@ def heat_picture(image: Shown, drawn: Image.Image, *, caption: str = "", verdict
 
 
 def filled_up(images: Sequence[Shown], n: int) -> list[Shown | None]:
+    """Fill a row of images of a chart of heatmaps up to n, with None for what is missing."""
     return [*images, *[None] * (n - len(images))]
 
 
 def facts_of(images: Sequence[Shown]) -> pd.DataFrame:
-    """Return what is known of the images of a panel: row, image_id, label, predicted, correct."""
+    """Return the facts on the images of a chart's panel: row, image_id, label, predicted, correct."""
     facts = [(one.row, one.name, one.label, one.predicted, one.correct) for one in images]
     return pd.DataFrame(facts, columns=["row", "image_id", "label", "predicted", "correct"])
 
@@ -237,13 +239,15 @@ def check_side_by_side(studies: Studies) -> None:
 
 
 def of_class(facts: pd.DataFrame, label: str, correct: bool) -> pd.DataFrame:
-    """Return the facts of the images of a class with this correctness."""
+    """Return the facts of a chart's images of a class with this correctness."""
     return facts.loc[(facts["label"] == label) & (numbers(facts, "correct") == correct)]
 
 
 def spread(facts: pd.DataFrame, n: int) -> list[int]:
-    """Choose rows of at most n images, evenly spaced by Q-Score; if enough images have a firing
-    discriminative feature, only these (the others have no discriminative heatmap, and Q 0)."""
+    """Choose at most n images of a chart, evenly spaced by Q-Score.
+
+    If enough images have a firing discriminative feature, only these (the others have no discriminative
+    heatmap, and Q 0)."""
     firing = facts.loc[numbers(facts, "n_firing_discriminative") > 0]
     facts = firing if len(firing) >= n else facts
     order = np.argsort(-np.nan_to_num(numbers(facts, "q_score")), kind="stable")
@@ -251,7 +255,7 @@ def spread(facts: pd.DataFrame, n: int) -> list[int]:
 
 
 def middles(ordered: np.ndarray, n: int) -> np.ndarray:
-    """At most n of the entries: the middles of n equal parts."""
+    """Pick at most n of the images of a chart: the middles of n equal parts."""
     if len(ordered) <= n:
         return ordered
     return ordered[((np.arange(n) + 0.5) * len(ordered) / n).astype(int)]

@@ -46,7 +46,7 @@ class KeptFigure:
 
 
 def kept_figure(figure: go.Figure, stem: str, caption: str, numbers: bytes) -> KeptFigure:
-    """Keep a figure that is drawn for print; `numbers` are its data as CSV."""
+    """Keep a chart that is drawn for print; `numbers` are its data as CSV."""
     layout = layout_of(figure)
     drawing = str(plotly.io.to_json(figure, validate=False))
     height = round(layout.height or USUAL_HEIGHT)
@@ -61,23 +61,23 @@ def kept_figure(figure: go.Figure, stem: str, caption: str, numbers: bytes) -> K
 
 
 def shortened_caption(text: str) -> str:
-    """Return a caption in one line, of at most LONGEST_CAPTION characters."""
+    """Return a kept chart's caption in one line, of at most LONGEST_CAPTION characters."""
     return " ".join(text.split())[:LONGEST_CAPTION]
 
 
 def read_figures(folder: Path) -> dict[str, KeptFigure]:
-    """Return the figures of a folder by their names in it; a file that cannot be read is left out."""
+    """Return the kept charts of a folder by their names in it; one that cannot be read is left out."""
     figures = ((path.stem, _read(path)) for path in _files(folder))
     return {name: figure for name, figure in figures if figure is not None}
 
 
 def count_figures(folder: Path) -> int:
-    """Return how many figures a folder holds, without reading them."""
+    """Return how many kept charts a folder holds, without reading them."""
     return sum(1 for _ in _files(folder))
 
 
 def add_figure(folder: Path, figure: KeptFigure) -> None:
-    """Keep a figure behind those of the folder.
+    """Keep a chart behind those of the folder.
 
     Raises:
         SettingsError: it cannot be written.
@@ -87,14 +87,14 @@ def add_figure(folder: Path, figure: KeptFigure) -> None:
 
 
 def set_caption(folder: Path, name: str, caption: str) -> None:
-    """Give a figure another caption; nothing is done where the folder has no such figure."""
+    """Give a kept chart another caption; nothing is done where the folder has no such one."""
     figure = _read(path := folder / f"{name}.json")
     if figure is not None:
         _write(path, replace(figure, caption=shortened_caption(caption)))
 
 
 def remove_figure(folder: Path, name: str) -> None:
-    """Take a figure out of the folder."""
+    """Take a kept chart out of its folder."""
     check_write_access()
     if name.isdecimal():
         (folder / f"{name}.json").unlink(missing_ok=True)

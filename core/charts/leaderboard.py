@@ -45,7 +45,7 @@ class Board:
 
 
 def read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
-    """Read the leaderboard of studies.
+    """Read the leaderboard of studies for its chart.
 
     Raises:
         SettingsError: they are narrowed to a slice. StudyError: as `leaderboard`.
@@ -59,7 +59,7 @@ def read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
 
 
 def draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot a row an encoder, best on top, and a panel for each kind of number, with 95 % intervals."""
+    """Plot a leaderboard: a row an encoder, best on top, a panel for each kind of number, 95 % intervals."""
     names = data.board.names
     shown = [(title, held) for title, measures in PANELS if (held := _held(data.frame, measures))]
     columns = 1 if (theme.width or NARROW) < NARROW else len(shown)
@@ -156,7 +156,7 @@ LEADERBOARD = Chart(
 
 
 def leaderboard_latex(board: Leaderboard) -> str:
-    r"""Return an environment `table*`, to be put into a paper with \input; it needs no package."""
+    r"""Return a leaderboard as an environment `table*` for a paper; it needs no package."""
     head, *rows = leaderboard_cells(board)
     caption = escaped(f"{leaderboard_finding(board)}. {LEGEND}")
     columns = "l" * 3 + "r" * (len(head) - 3)

@@ -76,7 +76,7 @@ class Colouring:
 def by_name(
     names: Sequence[object] | np.ndarray, *, title: str = "", theme: Theme = LIGHT, order: Sequence[str] = ()
 ) -> Colouring:
-    """Give the most common names their own colours, the others one grey, and missing ones another grey.
+    """Colour a map's points by name: the most common get their own colours, others one grey.
 
     Args:
         order: names that come first, regardless of their frequency.
@@ -110,7 +110,7 @@ def by_name(
 
 
 def names_tell(names: np.ndarray) -> bool:
-    """Whether the names that get their own colour are at least half of all; else nearly all is grey.
+    """Whether the names with an own colour on a map are at least half of all; else nearly all is grey.
 
     >>> names_tell(np.array(["cat", "dog"] * 9)), names_tell(np.arange(500))
     (True, False)
@@ -141,7 +141,7 @@ def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...],
 
 
 def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
-    """Colour correct and misclassified images as usual. correct: (n,) 1, 0 or NaN."""
+    """Colour correct and misclassified images of a map as usual. correct: (n,) 1, 0 or NaN."""
     codes = np.where(np.isnan(correct), 2, np.where(correct == 1, 0, 1)).astype(np.uint8)
     palette, names = (theme.correct, theme.misclassified), ("correct", "misclassified")
     if (codes == 2).any():
@@ -150,7 +150,7 @@ def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
 
 
 def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> Colouring:
-    """Colour values on a one-hue scale; the outermost 0.5 % at either end share its end colours.
+    """Colour a map's points by values on a one-hue scale; the outermost 0.5 % share its end colours.
 
     Args:
         values: (n,) float; NaN is drawn as the lowest grey.
@@ -179,7 +179,7 @@ def _scale(theme: Theme) -> tuple[str, ...]:
 
 
 def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    """(n,) bool: points within a closed outline, by the even-odd rule.
+    """(n,) bool: points of a map within a closed outline, by the even-odd rule.
 
     Args:
         points: (n, 2). outline: (m, 2) corners; fewer than three enclose nothing.
@@ -207,7 +207,7 @@ def representation_map(
     shares: Sequence[float] = (),
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot every image as a point.
+    """Plot every image of a study as a point of a map.
 
     Args:
         points: (n, 2). colouring: of the same points. kind: pca or umap, for the axis names.

@@ -25,7 +25,7 @@ def interval(
     thickness: float | None = None,
     width: float | None = 0,
 ) -> dict[str, Any]:
-    """Ends of intervals, as error bars from `value`; an unknown end has no bar. width: of the caps."""
+    """Ends of intervals in a chart, as error bars from `value`; an unknown end has no bar. width: of caps."""
     look = {"color": colour, "thickness": thickness, "width": width}
     ends = {"array": np.nan_to_num(high - value), "arrayminus": np.nan_to_num(value - low)}
     given = {key: one for key, one in look.items() if one is not None}
@@ -35,32 +35,32 @@ def interval(
 def dots(
     x: Any, y: Any, *, hover: str = "", kind: type[go.Scatter | go.Scattergl] = go.Scatter, **more: Any
 ) -> Any:
-    """Points; with `error_x` or `error_y` of `interval`, points with intervals."""
+    """Points of a chart; with `error_x` or `error_y` of `interval`, points with intervals."""
     return kind(x=x, y=y, **({"mode": "markers"} | _hover(hover) | more))
 
 
 def points_kind(n_points: int) -> type[go.Scatter | go.Scattergl]:
-    """SVG for few points, WebGL for many."""
+    """Return how a chart draws its points: SVG for few, WebGL for many."""
     return go.Scattergl if n_points > WEBGL_FROM else go.Scatter
 
 
 def line(
     x: Any, y: Any, *, colour: str, width: float, dash: str | None = None, hover: str = "", **more: Any
 ) -> go.Scatter:
-    """A line; without `hover` it says nothing under the pointer."""
+    """A line of a chart; without `hover` it says nothing under the pointer."""
     look = {"color": colour, "width": width} | ({"dash": dash} if dash else {})
     return go.Scatter(x=x, y=y, line=look, **({"mode": "lines"} | _hover(hover) | more))
 
 
 def diagonal(name: str, theme: Theme) -> go.Scatter:
-    """The line of a score that knows nothing, on two percent axes."""
+    """The line of a score that knows nothing, on a chart with two percent axes."""
     return line([0, 100], [0, 100], colour=theme.neutral, width=1.5, dash="dot", name=name)
 
 
 def band(
     x: np.ndarray, low: np.ndarray, high: np.ndarray, *, colour: str, alpha: float, **more: Any
 ) -> go.Scatter:
-    """The area between two ends of intervals along a line."""
+    """The area of a chart between two ends of intervals along a line."""
     around_x = np.concatenate([x, x[::-1]])
     around_y = np.concatenate([high, low[::-1]])
     return go.Scatter(
@@ -87,7 +87,7 @@ def bars(
     row: int = 24,
     standoff: int = 4,
 ) -> go.Figure:
-    """A figure of horizontal bars, the first on top, with a name beside and a text at the end of each.
+    """A chart of horizontal bars, the first on top, with a name beside and a text at the end of each.
 
     Args:
         texts: at the ends. hovers: lines under the pointer, as markup. reach: ends of the axis.
@@ -122,8 +122,10 @@ def name_rows(
     span: dict[str, Any] | None = None,
     standoff: int | None = None,
 ) -> None:
-    """Write names, as markup, down the left side, the first on top. span: of the axis, if not half a row
-    beyond both ends."""
+    """Write names, as markup, down the left side of a chart, the first on top.
+
+    span: of the axis, if not half a row beyond both ends.
+    """
     settings: dict[str, Any] = span or {"range": [len(names) - 0.4, -0.6]}
     if standoff is not None:
         settings = settings | {"ticklabelstandoff": standoff}
@@ -131,7 +133,7 @@ def name_rows(
 
 
 def named_axis(names: Sequence[str], theme: Theme) -> dict[str, Any]:
-    """Return settings of an axis with a name, as markup, at each whole number from 0."""
+    """Return settings of a chart's axis with a name, as markup, at each whole number from 0."""
     ticks = {"tickvals": np.arange(len(names)), "ticktext": list(names), "ticks": ""}
     return {**ticks, "showgrid": False, "tickfont_color": theme.ink}
 
@@ -139,7 +141,7 @@ def named_axis(names: Sequence[str], theme: Theme) -> dict[str, Any]:
 def cells(
     grid: np.ndarray, x: Any, y: Any, *, scale: Any, bar: Any = None, hover: str = "", **more: Any
 ) -> go.Heatmap:
-    """Cells with a gap, coloured by `grid`; with `text`, a text in each.
+    """Cells of a chart with a gap, coloured by `grid`; with `text`, a text in each.
 
     Args:
         bar: settings of the colour bar; None: none is drawn.
@@ -156,7 +158,7 @@ def cells(
 
 
 def click_cells(x: Any, y: Any, data: Any, *, size: float, **more: Any) -> go.Scatter:
-    """Transparent points over cells, because plotly's heatmaps do not report clicks. data: of each point."""
+    """Transparent points over a chart's cells, because plotly's heatmaps do not report clicks."""
     clear = {"marker": {"opacity": 0}}
     return go.Scatter(
         x=x,

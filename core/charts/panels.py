@@ -72,7 +72,7 @@ def picture_grid(
     empty: str = "There are no images to show.",
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Arrange pictures in rows and columns, with titles on the left, headers on top and a note below.
+    """Arrange pictures of a chart in rows and columns, with titles, headers and a note below.
 
     Args:
         breaks: columns preceded by a gap.
@@ -220,7 +220,7 @@ def _image(picture: Picture, layout: _Layout, number: int, column: int) -> dict:
 
 
 def data_uri(image: Image.Image) -> str:
-    """Return the picture as a data URI: a high-quality JPEG, or a PNG if that is small (flat colours)."""
+    """Return a chart's picture as a data URI: a high-quality JPEG, or a PNG if that is small."""
     if image.width * image.height <= AS_PNG and image.getcolors(64):
         return image_address(image_file(image, "PNG"), "png")
     return image_address(image_file(image.convert("RGB"), quality=92))

@@ -18,7 +18,7 @@ BESIDE = 60  # px of a usual figure that the labels of an axis and its title tak
 
 
 def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
-    """Break what is longer than its axis, or than the figure is wide, into lines; returns the figure."""
+    """Break a chart's text that is longer than its axis, or the chart is wide, into lines."""
     if theme.width is None:
         return figure
     font = printed_font(theme)
@@ -33,7 +33,7 @@ def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
 
 
 def legend_room(figure: go.Figure, theme: Theme) -> int:
-    """Return the height in px of the legend's rows beyond USUAL_ROWS, which the panel would lose to them."""
+    """Return the height in px of a chart's legend beyond USUAL_ROWS, which its panel would lose."""
     traces: Any = figure.data
     names = [trace.name for trace in traces if trace.name and trace.showlegend is not False]
     if not names or theme.width is None:
@@ -92,7 +92,7 @@ def print_version(
     font: str = "serif",
     screen_height: int = USUAL_HEIGHT,
 ) -> go.Figure:
-    """Draw a figure with the theme of paper, with room for its rows and for its notes.
+    """Draw a chart with the theme of paper, with room for its rows and for its notes.
 
     Args:
         draw: makes the figure in a theme.

@@ -23,7 +23,7 @@ TYPICAL = 1.96  # standard errors in half a 95 % interval
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rho over the pairs in which both are finite; ties share their mean rank.
+    """Spearman's rho in a chart over pairs in which both are finite; ties share their mean rank.
 
     Returns:
         in [-1, 1]; NaN for fewer than three pairs or a constant side.
@@ -38,7 +38,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFrame:
-    """Compute the mean of y in groups with equal numbers of images along x.
+    """Compute a chart's trend: the mean of y in groups with equal numbers of images along x.
 
     Returns:
         columns x (median), y (mean), low, high (95 %, normal), n; groups with fewer than 5 images left out.

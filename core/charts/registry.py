@@ -48,7 +48,7 @@ GUESTS = tuple(row for topic in topics() for row in topic.charts)
 
 
 def charts_of(rows: Sequence[str]) -> dict[str, Chart]:
-    """Import the charts of some rows, by name."""
+    """Import the charts of some rows of the catalogue, by name."""
     charts = [cast(Chart, function_named(row)) for row in rows]
     return {chart.name: chart for chart in charts}
 

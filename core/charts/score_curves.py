@@ -114,7 +114,7 @@ def score_curve(
 
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
-    """Return the row of a score in `quality_metrics` as a dict; empty if it has none."""
+    """Return the row of a chart's score in `quality_metrics` as a dict; empty if it has none."""
     rows = metrics.loc[metrics["score"] == score]
     return dict(rows.iloc[0]) if len(rows) else {}
 
@@ -127,7 +127,7 @@ def _why_none(metrics: pd.DataFrame, score: str) -> str:
 
 
 def metric_with_interval(row: dict[str, Any], metric: str) -> str:
-    """`0.612 (0.590 to 0.634)`; the number alone without an interval."""
+    """Write a chart's measure of a score: `0.612 (0.590 to 0.634)`; without an interval the number."""
     value, low, high = (float(row.get(f"{metric}{end}", np.nan)) for end in ("", "_low", "_high"))
     return with_interval(value, low, high)
 

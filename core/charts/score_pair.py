@@ -22,7 +22,7 @@ FEWEST = 5  # images that a cell needs for its risk to be written
 
 
 def usual_pair(scores: Sequence[str]) -> tuple[str, str]:
-    """Return PAIR; without held-out images, which alone have a similarity, with confidence as the second.
+    """Return the scores that a chart of two shows: PAIR, or with confidence without held-out images.
 
     >>> usual_pair(["distinctiveness", "confidence"])
     ('distinctiveness', 'confidence')
@@ -31,7 +31,7 @@ def usual_pair(scores: Sequence[str]) -> tuple[str, str]:
 
 
 def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """(n,) int: which of `bins` equal parts of the ranks each value is in; ties share the mean rank."""
+    """(n,) int: which of `bins` equal parts of a score's ranks each image of a chart is in."""
     ranks = pd.Series(values).rank().to_numpy()
     return np.minimum((ranks - 0.5) / max(len(values), 1) * bins, bins - 1).astype(int)
 
@@ -39,7 +39,7 @@ def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
 def pair_table(
     first: np.ndarray, second: np.ndarray, correct: np.ndarray, *, bins: int = BINS
 ) -> pd.DataFrame:
-    """Error rate of the images by the quantiles of two scores.
+    """Error rate of the images by the quantiles of two scores, for a chart.
 
     Args:
         first, second: (n_images,) scores; correct: 1 correct, 0 misclassified. Images with NaN are left out.
@@ -61,7 +61,7 @@ def pair_table(
 
 
 def pair_finding(table: pd.DataFrame, pair: tuple[str, str]) -> str:
-    """State the risk where both scores are lowest and where both are highest."""
+    """State below a chart of two scores the risk where both are lowest and where both are highest."""
     first, second = (score_label(name) for name in pair)
     if table.empty:
         return f"{first} and {second}: no images with both scores"
@@ -73,7 +73,7 @@ def pair_finding(table: pd.DataFrame, pair: tuple[str, str]) -> str:
 
 
 def pair_heat(table: pd.DataFrame, pair: tuple[str, str], *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the error rate of each cell; cells with fewer than FEWEST images stay empty.
+    """Plot the error rate by two scores; cells with fewer than FEWEST images stay empty.
 
     Args:
         table: `pair_table` of the two scores, the first upwards and the second to the right.

@@ -11,7 +11,7 @@ from core.common.score_names import SCORES, score_label
 def feature_sentence(
     name: str, rate: float, tail: str, classes: str = "", *, images: str = "training images"
 ) -> str:
-    """Describe one feature in a sentence.
+    """Describe one feature in a sentence beside its charts.
 
     Args:
         name: what it is called, such as "Feature 12".
@@ -27,7 +27,7 @@ def feature_sentence(
 
 
 def bands_sentence(features: pd.DataFrame) -> str:
-    """State how many features are in each band, and how many never fire."""
+    """State below a chart how many features are in each band, and how many never fire."""
     tails, rate = words(features, "tail"), numbers(features, "activation_rate")
     parts = [f"{tails.count('middle'):,} discriminative", f"{tails.count('lower'):,} in the lower tail"]
     if dead := int((rate == 0).sum()):
@@ -47,7 +47,7 @@ def _percent(value: float) -> str:
 
 
 def describe_score(score: str) -> str:
-    """Describe the score in one sentence: what it measures and whether it needs labels."""
+    """Describe a score beside its charts: what it measures and whether it needs labels."""
     about = SCORES.get(score)
     if about is None:
         return score_label(score)

@@ -17,7 +17,7 @@ LONGEST_NAME = 48  # characters; longer names are truncated, the hover text show
 
 
 def slice_names(table: pd.DataFrame) -> list[str]:
-    """Name the rows of `slice_finder.worst_slices`.
+    """Name the rows of a chart of `slice_finder.worst_slices`.
 
     >>> slice_names(pd.DataFrame({"label": ["dog", None], "trait": ["sand", "feature 12"]}))
     ['dog · sand', 'feature 12']
@@ -27,6 +27,7 @@ def slice_names(table: pd.DataFrame) -> list[str]:
 
 
 def cut_name(name: str) -> str:
+    """Shorten a name on a chart's axis, and escape it for plotly."""
     return as_text(cut_text(name, LONGEST_NAME))
 
 
@@ -45,17 +46,18 @@ NO_OVERLAP = "No image has both a heatmap and such a mask, so there is no overla
 
 
 def chosen_rows(frame: pd.DataFrame, **values: str) -> pd.DataFrame:
-    """Return the rows in which every named column has the given text."""
+    """Return the rows of a chart's table in which every named column has the given text."""
     for column, value in values.items():
         frame = frame.loc[frame[column] == value]
     return frame
 
 
 def has_group(rows: pd.DataFrame, group: str) -> bool:
+    """Whether a chart's table has a number for a group, such as misclassified images."""
     return bool(np.isfinite(numbers(chosen_rows(rows, group=group), "mean")).any())
 
 
 def variant_title(variant: str, theme: Theme) -> str:
-    """Return the variant's title; in a narrow figure without the part in brackets."""
+    """Return the title of a variant of overlap on a chart; in a narrow one without the bracket."""
     title = VARIANTS.get(variant, variant)
     return title.partition(" (")[0] if theme.width is not None and theme.width < 500 else title

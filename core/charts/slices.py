@@ -30,7 +30,7 @@ LONGEST = 30  # characters of a feature's name in a row; with a longer one its n
 
 
 def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the error rate of each slice with its 95 % interval, the first row on top.
+    """Plot the error rate of each of the worst slices with 95 % intervals, the first row on top.
 
     Args:
         table: rows of `slice_finder.worst_slices`; `name` overrides the name of a row.

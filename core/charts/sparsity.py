@@ -16,7 +16,7 @@ from core.store import Study
 
 
 def sparsity_finding(curves: np.ndarray) -> str:
-    """State which images have sparser representations.
+    """State below a chart which images, correct or misclassified, have sparser representations.
 
     Args:
         curves: (2, n_ranks) mean sorted activations of correct and of misclassified images.
@@ -46,7 +46,7 @@ class Sorted(NamedTuple):
 
 
 def sparsity(data: Sorted, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the mean of the normalised activations sorted within each image, for both groups."""
+    """Plot the mean of the activations sorted within each image, of correct and misclassified ones."""
     ranks, curves = data.frame["rank"].to_numpy(), data.curves
     if not np.isfinite(curves).any():
         return note_figure(

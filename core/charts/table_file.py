@@ -19,7 +19,7 @@ from core.study import layers
 
 
 def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
-    """Return what the numbers of a study are of; the filter is "" for all images.
+    """Return what the numbers of a chart's file are of: study, answer, filter ("" for all images).
 
     Args:
         among: the slice that was taken of it, beside one that it is narrowed to.
@@ -43,12 +43,12 @@ def provenance_of_all(studies: Iterable[Study], among: Slice | None = None) -> d
 
 
 def answers_read(*studies: Study) -> tuple[str, ...]:
-    """Return the answers by which studies are read, each once."""
+    """Return the answers by which the studies of a chart are read, each once."""
     return tuple(dict.fromkeys(provenance(one)["answer"] for one in studies))
 
 
 def identity(study: Study) -> str:
-    """Return what tells the study as it is read from every other one of this machine, without its folder."""
+    """Return what tells a chart's study, as it is read, from every other one of this machine."""
     whole = str((study.below or study.path).resolve())
     return sha256("\0".join([whole, *provenance(study).values()]).encode()).hexdigest()[:16]
 
@@ -88,7 +88,7 @@ class TableFile:
 
 
 def file_stem(studies: Sequence[str], table: str, among: Slice | None = None) -> str:
-    """Name a file after the studies, what it shows, and the images that it is of.
+    """Name the file of a chart or table after the studies, what it shows, and its images.
 
     >>> file_stem(["demo", "demo-finetuned"], "compare", Slice.parse("split=val label=bird"))
     'demo-vs-demo-finetuned_compare_class-bird'

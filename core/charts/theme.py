@@ -103,7 +103,7 @@ DARK = Theme(
 
 
 def paper(*, column: str = "single", font: str = "serif") -> Theme:
-    """Theme for print: white background, 9 px type, one or two columns wide.
+    """Return the theme of charts for print: white background, 9 px type, one or two columns wide.
 
     Args:
         column: `single` (3.5 in) or `double` (7.25 in).
@@ -129,24 +129,24 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
 
 
 def theme_named(name: str | None) -> Theme:
-    """Return the theme: `dark`, `paper` (for print), or the light one for any other name."""
+    """Return the theme of charts: `dark`, `paper` (for print), or the light one for any other name."""
     return {"dark": DARK, "paper": paper()}.get(name or "light", LIGHT)
 
 
 def printed_font(theme: Theme) -> str:
-    """Return the kind of the font of a theme for print: serif or sans."""
+    """Return the kind of the font of a theme of charts for print: serif or sans."""
     return next((kind for kind, font in PRINTED.items() if font == theme.font), "sans")
 
 
 def tint(colour: str, alpha: float) -> str:
-    """Convert `#RRGGBB` to rgba() with opacity `alpha` in [0, 1]."""
+    """Convert a chart's colour `#RRGGBB` to rgba() with opacity `alpha` in [0, 1]."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
 @lru_cache(maxsize=16)
 def template(theme: Theme) -> go.layout.Template:
-    """Build the plotly template of a theme: quiet grid, no frame, readable hover, room for long labels."""
+    """Build the plotly template of a theme of charts: quiet grid, no frame, room for long labels."""
     size = theme.font_size
     title = {"font": {"color": theme.ink, "size": size}, "standoff": 8}
     tick_font = {"color": theme.muted, "size": size - 1}
@@ -206,7 +206,7 @@ def template(theme: Theme) -> go.layout.Template:
 
 
 def finish(fig: go.Figure, theme: Theme, *, height: int = USUAL_HEIGHT) -> go.Figure:
-    """Apply the template, and the height unless the theme has a fixed size."""
+    """Apply the theme's template to a chart, and the height unless the theme has a fixed size."""
     size: dict = {"height": theme.height or height}
     if theme.width:
         size["width"] = theme.width
@@ -215,12 +215,12 @@ def finish(fig: go.Figure, theme: Theme, *, height: int = USUAL_HEIGHT) -> go.Fi
 
 
 def layout_of(fig: go.Figure) -> Any:
-    """Return the layout of a figure, whose parts plotly's types do not name."""
+    """Return the layout of a chart, whose parts plotly's types do not name."""
     return fig.layout
 
 
 def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:
-    """Make a figure that explains in plain words why there is nothing to draw."""
+    """Make a chart that explains in plain words why there is nothing to draw."""
     fig = go.Figure()
     Marks(theme).note(text, small=False, x=0.5, y=0.5, xref="paper", yref="paper").put_on(fig)
     fig.update_xaxes(visible=False)
@@ -288,7 +288,7 @@ class Marks:
 
 
 def log_percent_ticks(low: float, high: float) -> dict:
-    """Return settings of a logarithmic percent axis from `low` to `high`: plain numbers at the decades."""
+    """Return settings of a chart's logarithmic percent axis: plain numbers at the decades."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     words = [f"{10.0**p:g} %" for p in powers]
     return {"type": "log", "tickvals": [10.0**p for p in powers], "ticktext": words}

@@ -26,7 +26,7 @@ MAY_NAME_ADDRESSES = ("images", "val", "masks", "captions", "encoder")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command of the command line.
 
     Returns:
         the exit code (see `core.cli.errors`).

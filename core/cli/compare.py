@@ -16,6 +16,7 @@ FORMATS = (".csv", ".json", ".md")
 
 
 def add_compare(commands: Any) -> None:
+    """Add the command `compare` to the command line."""
     sub = options.add_command(
         commands,
         "compare",
@@ -64,7 +65,7 @@ def add_compare(commands: Any) -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Compare the studies or answers, print the result, and write it if a file is named."""
+    """Run the command `compare`: compare studies or answers, print the result, and write it to a file."""
     from core.compare.answers import compare_answers
     from core.compare.compare import compare as compare_studies
     from core.compare.compare import report

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_decompose(commands: Any) -> None:
+    """Add the command `decompose` to the command line."""
     sub = options.add_command(
         commands,
         "decompose",
@@ -46,7 +47,7 @@ def add_decompose(commands: Any) -> None:
 
 
 def decompose(args: argparse.Namespace) -> None:
-    """Explain the image, and print the result or write it."""
+    """Run the command `decompose`: explain one image, and print the result or write it."""
     study = options.study_of(args)
     with Progress.for_command(None, stages_total=3) as progress:
         result = _explain(study, args, progress)
@@ -117,7 +118,7 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def result_text(result: Mapping[str, Any], kind: str = "feature") -> str:
-    """Return the result as the lines that the command prints. kind: "latent" in a basis."""
+    """Return the lines that the command `decompose` prints. kind: "latent" in a basis."""
     n, lines = result["n_features"], []
     of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
     lines.append(("activates", f"{counted(n, kind)} above {result['alpha']:.3f}{of_all}"))

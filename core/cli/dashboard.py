@@ -27,6 +27,7 @@ UNSPECIFIED = ("0.0.0.0", "::", "[::]")  # every address of this machine: no bro
 
 
 def add_dashboard(commands: Any) -> None:
+    """Add the command `dashboard` to the command line."""
     summary = "serve studies in the browser"
     sub = options.add_command(
         commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501", notes=LINKS
@@ -41,6 +42,7 @@ def add_dashboard(commands: Any) -> None:
 
 
 def add_mcp(commands: Any) -> None:
+    """Add the command `mcp` to the command line."""
     summary = "let agents read studies: a read-only MCP server (needs the package `mcp`)"
     sub = options.add_command(
         commands, "mcp", mcp, summary, "mcp --studies studies", "mcp --studies studies --http 8600"
@@ -71,14 +73,14 @@ def _add_studies(sub: argparse.ArgumentParser) -> None:
 
 
 def port(text: str) -> int:
-    """Return a port number. Raises ArgumentTypeError for anything else."""
+    """Read the option --port of a command. Raises ArgumentTypeError for what is no port number."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"'{text}' is not a port: give a number from 1 to 65535")
     return int(text)
 
 
 def mcp(args: argparse.Namespace) -> None:
-    """Serve agents until they leave or the user stops it."""
+    """Run the command `mcp`: serve agents until they leave or the user stops it."""
     from importlib.util import find_spec
 
     if find_spec("mcp") is None:
@@ -94,7 +96,7 @@ def mcp(args: argparse.Namespace) -> None:
 
 
 def dashboard(args: argparse.Namespace) -> int:
-    """Serve until the user stops it."""
+    """Run the command `dashboard`: serve studies in the browser until the user stops it."""
     studies = _studies(args)
     os.environ[STUDIES] = str(studies)
     os.environ.setdefault(PROXIES, "")
@@ -108,7 +110,7 @@ def dashboard(args: argparse.Namespace) -> int:
 
 
 def links(address: str, port: int) -> dict[str, str]:
-    """Return the links that let others in by the access they give; none where no token is set.
+    """Return the links that the command `dashboard` prints, by the access they give; none without tokens.
 
     A token stands behind a #, which browsers send to no server. Guests without one get one for this run.
 
@@ -140,7 +142,7 @@ def _studies(args: argparse.Namespace) -> Path:
 
 
 def server_command(port: int, host: str | None = None) -> list[str]:
-    """Return the command that serves the dashboard. Other settings are in .streamlit/config.toml.
+    """Return the command line that serves the dashboard; other settings are in .streamlit/config.toml.
 
     Raises:
         SettingsError: the dashboard is not installed beside `core`.

@@ -23,7 +23,7 @@ from core.study.progress import LOG
 
 
 def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> int:
-    """Run `args.run(args)`; the user sees no traceback of its errors, except with `--debug`.
+    """Run a command, `args.run(args)`; the user sees no traceback of its errors, except with `--debug`.
 
     addresses: words that may name data by address: where they do, it may be read.
     """
@@ -45,7 +45,7 @@ def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> i
 
 
 def refuse_options(given: Container[str], names: Iterable[str], why: str) -> None:
-    """Raise SettingsError for the first of some options that was given, although it would do nothing."""
+    """Raise SettingsError for the first option given to a command although it would do nothing."""
     if name := next((name for name in names if name in given), None):
         raise SettingsError(f"{flag(name)} {why}")
 
@@ -72,7 +72,7 @@ def _has_batches(args: argparse.Namespace) -> bool:
 
 
 def write_traceback(error: BaseException, study: Path | None) -> Path:
-    """Write the traceback to the study's log, or to a temporary file if there is no study yet."""
+    """Write a failed command's traceback to the study's log, or to a temporary file without a study."""
     text = "".join(traceback.format_exception(error))
     if study is not None and study.is_dir():
         try:

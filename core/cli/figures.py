@@ -27,6 +27,7 @@ TABLE = ".csv"  # the numbers of a figure of the catalogue
 
 
 def add_figure(commands: Any) -> None:
+    """Add the command `figure` to the command line."""
     sample = "figure studies/demo heatmaps -o heatmaps.pdf --classes dog,flower --style paper-double"
     summary = "write one figure of the catalogue to a file"
     sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
@@ -60,7 +61,7 @@ def _add_font(sub: argparse.ArgumentParser) -> None:
 
 
 def figure(args: argparse.Namespace) -> None:
-    """Write the figure; without a name, list the catalogue."""
+    """Run the command `figure`: write one figure; without a name, list the catalogue."""
     given = vars(args)
     if "list" in given or "name" not in given:
         print(listing())
@@ -130,7 +131,7 @@ def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out:
 
 
 def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False) -> list[Study]:
-    """Narrow the studies of a figure to the given slice, if any; SliceError where one has no image in it."""
+    """Narrow the studies of the command `figure` to its slice, if any; SliceError for one without images."""
     if "where" not in given:
         return list(studies)
     from core.charts.chart import narrowed_studies
@@ -162,7 +163,7 @@ def _chart_options(given: Mapping[str, Any]) -> FigureOptions:
 
 
 def listing() -> str:
-    """Return the catalogue, one line per figure: those of the workbench, then those of research."""
+    """Return what `figure` prints without a name: the catalogue, one line per figure, research last."""
     from core.charts.chart import folder_charts
     from core.charts.registry import CHARTS, WORKBENCH
 
@@ -180,6 +181,7 @@ def _titled(chart: Chart | FolderChart) -> str:
 
 
 def add_report(commands: Any) -> None:
+    """Add the command `report` to the command line."""
     sample = "report studies/demo -o demo.html"
     summary = "write a self-contained HTML report of a study, or of a comparison of several"
     sub = options.add_command(commands, "report", report, summary, sample, notes=options.POPULATION)
@@ -197,6 +199,7 @@ def add_report(commands: Any) -> None:
 
 
 def add_publish(commands: Any) -> None:
+    """Add the command `publish` to the command line."""
     sample = "publish studies/demo -o site.zip"
     summary = "write a study as a web page with its pictures, which opens without a server"
     sub = options.add_command(commands, "publish", publish, summary, sample, notes=options.POPULATION)
@@ -216,7 +219,7 @@ def add_publish(commands: Any) -> None:
 
 
 def publish(args: argparse.Namespace) -> None:
-    """Write the site, and print its place and size."""
+    """Run the command `publish`: write the site, and print its place and size."""
     from core.publish.site import check_site, size_of, write_site
 
     tracker = getattr(args, "to", "site")
@@ -246,7 +249,7 @@ def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
 
 
 def report(args: argparse.Namespace) -> None:
-    """Write the report, and print its path and size."""
+    """Run the command `report`: write the HTML report, and print its path and size."""
     from core.publish.report import ENDINGS, write_report
     from core.store import open_study
 

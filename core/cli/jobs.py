@@ -20,6 +20,7 @@ NOTHING = "no command runs in the background here"
 
 
 def add_jobs(commands: Any) -> None:
+    """Add the command `jobs` to the command line."""
     sub = options.add_command(
         commands,
         "jobs",
@@ -37,7 +38,7 @@ def add_jobs(commands: Any) -> None:
 
 
 def jobs(args: argparse.Namespace) -> None:
-    """List what runs, or cancel what runs in a folder."""
+    """Run the command `jobs`: list what runs in the background, or cancel what runs in a folder."""
     from core.common.addresses import study_folder
     from core.common.assets import state_folder
     from core.study.jobs import list_jobs
@@ -55,12 +56,12 @@ def jobs(args: argparse.Namespace) -> None:
 
 
 def jobs_text(report: Mapping[str, Any]) -> str:
-    """Return a line for each command that runs."""
+    """Return what the command `jobs` prints: a line for each command that runs."""
     return "\n".join(map(job_text, report["jobs"])) or NOTHING
 
 
 def job_text(report: Mapping[str, Any]) -> str:
-    """Return the line of a command: where, how it stands, the step, and what was typed."""
+    """Return the line that `jobs` prints of a command: where, how it stands, the step, what was typed."""
     stage = f", {report['stage']}" if report["stage"] else ""
     return f"{report['folder']}: {report['state']}{stage}  ({report['command']})"
 

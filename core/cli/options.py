@@ -26,7 +26,8 @@ class Latents(tuple[int, ...]):
 
 
 def features(text: str) -> tuple[int, ...]:
-    """
+    """Read the option --features of a command: numbers, perhaps with the basis that they are of.
+
     >>> features("3, 98"), features("sae/3,98"), features("sae/3,sae/98").basis
     ((3, 98), (3, 98), 'sae')
     """
@@ -112,7 +113,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def example(*lines: str, notes: str = "") -> str:
-    """Return the end of a help text: examples, and what else there is to say."""
+    """Return the end of a command's help text: examples, and what else there is to say."""
     title = "example" if len(lines) == 1 else "examples"
     return f"{title}:\n" + "\n".join(f"  {PROGRAM} {line}" for line in lines) + (notes and f"\n\n{notes}")
 
@@ -125,7 +126,7 @@ def add_command(
     *examples: str,
     notes: str = "",
 ) -> argparse.ArgumentParser:
-    """Add a command with the options that every command has, and return its parser.
+    """Add a command to the command line with the options that every command has; return its parser.
 
     Args:
         run: called with the parsed arguments.
@@ -181,7 +182,7 @@ def show_all(parser: argparse.ArgumentParser) -> None:
 def add_options(
     parser: argparse.ArgumentParser, config: type, *names: str, defaults: Mapping[str, Any] | None = None
 ) -> None:
-    """Add the options of a config dataclass: help, type, choices and default come from its fields.
+    """Add a config dataclass as options of a command: help, type, choices, default from its fields.
 
     Args:
         names: only these fields. Without names: every field that describes an option.
@@ -224,7 +225,8 @@ def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ActionsCont
 
 
 def help_text(about: Mapping[str, Any], default: Any) -> str:
-    """
+    """Return the help text of a command's option, with unit and default.
+
     >>> help_text({"help": "size of the crops", "unit": "pixels"}, 64)
     'size of the crops (in pixels; default: 64)'
     """
@@ -240,7 +242,7 @@ def default_text(default: Any) -> str:
 
 
 def typed(read: Reader) -> Callable[[str], Any]:
-    """Return the reader of an option of argparse, whose error names what was typed."""
+    """Return the reader of a command's option for argparse, whose error names what was typed."""
 
     def convert(text: str) -> Any:
         try:
@@ -267,7 +269,7 @@ NUMBERS = typed(reading.saying(reading.finite_numbers, "a list of numbers, as in
 
 
 def folder(text: str) -> Path:
-    """Read the folder of a study, or of studies; an address is refused."""
+    """Read a command's argument that is the folder of a study, or of studies; an address is refused."""
     try:
         return study_folder(text)
     except AddressRefused as error:
@@ -275,7 +277,7 @@ def folder(text: str) -> Path:
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
-    """Add the study that a command works on."""
+    """Add the argument of the study that a command works on."""
     parser.add_argument("study", type=folder, metavar="STUDY", help="folder of the study")
 
 
@@ -283,14 +285,14 @@ POPULATION = "A slice holds evaluation images unless it names a split: 'split=tr
 
 
 def add_where(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the slice that a command works on."""
+    """Add the option --where of a command: the slice that it works on."""
     parser.add_argument(
         "--where", metavar="SLICE", help=f"{what}, as in 'label=dog correct=false' or '@saved'"
     )
 
 
 def add_basis(parser: argparse.ArgumentParser) -> None:
-    """Add the basis in which the study is read."""
+    """Add the option of a command that names the basis in which the study is read."""
     parser.add_argument(
         "--basis",
         metavar="NAME",
@@ -299,7 +301,7 @@ def add_basis(parser: argparse.ArgumentParser) -> None:
 
 
 def add_answer(parser: argparse.ArgumentParser) -> None:
-    """Add the answer that says what is correct, and the basis in which the study is read."""
+    """Add the options of a command for the answer that says what is correct, and for the basis."""
     add_basis(parser)
     parser.add_argument(
         "--answer",
@@ -317,17 +319,17 @@ def study_of(args: argparse.Namespace) -> Any:
 
 
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the seed of a command without a config."""
+    """Add the option --seed of a command without a config."""
     parser.add_argument("--seed", type=COUNT, metavar="N", help=f"random seed of {what} (default: 0)")
 
 
 def add_output(
     parser: argparse.ArgumentParser, help: str, *, metavar: str = "FILE", required: bool = True, **more: Any
 ) -> None:
-    """Add the file or folder that a command writes."""
+    """Add the option of the file or folder that a command writes."""
     parser.add_argument("-o", "--output", type=Path, metavar=metavar, required=required, help=help, **more)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the choice between text and JSON."""
+    """Add the option --json of a command: JSON instead of text."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")

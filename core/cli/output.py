@@ -25,7 +25,7 @@ Report = Mapping[str, Any]
 
 
 def show(report: Report, text: Callable[[Report], str], *, as_json: bool, of: Any = None) -> None:
-    """Print a report through `text`, with the names of classes that are WordNet ids, or as JSON.
+    """Print a command's report through `text`, with names for WordNet ids, or as JSON.
 
     Args:
         of: the study that its numbers are of; the JSON then names its answer, basis and filter, too.
@@ -40,7 +40,7 @@ def show(report: Report, text: Callable[[Report], str], *, as_json: bool, of: An
 
 
 def say(printed: str, *, as_json: bool) -> None:
-    """Print a text; where it is JSON, the folder of a job keeps it."""
+    """Print the text of a command; where it is JSON, the folder of a job keeps it."""
     print(for_terminal(printed))
     if as_json:
         keep_result(printed)
@@ -115,6 +115,7 @@ def _encoder_line(report: Report) -> str:
 
 
 def checkpoint_line(checkpoint: Report | None) -> str:
+    """Return the line of the command `info` on which weights of a checkpoint were used."""
     return f"weights: {weights_words(record_of(CheckpointFacts, checkpoint))}" if checkpoint else ""
 
 
@@ -228,7 +229,7 @@ def _has_more(level: Mapping[str, Any]) -> bool:
 
 
 def summary_text(report: Report) -> str:
-    """Return the numbers and texts of a step's summary, and what must be said beside them.
+    """Return what a step's command prints: numbers and texts of its summary, and notes beside them.
 
     >>> print(summary_text({"n_images": 5, "auroc": math.nan, "notes": ["two cannot be read"]}))
     n_images  5
@@ -269,7 +270,7 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
 
 
 def verify_text(report: Report) -> str:
-    """Return the problems of a study and what it holds that is no longer shown, one per line."""
+    """Return what the command `verify` prints: problems of a study, and what is no longer shown."""
     count = counted(len(report["problems"]), "problem")
     result = "all files are intact" if report["ok"] else count
     unshown = [f"note: {one['line']}" for one in report["no_longer_shown"]]

@@ -18,6 +18,7 @@ from core.study.steps import STEPS
 
 
 def add_fetch(commands: Any) -> None:
+    """Add the command `fetch` to the command line."""
     sub = options.add_command(
         commands,
         "fetch",
@@ -31,7 +32,7 @@ def add_fetch(commands: Any) -> None:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Download the weights unless they are here, or list what there is."""
+    """Run the command `fetch`: download a CLIP's weights unless they are here, or list what there is."""
     if "name" not in args or args.name is None:
         print(clips_text())
         return
@@ -47,12 +48,13 @@ def fetch(args: argparse.Namespace) -> None:
 
 
 def clips_text() -> str:
-    """Return the table of CLIPs, one a line."""
+    """Return what the command `fetch` lists: the CLIPs of photographs, one a line."""
     return aligned((one.name, about_clips(one)) for one in PHOTOGRAPH_CLIPS)
 
 
 def about_clips(clip: PhotographClip) -> str:
-    """
+    """Describe a CLIP in the list of the command `fetch`.
+
     >>> about_clips(PHOTOGRAPH_CLIPS[0])
     '605 MB, MIT licence, trained on 400 million pictures of the web, by OpenAI'
     """
@@ -63,6 +65,7 @@ def about_clips(clip: PhotographClip) -> str:
 
 
 def add_search(commands: Any) -> None:
+    """Add the command `search` to the command line."""
     sub = options.add_command(commands, "search", search, STEPS["search"].summary, STEPS["search"].example)
     options.add_study(sub)
     options.add_answer(sub)
@@ -80,7 +83,7 @@ def add_search(commands: Any) -> None:
 
 
 def search(args: argparse.Namespace) -> None:
-    """Search, and print the matching images."""
+    """Run the command `search`: find images by a text, and print those that match."""
     from core.measures.slice import Slice
     from core.pipeline.run import run_search
     from core.store import open_study
@@ -98,7 +101,7 @@ def search(args: argparse.Namespace) -> None:
 
 
 def matches_text(report: Mapping[str, Any]) -> str:
-    """Return one line per image, most similar first."""
+    """Return what the command `search` prints: one line per image, most similar first."""
     lines = [f"{hit['cosine']:.3f}  {hit['image_id']}" for hit in report["found"]]
     if not report["text"]:
         return f"{counted(report['n_images'], 'image')} embedded with {report['clip']}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_slices(commands: Any) -> None:
+    """Add the command `slices` to the command line."""
     sub = options.add_command(
         commands,
         "slices",
@@ -48,6 +49,7 @@ SHOWN = 10  # features, confusions and words that the text lists
 
 
 def add_inspect(commands: Any) -> None:
+    """Add the command `inspect` to the command line."""
     sub = options.add_command(
         commands,
         "inspect",
@@ -76,7 +78,7 @@ def add_inspect(commands: Any) -> None:
 
 
 def inspect(args: argparse.Namespace) -> None:
-    """Print everything about a slice."""
+    """Run the command `inspect`: print everything about the images of a slice."""
     from core.measures.inspect import inspect as inspect_slice
     from core.measures.slice import Slice
 
@@ -97,7 +99,7 @@ def inspect(args: argparse.Namespace) -> None:
 
 
 def inspection_text(report: Mapping[str, Any]) -> str:
-    """Return the numbers of a slice, and the first lines of its lists."""
+    """Return what the command `inspect` prints: numbers of a slice, and the first lines of its lists."""
     pairs = [f"{row['true']} → {row['predicted']} {row['n']:,}" for row in report["confusions"]]
     scores = [row for row in report["scores"] if not math.isnan(row["auroc"])]
     features = [row for row in report["features"][:SHOWN] if row["difference"] > 0]
@@ -177,7 +179,7 @@ def _rates(name: str, row: Mapping[str, Any]) -> str:
 
 
 def slices(args: argparse.Namespace) -> None:
-    """Print the saved slices or the worst ones."""
+    """Run the command `slices`: print the saved slices or the worst ones."""
     study = options.study_of(args)
     if "worst" in args:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
@@ -192,6 +194,7 @@ def slices(args: argparse.Namespace) -> None:
 
 
 def add_notes(commands: Any) -> None:
+    """Add the command `notes` to the command line."""
     summary = "list the notes, tags, doubted labels and names that people left in a study"
     sub = options.add_command(commands, "notes", notes, summary, "notes studies/demo")
     options.add_study(sub)
@@ -199,14 +202,14 @@ def add_notes(commands: Any) -> None:
 
 
 def notes(args: argparse.Namespace) -> None:
-    """Print the traces of a study."""
+    """Run the command `notes`: print what people left on the images and features of a study."""
     from core.store import Study
 
     output.show(notes_report(Study(args.study)), notes_text, as_json="json" in args)
 
 
 def notes_report(study: Study) -> dict[str, Any]:
-    """Return the traces of the images (with their labels) and of the features."""
+    """Return what the command `notes` reports: traces of the images (with labels) and of the features."""
     from core.study import traces
     from core.study import traces as tables
 
@@ -224,7 +227,7 @@ def notes_report(study: Study) -> dict[str, Any]:
 
 
 def notes_text(report: Mapping[str, Any]) -> str:
-    """Return one line per image and feature."""
+    """Return what the command `notes` prints: one line per image and feature."""
     if not report["images"] and not report["features"]:
         return (
             "no notes yet; write them on the pages of images and features, or with core.study.trace_changes"
@@ -249,7 +252,7 @@ def _note_line(what: str, first: str, row: Mapping[str, Any]) -> str:
 
 
 def saved_text(report: Mapping[str, Any]) -> str:
-    """Return one line per slice."""
+    """Return what the command `slices` prints of saved slices: one line each."""
     if not report["slices"]:
         worst = command_line("slices", Path(report["study"]), worst=10)
         return f"no slices saved; save one in the dashboard. To find the worst: {worst}"
@@ -261,7 +264,7 @@ def saved_text(report: Mapping[str, Any]) -> str:
 
 
 def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first rows of `finder.worst_slices`, of slices with more errors than the other images."""
+    """Return what `slices --worst` reports: slices with more errors than other images (`worst_slices`)."""
     from core.measures.finder import worst_slices
 
     table = worst_slices(study, limit=limit, **given)
@@ -270,7 +273,7 @@ def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str
 
 
 def worst_text(report: Mapping[str, Any]) -> str:
-    """Return one line per slice, most significant first."""
+    """Return what `slices --worst` prints: one line per slice, most significant first."""
     if not report["slices"]:
         return "no worst slices: none of enough images has more errors, or no image has a label and an answer"
     return "\n".join(_worst_line(row) for row in report["slices"])

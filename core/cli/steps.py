@@ -34,7 +34,7 @@ OF_HEAD = ("head", "output", "whole")
 
 
 def add_head(sub: argparse.ArgumentParser) -> None:
-    """Add the options that write a head."""
+    """Add the options of the command `remedies` that write a remedy's head."""
     group = sub.add_argument_group("the head of a remedy as a file, once the step has run")
     group.add_argument(
         "--head", metavar="REMEDY", help="write the head of this remedy: balanced, corrected+slices …"
@@ -44,7 +44,7 @@ def add_head(sub: argparse.ArgumentParser) -> None:
 
 
 def write_head(args: argparse.Namespace) -> None:
-    """Write the head of a remedy, or the network with it, and say what was written."""
+    """Write a remedy's head, or the network with it, as `remedies --head` asks, and say what was written."""
     from core.publish.remedy_head import write_remedy_head
     from core.store import Study
 
@@ -56,12 +56,12 @@ def write_head(args: argparse.Namespace) -> None:
 
 
 def show_remedies(study: "Study", *, as_json: bool) -> None:
-    """Print what each remedy gains."""
+    """Print what the command `remedies` found: what each remedy gains."""
     output.show(remedies_report(study), _remedies_text, as_json=as_json)
 
 
 def remedies_report(study: "Study") -> dict[str, Any]:
-    """What the study remembers of the step, and table `remedies`, a mapping a row."""
+    """Return what the command `remedies` reports: what the study remembers, and the table as mappings."""
     return {**asdict(study.facts(RemediesFacts)), "remedies": study.table("remedies").to_dict("records")}
 
 
@@ -90,7 +90,7 @@ OF_ANSWERS = ("quality", "failures")  # which --answer shows for another answer,
 
 
 def add_steps(commands: Any) -> None:
-    """Add the command of every step of the workbench."""
+    """Add the command of every step of the workbench to the command line."""
     guests = {step.name for topic in topics() for step in topic.steps}
     for step in STEPS.values():
         if step.name not in ("search", "answers", *guests):  # which have files of their own here
@@ -98,7 +98,7 @@ def add_steps(commands: Any) -> None:
 
 
 def add_step(commands: Any, step: Step) -> None:
-    """Add the command of a step."""
+    """Add the command of one step of the workbench to the command line."""
     sub = options.add_command(commands, step.name, run_step, step.summary, step.example)
     options.add_study(sub)
     options.add_options(sub, step.config)
@@ -140,7 +140,7 @@ def _add_single_heatmaps(sub: argparse.ArgumentParser) -> None:
 
 
 def run_step(args: argparse.Namespace) -> None:
-    """Run the step and print its summary."""
+    """Run the command of a step and print its summary."""
     from core.answers.answer import PROBE, default_answer
     from core.pipeline import run as pipeline
     from core.store import Study, open_study
@@ -200,6 +200,7 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def add_answers(commands: Any) -> None:
+    """Add the command `answers` to the command line."""
     step = STEPS["answers"]
     sub = options.add_command(
         commands, "answers", answers, step.summary, "answers studies/mine", step.example
@@ -221,7 +222,7 @@ def add_answers(commands: Any) -> None:
 
 
 def answers(args: argparse.Namespace) -> None:
-    """Add or remove an answer, and list those that the study has."""
+    """Run the command `answers`: add or remove an answer, and list those that the study has."""
     from core.answers.kinds import KINDS
     from core.answers.requests import add_answer, remove_answer
     from core.pipeline import run as pipeline
@@ -257,7 +258,7 @@ def answers(args: argparse.Namespace) -> None:
 
 
 def answers_report(study: Any) -> dict[str, Any]:
-    """Every answer with its facts, the default first, those out of fold last."""
+    """Return what the command `answers` reports: every answer with its facts, the default first."""
     lines = [
         {"name": one.name, "words": one.words, "kind": one.kind, **one.facts}
         for one in study.answers.values()
@@ -267,7 +268,7 @@ def answers_report(study: Any) -> dict[str, Any]:
 
 
 def answers_text(about: Mapping[str, Any]) -> str:
-    """One line an answer, and its notes."""
+    """Return what the command `answers` prints: one line an answer, and its notes."""
     from core.answers.kinds import KINDS
 
     lines = []
@@ -281,6 +282,7 @@ def answers_text(about: Mapping[str, Any]) -> str:
 
 
 def add_basis(commands: Any) -> None:
+    """Add the command `basis` to the command line."""
     summary = "add a dictionary whose latents are features, or load one, and list and remove them"
     sub = options.add_command(
         commands,
@@ -310,7 +312,7 @@ def add_basis(commands: Any) -> None:
 
 
 def basis(args: argparse.Namespace) -> None:
-    """Add, load or remove a basis, and list those that the study has."""
+    """Run the command `basis`: add, load or remove a basis, and list those that the study has."""
     from core.pipeline import run as pipeline
     from core.store import Study
     from core.study.layers import layer
@@ -376,7 +378,7 @@ def _change_bases(args: argparse.Namespace, given: dict[str, Any], progress: Pro
 
 
 def bases_text(about: Mapping[str, Any]) -> str:
-    """One line a basis, and its notes."""
+    """Return what the command `basis` prints: one line a basis, and its notes."""
     lines = [
         line for one in about["bases"] for line in (one["words"], *(f"  {note}" for note in one["notes"]))
     ]

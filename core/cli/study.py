@@ -31,11 +31,12 @@ OF_FRAMES = ("image", "feature", "combine", "mask")  # options of a heatmap or a
 
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
-    """Map the settings given on the command line to their values; those left out are absent."""
+    """Map the settings given on a command's line to their values; those left out are absent."""
     return {key: value for key, value in vars(args).items() if key not in NO_SETTINGS}
 
 
 def add_demo(commands: Any) -> None:
+    """Add the command `demo` to the command line."""
     sub = options.add_command(commands, "demo", demo, "build the demo study", "demo")
     sub.add_argument("--fresh", action="store_true", help="rebuild it from scratch")
     sub.add_argument("--background", action="store_true", help="start a background job and return at once")
@@ -53,6 +54,7 @@ def add_demo(commands: Any) -> None:
 
 
 def add_analyze(commands: Any) -> None:
+    """Add the command `analyze` to the command line."""
     sub = options.add_command(
         commands,
         "analyze",
@@ -94,6 +96,7 @@ def add_analyze(commands: Any) -> None:
 
 
 def add_resume(commands: Any) -> None:
+    """Add the command `resume` to the command line."""
     summary = "run the steps that are missing from a study, with its settings"
     sub = options.add_command(commands, "resume", resume, summary, "resume studies/mine")
     options.add_study(sub)
@@ -104,6 +107,7 @@ def add_resume(commands: Any) -> None:
 
 
 def add_info(commands: Any) -> None:
+    """Add the command `info` to the command line."""
     summary = "summarise a study: its contents and what is missing"
     sub = options.add_command(commands, "info", info, summary, "info studies/demo")
     options.add_study(sub)
@@ -112,6 +116,7 @@ def add_info(commands: Any) -> None:
 
 
 def add_verify(commands: Any) -> None:
+    """Add the command `verify` to the command line."""
     summary = "check every array and table against the manifest"
     sub = options.add_command(commands, "verify", verify, summary, "verify studies/demo")
     options.add_study(sub)
@@ -119,6 +124,7 @@ def add_verify(commands: Any) -> None:
 
 
 def add_export(commands: Any) -> None:
+    """Add the command `export` to the command line."""
     sample = 'export studies/demo quality -o worst.csv --where "correct=false q_score=..0.1"'
     summary = "write a table, a heatmap or a mask to a file"
     sub = options.add_command(commands, "export", export, summary, sample, notes=options.POPULATION)
@@ -175,7 +181,7 @@ def add_export(commands: Any) -> None:
 
 
 def demo(args: argparse.Namespace) -> None:
-    """Build the demo study, and the one of the fine-tuned encoder."""
+    """Run the command `demo`: build the demo study, and the one of the fine-tuned encoder."""
     from core.pipeline.run import ENCODERS, FIRST, build
     from core.study.commands import BuildDemo
 
@@ -204,7 +210,7 @@ def _demo_in_background(folder: Path, command: BuildDemo) -> None:
 
 
 def analyze(args: argparse.Namespace) -> None:
-    """Run every step, or only check the inputs."""
+    """Run the command `analyze`: run every step, or only check the inputs."""
     from core.answers.kinds import check_kinds
     from core.pipeline import run as pipeline
     from core.study.jobs import wait_for
@@ -237,7 +243,7 @@ def analyze(args: argparse.Namespace) -> None:
 
 
 def resume(args: argparse.Namespace) -> None:
-    """Run the missing steps."""
+    """Run the command `resume`: run the missing steps of a study."""
     from core.pipeline import run as pipeline
 
     with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
@@ -246,12 +252,12 @@ def resume(args: argparse.Namespace) -> None:
 
 
 def info(args: argparse.Namespace) -> None:
-    """Print the summary of a study."""
+    """Run the command `info`: print the summary of a study."""
     print_study(args.study, as_json="json" in args)
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Print the problems of a study; the exit code is 1 if there are any."""
+    """Run the command `verify`: print the problems of a study; the exit code is 1 if there are any."""
     from core.pipeline.verify import verify as find_problems
 
     try:
@@ -266,7 +272,7 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write a table, a heatmap or a mask."""
+    """Run the command `export`: write a table, a heatmap or a mask of a study."""
     from core.charts.export_files import export_table, note_on_train_images, of_slice
     from core.measures.slice import Slice
     from core.measures.slice_comparison import with_split
@@ -375,7 +381,7 @@ def _open(folder: Path) -> Study:
 
 
 def print_study(folder: Path, *, as_json: bool) -> None:
-    """Print the summary of a study; of several processes, only the first prints."""
+    """Print a study's summary at the end of a command; of several processes, only the first prints."""
     if not is_first():
         return
     from core.publish.summary import info as describe

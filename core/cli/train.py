@@ -40,6 +40,7 @@ TRAIN_OPTIONS = (
 
 
 def add_train(commands: Any) -> None:
+    """Add the command `train` to the command line."""
     sub = options.add_command(
         commands,
         "train",
@@ -54,7 +55,7 @@ def add_train(commands: Any) -> None:
 
 
 def objective_notes() -> str:
-    """Return the settings of the table [objective] of a CONFIG, with their defaults, by method."""
+    """Return the help text of `train` on the settings of the table [objective], by method."""
     width = max(map(len, OBJECTIVES))
     lines = ["settings of each method, in the table [objective] of CONFIG:"]
     for method, kind in OBJECTIVES.items():
@@ -68,7 +69,7 @@ def objective_notes() -> str:
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `train`; `run_train` reads them."""
+    """Add the options of the command `train`; `run_train` reads them."""
     parser.add_argument(
         "config", nargs="?", metavar="CONFIG", help="settings as .toml or .json; see configs/"
     )
@@ -92,12 +93,12 @@ def _defaults_of_simclr() -> dict[str, str]:
 
 
 def given_settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    """Return those of the named settings that were given on the command line."""
+    """Return those of the named settings of `train` that were given on the command line."""
     return {name: getattr(args, name) for name in names if name in args}
 
 
 def config_from_arguments(args: argparse.Namespace) -> TrainConfig:
-    """Return the settings: those given as options, then those of the config file, then the defaults."""
+    """Return the settings of `train`: those given as options, then the config file, then defaults."""
     given, file = given_settings(args, TRAIN_OPTIONS), getattr(args, "config", None)
     if file:
         return read_config(file, **given)
@@ -110,7 +111,7 @@ def config_from_arguments(args: argparse.Namespace) -> TrainConfig:
 
 
 def run_train(args: argparse.Namespace) -> None:
-    """Train an encoder, and print its monitors."""
+    """Run the command `train`: train an encoder, and print its monitors."""
     resume, fresh = getattr(args, "resume", False), getattr(args, "fresh", False)
     with Progress.for_command(None, stages_total=2) as progress:
         config = config_from_arguments(args)
@@ -129,7 +130,7 @@ def run_train(args: argparse.Namespace) -> None:
 
 
 def print_values(values: dict[str, Any], *, width: int) -> None:
-    """Print numbers by name, one a line."""
+    """Print numbers of the command `train` by name, one a line."""
     for name, value in values.items():
         print(f"  {name:{width}} {value}")
 
@@ -156,6 +157,7 @@ LAMBDAS = ("lambda1", "lambda2", "weight", "reading")
 
 
 def add_finetune(commands: Any) -> None:
+    """Add the command `finetune` to the command line."""
     sub = options.add_command(
         commands,
         "finetune",
@@ -177,7 +179,7 @@ def add_finetune(commands: Any) -> None:
 
 
 def add_studied(sub: argparse.ArgumentParser) -> None:
-    """Add the argument of the study whose encoder is fine-tuned."""
+    """Add the argument of the study whose encoder the command `finetune` fine-tunes."""
     sub.add_argument(
         "study",
         type=options.folder,
@@ -187,7 +189,7 @@ def add_studied(sub: argparse.ArgumentParser) -> None:
 
 
 def add_training_options(sub: argparse.ArgumentParser) -> None:
-    """Add the options that decide how a fine-tuning trains."""
+    """Add the options of the command `finetune` that decide how it trains."""
     options.add_options(sub, TrainConfig, *OPTIONS_OF_TRAIN, defaults=FINETUNE_DEFAULTS)
     sub.add_argument(
         "--practical",
@@ -202,7 +204,7 @@ def training_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_finetune(args: argparse.Namespace) -> None:
-    """Fine-tune, and print what changed and what to run next."""
+    """Run the command `finetune`, and print what changed and what to run next."""
     with Progress.for_command(None, stages_total=2) as progress:
         if not getattr(args, "output", ""):
             raise SettingsError("which file? Give -o FILE.safetensors")
@@ -219,7 +221,7 @@ def run_finetune(args: argparse.Namespace) -> None:
 
 
 def finetune_report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
-    """Return what was trained, how far the weights moved, and the commands that evaluate the result."""
+    """Return what `finetune` reports: what was trained, how far weights moved, commands that evaluate."""
     kind = sidecar["regularizer"]["kind"]
     if kind == "q":
         kind += f" (reading {sidecar['regularizer']['reading']})"

@@ -57,7 +57,7 @@ def _wrong_with(error: ToolError) -> str:
 
 
 def make_server(folder: Path, address: str) -> MCPServer:
-    """Return the server of the studies below a folder; `address` is that of their dashboard."""
+    """Return the MCP server of the studies below a folder; `address` is that of their dashboard."""
     server, studies = Server("peregrine", instructions=SLICES), StudyTools(folder, address)
 
     def tool(function: Callable[..., Any]) -> None:
@@ -184,7 +184,7 @@ def _plain(value: Any, names: Iterable[str]) -> Any:
 
 
 def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = None, token: str = "") -> None:
-    """Serve until the client leaves or the user stops it.
+    """Serve studies to agents by MCP until the client leaves or the user stops it.
 
     Args:
         http: host and port to listen on; None: stdin and stdout.
@@ -205,7 +205,7 @@ def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = N
 
 
 def http_app(server: MCPServer, host: str, port: int, token: str) -> Callable[..., Any]:
-    """Return the ASGI application: /mcp, answered only with `Authorization: Bearer TOKEN`.
+    """Return the MCP server as an ASGI app: /mcp, answered only with `Authorization: Bearer TOKEN`.
 
     A wrong token is told at once, and slowed down from the fourth on, as at the dashboard. On this machine
     only, it answers under no other name; elsewhere it is called by names and addresses unknown here.

@@ -242,7 +242,7 @@ def with_folder(study: Study, image_id: str) -> str:
 
 
 def without_folder(study: Study, report: Any) -> Any:
-    """Return rows or facts of images with their ids as `folder_prefix` says."""
+    """Return rows or facts of images for an agent, with their ids as `folder_prefix` says."""
     home = folder_prefix(study)
     return _shortened(report, home) if home else report
 
@@ -256,21 +256,21 @@ def _shortened(value: Any, home: str) -> Any:
 
 
 def bounded(value: int, name: str, least: int, most: int) -> int:
-    """Return a number within bounds. Raises SettingsError for another."""
+    """Return a number that an agent asks with, within bounds. Raises SettingsError for another."""
     if not least <= value <= most:
         raise SettingsError(f"{name} is a number from {least} to {most:,}; got {str(value)[:30]}")
     return value
 
 
 def each_once(features: Sequence[int]) -> list[int]:
-    """Return the features without repetitions. Raises SettingsError for too many of them."""
+    """Return an agent's features without repetitions. Raises SettingsError for too many of them."""
     features = list(dict.fromkeys(features))
     bounded(len(features), "the number of features", 0, MOST_FEATURES)
     return features
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as dicts, long texts cut and missing values None."""
+    """Return a table's rows as dicts for an agent, long texts cut and missing values None."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(name): _cell(value) for name, value in row.items()} for row in rows]
 

@@ -34,7 +34,7 @@ OURS = "made_by"
 def sae_lens_parts(
     parts: Mapping[str, np.ndarray], card: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and the settings under which SAELens has the same codes.
+    """Return tensors and settings for export under which SAELens has the same codes as a basis.
 
     Args:
         parts: `decoder`, `encoder` (M, r), `offset`, `pre_bias` (r,), `bias` (M,), `threshold` (M,) if any.
@@ -62,7 +62,7 @@ def sae_lens_parts(
 
 
 def write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndarray], out: Path) -> None:
-    """Write a basis to a .safetensors file and to `cfg.json` beside it.
+    """Export a basis for SAELens: a .safetensors file with `cfg.json` beside it.
 
     SAELens loads a folder where the file is called sae_weights.safetensors.
 

@@ -53,7 +53,7 @@ class _Xml:
 
 
 def write_cvat(known: KnownImages, folder: Path) -> int:
-    """Write `annotations.xml` and `labels.json`.
+    """Export what a study knows of its images to CVAT: `annotations.xml` and `labels.json`.
 
     Returns:
         the number of images.
@@ -138,7 +138,7 @@ def _write_mask(xml: _Xml, label: str, values: np.ndarray) -> None:
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Return the lengths of the runs of a mask, row by row: outside, inside, outside …; the first may be 0.
+    """Return the run lengths of a mask for CVAT, row by row: outside, inside …; the first may be 0.
 
     >>> run_lengths(np.array([[False, True], [True, False]])), run_lengths(np.array([[True]]))
     ([1, 2, 1], [0, 1])

@@ -40,7 +40,7 @@ Records = list[dict[str, Any]]
 
 
 def write_datasets(known: KnownImages, folder: Path) -> int:
-    """Write `data/SPLIT-00000-of-00001.parquet` for each split, in which every picture is held.
+    """Export images for Hugging Face: `data/SPLIT-00000-of-00001.parquet` for each split, with pictures.
 
     Returns:
         the number of rows.

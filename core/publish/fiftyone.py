@@ -56,7 +56,7 @@ DATA = "data"
 
 
 def write_fiftyone(known: KnownImages, folder: Path) -> int:
-    """Write `samples.json` and `metadata.json`; pictures, too, where the images are no files of this machine.
+    """Export images for FiftyOne: `samples.json`, `metadata.json`, and pictures that are no files here.
 
     Returns:
         the number of samples.

@@ -39,7 +39,7 @@ NONE_JUDGED = "None is saved, and which images are misclassified is not known."
 
 
 def features(source: Source) -> list[Markup]:
-    """State how many fire how often, and show the most telling ones with words and top images."""
+    """Section of a report: how many features fire how often, the most telling with words and images."""
     study = source.study
     table, epsilon = study.table("features"), study.facts(FeaturesFacts).epsilon
     shown_epsilon = math.nan if epsilon is None else epsilon
@@ -59,7 +59,7 @@ def features(source: Source) -> list[Markup]:
 
 
 def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
-    """Yield the most telling features: number, on how many images and which class it fires, best rows."""
+    """Yield the most telling features for a report: number, images, class, best rows."""
     table = study.table("features")
     by_number = {row["feature"]: row for row in table.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
@@ -74,7 +74,7 @@ def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
 
 
 def slices(source: Source) -> list[Markup]:
-    """The slices with clearly more errors than other images, and the saved ones, each with some images."""
+    """Section of a report: slices with clearly more errors than other images, and the saved ones."""
     study = source.study
     whole = study.whole if isinstance(study, Narrowed) else study
     inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
@@ -106,7 +106,7 @@ def _some(source: Source, mask: np.ndarray) -> Markup:
 
 
 def heatmaps(source: Source) -> list[Markup]:
-    """Correct and misclassified images with the heatmap of what fires on them."""
+    """Section of a report: correct and misclassified images with the heatmap of what fires on them."""
     firing = numbers(source.judged, "n_firing_discriminative") > 0
     pieces: list[Markup] = []
     for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
@@ -119,7 +119,7 @@ def heatmaps(source: Source) -> list[Markup]:
 
 
 def overlap(source: Source) -> list[Markup]:
-    """mIoU with both kinds of mask, beside what a uniform heatmap has."""
+    """Section of a report: mIoU with both kinds of mask, beside what a uniform heatmap has."""
     study = source.study
     summary = study.table("overlap_summary")
     paper = summary.loc[summary["variant"] == "paper"]
@@ -150,7 +150,7 @@ def _amount(row: dict) -> str:
 
 
 def failures(source: Source) -> list[Markup]:
-    """The features that push the most common confusions."""
+    """Section of a report: the features that push the most common confusions."""
     study = source.study
     pairs = study.table("failure_pairs")
     by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -173,7 +173,7 @@ def failures(source: Source) -> list[Markup]:
 
 
 def causes(source: Source) -> list[Markup]:
-    """The share of errors by cause, beside how often the same trial would explain a right image."""
+    """Section of a report: the share of errors by cause, beside how often that would explain right images."""
     if not tells_causes(source.study):
         return []
     rates = source.study.table("cause_rates")
@@ -191,7 +191,7 @@ def causes(source: Source) -> list[Markup]:
 
 
 def remedies(source: Source) -> list[Markup]:
-    """What each remedy of the head gains on images that it has not seen, and which ones gain nothing."""
+    """Section of a report: what each remedy of the head gains on images that it has not seen."""
     table, facts = source.study.table("remedies"), source.study.facts(RemediesFacts)
     study, name = source.study, ""
     if facts.worst_slice:
@@ -207,7 +207,7 @@ def remedies(source: Source) -> list[Markup]:
 
 
 def concepts(source: Source) -> list[Markup]:
-    """List the words of the features with most highly activating images."""
+    """Section of a report: the words of the features with most highly activating images."""
     study = source.study
     facts = study.facts(ConceptsFacts)
     explained = study.table("explained")

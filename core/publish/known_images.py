@@ -122,7 +122,7 @@ def _levels(name: str, frame: np.ndarray) -> np.ndarray:
 
 
 def hot_region(heat: np.ndarray) -> np.ndarray:
-    """Return where a heatmap of `ImageMaps` is hot: LEVELS there, 0 elsewhere."""
+    """Return where a heatmap of `ImageMaps` is hot, for export to other tools: LEVELS there, 0 elsewhere."""
     return ((heat >= HOT * LEVELS) * LEVELS).astype(np.uint8)
 
 
@@ -216,7 +216,7 @@ class KnownImages:
 
 
 def known_images(study: Study, among: Slice | None = None) -> KnownImages:
-    """Collect what a study knows of its images.
+    """Collect what a study knows of its images, for export to other tools.
 
     Args:
         study: read by the answer whose predictions count. among: only these images; None: all, of any split.

@@ -42,7 +42,7 @@ Task = dict[str, Any]
 
 
 def label_tasks(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> list[Task]:
-    """Return a task an image.
+    """Return labels of a study's images for export, as tasks of Label Studio, one an image.
 
     A label that may be wrong, on which nobody has decided, becomes a prediction: the suggestion with its
     confidence. Every other label, as corrected, is an annotation; one that is wrong without a better one is
@@ -80,12 +80,12 @@ def _suggestions(study: Study) -> dict[str, tuple[str, float]]:
 
 
 def served_file(path: str) -> str:
-    """Return how a task names a file of Label Studio's machine, below the folder that it serves."""
+    """Return how an exported task names a file of Label Studio's machine, below the folder it serves."""
     return LOCAL_FILES + quote(path)
 
 
 def choice(name: str) -> dict[str, Any]:
-    """Return the result that chooses a class."""
+    """Return the result of an exported task of Label Studio that chooses a class."""
     return {**CONTROL, "value": {"choices": [name]}}
 
 
@@ -195,7 +195,7 @@ def export_labels(
 
 
 def form_content(study: Study, form: str, *, among: Slice | None = None) -> bytes:
-    """Return the file of a form, .csv or .json, with what people decided; raises as `export_labels`."""
+    """Return the file of exported labels in a form, .csv or .json; raises as `export_labels`."""
     content = _form(study, form).content
     if content is None:
         raise SettingsError(f"{form} is a folder; export it in a terminal")

@@ -22,14 +22,14 @@ from core.study.leftovers import remove_leftovers_of
 
 
 def check_new_folder(out: Path) -> None:
-    """Raise SettingsError where a folder that is to be written is there already and is not empty."""
+    """Raise SettingsError where a folder to be exported to is there already and is not empty."""
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         raise SettingsError(f"'{out}' is there already; name a folder that is new or empty")
 
 
 @contextmanager
 def complete_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out`, renamed when complete; after an error, nothing is left behind."""
+    """Yield a folder for an export beside `out`, renamed when complete; after an error nothing is left."""
     begun = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Links:
 
 
 def write_links(study: Study, frame: pd.DataFrame, rows: np.ndarray, out: Path) -> Links:
-    """Make a folder of links, which appears only when complete; images without a label are left out.
+    """Export labels as a folder of links to images by class, which appears only when complete.
 
     The name of each link is one part of a path, so none lies outside the folder, and none is given twice.
 
@@ -88,7 +88,7 @@ def write_links(study: Study, frame: pd.DataFrame, rows: np.ndarray, out: Path) 
 
 
 def image_places(study: Study, rows: np.ndarray) -> list[str]:
-    """Return the file of each image. Raises StudyError where they are no files of this machine."""
+    """Return the file of each image to export. Raises StudyError where they are no files of this machine."""
     source = study.source
     at = pd.Index(source.table["image_id"]).get_indexer(study.images["image_id"].iloc[rows])
     places = [source.place(int(row)) if row >= 0 else "" for row in at]
@@ -100,7 +100,7 @@ def image_places(study: Study, rows: np.ndarray) -> list[str]:
 
 
 def class_folders(labels: Sequence[str]) -> dict[str, str]:
-    """Return the name of a folder for each class: its own where every system takes that as one.
+    """Return the name of an exported folder for each class: its own where every system takes that.
 
     >>> class_folders(["golden retriever", "../up", "CON", "a/b", "A-B"])
     {'../up': 'up', 'A-B': 'A-B', 'CON': 'CON-2', 'a/b': 'a-b-2', 'golden retriever': 'golden retriever'}

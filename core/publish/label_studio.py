@@ -17,7 +17,7 @@ WORD, SIZES = 8, (3, 4, 8, 16)  # bits of a value, and of the length of a run
 
 
 def write_label_studio(known: KnownImages, folder: Path) -> int:
-    """Write `tasks.json` and `labels.xml`; pictures, too, where the images are no files of this machine.
+    """Export images for Label Studio: `tasks.json`, `labels.xml`, and pictures that are no files here.
 
     Labels, as people corrected them, are annotations, and doubts about them predictions, as in the labels'
     own form; the answer of the study with its confidence is one more prediction, with the regions.
@@ -56,7 +56,7 @@ def _task(known: KnownImages, at: int, task: Task, maps: ImageMaps, folder: Path
 
 
 def task_labels(task: Task) -> Task:
-    """What people decided: the annotations of a task."""
+    """Return what people decided on an image in Label Studio: the annotations of an exported task."""
     return {"annotations": task["annotations"]} if "annotations" in task else {}
 
 
@@ -71,7 +71,7 @@ def _region(label: str, mask: np.ndarray) -> list[dict[str, Any]]:
 
 
 def packed_runs(values: np.ndarray) -> list[int]:
-    """Pack values as the library rle-pack does, which Label Studio reads: a head, then runs, bit by bit.
+    """Pack values as rle-pack does, as Label Studio reads masks: a head, then runs, bit by bit.
 
     The head has the number of values (32 bits), the bits of a value less 1 (5) and of four lengths less 1 (4
     each). A run is a one, the place of its length among the four (2 bits), the length less 1, and the value.

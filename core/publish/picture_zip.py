@@ -21,7 +21,7 @@ WHEN = (1980, 1, 1, 0, 0, 0)  # the same pictures make the same file
 
 
 def pictures_zip(study: StudyReader, rows: Sequence[int] | np.ndarray, table: pd.DataFrame) -> bytes:
-    """Pack the pictures of images, as far as MOST_PICTURES and MOST_BYTES allow.
+    """Pack the pictures of a study's images as a .zip, as far as MOST_PICTURES and MOST_BYTES allow.
 
     Args:
         rows: (n,) image rows. table: what is known of them, a row each; written to `images.csv`, with a

@@ -17,7 +17,7 @@ ENDING = ".safetensors"
 
 
 def remedy_head(study: Study, remedy: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Weights (n_classes, n_features) and bias (n_classes,) for raw rows, and the names of the classes.
+    """Return a remedy's head to hand out: weights (n_classes, n_features), bias (n_classes,), class names.
 
     Raises:
         StudyError: the study has no heads. SettingsError: it has none of this remedy.
@@ -33,14 +33,14 @@ def remedy_head(study: Study, remedy: str) -> tuple[np.ndarray, np.ndarray, list
 
 
 def about_head(study: Study, remedy: str) -> dict[str, str]:
-    """What the metadata of the file say: the remedy, and what the head reads and was fitted to."""
+    """Say in an exported head's metadata which remedy it is of, what it reads and was fitted to."""
     facts = study.facts(RemediesFacts)
     fitted = "train images" if study.is_val.any() else "all labelled images"
     return {"remedy": remedy, "reads": "raw representation", "fitted_to": f"{facts.n_fitted} {fitted}"}
 
 
 def remedy_head_bytes(study: Study, remedy: str) -> bytes:
-    """The content of the file of a head."""
+    """Return the content of the file in which the head of a remedy is handed out."""
     return head_bytes(*remedy_head(study, remedy), **about_head(study, remedy))
 
 

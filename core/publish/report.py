@@ -88,7 +88,7 @@ CHAPTERS = (
 def write_report(
     studies: Sequence[Study], out: str | Path, *, interactive: bool = False, progress: Progress | None = None
 ) -> Path:
-    """Write the report; the file appears only when it is complete.
+    """Write the HTML report of studies; the file appears only when it is complete.
 
     Args:
         studies: one, or several over the same images: the first is what the others are compared with.
@@ -118,7 +118,7 @@ def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) 
 
 
 def study_sections(source: Source) -> list[Section]:
-    """Every chapter about one study, its settings and the definitions."""
+    """Return every chapter of a report about one study, its settings and the definitions."""
     held = [one for one in CHAPTERS if not STEPS[one.step].on_request or source.study.has(one.needs)]
     return [*(chapter.of(source) for chapter in held), definition_section()]
 
@@ -151,7 +151,7 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
 
 
 def definition_section() -> Section:
-    """What the terms of the page mean."""
+    """Return the chapter of a report that defines its terms."""
     return Section("definitions", "Definitions", [definitions()])
 
 
@@ -160,7 +160,7 @@ def _said(note: str) -> list[Markup]:
 
 
 def plotly_script(living: bool) -> str:
-    """The script that draws charts which are no pictures."""
+    """Return the script of a report that draws charts which are no pictures."""
     if not living:
         return ""
     from plotly.offline import get_plotlyjs
@@ -171,7 +171,7 @@ def plotly_script(living: bool) -> str:
 def compared(
     studies: Sequence[Study], among: Slice | None = None
 ) -> tuple[list[Section], Figures, list[str]]:
-    """The chapters, figures to put at the end of them (anchor, title, figure), and the studies' names.
+    """Return a report's chapters on compared studies, figures to put at the end, and the studies' names.
 
     Args:
         among: only shared images of this slice of the first study.

@@ -59,7 +59,7 @@ class Section:
 
 
 def picture(content: bytes, kind: str, *, alt: str) -> Markup:
-    """Return an image inside the page; `kind` is jpeg, png or svg+xml."""
+    """Return an image inside the page of a report; `kind` is jpeg, png or svg+xml."""
     return parts.image(image_address(content, kind), alt)
 
 
@@ -71,7 +71,7 @@ def definitions() -> Markup:
 def page(
     title: str, intro: Sequence[Markup], sections: Sequence[Section], *, script: str = "", policy: str = ""
 ) -> str:
-    """Return the whole document.
+    """Return the whole HTML document of a report or a site.
 
     Args:
         script: JavaScript of ours that the page runs (figures that can be zoomed); "" for a page without any,
@@ -124,7 +124,7 @@ class Charts:
 
 
 def choose_interactive(interactive: bool) -> tuple[bool, str]:
-    """Return True for interactive charts, and a note where that is only for want of a browser."""
+    """Return True for interactive charts in a report, and a note if only for want of a browser."""
     if interactive:
         return True, ""
     try:
@@ -148,7 +148,7 @@ def study_charts(study: Study, *, interactive: bool) -> Charts:
 
 
 def drawable(study: Study) -> dict[str, tuple[go.Figure, str]]:
-    """Draw the charts that the study holds the tables for, by name; with each its text for screen readers."""
+    """Draw the charts of a report that the study holds tables for, by name, with text for screen readers."""
     figures, options = {}, FigureOptions()
     for name in CHARTS:
         chart = chart_named(name)
@@ -163,7 +163,7 @@ def drawable(study: Study) -> dict[str, tuple[go.Figure, str]]:
 def embed(
     figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool, described: Sequence[str] = ()
 ) -> list[Markup]:
-    """Figures with their titles below, as pieces of a page; `described` is for screen readers."""
+    """Return charts with their titles below, as pieces of a report; `described` is for screen readers."""
     if interactive:
         config: dict[str, Any] = HTML_CONFIG | {"responsive": True}
         pieces = [
@@ -284,7 +284,7 @@ class Source:
 
 
 def lowest(facts: pd.DataFrame, column: str, n: int) -> list[int]:
-    """Rows of the n images with the smallest value, undefined ones left out, ties in listing order."""
+    """Rows of the n images of a report with the smallest value, undefined ones left out."""
     value = numbers(facts, column)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
     return facts["row"].to_numpy()[order[:n]].tolist()

@@ -48,7 +48,7 @@ SAMPLES, CLASSES, LOOKS = 12, 30, 7
 
 
 def holds(source: Source) -> list[Markup]:
-    """Counts, classes, samples, and everything that was assumed or left out."""
+    """Section of a report: counts, classes, samples, and everything that was assumed or left out."""
     study, embed = source.study, source.study.facts(EmbedFacts)
     encoder = embed.encoder
     n_val = int(study.is_val.sum())
@@ -121,7 +121,7 @@ def _classes(source: Source) -> Markup:
 
 
 def settings(source: Source) -> list[Markup]:
-    """Everything that is needed to make the study again, but for the folders that files lie in."""
+    """Section of a report: all that is needed to make the study again, but for folders of files."""
     study, rows = source.study, []
     for step in done_steps(study):
         given = {name: value for name, value in study.settings(step).items() if value is not None}
@@ -136,13 +136,13 @@ def settings(source: Source) -> list[Markup]:
 
 
 def done_steps(study: Study) -> list[str]:
-    """The steps that were run with settings, in their order; those of commands beside the steps last."""
+    """List for a report the steps that were run, in order; those of commands beside the steps last."""
     run, order = [step for step in study.manifest["steps"] if study.settings(step)], list(STEPS)
     return sorted(run, key=lambda step: (order.index(step) if step in STEPS else len(order), step))
 
 
 def command_lines(study: Study) -> list[str]:
-    """A command a step, with the options that are not at their default."""
+    """List for a report a command a step, with the options that are not at their default."""
     lines = []
     for step in done_steps(study):
         if step not in STEPS:
@@ -168,7 +168,7 @@ def _plain(value: Any) -> bool | str:
 
 
 def versions() -> str:
-    """List the versions of Python, Peregrine and the packages it rests on, where the report is made."""
+    """List for a report the versions of Python, Peregrine and the packages that it rests on."""
     installed = [f"Python {platform.python_version()}", f"{PROJECT} {version()}"]
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -177,7 +177,7 @@ def versions() -> str:
 
 
 def introduction(source: Source) -> list[Markup]:
-    """What was found, one sentence on the study, what its features look at, and which score to take."""
+    """Section of a report: what was found, what features look at, and which score to take."""
     study = source.study
     words = counted(study.n_images, "image")
     words += f" of {counted(len(study.class_names), 'class')}" if study.class_names else " without labels"
@@ -198,7 +198,7 @@ def _looks(source: Source) -> list[Markup]:
 
 
 def narrowed_to(study: Study) -> list[Markup]:
-    """One sentence on the slice that a study is narrowed to; empty for a whole study."""
+    """Say in a report which slice the study is narrowed to; empty for a whole study."""
     if not isinstance(study, Narrowed):
         return []
     images = counted(study.n_chosen, "image")
@@ -206,7 +206,7 @@ def narrowed_to(study: Study) -> list[Markup]:
 
 
 def accuracy(source: Source) -> list[Markup]:
-    """The accuracy of the answer beside guessing, and what it confuses."""
+    """Section of a report: the accuracy of the answer beside guessing, and what it confuses."""
     study = source.study
     images = "evaluation images" if study.chosen is None else "images"
     probe = study.facts(ProbeFacts)
@@ -274,7 +274,7 @@ COLUMNS = {  # of the table of scores
 
 
 def quality(source: Source) -> list[Markup]:
-    """Every score with its interval, beside guessing and the base rates."""
+    """Section of a report: every score with its interval, beside guessing and the base rates."""
     study = source.study
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     pieces = [parts.strong(baselines.finding(metrics))]
@@ -320,7 +320,7 @@ def _metrics(rows: list[dict], words: Mapping[str, str]) -> Markup:
 
 
 def premise(source: Source) -> list[Markup]:
-    """State what the Q-Score is worth, and the facts beside that verdict."""
+    """Section of a report: what the Q-Score is worth, and the facts beside that verdict."""
     of_q, trust = headline_of_all(source.study), read_check(source.study)
     if trust is None:
         return []
@@ -339,7 +339,7 @@ def premise(source: Source) -> list[Markup]:
 
 
 def worst_images(source: Source) -> list[Markup]:
-    """Images with the lowest Q, and errors of which the probe is most confident."""
+    """Section of a report: images with the lowest Q, and errors of which the probe is most confident."""
     study = source.study
     q = numbers(source.judged, "q_score")
     zero = int((q == 0).sum())

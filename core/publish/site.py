@@ -52,7 +52,7 @@ def write_site(
     features: int = FEATURES,
     progress: Progress | None = None,
 ) -> Path:
-    """Write the site, complete or not at all.
+    """Write the site, a study as web pages without a server, complete or not at all.
 
     Args:
         out: a .zip file, or a folder that is new or empty.
@@ -180,10 +180,11 @@ class _Site:
 
 
 def picture_name(row: int) -> str:
+    """Return the name of the file of an image's picture in a published site."""
     return f"images/{row:07d}.jpg"
 
 
 def size_of(out: Path) -> int:
-    """Return the bytes of a site."""
+    """Return the bytes of a published site, a folder or an archive."""
     files = [out] if out.is_file() else [one for one in out.rglob("*") if one.is_file()]
     return sum(one.stat().st_size for one in files)

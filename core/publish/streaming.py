@@ -47,7 +47,7 @@ class Listed:
 
 
 def tables_of(study: Study) -> list[Listed]:
-    """List every table of a study: first those that `export` promises, in their order, then the others."""
+    """List every table of a study to download: those that `export` promises, in order, then the others."""
     promised = {stored: name for name, stored in STORED_AS.items()}
     items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
     tables: dict[str, Listed] = {}

@@ -75,7 +75,7 @@ class WrittenImages:
 
 
 def export_to_tool(study: Study, tool: str, out: str | Path, *, among: Slice | None = None) -> WrittenImages:
-    """Write what a study knows of its images as a folder for a tool, which appears only when complete.
+    """Export what a study knows of its images as a folder for another tool, complete or not at all.
 
     Every field and tag begins with PREFIX, so that none of the user's is overwritten.
 
@@ -96,7 +96,7 @@ def export_to_tool(study: Study, tool: str, out: str | Path, *, among: Slice | N
 
 
 def tool_form(tool: str) -> ToolForm:
-    """Return the form for a tool. Raises SettingsError for an unknown one."""
+    """Return the form of an export for another tool. Raises SettingsError for an unknown one."""
     if tool not in TOOLS:
         raise SettingsError(unknown_name(f"no tool '{tool}'", tool, TOOLS, "Tools"))
     return TOOLS[tool]
@@ -129,7 +129,7 @@ def _readme(known: KnownImages, form: ToolForm) -> str:
 
 
 def tool_archive(study: Study, tool: str, *, among: Slice | None = None) -> bytes:
-    """Return the folder for a tool as a .zip; raises as `export_to_tool`."""
+    """Return the export of a study's images for another tool as a .zip; raises as `export_to_tool`."""
     buffer = io.BytesIO()
     with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         folder = Path(place) / "folder"

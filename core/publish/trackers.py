@@ -98,7 +98,7 @@ def track(
 
 
 def named_run(study: Study) -> Named:
-    """What the run of a study is called, and what it is of."""
+    """Return what a study's run in a tracker of experiments is called, and what it is of."""
     facts, among = provenance(study), vars(study).get("slice")
     basis = [facts["basis"]] if facts["basis"] != UNITS else []
     return Named(
@@ -107,7 +107,7 @@ def named_run(study: Study) -> Named:
 
 
 def check_tracker(tracker: str, out: Path) -> None:
-    """Raise SettingsError for a tracker or a place that cannot be written to, before any work is done."""
+    """Raise SettingsError for a tracker or place that cannot be written to, before any work is done."""
     if out.exists() and not out.is_dir():
         raise SettingsError(f"'{out}' is a file; give a folder for the runs of {tracker}")
     package = TRACKERS[tracker].package
@@ -118,7 +118,7 @@ def check_tracker(tracker: str, out: Path) -> None:
 
 
 def tracked_numbers(study: Study) -> dict[str, float]:
-    """Return every number of a study by name, those that are undefined left out.
+    """Return every number of a study for a tracker by name, those that are undefined left out.
 
     Accuracy, confidence, Q and firing features of the images that are shown, with the ends of their 95 %
     intervals; measures of each score as a predictor of errors, with theirs; and facts of the whole study.
@@ -140,7 +140,7 @@ def tracked_numbers(study: Study) -> dict[str, float]:
 
 
 def tracked_pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield charts, then the strongest images of features, then the mistakes of lowest Q, by name."""
+    """Yield a study's pictures for a tracker by name: charts, features' best images, worst mistakes."""
     yield from _charts(study)
     source = Source(study)
     has_features = study.has("top_images") and study.has("features")

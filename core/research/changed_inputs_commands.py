@@ -13,6 +13,7 @@ RUNNING = ("device", "batch_size", "workers")
 
 
 def add_perturbed(commands: Any) -> None:
+    """Add the research command `perturbed` to the command line."""
     sub = options.add_command(
         commands,
         "perturbed",
@@ -33,6 +34,7 @@ def add_perturbed(commands: Any) -> None:
 
 
 def add_robust_features(commands: Any) -> None:
+    """Add the research command `robust-features` to the command line."""
     sub = options.add_command(
         commands,
         "robust-features",
@@ -53,14 +55,14 @@ def _add_running(sub: argparse.ArgumentParser) -> None:
 
 
 def perturbed(args: argparse.Namespace) -> None:
-    """Find the neighbours, and print the summary."""
+    """Run the research command `perturbed`: find the neighbours of moved embeddings, print the summary."""
     from core.research.changed_inputs_perturbed import run_perturbed
 
     _run(args, run_perturbed)
 
 
 def robust_features(args: argparse.Namespace) -> None:
-    """Change the images, and print the accuracies."""
+    """Run the research command `robust-features`: change images, train probes, print the accuracies."""
     from core.research.changed_inputs_robust_features import run_robust_features
 
     _run(args, run_robust_features)

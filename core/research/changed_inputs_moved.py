@@ -22,7 +22,7 @@ AT_ONCE = 1 << 24  # cosines held at a time
 
 
 def moved(points: np.ndarray, anchors: np.ndarray, *, epsilon: float, kind: str) -> np.ndarray:
-    """Move unit rows against the interest of their anchors: v+ - epsilon v, or v- + epsilon v.
+    """Move unit rows against their anchors, as IFM of research does: v+ - epsilon v, or v- + epsilon v.
 
     Args:
         points, anchors: (n, d) float, unit rows. epsilon: >= 0. kind: "positive" or "negative".
@@ -37,7 +37,7 @@ def moved(points: np.ndarray, anchors: np.ndarray, *, epsilon: float, kind: str)
 
 
 def check_epsilon(epsilon: float) -> None:
-    """Raise SettingsError for a move of no size."""
+    """Raise SettingsError for a move of embeddings (IFM, research) of no size."""
     if not 0 <= epsilon < float("inf"):
         raise SettingsError(f"epsilon {epsilon:g} must be 0 or more")
 
@@ -112,7 +112,7 @@ def has_moved(study: Study) -> bool:
 
 
 def partner_of(row: int, n: int) -> int:
-    """Another image for an image, always the same one.
+    """Return another image to move an image's embedding by (IFM, research), always the same one.
 
     >>> partner_of(3, 10) != 3, partner_of(3, 10) == partner_of(3, 10)
     (True, True)

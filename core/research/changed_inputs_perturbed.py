@@ -67,7 +67,7 @@ def run_perturbed(folder: str | Path, options: Mapping[str, Any], progress: Prog
 
 
 def check_has_encoder(study: Study) -> None:
-    """Raise StudyError for a study of ready representations."""
+    """Raise StudyError for a study of ready representations, which research on changed inputs cannot use."""
     if study.settings("embed").get("representations"):
         raise StudyError(
             f"'{study.path}' was made from ready representations (--representations) and has no encoder. "
@@ -76,12 +76,12 @@ def check_has_encoder(study: Study) -> None:
 
 
 def checkpoint_of(study: Study) -> Path | None:
-    """Return the checkpoint of a study's encoder, if it is a file."""
+    """Return the checkpoint of a study's encoder, for research on changed inputs, if it is a file."""
     return parse_spec(study.settings("embed")["encoder"]).checkpoint
 
 
 def head_file(study: Study) -> Path | None:
-    """Return the file of the projection head that the training wrote beside the encoder, if there is one."""
+    """Return the file of the projection head beside a study's encoder, for IFM (research), if it is there."""
     checkpoint = checkpoint_of(study)
     path = None if checkpoint is None else files.head_path(checkpoint)
     return path if path is not None and path.exists() else None
@@ -90,7 +90,7 @@ def head_file(study: Study) -> Path | None:
 def compute_perturbed(
     study: Study, step: StepWriter, config: PerturbedConfig, run: RunOptions, *, progress: Progress
 ) -> None:
-    """Compute and write the items of the step."""
+    """Compute and write the items of the research command `perturbed`: neighbours of moved embeddings."""
     rows = np.flatnonzero(~study.is_val)
     rows = rows if len(rows) > 1 else np.arange(study.n_images)
     anchors, others = moved.draw_pairs(rows, config.pairs, seed=config.seed)
@@ -138,7 +138,7 @@ def view_vectors(
     *,
     progress: Progress,
 ) -> np.ndarray:
-    """(n, d) float32 unit outputs of one seeded random view of each image; 0 where it cannot be read.
+    """(n, d) float32 unit outputs of one random view of each image, for IFM (research); 0 if unreadable.
 
     Views are those of the encoder's training if its settings are known, else SimCLR's at the full size.
     """
@@ -175,7 +175,7 @@ def neighbour_table(
     others: np.ndarray,
     epsilons: Sequence[float],
 ) -> pd.DataFrame:
-    """Find the nearest of `rows` to each moved point.
+    """Find the nearest of `rows` to each moved embedding (IFM, research).
 
     The anchor v is a random view of an image, the positive v+ the image itself, the negative v- another
     image: at epsilon 0 each point is a row of the bank, and its own image is the nearest.

@@ -61,7 +61,7 @@ class Attacked:
 def targeted_fgsm(
     logits: Logits, images: Tensor, targets: Tensor, *, step: float = 0.01, steps: int = 50
 ) -> Attacked:
-    """Change each image until its logits are largest at its target.
+    """Change each image until its logits are largest at its target (robust features, research).
 
     x_k = clip(x_{k-1} - step sign(grad_x CE(logits(x_{k-1}), t)), 0, 1), stopped at the first k with
     argmax logits(x_k) = t. The clip is ours.
@@ -219,7 +219,7 @@ def compute_robust_features(
 
 
 def stored_probe(study: Study) -> Probe:
-    """Return the study's probe for raw rows."""
+    """Return the study's probe for raw rows, which research on robust features changes images by."""
     weights, bias = (
         torch.from_numpy(np.array(study.vector(f"probe_{name}"))) for name in ("weights", "bias")
     )

@@ -57,7 +57,7 @@ class DomainsConfig:
 
 
 def check_domains(config: DomainsConfig) -> None:
-    """Raise SettingsError for the first value that cannot work."""
+    """Raise SettingsError for the first setting of the research step `domains` that cannot work."""
     check_settings(config, prefix="domains.")
     _check_labels(config)
     for name in ("weight", "variant", "invariant", "penalty", "critic_slope"):

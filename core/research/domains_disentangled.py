@@ -38,13 +38,13 @@ class PrefixTerm(NamedTuple):
 
 
 def unit_or_zero(rows: Tensor) -> Tensor:
-    """Rows at length 1; a zero row stays zero, so that its cosine with any row is 0. Finite gradients."""
+    """Rows at length 1 for research on domains; a zero row stays zero. Finite gradients."""
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / torch.where(norms > 0, norms, torch.ones_like(norms))
 
 
 def prefix_objective(h_d: Tensor, domains: Tensor, *, temperature: float) -> PrefixTerm:
-    """Mean log-ratio of the similarity within and across domains; to be maximised.
+    """Mean log-ratio of the prefix's similarity within and across domains (research); to be maximised.
 
     L_i = log [sum_{j != i, y_j = y_i} sim(i, j) / sum_{y_j != y_i} sim(i, j)],  sim = exp(cos / temperature)
     (Kalibhat, dissertation, p. 12, unnumbered). |L_i| <= 2 / temperature + |log(n_same / n_other)|.
@@ -76,7 +76,9 @@ def prefix_objective(h_d: Tensor, domains: Tensor, *, temperature: float) -> Pre
 
 
 def critic_gap(critic: Critic, h_p: Tensor, domains: Tensor, random_domains: Tensor) -> Tensor:
-    """L_invar,i = D(h^p_i, y_i) - D(h^p_i, y_rand,i): (n,), unit of the critic (Kalibhat, dissertation, p.
+    """Return by how much the critic (research) scores the true domain of each image above a random one.
+
+    L_invar,i = D(h^p_i, y_i) - D(h^p_i, y_rand,i): (n,), unit of the critic (Kalibhat, dissertation, p.
     13).
 
     The encoder maximises its mean, the critic minimises it; minus the mean estimates the Wasserstein distance
@@ -111,7 +113,7 @@ def gradient_penalty(
 
 
 def as_read_by_critic(h_p: Tensor, reads: str) -> Tensor:
-    """(n, d) rows as the critic reads them: raw, at length 1 (unit), or at length sqrt(d) (normalised)."""
+    """(n, d) rows as the critic of domains reads them: raw, at length 1 (unit), or sqrt(d) (normalised)."""
     if reads == "raw":
         return h_p
     return unit_or_zero(h_p) * (1.0 if reads == "unit" else h_p.shape[1] ** 0.5)
@@ -195,7 +197,7 @@ class DomainCritic(nn.Module):
 
 
 def falling_rate(peak: float, progress: float) -> float:
-    """Half a cosine from `peak` at the start of the training to 0 at its end."""
+    """The critic's rate in research on domains: half a cosine from `peak` at the start to 0 at the end."""
     return peak * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
@@ -423,7 +425,7 @@ class Disentangled(Around):
 
 
 def prefix_temperature(settings: DomainsConfig, config: TrainConfig) -> float:
-    """The prefix's temperature: as set, else the method's own, else 0.2."""
+    """The temperature of the domain prefix (research): as set, else the method's own, else 0.2."""
     if settings.temperature is not None:
         return settings.temperature
     return config.temperature if config.method in OWN_TEMPERATURE else TEMPERATURE

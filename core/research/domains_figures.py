@@ -23,7 +23,8 @@ PART_TITLES = {"all": "all features", "prefix": "prefix", "rest": "rest"}
 
 
 def part_title(part: str, k: int | None, n_features: int) -> str:
-    """
+    """Name a part of representations in figures of domains (research): prefix, rest or all.
+
     >>> part_title("prefix", 32, 512), part_title("all", None, 512)
     ('prefix (features 0 to 31)', 'all features')
     """
@@ -143,7 +144,7 @@ def part_maps(
 
 
 def legend_height(groups: Sequence[int], theme: Theme) -> int:
-    """Return the height in px of a figure whose legend shows groups of so many names, under one another.
+    """Return the height in px of a figure of domains (research) with legends of so many names.
 
     Plotly cuts a legend that is longer than its figure off. A line is as high as its text, 16 px at least,
     with 3 px between two.
@@ -163,7 +164,7 @@ def prefix_of(study: Study) -> int | None:
 
 
 def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
-    """Kalibhat, dissertation, Fig. 2.3, for the classes of --classes or those with the most images."""
+    """Figure of features by domain (research: Kalibhat, dissertation, Fig. 2.3), for some classes."""
     study = studies[0]
     names, codes = domains_of(study)
     labels = study.images["label"].to_numpy(object)
@@ -185,8 +186,9 @@ def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme)
 
 
 def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
-    """Kalibhat, dissertation, Figs 2.4 and 2.5: the parts by --projection, coloured by domain and by
-    class.
+    """Figure of a map by each part, coloured by domain and by class (research).
+
+    Kalibhat, dissertation, Figs 2.4 and 2.5: the parts by --projection.
     """
     study = studies[0]
     k, n_features = prefix_of(study), study.array("representations").shape[1]
@@ -215,7 +217,7 @@ def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> g
 
 
 def domains_of(study: Study) -> tuple[list[str], np.ndarray]:
-    """The names of the domains, and (n,) codes of the images, -1 without one."""
+    """The names of a study's domains (research), and (n,) codes of the images, -1 without one."""
     names = list(study.facts(DomainsFacts).domains)
     places = {name: code for code, name in enumerate(names)}
     column = study.table("domains", ["domain"])["domain"]

@@ -185,7 +185,7 @@ class TintedSource(ListedSource):
 
 
 def tinted(pixels: np.ndarray, colour: tuple[float, float, float], strength: float) -> np.ndarray:
-    """(H, W, 3) uint8: (1 - s) x + s luma(x) colour, rounded."""
+    """Tint images as domains of research: (H, W, 3) uint8, (1 - s) x + s luma(x) colour, rounded."""
     x = pixels.astype(np.float64)
     luma = x @ np.array(LUMA)
     tint = strength * luma[..., None] * np.array(colour)
@@ -193,7 +193,7 @@ def tinted(pixels: np.ndarray, colour: tuple[float, float, float], strength: flo
 
 
 def tinted_spec(images: str, **options: Any) -> str:
-    """Return the spec of tinted images, with `images` quoted."""
+    """Return the spec of tinted images, domains of research, with `images` quoted."""
     return "tinted?" + urlencode({"images": images, **options}, safe="/,:")
 
 

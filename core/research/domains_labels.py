@@ -35,7 +35,7 @@ class Rest(nn.Module):
 
 
 def prefix_length(n_prefix: int | None, n_features: int) -> int:
-    """Return the length of the prefix: `n_prefix`, or a sixteenth (at least one).
+    """Return the length of the domain prefix (research): `n_prefix`, or a sixteenth (at least one).
 
     Raises:
         SettingsError: no feature would be left for the method.
@@ -90,7 +90,7 @@ def domain_labels(config: DomainsConfig, source: Any, rows: np.ndarray) -> Domai
 
 
 def named(labels: str, source: Any, rows: np.ndarray) -> np.ndarray:
-    """(n,) text: the domain of each row, from "column:NAME" or "folder".
+    """(n,) text: the domain (research) of each row, from "column:NAME" or "folder".
 
     Raises:
         SettingsError: unknown column, folders without domains, or images without a domain.
@@ -178,7 +178,7 @@ def find_domains(
     truth: np.ndarray | None,
     seed: int,
 ) -> PseudoLabels:
-    """Cluster all training images and name the clusters as before.
+    """Find domains by clustering all training images (research), and name the clusters as before.
 
     Args:
         before: (n_images,) int64, the clusters of the clustering before; -1 without one.
@@ -218,7 +218,7 @@ def find_domains(
 def agreement_with_truth(
     clusters: np.ndarray, sure: np.ndarray, truth: np.ndarray | None
 ) -> dict[str, float]:
-    """Adjusted Rand index with the true domains, and purity of kept and of dropped rows; NaN if unknown."""
+    """Adjusted Rand index of found domains (research) with the true ones, and purity; NaN if unknown."""
     if truth is None:
         return dict.fromkeys(("ari", "purity_kept", "purity_dropped"), float("nan"))
     from sklearn.metrics import adjusted_rand_score

@@ -19,7 +19,7 @@ PARTS = (ALL, REST, PREFIX)
 
 
 def part_columns(part: str, k: int, n_features: int) -> slice:
-    """The columns of a part: all, the rest h^p after the prefix, or the prefix h^d of k features.
+    """The columns of a part of representations in research on domains: all, the rest, or the prefix.
 
     >>> part_columns("rest", 2, 8), part_columns("prefix", 2, 8)
     (slice(2, 8, None), slice(0, 2, None))
@@ -30,13 +30,13 @@ def part_columns(part: str, k: int, n_features: int) -> slice:
 
 
 def part_slices(k: int | None, n_features: int) -> dict[str, slice]:
-    """The parts by name; only "all" without a prefix."""
+    """The parts of representations by name in research on domains; only "all" without a prefix."""
     names = PARTS if k else (ALL,)
     return {name: part_columns(name, k or 0, n_features) for name in names}
 
 
 def follows(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether `one` has several values and is known from `other`, no value of which goes with two of `one`.
+    """Whether a domain or class (research) of several values is known from the other.
 
     >>> follows(np.array([0, 0, 1]), np.array([3, 2, 1])), follows(np.array([3, 2, 1]), np.array([0, 0, 1]))
     (True, False)
@@ -90,7 +90,7 @@ AT_ONCE = 2048
 
 
 def retrieved_first(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """(n,) bool: row i of the gallery is the one most similar to query i by cosine; a tie is not first.
+    """(n,) bool: row i of the other domain (research) is the one most similar to query i; no ties.
 
     Args:
         queries, gallery: (n, d) float; row i of both is the same scene. A zero row is similar to none.
@@ -130,13 +130,14 @@ def twin_retrieval(raw: Mapping[str, np.ndarray], k: int | None) -> pd.DataFrame
 
 
 def standing_out(mean: np.ndarray, deviations: float = DEVIATIONS) -> np.ndarray:
-    """(d,) bool: the features j of a class mean with |m_j - mean of m| > 2 std of m (ddof 0)."""
+    """(d,) bool: features j of a class mean in a domain (research) with |m_j - mean of m| > 2 std of m."""
     return np.abs(mean - mean.mean()) > deviations * mean.std()
 
 
 def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
-    """How far a class has the same outstanding features in two domains: Kalibhat, dissertation, Fig. 2.3 as
-    a number.
+    """How far a class has the same outstanding features in two domains (research).
+
+    Kalibhat, dissertation, Fig. 2.3 as a number.
 
     For each class with images in both domains, J = |A & B| / |A | B| of the sets `standing_out` of its mean
     L2-normalised columns of the part; the mean over classes. A class with two empty sets is undefined, left

@@ -34,13 +34,13 @@ class Clusters:
 
 
 def squared_distances(h: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """(n, M) float64 of (n, d) rows from (M, d) centroids; exactly 0 where the two are equal."""
+    """(n, M) float64 of (n, d) rows from (M, d) centroids of domains (research); exactly 0 if equal."""
     rows = np.asarray(h, np.float64)
     return np.stack([np.square(rows - centroid).sum(1) for centroid in np.asarray(centroids)], axis=1)
 
 
 def cluster(h: np.ndarray, n_clusters: int, *, seed: int, most_rows: int = 50_000) -> Clusters:
-    """Cluster rows by k-means++ with ten starts, on at most `most_rows` seeded rows; assign all.
+    """Cluster rows to domains (research) by k-means++ with ten starts, on `most_rows` seeded rows.
 
     Args:
         h: (n, d) float, L2-normalised rows.
@@ -66,7 +66,7 @@ def cluster(h: np.ndarray, n_clusters: int, *, seed: int, most_rows: int = 50_00
 
 
 def separation(h: np.ndarray, centroids: np.ndarray, *, rule: str = "paper") -> np.ndarray:
-    """How much closer a row is to its centroid than to another: (n,) float64, ratio of squared distances.
+    """How much closer a row is to its domain's centroid (research) than to another: (n,) float64 ratio.
 
     paper:   max_{m,n} ||h_i - c_m||^2 / ||h_i - c_n||^2 = farthest / nearest  (eq. 2.2)
     nearest: second nearest / nearest
@@ -88,7 +88,7 @@ def separation(h: np.ndarray, centroids: np.ndarray, *, rule: str = "paper") -> 
 
 
 def kept(ratio: np.ndarray, epsilon: float) -> np.ndarray:
-    """(n,) bool: the rows that are no outliers, ratio > 1 + epsilon (eq. 2.2); NaN is an outlier."""
+    """(n,) bool: rows that are no outliers of their domain's cluster (research), ratio > 1 + epsilon."""
     return ratio > 1 + epsilon
 
 
@@ -103,7 +103,7 @@ def automatic_threshold(ratio: np.ndarray, codes: np.ndarray, n_clusters: int) -
 
 
 def epsilon_at(first: float, number: int, last: int) -> float:
-    """Epsilon of clustering `number` = 0, 1 ... `last`: halved each time, and exactly 0 at the last."""
+    """Epsilon of clustering domains (research) for the `number`-th time: halved, and 0 at the last."""
     return 0.0 if number >= last else first / 2**number
 
 
@@ -114,7 +114,7 @@ def clustering_times(warmup: float, every: float) -> list[float]:
 
 
 def renaming(old: np.ndarray, new: np.ndarray, n_clusters: int | None = None) -> np.ndarray:
-    """(M,) int64: the name in `old` of each cluster of `new`, so that they overlap most.
+    """(M,) int64: the old name of each new cluster of domains (research), so that they overlap most.
 
     The renaming is the permutation with the largest total overlap (Hungarian method).
 
@@ -132,7 +132,7 @@ def renaming(old: np.ndarray, new: np.ndarray, n_clusters: int | None = None) ->
 
 
 def purity(codes: np.ndarray, truth: np.ndarray) -> float:
-    """Share of rows whose true domain is the most common one of their cluster; NaN without rows."""
+    """Share of rows whose true domain (research) is the most common of their cluster; NaN without rows."""
     if not len(codes):
         return float("nan")
     counts = np.zeros((codes.max() + 1, truth.max() + 1), np.int64)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_training(config: TrainConfig) -> None:
-    """Raise SettingsError for the first value that cannot work, alone or in this training."""
+    """Raise SettingsError for the first setting of a training with domains (research) that cannot work."""
     check_domains(config.sections["domains"])
     if config.sections["domains"].labels is not None and has_two_encoders(config):
         raise SettingsError(

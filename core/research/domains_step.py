@@ -53,7 +53,7 @@ OWN, SEEN = "own", "seen"  # protocols: trained on the domain itself, or on the 
 def predict_linear(
     train: np.ndarray, codes: np.ndarray, rows: np.ndarray, n_classes: int, *, lr: float | None, seed: int
 ) -> np.ndarray:
-    """(n,) int64: classes of `rows` by the linear probe of docs/method.md 3, trained on `train`."""
+    """(n,) int64: domains or classes of `rows` (research) by the linear probe of docs/method.md 3."""
     probe = train_probe(torch.from_numpy(train), codes, n_classes, lr=lr, recipe=Recipe(epochs=50, seed=seed))
     return probe.logits(torch.from_numpy(rows)).argmax(1).cpu().numpy()
 
@@ -86,7 +86,7 @@ def predict_mlp(
 
 
 def domain_probe(images: DomainImages, columns: slice, kind: str, *, seed: int = 0) -> dict[str, Any]:
-    """Accuracy with which a probe names the domain of an evaluation image from some columns.
+    """Accuracy with which a probe names an image's domain (research) from some columns.
 
     Args:
         columns: of a part. kind: linear or mlp.
@@ -111,7 +111,7 @@ def domain_probe(images: DomainImages, columns: slice, kind: str, *, seed: int =
 
 
 def domain_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...] = ()) -> pd.DataFrame:
-    """One row for each part and kind of probe, over the domains that are not `unseen`."""
+    """One row for each part and kind of probe of domains (research), without those `unseen`."""
     seen = np.array([name not in unseen for name in images.domain_names])
     codes = np.where(np.append(seen, False)[images.domains], images.domains, -1)
     within = DomainImages(
@@ -125,7 +125,7 @@ def domain_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...
 
 
 def class_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Top-1 accuracy of the class in each domain, by two protocols.
+    """Top-1 accuracy of the class in each domain (research), by two protocols.
 
     own: the probe is trained on the train images of the domain that it is tested on (Kalibhat's: "unseen"
     domains
@@ -184,7 +184,7 @@ MOST_DOMAINS = 1000
 
 
 def compute_domains(study: Study, step: StepWriter, config: DomainTestsConfig, run: StepRun) -> None:
-    """Write the tables of docs/method.md 14.3.
+    """Write the tables of the research step `domains` (docs/method.md 14.3).
 
     `domains` (image_id, domain), `domain_probes`, `domain_classes`, `domain_twins` (of Glyphworld and an
     encoder; else empty, with the reason in the summary), `domain_jaccard`, `domain_features`, `domain_map`
@@ -238,7 +238,7 @@ def compute_domains(study: Study, step: StepWriter, config: DomainTestsConfig, r
 
 
 def domain_column(study: Study, column: str) -> np.ndarray:
-    """(n,) object: the domain of each image as text, None where the column is empty.
+    """(n,) object: the domain (research) of each image as text, None where the column is empty.
 
     Raises:
         SettingsError: no such column, one domain only, or more domains than can be compared.
@@ -277,7 +277,7 @@ def prefix_of_study(study: Study, n_prefix: int | None, n_features: int) -> int 
 
 
 def rows_to_test(is_val: np.ndarray, codes: np.ndarray, config: DomainTestsConfig) -> np.ndarray:
-    """(m,) ascending: the images that the tests read, at most config.sample of each split; seeded.
+    """(m,) ascending: images that tests of domains (research) read, at most config.sample a split.
 
     Args:
         codes: (n,) of the domains; images without one, -1, are not among them.
@@ -287,7 +287,7 @@ def rows_to_test(is_val: np.ndarray, codes: np.ndarray, config: DomainTestsConfi
 
 
 def cautions_of(images: DomainImages, column: str) -> list[str]:
-    """Say in a line each what the tests cannot tell: domain and class apart, or a domain without a probe."""
+    """Say in a line each what tests of domains (research) cannot tell: class apart, or without a probe."""
     has_both = (images.classes >= 0) & (images.domains >= 0)
     warning = confounded(
         column,

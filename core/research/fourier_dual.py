@@ -51,7 +51,7 @@ class DualEncoder(Method):
 
 
 def cross_info_nce(left: Tensor, right: Tensor, *, temperature: float) -> Tensor:
-    """InfoNCE whose negatives all come from the other side, as in CLIP.
+    """InfoNCE of images and frequency images (research) with negatives of the other side, as in CLIP.
 
     mean over i of (-log softmax_j(l_i . r_j / tau) - log softmax_j(r_i . l_j / tau)) / 2 at j = i
 

@@ -47,7 +47,7 @@ class Retrieval:
 
 
 def precision_at_k(raw: np.ndarray, groups: np.ndarray, *, ks: Sequence[int] = KS) -> Retrieval:
-    """Rank all other images by cosine for each image, and compare their groups with its own.
+    """Rank all other images by cosine for each, and compare groups, for Fourier research's retrieval.
 
     precision_k(i) = |{j among the k nearest: g_j = g_i}| / k
     AP(i) = mean over the ranks r of the images of i's group of (images of i's group up to r) / r
@@ -195,7 +195,7 @@ def scene_groups(study: Study) -> list[str]:
 
 
 def spread_rows(study: Study, n: int) -> np.ndarray:
-    """Return at most n evenly spaced evaluation images (of the slice); all images without any.
+    """Return at most n evenly spaced evaluation images for a figure of Fourier research.
 
     Raises:
         StudyError: there is no image.
@@ -209,7 +209,7 @@ def spread_rows(study: Study, n: int) -> np.ndarray:
 
 
 def row_in(study: Study, image_id: str) -> int:
-    """Return the row of an image. Raises StudyError where the study lacks it."""
+    """Return the row of an image for a figure of Fourier research. Raises StudyError if it is lacking."""
     rows = np.flatnonzero((study.images["image_id"] == image_id).to_numpy())
     if not len(rows):
         raise StudyError(f"'{study.path}' lacks the image '{image_id}': the studies have other images")

@@ -14,7 +14,7 @@ FOURIER = FourierConfig()  # a slider begins at the strongest change of a traini
 
 
 def filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Multiply the modes of rfft2 of each channel by (H, W // 2 + 1) or (H, W // 2 + 1, 3) factors."""
+    """Filter an image by Fourier research: multiply rfft2 of each channel by (H, W // 2 + 1[, 3])."""
     response = response if response.ndim == 3 else response[..., None]
     spectrum = np.fft.rfft2(image, axes=(0, 1)) * response
     return np.fft.irfft2(spectrum, s=image.shape[:2], axes=(0, 1))
@@ -75,12 +75,12 @@ def mixture_response(height: int, width: int, centres: np.ndarray, sigmas: np.nd
 
 
 def own_mirrors(width: int) -> tuple[int, ...]:
-    """Return the columns of the rfft grid that hold both members of each pair of opposite frequencies."""
+    """Return the columns of the rfft grid (Fourier research) with both of each pair of frequencies."""
     return (0, width // 2) if width % 2 == 0 else (0,)
 
 
 def mirrored(field: np.ndarray, width: int) -> np.ndarray:
-    """Copy the upper half of those columns of (H, W // 2 + 1, ...) to the lower half."""
+    """Copy the upper half of those columns of a spectrum (Fourier research) to the lower half."""
     height = len(field)
     first = (height - 1) // 2
     for column in own_mirrors(width):

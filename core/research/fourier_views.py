@@ -241,7 +241,7 @@ def _multiplied(spectra: Tensor, drawn: Sequence[Drawn]) -> Tensor:
 
 
 def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> FourierChain:
-    """Chain the four transforms with the probabilities and ranges of the settings."""
+    """Chain the four Fourier augmentations of research with the settings' probabilities and ranges."""
     amplitude = AmplitudeRescale(
         config.amplitude_scale, config.amplitude, generator, mean=config.amplitude_mean
     )
@@ -258,7 +258,7 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
 
 
 def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
-    """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width.
+    """Apply a chain of Fourier augmentations (research) to (B, C, H, W // 2 + 1) spectra of images.
 
     A_freq(f) of Kalibhat's dissertation, 5.6.
     """
@@ -308,7 +308,7 @@ def _rising(name: str, between: Range, least: float, most: float = float("inf"))
 
 
 def to_frequency_image(images: Tensor, *, scale: str = "log") -> Tensor:
-    """Turn images into their frequency images.
+    """Turn images into their frequency images, for a second encoder of Fourier research.
 
     f = rfft2(x) per channel, without its last column; real and imaginary parts alternate along the width,
     column 2v holding Re f(., v) and column 2v + 1 Im f(., v). Then each value z, with H W the largest |z|, is
@@ -349,7 +349,7 @@ def render_view(
     how: AugmentConfig,
     generator: Callable[[], torch.Generator],
 ) -> Tensor:
-    """Render one view per image by the recipe of its settings.
+    """Render one view per image of a training by the Fourier recipe (research) of its settings.
 
     Args:
         images: (B, H, W, 3) uint8. parameters: of B views, on the same device.

@@ -118,7 +118,7 @@ def kept_features(
 
 
 def caption_lines(notes: Mapping[str, Sequence[str]], *, named: bool) -> list[str]:
-    """Return the lines of a caption; with several studies, each begins with the study's name."""
+    """Return the caption of a published figure (research); lines begin with the study's name if several."""
     return [
         as_text(f"{name}: {sentence}" if named else sentence)
         for name, sentences in notes.items()

@@ -287,7 +287,7 @@ def _sample(study: Study) -> np.ndarray:
 
 
 def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> np.ndarray:
-    """Top feature of each class: argmax over D of the class mean of h_j.
+    """Top feature of each class for a published figure (research): argmax over D of the class mean.
 
     Args:
         class_means: (r, C) float; NaN columns for classes without images. discriminative: (r,) bool.
@@ -316,7 +316,7 @@ def _extreme(
 
 
 def random_features(n_features: int, k: int, *, seed: int = 0) -> np.ndarray:
-    """Draw (min(k, n_features),) int64 distinct features from the seed."""
+    """Draw (min(k, n_features),) int64 features for a published figure (research) from the seed."""
     return np.random.default_rng(seed).choice(n_features, min(k, n_features), replace=False)
 
 

@@ -38,7 +38,7 @@ class Kept:
 def feature_subsets(
     rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS, seed: int = 0
 ) -> list[Kept]:
-    """List the feature subsets of every curve except PCA.
+    """List the feature subsets of every sparsity curve (research) except PCA.
 
     discriminative: [10 s, 100 - s] percentiles, so 55 % removed is [50, 95]; random: equally many features,
     `seeds` draws; lower: [0, 100 - 11 s]; upper: [11 s, 100]. The curves include features that never fire if

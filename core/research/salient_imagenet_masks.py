@@ -63,7 +63,7 @@ class Pair:
 
 
 def read_classes(path: str | Path) -> dict[int, str]:
-    """Read class index -> wnid from a file with a dict literal. The file is never executed.
+    """Read class index -> wnid from Salient ImageNet's dict literal (research), which is never run.
 
     Raises:
         MaskError: it holds anything but such a literal (perhaps after `name =`).
@@ -241,7 +241,7 @@ class ClassFolder:
 
 
 def image_name(file: str) -> str:
-    """Return the name of an ImageNet image as Salient ImageNet lists it.
+    """Return the name of an ImageNet image as the research data Salient ImageNet lists it.
 
     >>> image_name("n01440764_39.JPEG"), image_name("n01440764_39_n01440764.JPEG"), image_name("n01440764_39")
     ('n01440764_39', 'n01440764_39', 'n01440764_39')
@@ -252,7 +252,7 @@ def image_name(file: str) -> str:
 
 
 def find_classes(root: str) -> dict[int, str]:
-    """Map class indices to wnids. Raises MaskError if `root` is not Salient ImageNet's folder."""
+    """Map classes of Salient ImageNet (research) to wnids. Raises MaskError if `root` is not its folder."""
     path = os.path.join(root, CLASSES_FILE)
     if os.path.isfile(path):
         return read_classes(path)
@@ -265,7 +265,7 @@ def find_classes(root: str) -> dict[int, str]:
 
 
 def find_answers(root: str, annotations: str | None) -> str:
-    """Find the CSV of worker answers. Raises MaskError if there is none."""
+    """Find Salient ImageNet's CSV of worker answers (research). Raises MaskError if there is none."""
     places = [annotations] if annotations else [os.path.join(root, folder) for folder in ANSWERS_PLACES]
     for path in map(os.path.normpath, places):
         if os.path.isfile(path):
@@ -279,7 +279,7 @@ def find_answers(root: str, annotations: str | None) -> str:
 
 
 def wnids_by_name(folders: dict[str, ClassFolder]) -> dict[str, list[str]]:
-    """Map image names to the classes that list them."""
+    """Map names of images to the classes that Salient ImageNet (research) lists them in."""
     wnids: dict[str, list[str]] = defaultdict(list)
     for wnid, folder in folders.items():
         for name in folder.features:

@@ -24,7 +24,7 @@ from core.training.process_group import gathered
 
 
 def harder_loss(config: TrainConfig, **options: Any) -> NTXentLoss | None:
-    """Build the loss of the settings, with `options` of NT-Xent; None where they ask for no other one."""
+    """Build the harder contrastive loss of research on shortcuts; None where settings ask for no other."""
     objective = own_settings(config.objective, HarderSettings)
     if objective.ifm_epsilon and objective.ifm_variant == "pre_norm":
         return PreNormNTXent(config, **options)
@@ -164,13 +164,13 @@ class HardNegativeNTXent(SimilarityNTXent):
 
 
 def own_images(n: int, device: torch.device) -> Tensor:
-    """(B, 2 n_processes B) bool: True where a gathered view shows the anchor's own image."""
+    """(B, 2 n_processes B) bool: gathered views of the anchor's own image (harder losses, research)."""
     itself = dist.eye_rank(n, device).to(device).bool()
     return torch.cat([itself, itself], 1)
 
 
 def masked(cosines: Tensor, itself: Tensor | None) -> Tensor:
-    """Leave out the anchor's own image: -inf."""
+    """Leave out the anchor's own image from cosines of a harder loss (shortcuts, research): -inf."""
     return cosines if itself is None else cosines.masked_fill(itself, -torch.inf)
 
 

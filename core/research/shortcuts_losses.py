@@ -17,7 +17,7 @@ from core.errors import SettingsError
 def ifm_info_nce(
     positive: Tensor, negatives: Tensor, *, temperature: float = 0.2, epsilon: float = 0.1, alpha: float = 1.0
 ) -> Tensor:
-    """InfoNCE averaged with InfoNCE under the worst perturbation of the compared features.
+    """InfoNCE averaged with that under the worst perturbation of features (IFM, shortcuts, research).
 
     (L(0) + alpha L(epsilon)) / (1 + alpha)   (Robinson et al. 2021, arXiv 2106.11230, eq. 2), with
     L(e) = mean_i -log( exp((s+_i - e)/t) / (exp((s+_i - e)/t) + sum_k exp((s-_ik + e)/t)) ):
@@ -79,7 +79,7 @@ def _info_nce(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor
 def hard_info_nce(
     positive: Tensor, negatives: Tensor, *, temperature: float = 0.5, beta: float = 1.0, tau_plus: float = 0.0
 ) -> Tensor:
-    """InfoNCE with importance weights on the negatives.
+    """InfoNCE with importance weights on hard negatives (shortcuts, research).
 
     mean_i -log( p_i / (p_i + N_i) ), p_i = exp(s+_i / t), n_ik = exp(s-_ik / t),
     N_i = K_i sum_k n_ik^(1 + beta) / sum_k n_ik^beta; with tau_plus > 0, N_i is replaced by
@@ -116,7 +116,7 @@ def hard_info_nce(
 
 
 def check_hardness(beta: float, tau_plus: float) -> None:
-    """Raise SettingsError for a hardness or a share of false negatives out of range."""
+    """Raise SettingsError for a hardness of negatives (shortcuts, research) out of range."""
     if not 0 <= beta < math.inf:
         raise SettingsError(f"hard_beta = {beta:g} must be 0 or more.")
     if not 0 <= tau_plus < 1:
@@ -160,19 +160,19 @@ Dot = Callable[[Tensor, Tensor], Tensor]
 
 
 def paired(one: Tensor, other: Tensor) -> Tensor:
-    """Dot product of each row with the same row of the other, (B,)."""
+    """Dot product of each row with its pair's, (B,), for contrastive losses of research on shortcuts."""
     return (one * other).sum(-1)
 
 
 def crossed(one: Tensor, other: Tensor) -> Tensor:
-    """Dot product of each row with each row of the other, (B, K)."""
+    """Dot product of each row with each other's, (B, K), for losses of research on shortcuts."""
     return one @ other.T
 
 
 def renormalised_cosines(
     v: Tensor, u: Tensor, *, epsilon: float, dot: Dot = crossed, detach: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Cosine of v and u/||u|| + epsilon v/||v|| (+norm).
+    """Cosine of v and u/||u|| + epsilon v/||v|| (+norm), for IFM of research on shortcuts.
 
     s' = (s + epsilon) / sqrt(1 + 2 epsilon s + epsilon^2), s = cos(v, u).
 
@@ -194,7 +194,7 @@ def renormalised_cosines(
 def turned_cosines(
     v: Tensor, u: Tensor, *, epsilon: float, dot: Dot = crossed, relative: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Largest or smallest cosine of v and a point u + delta, ||delta|| <= |epsilon| (+pre-norm).
+    """Largest or smallest cosine of v and u + delta, ||delta|| <= |epsilon|, for IFM (shortcuts research).
 
     A ball of radius r < ||u|| turns u by at most t = arcsin(r / ||u||), within the plane of u and v. So with
     theta the angle of v and u: cos(max(0, theta - t)) towards v, and cos(min(pi, theta + t)) away from it; +1

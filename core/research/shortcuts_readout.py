@@ -35,7 +35,7 @@ from core.training.setup import derived_seed, open_training_images
 
 
 def recorded_config(checkpoint: Path) -> TrainConfig | None:
-    """Return the settings of the training that wrote a checkpoint; None without a readable sidecar."""
+    """Return the settings of the training that wrote a checkpoint (shortcuts, research); None without."""
     try:
         sidecar = read_json_file(files.sidecar_path(checkpoint))
         settings = sidecar["settings"]
@@ -48,7 +48,7 @@ def recorded_config(checkpoint: Path) -> TrainConfig | None:
 
 
 def load_head(checkpoint: Path, *, device: str | torch.device = "cpu") -> nn.Module | None:
-    """Rebuild the head of a trained encoder, in eval mode; None where the training wrote none.
+    """Rebuild a trained encoder's head to read shortcuts (research), in eval mode; None without one.
 
     Raises:
         CheckpointError: the file cannot be read, or is not the head of this training.
@@ -71,7 +71,7 @@ def load_head(checkpoint: Path, *, device: str | torch.device = "cpu") -> nn.Mod
 
 @torch.no_grad()
 def unit_outputs(head: nn.Module | None, raw: Tensor, *, at_once: int = 4096) -> Tensor:
-    """Outputs of the head, scaled to length 1; without a head, the raw rows themselves are scaled.
+    """Outputs of a training's head at length 1 (shortcuts, research); without a head, the raw rows.
 
     Args:
         raw: (n, n_features) float.
@@ -97,7 +97,7 @@ def lbfgs_accuracy(
     *,
     iterations: int = ITERATIONS,
 ) -> float:
-    """Share of `val` rows whose class scikit-learn's logistic regression finds, fitted on `train`.
+    """Accuracy on `val` of logistic regression by L-BFGS, as research on shortcuts reads factors.
 
     L-BFGS with at most `iterations` iterations and scikit-learn's own penalty (C = 1), on raw rows, as in the
     paper. Rows are not standardised.
@@ -142,7 +142,7 @@ class Factor:
 
 
 def measured(checkpoint: Path, config: TrainConfig, factors: Mapping[str, Factor]) -> dict[str, float]:
-    """Measure a trained encoder.
+    """Measure which factors, shortcuts among them, a trained encoder of research tells.
 
     Columns named like the factors are from a probe on the images as they are; those with `_paper` from
     L-BFGS on augmented images, as in the IFM paper.
@@ -178,7 +178,7 @@ def probe_accuracy(
 def read_factors(
     raw: Mapping[str, np.ndarray], factors: Mapping[str, Factor], accuracy: Callable[..., float]
 ) -> dict[str, float]:
-    """Accuracy of a linear probe of each factor, and their mean.
+    """Accuracy of a linear probe of each factor (shortcuts, research), and their mean.
 
     Args:
         raw: "train" to fit on and "val" to test on, (n, n_features) each.
@@ -199,7 +199,7 @@ def augmented_raw(encoder: Encoder, images: np.ndarray, config: TrainConfig) -> 
 def random_views(
     images: np.ndarray, how: AugmentConfig, size: int, *, seed: int, at_once: int = 256
 ) -> Iterator[Tensor]:
-    """Yield one random view of each image, (b, 3, size, size) float in [0, 1]."""
+    """Yield one random view of each image, (b, 3, size, size) in [0, 1], for research on shortcuts."""
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, len(images), at_once):
         block = torch.from_numpy(np.array(images[start : start + at_once]))
@@ -207,7 +207,7 @@ def random_views(
 
 
 def encode_views(encoder: Encoder, views: Tensor, *, gradient: bool = False) -> Tensor:
-    """Raw representations of views (b, 3, s, s) in [0, 1], (b, n_features) float32.
+    """Raw representations of views (b, 3, s, s), (b, n_features) float32, for research on shortcuts.
 
     Args:
         gradient: let gradients flow back to the views.

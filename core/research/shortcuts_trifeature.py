@@ -152,14 +152,14 @@ def _option(option: str, text: str) -> Any:
 
 
 def levels_of(seed: int, index: int) -> tuple[int, int, int]:
-    """Shape, colour and texture of an image."""
+    """Return shape, colour and texture of an image of Trifeature, whose shortcuts research studies."""
     block, position = divmod(index, LEVELS**3)
     combination = int(_order(seed, block)[position])
     return combination // 100, combination // 10 % 10, combination % 10
 
 
 def render_trifeature(seed: int, index: int, size: int) -> Image.Image:
-    """One image, (size, size) RGB."""
+    """Draw one image of Trifeature, whose shortcuts research studies, (size, size) RGB."""
     shape, colour, texture = levels_of(seed, index)
     rng = np.random.default_rng([seed, 1, index])
     mask = np.asarray(_placed(SHAPES[shape], size, rng), np.float32)[..., None] / 255  # (S, S, 1)
@@ -172,7 +172,7 @@ def render_trifeature(seed: int, index: int, size: int) -> Image.Image:
 
 
 def pattern(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
-    """(size, size) bool, true on about half of the pixels; the period is an eighth of the image."""
+    """(size, size) bool texture of a Trifeature image (research), true on about half of the pixels."""
     period = size / 8
     grid = np.meshgrid(np.arange(size), np.arange(size))
     x, y = (axis + rng.uniform(0, period) for axis in grid)

@@ -19,7 +19,7 @@ from core.errors import ShapeError
 
 
 def check_rows(target: np.ndarray, source: np.ndarray) -> None:
-    """Raise ShapeError when the two do not cover the same images."""
+    """Raise ShapeError when two studies, to transfer concepts between (research), differ in images."""
     if len(target) != len(source):
         raise ShapeError(f"{len(target)} target rows, but {len(source)} source rows; both need one per image")
 
@@ -34,7 +34,7 @@ def fit_sgd(
     seed: int = 0,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Fit Z by plain SGD from zero, with the paper's settings.
+    """Fit the linear map Z that transfers concepts (research) by plain SGD, with the paper's settings.
 
     Minimises mean_q ||Z target_q - source_q||^2 (Kalibhat, dissertation, eq. 4.3): the squared error is
     summed over features and
@@ -65,7 +65,9 @@ def _gradient(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def fit_ridge(target: np.ndarray, source: np.ndarray, *, penalty: float = 1e-4) -> np.ndarray:
-    """Fit Z in closed form: argmin mean_q ||source_q - Z target_q||^2 + penalty ||Z||^2.
+    """Fit the linear map Z that transfers concepts (research) in closed form.
+
+    Z = argmin mean_q ||source_q - Z target_q||^2 + penalty ||Z||^2.
 
     Z = (Y^T X / n) (X^T X / n + penalty I)^-1
 
@@ -93,7 +95,7 @@ def explained_share(z: np.ndarray, target: np.ndarray, source: np.ndarray) -> fl
 
 
 def mapped_features(z: np.ndarray, *, n_std: float = 4.0) -> pd.DataFrame:
-    """Find the target features that a source feature maps to: Z_st > mean + n_std std of all of Z (ddof 0).
+    """Find the target features that a source feature maps to (transfer, research): Z_st > mean + n std.
 
     Returns:
         source_feature, target_feature (int32), weight (float64), by source feature, then by descending
@@ -111,7 +113,7 @@ def mapped_features(z: np.ndarray, *, n_std: float = 4.0) -> pd.DataFrame:
 
 
 def carried_words(mapping: pd.DataFrame, words: Mapping[int, Sequence[str]]) -> pd.DataFrame:
-    """Return the words that target features get from the source features mapped to them.
+    """Return the words that features get from the source features mapped to them (transfer, research).
 
     A word's score is the sum of the weights of the source features that have it.
 
@@ -157,7 +159,7 @@ class Agreement:
 def agreement(
     carried: Mapping[int, Iterable[str]], direct: Mapping[int, Iterable[str]], *, top: int = 6
 ) -> Agreement:
-    """Compare the transferred words of mapped features with their own words, and with chance.
+    """Compare the concepts that a map transfers to features (research) with their own, and with chance.
 
     Args:
         carried, direct: words of target features, best first; the first `top` of each are used.
@@ -197,7 +199,8 @@ def agreement(
 
 
 def jaccard(first: set[str], second: set[str]) -> float:
-    """
+    """Return the Jaccard index of two sets of transferred words (research).
+
     >>> jaccard({"dog", "red"}, {"dog"})
     0.5
     """

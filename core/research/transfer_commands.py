@@ -14,6 +14,7 @@ from core.study.progress import Progress
 
 
 def add_transfer(commands: Any) -> None:
+    """Add the research command `transfer` to the command line."""
     sub = options.add_command(
         commands,
         "transfer",
@@ -30,7 +31,7 @@ def add_transfer(commands: Any) -> None:
 
 
 def transfer(args: argparse.Namespace) -> None:
-    """Fit the linear map, and print its summary."""
+    """Run the research command `transfer`: fit the linear map of concepts, and print its summary."""
     from core.research.transfer_run import transfer
 
     settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
@@ -40,7 +41,7 @@ def transfer(args: argparse.Namespace) -> None:
 
 
 def transfer_text(report: Mapping[str, Any]) -> str:
-    """Return the result of each way of fitting the map, the closed form first."""
+    """Return what the research command `transfer` prints: each way of fitting, the closed form first."""
     from core.research.transfer_compared_words import METHODS, carries_words
 
     lines = []

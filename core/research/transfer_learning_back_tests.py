@@ -28,7 +28,7 @@ CORRUPTED = 200  # images that are corrupted
 
 
 def corrupt(pixels: Tensor, kind: str, strength: int, *, seed: int = 0) -> Tensor:
-    """Blurred, noisy or flat copies of images.
+    """Blurred, noisy or flat copies of images, to test estimates of accuracy (research).
 
     Args:
         pixels: (n, H, W, 3) uint8. kind: one of KINDS. strength: 1 (weak) to 5.
@@ -58,7 +58,7 @@ def corrupt(pixels: Tensor, kind: str, strength: int, *, seed: int = 0) -> Tenso
 
 
 def halves(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint, seeded halves of n rows, ascending."""
+    """Two disjoint, seeded halves of n images, ascending, to test estimates of accuracy (research)."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
 
@@ -80,7 +80,7 @@ def grouping_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
-    """('column: value', rows) of every value that at least `LEAST` of n images have, but not all."""
+    """('column: value', rows) of slices for back tests of estimated accuracy (research)."""
     for name, values in columns.items():
         held = pd.Series(values, dtype=object)
         for value, count in held.dropna().map(str).value_counts().items():
@@ -159,7 +159,7 @@ class BackTest:
 def on_slices(
     predictions: Predictions, correct: np.ndarray, columns: Mapping[str, np.ndarray], *, seed: int = 0
 ) -> BackTest:
-    """Slices of one half of the evaluation images, estimated from the other half.
+    """Back test of estimates of accuracy (research): slices of one half from the other half.
 
     Args:
         predictions: of n evaluation images; correct: (n,) bool. columns: name -> (n,) values that slices are
@@ -177,7 +177,7 @@ def on_slices(
 def on_copies(
     predictions: Predictions, correct: np.ndarray, copies: Mapping[str, tuple[Predictions, np.ndarray]]
 ) -> BackTest:
-    """Corrupted copies of the same images, estimated from the evaluation images as they are.
+    """Back test of estimates of accuracy (research): corrupted copies of the same evaluation images.
 
     Args:
         copies: 'noise 3' -> (predictions, correct) of the copies.
@@ -189,12 +189,12 @@ def on_copies(
 
 
 def mean_errors(cases: pd.DataFrame) -> dict[str, float]:
-    """Mean absolute error of each method over the cases of a back test; NaN without cases."""
+    """Mean absolute error of each method of estimating accuracy (research) in a back test; NaN without."""
     return dict(zip(METHODS, map(known_mean, absolute_errors(cases).T), strict=True))
 
 
 def absolute_errors(cases: pd.DataFrame) -> np.ndarray:
-    """(n_cases, n_methods) |estimate - truth|."""
+    """(n_cases, n_methods) |estimate - truth| of accuracy in back tests (research)."""
     return np.abs(np.stack([numbers(cases, name) - numbers(cases, "truth") for name in METHODS], axis=1))
 
 
@@ -208,7 +208,7 @@ def sampling_noise(cases: pd.DataFrame) -> float:
 
 
 def best_method(errors: Sequence[np.ndarray]) -> str:
-    """The method with the smallest mean error, averaged over back tests; ASSUMED without cases.
+    """The method of estimating accuracy (research) with the smallest mean error in back tests.
 
     Args:
         errors: of each back test, (n_cases, n_methods).
@@ -237,7 +237,7 @@ def errors_of_the_best(errors: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def error_margin(errors: np.ndarray) -> float:
-    """The 95th percentile of absolute errors; NaN without any."""
+    """The 95th percentile of absolute errors of estimated accuracies (research); NaN without any."""
     finite = errors[np.isfinite(errors)]
     return float(np.percentile(finite, 95)) if len(finite) else np.nan
 

@@ -11,6 +11,7 @@ from core.study.progress import Progress
 
 
 def add_transfer_probe(commands: Any) -> None:
+    """Add the research command `transfer-probe` to the command line."""
     sub = options.add_command(
         commands,
         "transfer-probe",
@@ -61,7 +62,7 @@ def add_transfer_probe(commands: Any) -> None:
 
 
 def transfer_probe(args: argparse.Namespace) -> None:
-    """Evaluate every study on every set, print one line each, and write the table if a file is named."""
+    """Run the research command `transfer-probe`: evaluate studies on image sets, print, write the table."""
     from core.research.transfer_learning_transfer import transfer_probe as probe
     from core.store import Study
 
@@ -92,7 +93,7 @@ def transfer_probe(args: argparse.Namespace) -> None:
 
 
 def text(report: Any) -> str:
-    """Return one line per study and image set."""
+    """Return what the research command `transfer-probe` prints: one line per study and image set."""
     from core.research.transfer_learning_own_probe import in_words
 
     return "\n".join("; ".join(filter(None, [_line(row), in_words(row)])) for row in report["rows"])

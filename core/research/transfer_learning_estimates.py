@@ -76,7 +76,7 @@ class ComparedEstimates:
 
 
 def estimate_table(shared: Shared) -> pd.DataFrame:
-    """Estimates of accuracy that the studies hold, a row per study and method.
+    """Tabulate estimates of accuracy (research) that studies hold, a row per study and method.
 
     Returns:
         columns COLUMNS: study; source, the study whose probe it is; n_images it speaks of (all or the
@@ -185,7 +185,7 @@ def unlabelled_notes(shared: Shared) -> list[Note]:
 
 
 def in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    """A difference of shares with its interval, in points: '+2.1 points (−0.3 to +4.4)'."""
+    """A difference of accuracies with its interval, in points (research): '+2.1 points (−0.3 to +4.4)'."""
     value, low, high = (signed(100 * row[name], 1) for name in names)
     return f"{value} points ({low} to {high})"
 
@@ -236,7 +236,7 @@ def _error(row: Mapping[str, Any], test: str) -> str:
 
 
 def number_or_dash(values: np.ndarray) -> list[str]:
-    """One digit each; a dash for what is not known."""
+    """Write estimates of accuracy (research) with one digit each; a dash for what is not known."""
     return [f"{value:.1f}" if np.isfinite(value) else UNKNOWN for value in values]
 
 
@@ -343,7 +343,7 @@ class Predictions:
 
 
 def threshold(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """The confidence below which as many evaluation images lie as are misclassified (Garg et al. 2022, ATC).
+    """The confidence below which as many images lie as are misclassified, to estimate accuracy (research).
 
     Args:
         confidence: (n,). correct: (n,) bool.
@@ -374,7 +374,7 @@ def nuclear_norm(shares: np.ndarray) -> float:
 
 
 def estimates(labelled: Predictions, correct: np.ndarray, new: Predictions) -> dict[str, float]:
-    """Accuracy of the probe on new images, by each method.
+    """Estimate the accuracy of a study's probe on new images (research), by each method.
 
     val_accuracy: a, that of the known images, as if nothing had changed. atc: share of new images whose
     confidence reaches `threshold`. difference_of_confidences: a - (mean confidence of the known images - mean

@@ -69,7 +69,7 @@ def represent_source(
     workers: int = 0,
     after_batch: Callable[[int], object] = lambda n: None,
 ) -> Represented:
-    """Represent every readable image of a source with an encoder; images are decoded when needed.
+    """Represent every readable image of another image set with a study's encoder (transfer, research).
 
     Memory: the representations, and a few batches.
 
@@ -99,7 +99,7 @@ def represent_source(
 
 
 def represent_pixels(encoder: Encoder, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
-    """(n, n_features) float32 raw representations of (n, S, S, 3) uint8 images in the input view."""
+    """(n, n_features) float32 representations of (n, S, S, 3) uint8 images (transfer, research)."""
 
     def parts() -> Iterator[np.ndarray]:
         for start in range(0, len(images), batch_size):
@@ -123,7 +123,7 @@ def evaluate_representations(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Train the probe of docs/method.md 3 on the train images and evaluate it, and Q, on the others.
+    """Evaluate an encoder on other images (transfer, research): probe accuracy and Q on evaluation images.
 
     Args:
         discriminative: (n_features,) bool, D; None: computed on the train images, as in the step `features`.
@@ -251,7 +251,7 @@ def _of_scores(
 def study_images(
     study: Study, encoder: Encoder, *, cache: str | None = None, workers: int = 0
 ) -> Represented:
-    """Represent a study's images with another encoder.
+    """Represent a study's images with another encoder (transfer, research).
 
     Images that are stored decoded for training are read from there; others are decoded again.
     """

@@ -92,7 +92,7 @@ def few_shot_accuracy(
 def draws(
     labels: np.ndarray, classes: Sequence[int] | np.ndarray, *, shots: int, n_draws: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Draw `shots` rows of each class without replacement, `n_draws` times.
+    """Draw `shots` rows of each class without replacement `n_draws` times, for few-shot probes (research).
 
     Each class is shuffled and dealt out: two draws share no row until a class runs out and is shuffled again.
 
@@ -147,7 +147,7 @@ def compute_few_shot(study: Study, step: StepWriter, config: FewShotConfig, run:
 
 
 def summary_of(result: FewShot, class_names: Sequence[str]) -> dict[str, object]:
-    """Return mean and 95 % t-interval over the draws (None below five draws), and what was left out."""
+    """Return mean and 95 % t-interval of few-shot probes (research) over the draws, and what was left out."""
     mean, low, high, n = mean_interval(result.accuracy)
     enough = n >= ENOUGH
     std = float(result.accuracy.std(ddof=1)) if n > 1 else None

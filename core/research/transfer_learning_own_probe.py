@@ -220,13 +220,13 @@ class OwnProbe:
 
 
 def estimated_rows(images: Represented) -> np.ndarray:
-    """(n,) bool: the evaluation images of a set; all images where it has none, or no labels."""
+    """(n,) bool: images of a set whose accuracy is estimated (research): for evaluation, or all."""
     judged = (images.codes >= 0).any() and images.is_val.any()
     return images.is_val if judged else np.ones(len(images.raw), bool)
 
 
 def in_words(row: dict[str, Any]) -> str:
-    """State the estimate for an image set in one sentence; empty where there is none."""
+    """State the estimated accuracy on an image set (research) in one sentence; empty where there is none."""
     if row.get(BEST) is None:
         return ""
     sentence = (

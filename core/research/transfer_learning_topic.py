@@ -88,7 +88,7 @@ class FewShotConfig:
 
 
 def check_few_shot_options(options: Mapping[str, Any]) -> None:
-    """Check the numbers of images before any work is done."""
+    """Check the numbers of images of few-shot probes (research) before any work is done."""
     for shots in options.get("shots", ()):
         if shots < 1:
             raise SettingsError(f"--shots {shots}: at least one image of each class is needed")

@@ -40,7 +40,7 @@ OF_SOURCE = ("representations", "images", "probe_weights")
 
 
 def represented_study(study: Study) -> Represented:
-    """Read the stored representations of a study, which are those of its encoder."""
+    """Read the stored representations of a study, for transfer learning (research)."""
     raw = study.array("representations")[:].astype(np.float32)
     return Represented(raw, class_column(study, "label"), study.is_val, study.class_names)
 
@@ -138,7 +138,7 @@ def transfer_probe(
     seed: int = 0,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Return one row per study and image set, columns COLUMNS.
+    """Evaluate studies' encoders on image sets (research): one row each, columns COLUMNS.
 
     Encoder, transform, epsilon and D are the study's; the probe is trained on the set's train images and
     evaluated on its evaluation images, with 95 % intervals. D was chosen on the study's images: the
@@ -205,7 +205,7 @@ def row_of(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Return the columns COLUMNS of a study's encoder on an image set."""
+    """Return the row COLUMNS of `transfer-probe` (research): a study's encoder on an image set."""
     discriminative = study.discriminative
     epsilon = study.facts(FeaturesFacts).known_epsilon
     values = evaluate_representations(

@@ -24,7 +24,7 @@ NO_DIRECT = "'{path}' has no concepts to check the transferred ones with"
 
 
 def transfer_inputs(source: Study) -> dict[str, str]:
-    """Return the identity of the source study, for the step's `outside` inputs."""
+    """Return the identity of the source study of transferred concepts (research), for `outside` inputs."""
     items = source.manifest["items"]
     return {
         f"source_{name}": manifests.item_digest(items[name])
@@ -91,7 +91,7 @@ def compute_transfer(
 
 
 def check_same_images(studies: Sequence[Study]) -> np.ndarray:
-    """Locate each image of the first study in the others.
+    """Locate each image of the first study in the others, to transfer concepts between them (research).
 
     Returns:
         (n_studies, n_images) int64 rows, in the order of the first study's images.
@@ -114,7 +114,7 @@ def check_same_images(studies: Sequence[Study]) -> np.ndarray:
 
 
 def fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows used to fit Z and the rows used to evaluate it."""
+    """Return the images to fit the map of concepts to (research) and those to evaluate it on."""
     train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
     if not len(train) or not len(val):
         train = val = np.arange(study.n_images)
@@ -123,7 +123,7 @@ def fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:
 
 
 def h_rows(study: Study, rows: np.ndarray) -> np.ndarray:
-    """(n, r) float32 normalised rows."""
+    """Return normalised representations of a study to transfer concepts by (research), (n, r) float32."""
     return normalise_rows(study.array("representations").rows(rows).astype(np.float32)).numpy()
 
 
@@ -173,9 +173,10 @@ def write_transfer_tables(
 
 
 def split_joined_words(joined: dict[int, str]) -> dict[int, list[str]]:
+    """Split the words of each feature, of which concepts are transferred (research), from one text."""
     return {feature: words.split(SEPARATOR) for feature, words in joined.items()}
 
 
 def nan_to_none(values: dict[str, Any]) -> dict[str, Any]:
-    """Replace NaN by None, for JSON."""
+    """Replace NaN by None in a summary of transferred concepts (research), for JSON."""
     return {name: None if value != value else value for name, value in values.items()}

@@ -48,7 +48,7 @@ def attach_to_study(study: str | Path, tokens: TokenFolder, model: str | None = 
 
 
 def same_images(one: ImageSource, other: ImageSource) -> bool:
-    """Return True where equal ids are equal images: one world and seed, or one listing."""
+    """Return True where equal ids of a study and of visual tokens (research) are equal images."""
     if isinstance(one, GlyphworldSource) and isinstance(other, GlyphworldSource):
         return (one.seed, one.world) == (other.seed, other.world)
     return one.fingerprint() == other.fingerprint()
@@ -80,7 +80,7 @@ def attention_table(
 
 
 def relation_names(graph: SceneGraph) -> list[str]:
-    """Name each relation by its predicate and the nouns of its ends, as several have the same predicate.
+    """Name each relation of visual tokens (research) by its predicate and the nouns of its ends.
 
     >>> from core.research.visual_tokens_graph import Node, Triple
     >>> nodes = (Node("small red dog"), Node("object 2"))

@@ -51,7 +51,7 @@ class ShownTokens:
 
 
 def shown_tokens(study: Study, row: int) -> ShownTokens:
-    """Read what is known of one image of a study."""
+    """Read what is known of the visual tokens (research) of one image of a study."""
     image_id = str(study.images["image_id"].iat[row])
     tables = {name: _of_image(study.path, name, image_id) for name in (*GRAPHS, ATTENTION)}
     graph = graph_from_rows(tables["objects"], tables["relations"]) if len(tables["objects"]) else None

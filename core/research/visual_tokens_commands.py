@@ -18,6 +18,7 @@ TRAIN = ("output", "tokens", "vision", "pool", "epochs", "batch_size", "lr", "se
 
 
 def add_extract_tokens(commands: Any) -> None:
+    """Add the research command `extract-tokens`, of visual tokens, to the command line."""
     sub = options.add_command(
         commands,
         "extract-tokens",
@@ -38,7 +39,7 @@ def add_extract_tokens(commands: Any) -> None:
 
 
 def extract(args: argparse.Namespace) -> None:
-    """Extract, and print what the folder holds."""
+    """Run the research command `extract-tokens`, and print what the folder of visual tokens holds."""
     given = vars(args)
     if "output" not in given:
         raise SettingsError("which folder? Give -o TOKENS")
@@ -72,6 +73,7 @@ def _show(study: str, tokens: str, model: str | None = None) -> None:
 
 
 def add_train_tokens(commands: Any) -> None:
+    """Add the research command `train-tokens`, of visual tokens, to the command line."""
     sub = options.add_command(
         commands,
         "train-tokens",
@@ -88,7 +90,7 @@ def add_train_tokens(commands: Any) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train, and print the held-out retrieval."""
+    """Run the research command `train-tokens` on visual tokens, and print the held-out retrieval."""
     with Progress.for_command(None, stages_total=2) as progress:
         config = read_token_config(args.config, **given_settings(args, TRAIN))
         from core.research.visual_tokens_train import train_tokens

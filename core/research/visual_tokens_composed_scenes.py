@@ -82,7 +82,7 @@ def seen_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
 
 
 def graph_of(plan: ScenePlan, seen: list[PlantedObject], size: int) -> SceneGraph:
-    """Build the graph from the objects that `seen_objects` lists."""
+    """Build a scene's graph for visual tokens (research) from objects that `seen_objects` lists."""
     nodes = [object_node(one) for one in seen]
     boxes = [mask_box(one.alpha >= SOLID) for one in seen]
     nodes.append(Node(plan.ground.kind, ground_colour(plan), "", GROUND))
@@ -111,12 +111,12 @@ def _relations(plan: ScenePlan, seen: list[PlantedObject]) -> list[Triple]:
 
 
 def object_node(one: PlantedObject) -> Node:
-    """Name an object as the caption grammar does: noun, colour, size word."""
+    """Name an object for visual tokens (research) as captions do: noun, colour, size word."""
     return Node(glyph_of(one.item).noun, colour_of(one.item), size_word(one.item.size), one.role)
 
 
 def mask_box(mask: np.ndarray) -> tuple[float, float, float, float]:
-    """Return left, top, right, bottom in pixels, the last two exclusive, of the True pixels (H, W)."""
+    """Return left, top, right, bottom in pixels of a visual token's mask (H, W) (research)."""
     down, across = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     left, right = float(across[0]), float(across[-1] + 1)
     top, bottom = float(down[0]), float(down[-1] + 1)
@@ -227,6 +227,7 @@ def placed_pairs(graph: SceneGraph) -> Iterator[tuple[int, str, int]]:
 
 
 def phrase_of(node: Node, *, with_size: bool = False) -> NounPhrase:
+    """Return the noun phrase of an object in a caption for visual tokens (research)."""
     return NounPhrase(node.name, node.colour, node.size if with_size else "")
 
 
@@ -254,7 +255,7 @@ def draw_statement(
 
 
 def false_shuffles(true: str, words: Sequence[tuple[str, bool | str]], dice: Draws) -> list[str]:
-    """Return those of the four shuffles that differ from the true caption, each once.
+    """Return those shuffles of a caption that differ from the true one (ARO, visual tokens, research).
 
     A text that stood twice would make the chance of an item smaller than 1 / (number of captions).
     """
@@ -262,7 +263,7 @@ def false_shuffles(true: str, words: Sequence[tuple[str, bool | str]], dice: Dra
 
 
 def shuffles(words: Sequence[tuple[str, bool | str]], dice: Draws) -> list[str]:
-    """Return the four shuffles of the Order tests of ARO.
+    """Return the four shuffles of a caption's words as the Order tests of ARO have them (research).
 
     Nouns and adjectives among their places; all other words among theirs; the words within each trigram;
     the trigrams.

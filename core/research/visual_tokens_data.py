@@ -41,7 +41,7 @@ class SplitData:
 
 
 def open_splits(config: TokenTrainConfig, model: TokenModel, folder: TokenFolder) -> dict[str, SplitData]:
-    """Open the train and val images of a training.
+    """Open the train and val images of a training on visual tokens (research).
 
     Raises:
         CaptionError: an image has no caption. SettingsError: a split without images.
@@ -61,7 +61,7 @@ def open_splits(config: TokenTrainConfig, model: TokenModel, folder: TokenFolder
 def open_vision(
     config: TokenTrainConfig, model: TokenModel, folder: TokenFolder, split: str, ids: list[str]
 ) -> VisionData:
-    """Open what the image tower reads of these images."""
+    """Open what the image tower of visual tokens (research) reads of these images."""
     if config.vision == "tokens":
         return pack_tokens(folder.tokens(ids), folder.words, **model.packing)
     source = reopen_images(folder.manifest["images"])

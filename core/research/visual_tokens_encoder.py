@@ -203,7 +203,7 @@ class Block(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """softmax(q . k / sqrt(d) + bias) v, (B, heads, L, d) each; bias: (B, 1 or heads, L, L).
+    """Attention over visual tokens (research): softmax(q . k / sqrt(d) + bias) v, (B, heads, L, d) each.
 
     On a CPU, torch's fused kernel has no gradient of the bias, and what it falls back to is slower than this.
     """

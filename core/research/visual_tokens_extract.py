@@ -114,7 +114,7 @@ def _same_folder(path: Path, about: Mapping[str, Any], *, fresh: bool) -> TokenF
 def picture_blocks(
     source: ImageSource, skipped: list[str], rows: Sequence[int] | None = None
 ) -> Iterator[tuple[list[KeyedPicture], list[str]]]:
-    """Yield pictures with their splits, some at a time; ids of unreadable images go to `skipped`."""
+    """Yield pictures for visual tokens (research) with splits; ids of unreadable ones go to `skipped`."""
     table = source.table
     selected_rows = range(len(table)) if rows is None else rows
     for start in range(0, len(selected_rows), BLOCK):

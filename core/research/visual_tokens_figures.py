@@ -32,7 +32,7 @@ CURVES = {  # column: title, factor
 
 
 def token_curves(log: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """Draw each measure of a training against its step.
+    """Draw each measure of a training on visual tokens (research) against its step.
 
     Args:
         log: columns `step` and those of CURVES.

@@ -109,18 +109,18 @@ def check_triple(triple: Triple, n_nodes: int) -> None:
 
 
 def box_centres(boxes: np.ndarray) -> np.ndarray:
-    """(n, 2) centres, right and down, of (n, 4) boxes."""
+    """(n, 2) centres, right and down, of (n, 4) boxes of visual tokens (research)."""
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def clip_boxes(boxes: np.ndarray, width: float, height: float) -> tuple[np.ndarray, int]:
-    """Clip boxes (n, 4) to the image, and count those that reached beyond it."""
+    """Clip boxes (n, 4) of visual tokens (research) to the image, and count those beyond it."""
     clipped = boxes.clip(0, np.array([width, height, width, height]))
     return clipped, int((clipped != boxes).any(1).sum())
 
 
 def shuffled(graph: SceneGraph, order: Sequence[int] | np.ndarray) -> SceneGraph:
-    """Keep the objects in place, and let object i take the relations and the box of object `order[i]`.
+    """Shuffle a graph of visual tokens (research): object i takes relations and box of `order[i]`.
 
     A control: tokens are those of the image, but graph and places belong to other objects.
     """

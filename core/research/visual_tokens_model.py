@@ -238,11 +238,12 @@ def build_vision(config: TokenTrainConfig, widths: dict[str, int], out: int) -> 
 
 
 def about_path(path: Path) -> Path:
+    """Return the path of the settings beside the weights of a model of visual tokens (research)."""
     return path.with_name(path.name + ".json")
 
 
 def load_token_model(path: str | Path, *, device: str = "cpu") -> TokenModel:
-    """Load what `train-tokens` wrote.
+    """Load a model of visual tokens (research) that `train-tokens` wrote.
 
     Raises:
         TokenError: there is no such model, or its file does not fit its settings. ClipError: its CLIP is

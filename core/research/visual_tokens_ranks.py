@@ -29,7 +29,7 @@ class GraphBatch:
 
 
 def rank_matrices(batch: GraphBatch, length: int) -> np.ndarray:
-    """Compute how much each token should look at each other one, as ranks.
+    """Compute as ranks how much each visual token (research) should look at each other one.
 
     Tokens: the image, then n objects, then m predicates, then padding. Row a is the query, column b the key;
     the first case that holds (Kalibhat's dissertation, eq. 6.1):

@@ -35,7 +35,7 @@ class Label:
 
 
 def free_places(labels: Sequence[Label], size: tuple[float, float]) -> list[tuple[float, float]]:
-    """Return the upper left corner of each label, one after another, the first ones first.
+    """Return the upper left corner of each label in a figure of visual tokens (research), in turn.
 
     Each takes its first place that covers no label before it; without such a place the nearest one around
     its first; and where the picture is full, the place that covers least.
@@ -75,14 +75,14 @@ def _inside(label: Label, corner: tuple[float, float], size: tuple[float, float]
 
 
 def shared_area(one: Area, other: Area) -> float:
-    """Return the area that two boxes share."""
+    """Return the area that two boxes share in a figure of visual tokens (research)."""
     wide = min(one[2], other[2]) - max(one[0], other[0])
     tall = min(one[3], other[3]) - max(one[1], other[1])
     return max(wide, 0.0) * max(tall, 0.0)
 
 
 def nearest_in(box: Area, point: tuple[float, float]) -> tuple[float, float]:
-    """Return the point of a box that is nearest to another point."""
+    """Return the point of a box nearest to another point in a figure of visual tokens (research)."""
     x = max(box[0], min(point[0], box[2]))
     y = max(box[1], min(point[1], box[3]))
     return x, y

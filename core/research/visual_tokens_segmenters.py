@@ -118,7 +118,7 @@ class PluggedSource:
 
 
 def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
-    """Leave out what scores too little."""
+    """Leave out the segments, visual tokens of research, that score too little."""
     segment_numbers = np.flatnonzero(segments.scores > min_score).tolist()
     counts.objects_below_score += len(segments.scores) - len(segment_numbers)
     masks = None if segments.masks is None else [segments.masks[i] for i in segment_numbers]
@@ -134,7 +134,7 @@ def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
 
 
 def as_arrays(segments: Segments) -> Segments:
-    """Return what a plug gave as NumPy arrays, whatever it computes with."""
+    """Return what a segmenter of visual tokens (research) gave as NumPy arrays."""
     boxes = np.asarray(segments.boxes, np.float64).reshape(-1, 4)
     scores = np.asarray(segments.scores, np.float64)
     embeddings = np.asarray(segments.embeddings, np.float32)
@@ -170,7 +170,7 @@ def check_segments(segments: Segments, key: str) -> None:
 def related(
     relate: RelationExtractor | None, picture: KeyedPicture, segments: Segments, least: float, counts: Counts
 ) -> tuple[Triple, ...]:
-    """Ask for the relations of the segments; those that score too little are left out."""
+    """Ask for relations of visual tokens (research); those that score too little are left out."""
     if relate is None:
         return ()
     triples = []
@@ -309,7 +309,7 @@ class GridSource:
 def embed_crops(
     clip: Clip, wholes: Sequence[Image.Image], crops: Sequence[Sequence[Image.Image]]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield for each image the embedding of the whole (g,) and of its crops (n, d), embedded together."""
+    """Yield for each image CLIP's embedding of the whole (g,) and its visual tokens (n, d) (research)."""
     rows = clip.embed_images([*wholes, *(crop for parts in crops for crop in parts)], pad=True)
     start = len(wholes)
     for whole, parts in zip(rows, crops, strict=False):
@@ -320,7 +320,7 @@ def embed_crops(
 def masked_crop(
     image: Image.Image, alpha: np.ndarray, box: np.ndarray, fill: tuple[int, int, int]
 ) -> Image.Image:
-    """Cut a box from an image; what is not of the object (alpha (H, W) uint8) becomes `fill`."""
+    """Cut a visual token's box from an image (research); what is not of the object becomes `fill`."""
     left, top, right, bottom = (int(edge) for edge in box)
     canvas = Image.new("RGB", image.size, fill)
     canvas.paste(image, mask=Image.fromarray(alpha))
@@ -328,7 +328,7 @@ def masked_crop(
 
 
 def grid_boxes(width: int, height: int) -> np.ndarray:
-    """(9, 4) boxes of 3 x 3 equal patches, row by row, at whole pixels."""
+    """(9, 4) boxes of 3 x 3 equal patches as visual tokens (research), row by row, at whole pixels."""
     across = np.round(np.linspace(0, width, GRID_SIDE + 1))
     down = np.round(np.linspace(0, height, GRID_SIDE + 1))
     boxes = []

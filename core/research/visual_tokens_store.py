@@ -304,7 +304,7 @@ class TokenWriter:
 
 
 def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
-    """Build the three tables of a folder from their rows."""
+    """Build the three tables of a folder of visual tokens (research) from their rows."""
     tables = {}
     for name, kinds in COLUMNS.items():
         tables[name] = pd.DataFrame(list(rows[name]), columns=list(kinds)).astype(kinds)

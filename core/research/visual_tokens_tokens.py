@@ -85,7 +85,7 @@ def pack_tokens(
     context: int,
     shuffle: int | None = None,
 ) -> PackedTokens:
-    """Pack images; those with more tokens than the context are cut as `SceneGraph.cut` says.
+    """Pack visual tokens (research) of images; more than the context are cut as `SceneGraph.cut` says.
 
     Args:
         words: (e,) embedding of each predicate.
@@ -137,7 +137,7 @@ def _within(
 
 
 def same_width(parts: Sequence[np.ndarray]) -> int:
-    """Return the common width of embeddings (n, d); images without objects have none. Raises ShapeError."""
+    """Return the common width of visual tokens' embeddings (n, d) (research). Raises ShapeError."""
     widths = {part.shape[1] for part in parts if len(part)}
     if len(widths) > 1:
         raise ShapeError(

@@ -30,7 +30,7 @@ LARGEST_SCALE = 100.0
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor) -> Tensor:
-    """Symmetric InfoNCE with captions that belong to no image as additional negatives.
+    """Symmetric InfoNCE of visual tokens (research), with captions of no image as further negatives.
 
     Args:
         images: (n, d). texts: (n + m, d), the first n belong to the images. scale: of the cosine.
@@ -48,7 +48,7 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor)
 
 
 def same_rows(tokens: Tensor) -> Tensor:
-    """(n, n) bool: equal rows of tokens."""
+    """Return which rows of visual tokens (research) are equal, (n, n) bool."""
     _, groups = torch.unique(tokens, dim=0, return_inverse=True)
     return groups[:, None] == groups[None, :]
 
@@ -58,7 +58,7 @@ def same_rows(tokens: Tensor) -> Tensor:
 
 
 def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) -> dict[str, float]:
-    """Compute R@1 in both directions, and the mean cosine of pairs and of all others.
+    """Compute R@1 of visual tokens and captions (research) in both directions, and mean cosines.
 
     Args:
         images, texts: (n, d) unit rows; row i of both belong together. captions: n; an image whose caption
@@ -81,7 +81,7 @@ def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) ->
 
 
 def recall_at(queries: np.ndarray, targets: np.ndarray, k: int, groups: Sequence[Any] | None = None) -> float:
-    """R@k: share of queries whose own target is among the k nearest; row i of both belong together.
+    """R@k of retrieval by visual tokens (research): share of queries with the own target among k nearest.
 
     Args:
         queries, targets: (n, d) unit rows.
@@ -110,7 +110,7 @@ PATHS = ("tokens", "captions")  # settings that may move: what they hold is in t
 
 
 def train_tokens(config: TokenTrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
-    """Train, and return the path of the weights; beside them lie settings (.json) and curves (.csv).
+    """Train an encoder of visual tokens (research), and return the path of the weights.
 
     An interrupted training resumes from its last saved state when it is called again with the same
     settings; a finished one is not repeated.
@@ -270,7 +270,7 @@ class _First:
 
 
 def token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim.Optimizer:
-    """AdamW; biases, norms, rank weights and the scale are not decayed."""
+    """AdamW for visual tokens (research); biases, norms, rank weights and the scale are not decayed."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [p for p in trained if p.ndim > 1]
     vectors = [p for p in trained if p.ndim <= 1]

@@ -136,6 +136,8 @@ def fdbd(logits: np.ndarray, weights: np.ndarray, raw: np.ndarray, mean: np.ndar
 def nnguide(energy: np.ndarray, guidance: np.ndarray) -> np.ndarray:
     """The score NNGuide: energy guided by near train images of high energy (Park et al., ICCV 2023).
 
+    Energy guided by train images that are near and of high energy (Park, Jung and Teoh, ICCV 2023).
+
     E_i (1 / k) sum over the k train images t with the largest E_t cos(h_i, h_t) of E_t cos(h_i, h_t)
 
     Args:

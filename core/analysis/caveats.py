@@ -34,6 +34,8 @@ FEW_IMAGES = 0.5  # share of images, as in the rule of auto
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
     """Warn that most features fire on no train image, P_low(A) = 0, which widens D; empty elsewhere.
 
+    Describe D when P_low(A) = 0 (docs/method.md 1.3); empty when P_low(A) > 0.
+
     Args:
         rate: (n_features,) activation rates A_j in percent of the train images.
 

@@ -92,6 +92,8 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
 def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
     """Classify each feature by its activation rate: `lower` (rare), `middle` or `upper` (general).
 
+    Classify each feature as `lower` (rare, image-specific), `middle` or `upper` (general).
+
     Returns:
         (n_features,) object array of str; a feature that never fires is `lower`.
     """

@@ -18,7 +18,10 @@ from core.store import Study
 
 
 def masks_of(study: Study, options: MaskOptions) -> MaskSource | None:
-    """Open the masks that a step of a study was asked for, or those that the image source plants, if any."""
+    """Open the masks that a step of a study was asked for, or those that the image source plants, if any.
+
+    Open the masks that a step was asked for, or those that the image source plants; None without any.
+    """
     named = {name: getattr(options, name) for name in ("masks", "salient_imagenet", "annotations")}
     return open_masks(**named, source=study.source)
 

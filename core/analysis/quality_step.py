@@ -270,7 +270,10 @@ def why_not_judged(study: Study) -> str:
 
 
 def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
-    """Return headline numbers of the step `quality` and scores of the whole representation, or None."""
+    """Return headline numbers of the step `quality` and scores of the whole representation, or None.
+
+    Return headline numbers and scores of the whole representation; None = undefined.
+    """
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = metrics.loc[metrics["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.facts(FeaturesFacts), study.facts(NeighboursFacts)

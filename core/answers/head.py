@@ -369,6 +369,8 @@ def constant_share(predicted: np.ndarray) -> float:
 def share_by_order(true: np.ndarray, predicted: np.ndarray) -> float:
     """The share of a head's answers that another order of the classes makes right; 0 where all are one.
 
+    The share of images that another order of the classes would make right; 0 where one answer to all does.
+
     Args:
         true, predicted: as for `usual_share`.
     """

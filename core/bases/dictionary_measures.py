@@ -228,6 +228,8 @@ def chosen(
 ) -> tuple[Dictionary, list[str]]:
     """Choose, of the dictionaries that a file may mean, the one that fits the vectors best, and a note.
 
+    Return the dictionary that fits the vectors (n, r) best among those that a file may mean, and a note.
+
     One of another width is none of them; where none has this width, the first is returned.
     """
     candidates = {found.reads_as: found.dictionary, **found.otherwise}

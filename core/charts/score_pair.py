@@ -31,7 +31,10 @@ def usual_pair(scores: Sequence[str]) -> tuple[str, str]:
 
 
 def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """(n,) int: which of `bins` equal parts of a score's ranks each image of a chart is in."""
+    """(n,) int: which of `bins` equal parts of a score's ranks each image of a chart is in.
+
+    (n,) int: which of `bins` equal parts of the ranks each value is in; ties share the mean rank.
+    """
     ranks = pd.Series(values).rank().to_numpy()
     return np.minimum((ranks - 0.5) / max(len(values), 1) * bins, bins - 1).astype(int)
 

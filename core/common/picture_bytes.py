@@ -166,7 +166,10 @@ def too_large(what: str, limit: int) -> UnreadableImage:
 
 
 def of_pillow(error: Exception, limit: int) -> UnreadableImage:
-    """Return the error for a picture that Pillow itself refuses as too large, with what to do."""
+    """Return the error for a picture that Pillow itself refuses as too large, with what to do.
+
+    Return the same error when Pillow refuses first: it reports the number of pixels only.
+    """
     match = re.search(r"\((\d+) pixels\)", str(error))
     return too_large(f"{_millions(int(match[1]))} pixels" if match else "its pixels", limit)
 

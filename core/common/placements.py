@@ -41,7 +41,10 @@ class Spread:
 
 
 def ranking(score: np.ndarray) -> np.ndarray:
-    """(n,) int32: the images by score, lowest first, those with NaN or infinite scores left out."""
+    """(n,) int32: the images by score, lowest first, those with NaN or infinite scores left out.
+
+    (n,) int32: the rows of (N,) scores, lowest first, NaN and infinite ones left out.
+    """
     finite = np.flatnonzero(np.isfinite(score))
     return finite[np.argsort(score[finite])].astype(np.int32)
 

@@ -40,6 +40,8 @@ def pooled(
 ) -> tuple[float, float]:
     """Precision and pooled recall at k over all features' words at once (Kalibhat, Table 4.1).
 
+    Precision and pooled recall at k over all groups' words at once (Kalibhat, dissertation, Table 4.1).
+
     With R_k related words among the n_k words that stand first to k-th: P_k = R_k / n_k, and the pooled
     recall R_k / R_6 = n_k P_k / (n_6 P_6), which is k P_k / (6 P_6) where every group shows six words. It is
     1 at k = 6 by construction: the words that are not shown are unknown.

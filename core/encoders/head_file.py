@@ -134,6 +134,8 @@ def head_bytes(weights: np.ndarray, bias: np.ndarray, names: list[str], **about:
 def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Read a head from a file: weights (n_classes, n_features), bias (n_classes,), names of the classes.
 
+    Weights (n_classes, n_features) and bias (n_classes,), float32, and the names of the classes.
+
     Raises:
         CheckpointError: there is no such file, or it holds no head with names.
     """

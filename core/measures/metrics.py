@@ -307,7 +307,10 @@ def _row(
 
 
 def effects_of(score: np.ndarray, correct: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
-    """The design effects, by groups of images, of a score's AUROC and AUGRC; correct: (n,) bool."""
+    """The design effects, by groups of images, of a score's AUROC and AUGRC; correct: (n,) bool.
+
+    The design effects of the AUROC and of the AUGRC of a score without NaN; correct: (n,) bool.
+    """
     if groups is None or not 0 < np.count_nonzero(correct) < len(correct):
         return 1.0, 1.0
     of_risk = design_effect.of_mean(projections(score, correct), groups)

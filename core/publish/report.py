@@ -173,6 +173,8 @@ def compared(
 ) -> tuple[list[Section], Figures, list[str]]:
     """Return a report's chapters on compared studies, figures to put at the end, and the studies' names.
 
+    The chapters, figures to put at the end of them (anchor, title, figure), and the studies' names.
+
     Args:
         among: only shared images of this slice of the first study.
 

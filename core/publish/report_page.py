@@ -284,7 +284,10 @@ class Source:
 
 
 def lowest(facts: pd.DataFrame, column: str, n: int) -> list[int]:
-    """Rows of the n images of a report with the smallest value, undefined ones left out."""
+    """Rows of the n images of a report with the smallest value, undefined ones left out.
+
+    Rows of the n images with the smallest value, undefined ones left out, ties in listing order.
+    """
     value = numbers(facts, column)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
     return facts["row"].to_numpy()[order[:n]].tolist()

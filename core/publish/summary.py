@@ -32,7 +32,10 @@ __all__ = ["Problem", "info", "verify"]
 
 
 def info(study: Study) -> dict[str, Any]:
-    """Return what `info` reports of a study: headline numbers, settings, size, missing steps."""
+    """Return what `info` reports of a study: headline numbers, settings, size, missing steps.
+
+    Return headline numbers, settings, size and missing steps as a JSON-able dict; None where unknown.
+    """
     read = study if study.answer else study.answering()
     study = read.whole if isinstance(read, Answered) else study
     embed, overlap = read.facts(EmbedFacts), study.facts(OverlapFacts)

@@ -140,6 +140,8 @@ def view_vectors(
 ) -> np.ndarray:
     """(n, d) float32 unit outputs of one random view of each image, for IFM (research); 0 if unreadable.
 
+    (n, d) float32 unit outputs of one seeded random view of each image; 0 where it cannot be read.
+
     Views are those of the encoder's training if its settings are known, else SimCLR's at the full size.
     """
     how = AugmentConfig() if recorded is None else recorded.augment

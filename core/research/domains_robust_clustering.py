@@ -34,7 +34,10 @@ class Clusters:
 
 
 def squared_distances(h: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """(n, M) float64 of (n, d) rows from (M, d) centroids of domains (research); exactly 0 if equal."""
+    """(n, M) float64 of (n, d) rows from (M, d) centroids of domains (research); exactly 0 if equal.
+
+    (n, M) float64 of (n, d) rows from (M, d) centroids; exactly 0 where the two are equal.
+    """
     rows = np.asarray(h, np.float64)
     return np.stack([np.square(rows - centroid).sum(1) for centroid in np.asarray(centroids)], axis=1)
 
@@ -88,7 +91,10 @@ def separation(h: np.ndarray, centroids: np.ndarray, *, rule: str = "paper") -> 
 
 
 def kept(ratio: np.ndarray, epsilon: float) -> np.ndarray:
-    """(n,) bool: rows that are no outliers of their domain's cluster (research), ratio > 1 + epsilon."""
+    """(n,) bool: rows that are no outliers of their domain's cluster (research), ratio > 1 + epsilon.
+
+    (n,) bool: the rows that are no outliers, ratio > 1 + epsilon (eq. 2.2); NaN is an outlier.
+    """
     return ratio > 1 + epsilon
 
 

@@ -14,7 +14,10 @@ FOURIER = FourierConfig()  # a slider begins at the strongest change of a traini
 
 
 def filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Filter an image by Fourier research: multiply rfft2 of each channel by (H, W // 2 + 1[, 3])."""
+    """Filter an image by Fourier research: multiply rfft2 of each channel by (H, W // 2 + 1[, 3]).
+
+    Multiply the modes of rfft2 of each channel by (H, W // 2 + 1) or (H, W // 2 + 1, 3) factors.
+    """
     response = response if response.ndim == 3 else response[..., None]
     spectrum = np.fft.rfft2(image, axes=(0, 1)) * response
     return np.fft.irfft2(spectrum, s=image.shape[:2], axes=(0, 1))
@@ -80,7 +83,10 @@ def own_mirrors(width: int) -> tuple[int, ...]:
 
 
 def mirrored(field: np.ndarray, width: int) -> np.ndarray:
-    """Copy the upper half of those columns of a spectrum (Fourier research) to the lower half."""
+    """Copy the upper half of those columns of a spectrum (Fourier research) to the lower half.
+
+    Copy the upper half of those columns of (H, W // 2 + 1, ...) to the lower half.
+    """
     height = len(field)
     first = (height - 1) // 2
     for column in own_mirrors(width):

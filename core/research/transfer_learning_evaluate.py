@@ -125,6 +125,8 @@ def evaluate_representations(
 ) -> dict[str, Any]:
     """Evaluate an encoder on other images (transfer, research): probe accuracy and Q on evaluation images.
 
+    Train the probe of docs/method.md 3 on the train images and evaluate it, and Q, on the others.
+
     Args:
         discriminative: (n_features,) bool, D; None: computed on the train images, as in the step `features`.
         epsilon: firing threshold, in standard deviations. low, high: percentiles for a D computed here.

@@ -147,7 +147,10 @@ def compute_few_shot(study: Study, step: StepWriter, config: FewShotConfig, run:
 
 
 def summary_of(result: FewShot, class_names: Sequence[str]) -> dict[str, object]:
-    """Return mean and 95 % t-interval of few-shot probes (research) over the draws, and what was left out."""
+    """Return mean and 95 % t-interval of few-shot probes (research) over the draws, and what was left out.
+
+    Return mean and 95 % t-interval over the draws (None below five draws), and what was left out.
+    """
     mean, low, high, n = mean_interval(result.accuracy)
     enough = n >= ENOUGH
     std = float(result.accuracy.std(ddof=1)) if n > 1 else None

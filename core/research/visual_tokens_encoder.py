@@ -205,6 +205,8 @@ class Block(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """Attention over visual tokens (research): softmax(q . k / sqrt(d) + bias) v, (B, heads, L, d) each.
 
+    softmax(q . k / sqrt(d) + bias) v, (B, heads, L, d) each; bias: (B, 1 or heads, L, L).
+
     On a CPU, torch's fused kernel has no gradient of the bias, and what it falls back to is slower than this.
     """
     if bias is None or not bias.requires_grad or bias.device.type != "cpu":

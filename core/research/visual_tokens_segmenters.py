@@ -320,7 +320,10 @@ def embed_crops(
 def masked_crop(
     image: Image.Image, alpha: np.ndarray, box: np.ndarray, fill: tuple[int, int, int]
 ) -> Image.Image:
-    """Cut a visual token's box from an image (research); what is not of the object becomes `fill`."""
+    """Cut a visual token's box from an image (research); what is not of the object becomes `fill`.
+
+    Cut a box from an image; what is not of the object (alpha (H, W) uint8) becomes `fill`.
+    """
     left, top, right, bottom = (int(edge) for edge in box)
     canvas = Image.new("RGB", image.size, fill)
     canvas.paste(image, mask=Image.fromarray(alpha))

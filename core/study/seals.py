@@ -40,7 +40,10 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
 
 
 def checksum_fits(content: bytes) -> bool | None:
-    """Return True when a study's JSON is as `sealed_json` wrote it; None when it has no checksum."""
+    """Return True when a study's JSON is as `sealed_json` wrote it; None when it has no checksum.
+
+    Return True when the bytes are as `sealed_json` wrote them; None when they carry no checksum.
+    """
     head = HEAD.match(content)
     if head is None:
         return None

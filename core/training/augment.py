@@ -115,7 +115,10 @@ def apply_views(
 
 
 def solarized(view: Tensor, threshold: Tensor) -> Tensor:
-    """Solarise bright pixels of augmented views (B, 3, H, W) in [0, 1]: v >= threshold becomes 1 - v."""
+    """Solarise bright pixels of augmented views (B, 3, H, W) in [0, 1]: v >= threshold becomes 1 - v.
+
+    Invert bright pixels of (B, 3, H, W) views in [0, 1]: v becomes 1 - v where v >= threshold, (B,).
+    """
     return torch.where(view >= threshold[:, None, None, None], 1 - view, view)
 
 
@@ -132,7 +135,10 @@ def centre_view(images: Tensor, size: int) -> Tensor:
 
 
 def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Render one random training view per image: (B, H, W, 3) uint8 -> (B, 3, size, size) in [0, 1]."""
+    """Render one random training view per image: (B, H, W, 3) uint8 -> (B, 3, size, size) in [0, 1].
+
+    Render one random view per image: (B, H, W, 3) uint8 -> (B, 3, size, size) float32 in [0, 1].
+    """
     parameters = draw_parameters(len(images), images.shape[1], images.shape[2], config, generator)
     return apply_views(images, parameters.to(images.device), size)
 

@@ -99,6 +99,8 @@ def large_norms(raw: Tensor) -> Tensor:
 def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
     """Return the factors of the reward and of the column norms in a training's Q regulariser (eq. 3).
 
+    Return the factors of the reward and of the column norms in eq. 3.
+
     >>> reading_weights("sum", 4), reading_weights("printed", 4), reading_weights("mean", 4)
     ((1.0, 1.0), (0.25, 1.0), (0.25, 0.25))
     """

@@ -151,5 +151,8 @@ def target_of(online: Module) -> Module:
 
 
 def by_view(head: nn.Module, raw: Tensor, n_views: int) -> list[Tensor]:
-    """Apply a training's projection head to each view separately, so that BatchNorm sees one at a time."""
+    """Apply a training's projection head to each view separately, so that BatchNorm sees one at a time.
+
+    Apply the head to each view separately, at least in float32: its BatchNorm sees one view at a time.
+    """
     return [at_least_single(head(view)) for view in raw.chunk(n_views)]

@@ -158,6 +158,8 @@ class _SynchronisedNorm(_BatchNorm):
 def at_least_single(values: Tensor) -> Tensor:
     """Return outputs of a trained network, half precision as float32, for its loss; others as they are.
 
+    Half precision as float32; float32 and float64 as they are.
+
     Training is in single precision. That several processes make the step of one is checked in double, where
     sums in another order agree to far more digits than any error of ours would leave.
     """

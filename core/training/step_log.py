@@ -44,7 +44,10 @@ def representation_statistics(raw: Tensor) -> dict[str, float]:
 def knn_accuracy(
     train: Tensor, labels: np.ndarray, val: Tensor, val_labels: np.ndarray, *, k: int = 20
 ) -> float:
-    """Monitor a training: share of val rows for whose class the k nearest train rows (cosine) vote."""
+    """Monitor a training: share of val rows for whose class the k nearest train rows (cosine) vote.
+
+    Share of val rows for whose true class the k nearest train rows (cosine, weighted) vote.
+    """
     unit = torch.nn.functional.normalize
     similarity, nearest = (unit(val, dim=1) @ unit(train, dim=1).T).topk(min(k, len(train)), dim=1)
     codes = torch.as_tensor(labels, device=train.device)

@@ -63,6 +63,14 @@ class BasisKind:
         """
         return max(1, min(MOST_ACTIVE, size // SPARSE))
 
+    def has_latents_for(self, k: int, size: int) -> bool:
+        """Whether k of so many latents can be active at once; of clusters one is, whatever k.
+
+        >>> KINDS["topk"].has_latents_for(8, 3), KINDS["kmeans"].has_latents_for(8, 3)
+        (False, True)
+        """
+        return k <= size or self.name == "kmeans"
+
     def fit_operations(self, n: int, width: int, size: int, k: int) -> float:
         """Return the cost of a fit on n vectors, in multiply-adds of a dense product; within a factor of 2.
 

@@ -57,7 +57,7 @@ def add_basis(
             progress.note(f"{name}: up to date")
             return basis_named(study, name)
         state = _state(study, name, settings)
-        if config.size and config.k and config.k > config.size and kind.name != "kmeans":
+        if config.size and config.k and not kind.has_latents_for(config.k, config.size):
             raise SettingsError(
                 f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
             )

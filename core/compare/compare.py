@@ -26,6 +26,7 @@ from core.compare.notes import (
     damage_notes,
     feature_notes,
     few_error_notes,
+    penalty_notes,
     precision_notes,
     relabelled_notes,
 )
@@ -216,7 +217,7 @@ def in_common(studies: Sequence[Study]) -> Common:
     shared = shared_images(studies)
     notes, odd = differences_in_setup(shared)
     first_notes = [*map(Note, shared.notes), *damage_notes(shared)]
-    last_notes = [*answer_notes(shared), *precision_notes(shared), *notes]
+    last_notes = [*answer_notes(shared), *precision_notes(shared), *penalty_notes(shared), *notes]
     last_notes += map(Note, feature_notes(shared))
     transfers = function_of_option("compare of transfers").of(shared)
     return Common(shared, fact_table(shared), compare_words(shared), transfers, first_notes, last_notes, odd)

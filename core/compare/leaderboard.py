@@ -44,6 +44,7 @@ PROMISED = (  # columns that a leaderboard has, whatever else follows them
     *("worst_class", "milliseconds", "parameters"),
 )
 OF_IMAGES = ("pictures", "attributes")  # tables whose columns do not depend on the encoder
+MOST_BETTER = 3  # encoders of which a finding says which are worse
 _say = Templates.beside(__file__)
 
 
@@ -312,8 +313,19 @@ def notes_of(board: Leaderboard) -> list[Note]:
 
 
 def leaderboard_finding(board: Leaderboard) -> Record:
-    """State which encoders stand first on a leaderboard. No full stop."""
-    frame = board.frame
+    """State which encoders stand first on a leaderboard, and which are told apart. No full stop."""
+    first = _of_the_first(board.frame)
+    return _say("several", parts=(first, *better)) if (better := _better(board)) else first
+
+
+def _better(board: Leaderboard) -> list[Record]:
+    """Of each of the best encoders, those that it is told apart from and that are worse."""
+    apart = board.pairs.loc[board.pairs["apart"].to_numpy(bool)]  # the first of a pair is the better one
+    worse = {str(name): tuple(part["second"]) for name, part in apart.groupby("first", sort=False)}
+    return [_say("better", what=name, names=names) for name, names in [*worse.items()][:MOST_BETTER]]
+
+
+def _of_the_first(frame: pd.DataFrame) -> Record:
     first = frame.iloc[0]
     name, value, n = str(first["study"]), float(first["accuracy"]), int(first["n"])
     level = tuple(frame.loc[frame["group"] == 1, "study"].iloc[1:])

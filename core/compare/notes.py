@@ -12,7 +12,7 @@ from core.answers.answer import PROBE
 from core.common.chance import too_few_outcomes
 from core.common.command_line import command_line
 from core.common.records import Record, Templates
-from core.common.step_facts import EmbedFacts
+from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.compare.images import GAINED, LOST, Shared, has_other_label
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.evaluate import of_results, result_column
@@ -20,6 +20,7 @@ from core.measures.slice import Slice
 from core.store import Study
 
 _say = Templates.beside(__file__)
+OTHER_PENALTY = 2.0  # times: less follows from the number of images, by which penalties are divided
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,20 @@ def precision_notes(shared: Shared) -> list[Note]:
     if len(set(types.values())) < 2:
         return []
     return [Note(_say("precision", names=tuple(f"{name} {type_}" for name, type_ in types.items())))]
+
+
+def penalty_notes(shared: Shared) -> list[Note]:
+    """A note where the probe of another study with the first one's encoder has another penalty."""
+    first, *others = (study.facts(EmbedFacts).encoder.fingerprint for study in shared.studies)
+    is_alike = [first is not None, *(first is not None and other == first for other in others)]
+    penalties = {}
+    for name, study, alike in zip(shared.names, shared.studies, is_alike, strict=True):
+        by_probe = study.answer is None or study.answer.name == PROBE
+        if alike and by_probe and (penalty := study.facts(ProbeFacts).penalty):
+            penalties[name] = penalty
+    if not penalties or max(penalties.values()) < OTHER_PENALTY * min(penalties.values()):
+        return []
+    return [Note(_say("penalty", names=tuple(f"{name} {one:.3g}" for name, one in penalties.items())))]
 
 
 def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:

@@ -1,6 +1,6 @@
 """Which studies can be compared, and their comparison, cached; the rules are those of `reader.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,8 @@ import pandas as pd
 from core.charts.chart import alike
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
+from core.common.readout import chosen_readout
+from core.common.step_facts import EmbedFacts
 from core.compare.answers import compare_answers
 from core.compare.checkpoints import along
 from core.compare.compare import EVERYTHING, Comparison, compare, in_common
@@ -54,6 +56,27 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     if inputs[0] is None or inputs[1] is None:
         return False
     return inputs[0] == inputs[1] or _have_the_same_names(study, other)
+
+
+def one_an_encoder(studies: Mapping[str, Study]) -> list[str]:
+    """The newest study of each encoder, in the order given: another one with corrected labels says nothing of
+    which encoder is better. All of them where they have one encoder.
+    """
+    newest: dict[tuple[str, str], str] = {}
+    for name in sorted(studies, key=lambda name: _made_at(studies[name])):
+        newest[_encoder_of(name, studies[name])] = name
+    return [name for name in studies if name in newest.values() or len(newest) < 2]
+
+
+def _encoder_of(name: str, study: Study) -> tuple[str, str]:
+    """What tells encoders apart: the fingerprint and how it is read; the study where it has none."""
+    encoder = study.facts(EmbedFacts).encoder
+    return encoder.fingerprint or name, chosen_readout(encoder, study.settings("embed"))
+
+
+def _made_at(study: Study) -> int:
+    """When the images of a study were read; later steps leave that file alone."""
+    return ((study.below or study.path) / "images.parquet").stat().st_mtime_ns
 
 
 @cached_read(max_entries=64)

@@ -394,7 +394,7 @@ def needs(study: Study, item: str, what: str, takes: Callable[[], str] = str) ->
     missing = study.why_missing(item)
     if missing is None:
         return True
-    if missing.state == "missing" and _comes(study, missing.step):
+    if is_coming(study, item):
         empty_state(f"{what}: being computed", nothing("running"))
         return False
     lacks = "cannot be read" if missing.state == "damaged" else "not computed"
@@ -407,13 +407,25 @@ def needs(study: Study, item: str, what: str, takes: Callable[[], str] = str) ->
     return False
 
 
+def is_coming(study: Study, item: str) -> bool:
+    """Whether a study lacks an item that a job which runs now computes."""
+    missing = study.why_missing(item)
+    return missing is not None and missing.state == "missing" and _comes(study, missing.step)
+
+
 def _comes(study: Study, step: str) -> bool:
     """Whether a job runs that computes a step: the step itself, or a command of several, such as analyze; one
     that learns a basis computes steps of that alone.
     """
     job = read_job(study.path)
     first = job.arguments[0] if job is not None and job.running and job.arguments else None
-    of_several = first is not None and first not in STEPS and (first != "basis" or study.below is not None)
+    is_idle = job is not None and step in job.idle
+    of_several = (
+        first is not None
+        and not is_idle
+        and first not in STEPS
+        and (first != "basis" or study.below is not None)
+    )
     return first == step or of_several
 
 

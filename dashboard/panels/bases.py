@@ -23,7 +23,7 @@ from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.store import Study
 from core.study.commands import FitBasis, RemoveBasis, typed
-from core.study.jobs import Job
+from core.study.jobs import Job, read_job
 from dashboard.cache import basis_reads, feature_reads, image_filter, slice_reads
 from dashboard.components import cards, widgets
 from dashboard.components.chart import download
@@ -186,6 +186,7 @@ MEASURED = (  # reproductions/bases.md
     "(NMF). Latents learned from patches mark objects better than units do. No basis predicts "
     "errors as well as the classifier's confidence."
 )
+ENTERED = "_basis_entered"  # in the session: what the form began with last
 VECTORS = {"whole images": "pooled", "patches": "positions"}
 ABOUT_VECTORS = (
     "Whole images: quick. Places in images: the page of an image then shows which latents are active where "
@@ -360,16 +361,26 @@ def _known(whole: Study) -> None:
 
 def _fit(whole: Study) -> None:
     """The form of one more; its command is fitted by the launcher, above the page stands how far it is."""
-    vectors = whole.array("representations").shape
-    with st.expander("Learn a basis", icon=":material/add_circle:", expanded=not whole.bases):
+    vectors, entered = whole.array("representations").shape, _entered(whole)
+    with st.expander(
+        "Learn a basis", icon=":material/add_circle:", expanded=not whole.bases or bool(entered)
+    ):
         columns = st.columns([2.6, 2.1, 1.6, 1.6, 1.7, 1.3], vertical_alignment="bottom", gap="small")
         with columns[0]:
             titles = {KINDS[name].title: name for name in BASIS_KINDS}
-            kind = titles[select_one("Kind", titles, key="basis_kind", shows_label=True)]
+            title = select_one(
+                "Kind", titles, key="basis_kind", default=entered.get("basis_kind"), shows_label=True
+            )
+            kind = titles[title]
         with columns[1]:
-            on = select_one("Learned from", VECTORS, key="basis_on", shows_label=True, help=ABOUT_VECTORS)
+            on = select_one(
+                "Learned from", VECTORS, key="basis_on", default=entered.get("basis_on"), shows_label=True,
+                help=ABOUT_VECTORS,
+            )  # fmt: skip
         usual = unused_name(whole, kind)
-        name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
+        name = columns[2].text_input(
+            "Name", entered.get("basis_name", ""), placeholder=usual, key="basis_name", max_chars=40
+        )
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
         n_vectors = max(n_train, BATCH) if VECTORS[on] == "positions" else n_train  # an image has many
         usual_size = KINDS[kind].default_size(vectors[1], n_vectors)
@@ -382,10 +393,10 @@ def _fit(whole: Study) -> None:
         fit = Fit(kind, n_vectors, vectors[1], (usual_size, usual_k, QUICK["fits"]))
         of = f"{kind}_{VECTORS[on]}_{served_studies.name_of(whole)}"
         keys = [f"basis_{what}_{of}" for what in ("size", "k", "fits")]
-        usual_size, usual_k, usual_fits = fit.first_sizes
-        size = columns[3].number_input("Latents", FEWEST_LATENTS, value=usual_size, key=keys[0])
-        k = columns[4].number_input("Active at once", 1, value=usual_k, key=keys[1])
-        seeds = columns[5].number_input("Runs", 1, 8, usual_fits, key=keys[2], help=ABOUT_STABILITY)
+        first_size, first_k, first_fits = map(entered.get, keys, fit.first_sizes)
+        size = columns[3].number_input("Latents", FEWEST_LATENTS, value=first_size, key=keys[0])
+        k = columns[4].number_input("Active at once", 1, value=first_k, key=keys[1])
+        seeds = columns[5].number_input("Runs", 1, 8, first_fits, key=keys[2], help=ABOUT_STABILITY)
         sizes = int(size), int(k), int(seeds)
         options = typed(kind=kind, size=sizes[0], k=sizes[1], seeds=sizes[2], on=VECTORS[on])
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
@@ -396,12 +407,29 @@ def _fit(whole: Study) -> None:
         except JobError as error:
             st.error(widgets.plain(error), icon=":material/error:")
             return
+        if not KINDS[kind].has_latents_for(sizes[1], sizes[0]):
+            st.error(_say("too_many_active", n=sizes[1], of=sizes[0]), icon=":material/error:")
+            st.button("Learn", key="basis_fit", type="primary", disabled=True)
+            return
         if launcher.refusal(command) is not None:  # it may be learned without looking at images
             command = replace(command, resume=False)
         _duration(sizes, fit, keys, resume=command.resume, positions=VECTORS[on] == "positions")
         again = command.of in whole.bases
         label = f"Learn {command.of} again" if again else "Learn"
-        start_button(command, label, key="basis_fit", kind="primary")
+        entries = dict(zip(keys, sizes, strict=True))
+        entries |= {"basis_kind": title, "basis_on": on, "basis_name": name}
+        start_button(command, label, key="basis_fit", kind="primary", then=partial(_keep, entries))
+
+
+def _entered(whole: Study) -> dict[str, Any]:
+    """What was entered for the start that has failed, by the keys of the fields; nothing after any other."""
+    job = read_job(whole.path)
+    has_failed = job is not None and job.state == "failed"
+    return session.recall(ENTERED, {}) if has_failed else {}
+
+
+def _keep(entries: dict[str, Any], job: Job) -> None:
+    session.set_widget(ENTERED, entries)
 
 
 @dataclass(frozen=True)

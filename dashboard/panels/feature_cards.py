@@ -29,6 +29,14 @@ VERDICTS: dict[str, tuple[str, Tone]] = {
     "undecided": ("undecided", "quiet"),
 }
 Row = Mapping[str, Any]
+NO_WORDS = (
+    "Words were not computed here: they need captions, see Words above. So a feature is named by a class "
+    "only where most of its strongest images are of that class, and else by its number."
+)
+WORDS_COME = (
+    "Words are still being computed. Until then a feature is named by a class only where most of its "
+    "strongest images are of that class, and else by its number."
+)
 NOTES = {  # what the words of a note mean
     "heat": "heat: its words are seen in the crops around the heat.",
     "scene": "scene: its words are seen only in the whole images, maybe beside what it looks at.",

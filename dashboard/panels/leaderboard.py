@@ -53,9 +53,10 @@ _say = Templates.beside(__file__)
 
 
 def choose_encoders(names: Mapping[str, Study], alike: Sequence[str]) -> tuple[Study, ...]:
-    """The studies of a leaderboard: those of the same images, where no others are chosen."""
+    """The studies of a leaderboard: where no others are chosen those of the same images, one an encoder."""
+    encoders = comparison_reads.one_an_encoder({name: names[name] for name in alike})
     selected = select_some(
-        "Encoders", list(names), key=WHICH, default=list(alike)[:MOST], most=MOST,
+        "Encoders", list(names), key=WHICH, default=encoders[:MOST], most=MOST,
         placeholder="Choose two studies or more", shows_label=True,
     )  # fmt: skip
     return tuple(names[name] for name in selected)

@@ -56,7 +56,8 @@ def overlap_scale(study: Study, population: Slice, controls: DeltaGenerator | No
     if not np.isfinite(numbers(table, "value")).any():
         return
     show_chart(study, MIOU_SCALE, among=population, name="overlap_scale", title=None)
-    st.caption(_images(table), help=widgets.help_text("overlap_controls"))
+    n_object = reads.object_preference(study, population).n
+    st.caption(_images(table, n_object), help=widgets.help_text("overlap_controls"))
 
 
 def _preference(study: Study, population: Slice) -> None:
@@ -64,7 +65,7 @@ def _preference(study: Study, population: Slice) -> None:
     if line := preference(study, population):
         n = reads.object_preference(study, population).n
         st.markdown(
-            f"{line}, over {n:,} images with a mask of the object",
+            f"{line}, over {n:,} images with a heatmap and a mask of the object",
             help=widgets.help_text("object_preference"),
         )
 
@@ -79,14 +80,18 @@ def preference(study: Study, population: Slice) -> str:
     )
 
 
-def _images(table: pd.DataFrame) -> str:
-    """How many images the scale is of, said once."""
+def _images(table: pd.DataFrame, n_object: int) -> str:
+    """How many images the scale is of, said once, and why the object preference is of more.
+
+    n_object: images that the object preference is of.
+    """
     encoder = table.loc[table["heatmap"] == "encoder"].reset_index(drop=True)
     masks = dict(zip(encoder["mask"], encoder["n"].tolist(), strict=True))
     n = max(masks.values(), default=0)
     if (encoder["images"] == "both masks").any():
         those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
-        return f"Based on {those} a heatmap and both masks."
+        line = f"Based on {those} a heatmap and both masks."
+        return f"{line} {say('one_mask', n=n_object)}" if n_object > n else line
     counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
     return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."
 

@@ -32,7 +32,7 @@ from dashboard.panels import (
 from dashboard.panels.bases import BASES
 from dashboard.panels.feature_cards import VERDICTS, others_name, population_name
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import session
+from dashboard.state import served_studies, session
 from dashboard.state.pages import of_confusion
 
 FIRING = "Below is what fires, which need not push."
@@ -41,10 +41,6 @@ LAST_FORM = "_features_form"
 WORDS, GROUPS = "Words", "Groups"
 FORMS = ("Cards", "Table", "Plot", WORDS, GROUPS, BASES)
 PAGE_SIZE = 24
-NO_WORDS = (
-    "Words were not computed here: they need captions, see Words above. So a feature is named by a class "
-    "only where most of its strongest images are of that class, and else by its number."
-)
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
 COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]
 
@@ -163,7 +159,13 @@ def _how_to_read(study: Study, population: Slice, some: pd.DataFrame, full: floa
     named = reads.named_from(study)
     st.caption(what, help=" ".join(feature_cards.NOTES.values()) if named else None)
     if not study.has("concepts"):
-        st.caption(NO_WORDS)
+        whole = served_studies.in_units(study)
+        is_worded = study.below is None or whole.has("concepts")  # else the latents get none either
+        st.caption(
+            feature_cards.WORDS_COME
+            if is_worded and widgets.is_coming(study, "concepts")
+            else feature_cards.NO_WORDS
+        )
 
 
 def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> None:

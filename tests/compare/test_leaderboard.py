@@ -49,7 +49,9 @@ def test_frame__has_the_promised_columns_best_first(board: Leaderboard) -> None:
     assert frame["group"].tolist() == [1, 1, 2] and frame["letters"].tolist() == ["a", "a", "b"]
     assert frame["n"].eq(N).all() and frame["n_wrong"].tolist() == (~board.correct).sum(1).tolist()
     assert frame[["milliseconds", "parameters"]].isna().to_numpy().all()
-    assert leaderboard_finding(board).kind == "level"
+    level, *better = leaderboard_finding(board).parts
+    assert level.kind == "level" and [one.what for one in better] == frame["study"].tolist()[:2]
+    assert {one.names for one in better} == {("weak",)}
     assert len(leaderboard_cells(board)) == 4
 
 

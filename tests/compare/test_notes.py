@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from core.compare.images import GAINED, LOST, RIGHT, has_other_label, shared_images
-from core.compare.notes import correction_notes, relabelled_notes
+from core.compare.notes import correction_notes, penalty_notes, relabelled_notes
 from core.study import label_decisions
 from tests import small
+from tests.manifests import edited_manifest
 from tests.sentences import numbers
 
 
@@ -39,3 +40,24 @@ def test_another_label__is_counted_among_the_images_that_changed_sides() -> None
     assert has_other_label(sides).tolist() == [True, False, False, True, False]
     (note,) = relabelled_notes("a", sides)
     assert (note.text.n, note.text.of, note.text.what, note.text.names) == (1, 3, "b", ("a",))
+
+
+def test_penalty__is_noted_where_probes_of_one_encoder_have_another(tmp_path: Path) -> None:
+    def noted(*encoders_and_penalties: tuple[str, float]) -> list[tuple[str, ...]]:
+        folders = [tmp_path / f"{encoder}-{penalty}" for encoder, penalty in encoders_and_penalties]
+        for folder, (encoder, penalty) in zip(folders, encoders_and_penalties, strict=True):
+            small.write_small_study(folder)
+            with edited_manifest(folder) as manifest:
+                manifest["steps"]["embed"]["summary"]["encoder"] = {"fingerprint": encoder}
+                manifest["steps"]["probe"] = {
+                    "settings": {},
+                    "inputs": {},
+                    "outputs": [],
+                    "summary": {"penalty": penalty},
+                }
+        studies = [small.open_study(folder) for folder in folders]
+        return [note.text.names for note in penalty_notes(shared_images(studies))]
+
+    assert noted(("a", 3.5), ("a", 0.0003)) == [("a-3.5 3.5", "a-0.0003 0.0003")]
+    assert noted(("b", 3.5), ("b", 3.6)) == []  # of a few images more
+    assert noted(("c", 3.5), ("d", 0.0003)) == []

@@ -38,7 +38,7 @@ from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.jobs import launcher
 from dashboard.panels import bases, feature_cards
 from dashboard.panels.bases import FEW_VECTORS, advice, few_images, lacking_control
-from tests.dashboard.conftest import all_text, drawn_cards, tiles
+from tests.dashboard.conftest import all_text, drawn_cards, tiles, write_progress
 from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
@@ -268,6 +268,37 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
     assert {folder for _, folder in started} == {served} and "basis" not in app.query_params
     app.text_input(key="basis_name").set_value("../up").run()
     assert any("40 letters" in box.value for box in app.error)
+
+
+def test_form__refuses_more_active_latents_than_there_are(served, started, open_page):
+    app = open_page("features", study="demo", features_as="Bases")
+    for name, value in zip(SIZES, (3, 8, 2), strict=True):
+        app.number_input(key=name).set_value(value)
+    app.run()
+    assert not app.exception and app.button(key="basis_fit").disabled and len(app.error) == 1
+    assert not re.search(r"About \d+ (s|min)\W", all_text(app))
+    app.number_input(key=SIZES[1]).set_value(3).run()
+    assert not app.error
+    app.button(key="basis_fit").click().run()
+    assert [dict(command.options)["k"] for command, _ in started] == ["3"]
+
+
+def test_form__keeps_what_was_entered_for_a_start_that_failed(served, started, open_page):
+    app = open_page("features", study="demo", features_as="Bases")
+    for name, value in zip(SIZES, (10, 2, 1), strict=True):
+        app.number_input(key=name).set_value(value)
+    app.text_input(key="basis_name").set_value("mine").run()
+    app.button(key="basis_fit").click().run()
+    for state in ("failed", "done"):
+        write_progress(served, state=state, command=["python", "-m", "core", "basis", str(served)])
+        later = open_page("features", study="demo")  # no field is drawn yet
+        later.session_state[bases.ENTERED] = app.session_state[bases.ENTERED]
+        later.query_params["features_as"] = "Bases"
+        later.run()
+        shown = [later.number_input(key=name).value for name in SIZES]
+        has_failed = state == "failed"
+        assert not later.exception and (shown == [10, 2, 1]) == has_failed
+        assert later.text_input(key="basis_name").value == ("mine" if has_failed else "")
 
 
 def test_panel__adds_the_random_directions_that_a_basis_lacks(served, started, open_page):

@@ -16,8 +16,19 @@ from core.measures.slice_words import slice_words
 from core.store import open_study
 from dashboard.cache import feature_reads
 from dashboard.panels import feature_cards
+from dashboard.panels.feature_cards import NO_WORDS, WORDS_COME
 from tests.concepts.worded import MARKUP
-from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles
+from tests.dashboard.conftest import (
+    all_text,
+    drawn_cards,
+    drawn_charts,
+    forget,
+    grid,
+    spec,
+    tiles,
+    write_progress,
+)
+from tests.manifests import edited_manifest
 from tests.synthetic import make_study
 from tests.tables import rows_where
 
@@ -30,6 +41,22 @@ def rates(study, where: str):
 
 def shares(card: dict) -> list[str]:
     return [bar["text"] for bar in card["bars"]]
+
+
+def test_words__that_a_job_is_still_to_find_are_not_called_absent(studies, open_page):
+    folder, command = studies / "demo", ["python", "-m", "core", "resume"]
+    with edited_manifest(folder) as manifest:
+        manifest["steps"].pop("concepts", None)
+
+    def says_they_come(**record: object) -> bool:
+        write_progress(folder, command=[*command, str(folder)], **record)
+        text = all_text(open_page("features", study="demo"))
+        assert (NO_WORDS in text) != (WORDS_COME in text)
+        return WORDS_COME in text
+
+    assert says_they_come(stage="heatmaps")
+    assert not says_they_come(stage="heatmaps", idle=["concepts"])
+    assert not says_they_come(state="done")
 
 
 @pytest.mark.parametrize("where", ["label=ant", "correct=false", "split=train label=bee,cat"])

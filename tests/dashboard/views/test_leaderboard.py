@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -12,9 +14,11 @@ from core.study import label_decisions
 from core.study.commands import CompareEncoders
 from core.study.progress import Progress
 from dashboard.jobs import further_studies
+from dashboard.panels.leaderboard import WHICH
 from dashboard.panels.other_encoders import KEY, SHIPPED, TITLE
 from tests.dashboard.conftest import all_text, drawn_charts, tiles, write_progress
 from tests.dashboard.views.test_compare import page_html
+from tests.manifests import edited_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +99,17 @@ def test_other_encoders__a_start_empties_the_choice(both, open_page, monkeypatch
     app.session_state[KEY] = True
     app.run()
     assert app.multiselect(key=SHIPPED).value == [] and app.button(key=f"{KEY}_start").disabled
+
+
+def test_first_choice__is_one_study_of_each_encoder_the_newest(both, shelf, open_page):
+    """Its twin of other labels can be chosen, too."""
+    twin = shelf.serve("twin", both / "demo")
+    for folder, encoder in ((both / "demo", "a"), (twin, "a"), (both / "second", "b")):
+        with edited_manifest(folder) as manifest:
+            manifest["steps"]["embed"]["summary"].setdefault("encoder", {})["fingerprint"] = encoder
+    os.utime(both / "demo" / "images.parquet", ns=(1, 1))
+    board = open_page("compare", study="demo", compare_what="Leaderboard").multiselect(key=WHICH)
+    assert sorted(board.value) == ["second", "twin"] and "demo" in str(board.options)
+    os.utime(twin / "images.parquet", ns=(0, 0))
+    board = open_page("compare", study="demo", compare_what="Leaderboard").multiselect(key=WHICH)
+    assert sorted(board.value) == ["demo", "second"]

@@ -86,6 +86,8 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
         assert any(text.startswith(f"<b>encoder {row['value']:.2f}</b>") for text in said)
     for name in ("noise", "uniform", "centre blob", "best possible"):
         assert sum(text.startswith(name) for text in said) == known["mask"].nunique()
+    preferred = object_preference(study, images_of(study, where)).n
+    assert f"it counts {preferred:,}." in all_text(app) or preferred <= known["n"].max()
     own = known.query("heatmap == 'encoder'").set_index("mask")
     if (own["images"] == "both masks").all() and own["n"].max() > 1:
         assert f"**{own['n'].max()}** images" in all_text(app)

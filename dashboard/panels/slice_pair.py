@@ -17,7 +17,7 @@ from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one, select_class
 from dashboard.panels import saved_slices
 
-SIDES = OF_FILTER, FIRST, SECOND = "slices_a", "slices_of", "slices_b"  # parts of the URL
+SIDES = FIRST, SECOND = "slices_of", "slices_b"  # parts of the URL
 FILTER, REST, EVERY = "The filter", "All other images", "All images"
 RESTS = {"split=val": "All other evaluation images", "split=train": "All other train images"}
 WRONG, RIGHT = "Misclassified", "Correct"
@@ -77,10 +77,8 @@ def _choose(study: Study, population: Slice) -> tuple[Side, Side]:
     current = image_filter.of_page()
     options = _options(study, current, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        # What is usual depends on the filter, so each case has a name of its own in the link.
         names = list(options)
-        key = OF_FILTER if current else FIRST
-        a = select_class("First slice", names, key=key, default=names[0], width=330) or names[0]
+        a = select_class("First slice", names, key=FIRST, default=names[0], width=330) or names[0]
         st.caption("against", width="content")
         b = select_class("Second slice", [REST, *names], key=SECOND, default=REST, width=330) or REST
     one = Side(a, options[a])

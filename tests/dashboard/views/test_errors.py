@@ -357,7 +357,7 @@ def test_empty_filter__says_so(tab, studies, open_page):
 
 
 def test_two_sides__have_their_numbers(study, open_page):
-    where, pair = "label=bee split=val", {"slices_a": "The filter", "slices_b": "Train images"}
+    where, pair = "label=bee split=val", {"slices_of": "The filter", "slices_b": "Train images"}
     app = open_page("errors", study="seen", where=where, errors_tab="Compare two", **pair)
     said = all_text(app)
     bees, train = (Slice.parse(text).mask(study) for text in (where, "split=train"))
@@ -366,8 +366,17 @@ def test_two_sides__have_their_numbers(study, open_page):
     assert f"**{100 * correct[bees].mean():.1f} %**" in said
 
 
+def test_two_sides__the_chosen_one_stays_when_the_filter_changes(study, open_page):
+    app = open_page("errors", study="seen", errors_tab="Compare two", slices_of="Correct")
+    app.query_params["where"] = "split=val label=bee"
+    app.run()
+    assert not app.exception and not app.info
+    assert app.selectbox(key="slices_of").value == "Correct"
+    assert app.segmented_control(key="errors_tab").value == "Compare two"
+
+
 def test_two_sides__that_share_images_say_so(study, open_page):
-    pair = {"slices_a": "The filter", "slices_b": "Evaluation images"}
+    pair = {"slices_of": "The filter", "slices_b": "Evaluation images"}
     app = open_page("errors", study="seen", where="label=bee", errors_tab="Compare two", **pair)
     bees = Slice.parse("label=bee split=val").mask(study)
     assert f"{bees.sum()} images" in all_text(app)

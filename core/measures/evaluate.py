@@ -124,6 +124,19 @@ def names_images(conditions: Conditions, study: StudyReader) -> bool:
     return any(part.image_ids for part in with_saved(conditions, study.path))
 
 
+def asked_columns(conditions: Conditions, study: StudyReader) -> list[str]:
+    """Return the columns of ranges and values that the conditions name, themselves or by a saved slice.
+
+    Columns that people fill, `tag` and `wrong_label`, are left out.
+
+    Raises:
+        SliceError: no saved slice has a name that is used.
+    """
+    parts = with_saved(conditions, study.path)
+    names = dict.fromkeys(column for part in parts for column in (*part.ranges, *part.extras))
+    return [column for column in names if slice_columns(study).get(column) != TRACES]
+
+
 def result_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) float64, read-only: a numeric or boolean column of a study's results; NaN if unknown."""
     if slice_columns(study).get(column) not in RESULTS:

@@ -19,7 +19,7 @@ from core.common.wordnet import WORDNET
 from core.errors import PeregrineError
 from core.measures import feature_rates
 from core.measures import headline as measured
-from core.measures.evaluate import slice_columns
+from core.measures.evaluate import column_values, slice_columns
 from core.measures.feature_names import feature_names as core_feature_names
 from core.measures.label_issues import issues_of
 from core.measures.overlap import ObjectPreference
@@ -286,10 +286,12 @@ def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
         return {}
 
 
-def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
+def with_traces(study: Study, rows: Sequence[int] | np.ndarray, further: Iterable[str] = ()) -> pd.DataFrame:
     """Some rows of `images`, the names of classes that are WordNet ids (label_name, predicted_name), and what
     people left: tags, wrong_label, right_label, note, and corrected_label, as in
         `core.study.label_decisions`.
+
+    further: columns by which a filter can decide, added with the values by which it does.
     """
     table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
@@ -308,6 +310,9 @@ def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
         texts = words(table, column)
         if any(map(WORDNET.fullmatch, texts)):
             columns[f"{column}_name"] = list(map(with_class_names, texts))
+    for column in further:
+        if column not in table:
+            columns[column] = column_values(study, column).to_numpy()[table.index]
     return table.assign(**{name: values for name, values in columns.items() if name not in table})
 
 

@@ -17,6 +17,7 @@ from core.common.formatting import counted
 from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.measures import saved_slices
+from core.measures.evaluate import asked_columns
 from core.measures.slice import Slice
 from core.publish.picture_zip import MOST_BYTES, MOST_PICTURES, pictures_zip
 from core.store import Study
@@ -202,7 +203,8 @@ def _slice(study: Study, rows: np.ndarray, key: str) -> None:
 
 
 def _export(study: Study, rows: np.ndarray, key: str) -> None:
-    table = partial(reads.with_traces, study, rows)  # all columns: made when a button is pressed
+    further = asked_columns(image_filter.of_page(), study)
+    table = partial(reads.with_traces, study, rows, further)  # all columns: made when a button is pressed
     where = _filter_of(study, rows)
     download(study, table, where, name=f"{len(rows)}_images", label="List as CSV", key=key)
     n = min(len(rows), MOST_PICTURES)

@@ -11,6 +11,8 @@ import pytest
 from core.charts import maps
 from core.common.score_names import available_scores
 from core.errors import UnreadableImage
+from core.measures import saved_slices
+from core.measures.evaluate import asked_columns, column_values
 from core.measures.slice import Slice
 from core.measures.slice_features import count_firing_images
 from core.store import Study, open_study
@@ -144,6 +146,23 @@ def test_with_traces__a_corrected_label_stands_where_somebody_decided_alone(tmp_
     assert listed["corrected_label"].tolist() == ["cat", "dog", "", "", ""]
     made = with_decisions(study, listed[["image_id"]])
     assert made["corrected_label"].fillna("").tolist() == listed["corrected_label"].tolist()
+
+
+def test_with_traces__further_columns_have_the_values_by_which_a_filter_decides(seen):
+    study = open_study(seen)
+    where, rows = Slice.parse("core_energy=0.3.. split=val tag=odd"), [5, 3, 40]
+    further = asked_columns(where, study)
+    assert further == ["core_energy"]  # tags are there already
+    listed = reads.with_traces(study, rows, further)
+    expected = column_values(study, "core_energy").to_numpy()[rows]
+    assert np.isfinite(expected).any()
+    np.testing.assert_array_equal(listed["core_energy"], expected)
+
+
+def test_asked_columns__also_of_a_saved_slice(tmp_path):
+    study = small.write_small_study(tmp_path / "study")
+    saved_slices.save(study.path, "low", Slice.parse("confidence=..0.5"))
+    assert asked_columns(Slice.parse("@low n_firing=1.."), study) == ["n_firing", "confidence"]
 
 
 def test_features_to_show__fire_on_an_image_that_is_shown_also_where_few_are_discriminative(unlabelled_study):

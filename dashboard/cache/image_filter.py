@@ -35,7 +35,9 @@ def current(study: Study) -> Slice:
         session.notify(f"The filter {named} does not fit this study and was dropped.")
     else:
         for reason in dropped:
-            session.notify(f"{'Part of the' if valid else 'The'} filter was dropped: {reason}")
+            session.notify(
+                f"{'Part of the' if valid else 'The'} filter was dropped in {study.name}: {reason}"
+            )
     if dropped:
         session.set_filter(str(valid))
     return valid

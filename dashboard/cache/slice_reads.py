@@ -35,13 +35,13 @@ def _readable(text: str) -> tuple[Slice, tuple[str, ...]]:
     try:
         return Slice.parse(text), ()
     except SliceError as error:
-        whole = str(error)
+        whole = error.short
     read, reasons = [], []
     for piece in pieces(text):
         try:
             read += Slice.parse(piece).parts()
         except SliceError as error:
-            reasons.append(str(error))
+            reasons.append(error.short)
     return (Slice.joined(read), tuple(reasons) or (whole,)) if read else (Slice(), (whole,))
 
 
@@ -53,7 +53,7 @@ def _checked(study: Study, asked: Slice) -> tuple[Slice, tuple[str, ...]]:
             reads.mask(study, part)
             valid.append(part)
         except SliceError as error:
-            dropped.append(str(error))
+            dropped.append(error.short)
     return Slice.joined(valid), tuple(dropped)
 
 

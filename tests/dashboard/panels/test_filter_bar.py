@@ -174,6 +174,12 @@ def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, s
     assert says in notes(app)
 
 
+def test_a_column_that_is_not_there__is_named_without_all_that_are(studies, open_page):
+    said = notes(open_page("images", study="demo", where="nonsense=1 label=ant"))
+    assert "no column 'nonsense'" in said and "demo" in said
+    assert str(studies) not in said and "image_id" not in said
+
+
 @pytest.mark.exhaustive("tests/measures refuses such a slice")
 @pytest.mark.slow
 def test_filter_that_another_study_cannot_meet(studies, shelf, unlabelled_study, open_page):

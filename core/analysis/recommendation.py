@@ -128,13 +128,18 @@ def verdict(study: Study, score: str, metrics: pd.DataFrame) -> Verdict | None:
 
 
 def advise(recommended: Recommendation | None, worth: Verdict | None = None) -> Record | Literal[""]:
-    """Name the recommended score, why, and what it is worth on some images; empty where there is none."""
+    """Name the recommended score, why, and what it is worth on some images; empty where there is none.
+
+    It is not advised where its worth cannot be judged and no calibration found it.
+    """
     if recommended is None:
         return ""
     name = score_in_sentence(recommended.score)
     if worth is None:
         return say_of_scores("take", what=name, parts=(recommended.reason,))
-    return say_of_scores("take_worth", what=name, parts=(worth.sentence, recommended.reason))
+    is_supported = worth.word or recommended.reason.kind == CALIBRATED
+    kind = "take_worth" if is_supported else "not_judged"
+    return say_of_scores(kind, what=name, parts=(worth.sentence, recommended.reason))
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:

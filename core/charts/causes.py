@@ -31,9 +31,10 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     if not len(rates) or not rates["n_errors"].max():
         return note_figure(NONE, theme)
     rates = _in_order(rates)
+    n_judged = numbers(rates, "n_errors") - numbers(rates, "n_too_few")
     share, low, high = (100 * numbers(rates, name) for name in ("share", "low", "high"))
     places = np.arange(len(rates))
-    customdata = np.stack([numbers(rates, "n"), numbers(rates, "n_errors")], axis=1)
+    customdata = np.stack([numbers(rates, "n"), n_judged], axis=1)
     error_bars = interval(share, low, high, colour=theme.muted, thickness=theme.stroke(2))
     marker = {"size": theme.stroke(10), "color": theme.misclassified}
     shares = dots(
@@ -44,7 +45,7 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         cliponaxis=False,
         error_x=error_bars,
         customdata=customdata,
-        hover="%{customdata[0]:,} of %{customdata[1]:,} errors: %{x:.1f} %",
+        hover="%{customdata[0]:,} of %{customdata[1]:,} judged errors: %{x:.1f} %",
     )
     tick = {
         "symbol": "line-ns-open",
@@ -60,17 +61,22 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         hover="%{x:.1f} % of correct images with a similar margin",
     )
     fig = go.Figure([shares, wrongly])
-    fig.update_xaxes(title_text="Errors for which the cause holds", showgrid=True, **PERCENT_AXIS)
+    fig.update_xaxes(title_text="Judged errors for which the cause holds", showgrid=True, **PERCENT_AXIS)
     reach = max(10.0, 1.08 * float(np.nanmax(high)))
     fig.update_xaxes(range=[-reach / 60, reach])  # a point at 0 covers no name
-    name_rows(fig, [cause_name(cause) for cause in words(rates, "cause")], theme)
+    names = [
+        f"{cause_name(cause)} ({n:,.0f} of {of:,.0f})"
+        for cause, (n, of) in zip(words(rates, "cause"), customdata, strict=True)
+    ]
+    name_rows(fig, names, theme)
     return finish(fig, theme, height=130 + ROW * len(rates))
 
 
 def _in_order(rates: pd.DataFrame) -> pd.DataFrame:
-    """The causes that were tried, the most common first, then the errors that none explains."""
+    """The causes that were judged of any error, the most common first, then the errors that none explains."""
     is_none = rates["cause"].isin(NO_CAUSE).to_numpy()
-    is_tried = (numbers(rates, "n_tried") > 0) | (is_none & (numbers(rates, "n") > 0))
+    is_tried = (numbers(rates, "n_tried") > 0) & np.isfinite(numbers(rates, "share"))
+    is_tried |= is_none & (numbers(rates, "n") > 0)
     order = np.lexsort((-numbers(rates, "n"), is_none))
     return rates.iloc[order[is_tried[order]]].reset_index(drop=True)
 

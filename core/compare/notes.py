@@ -101,10 +101,11 @@ def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:
     return notes
 
 
-def why_unjudged(study: Study, rows: np.ndarray) -> Record | Literal[""]:
-    """Say why AUROCs of some images are not judged, as "is unclear from only 3 errors"; "" where they are."""
+def why_unjudged(name: str, study: Study, rows: np.ndarray) -> Record | Literal[""]:
+    """Say why AUROCs are not judged, as "unclear in demo from only 3 errors"; "" where they are."""
     correct = result_column(study, "correct")[rows]
-    return too_few_outcomes(int((correct == 0).sum()), int((correct == 1).sum()))
+    few = too_few_outcomes(int((correct == 0).sum()), int((correct == 1).sum()))
+    return _say("unclear", what=name, parts=few.parts) if few else ""
 
 
 def feature_notes(shared: Shared) -> list[str]:

@@ -227,14 +227,16 @@ def decided_causes(study: StudyReader, stored: pd.DataFrame) -> pd.DataFrame:
 
 
 def decided_rates(study: StudyReader, stored: pd.DataFrame) -> pd.DataFrame:
-    """Table `cause_rates` of all errors that were drawn, counted again where people decided on their labels.
+    """Table `cause_rates` of all errors that were drawn, counted again where people decided on their labels
+    or a trial could not be judged.
 
     Args:
         stored: the table as the step `causes` left it.
     Returns:
         RATES.
     """
-    if study.table(TABLE, ["by_decision"])["by_decision"].isna().all():
+    has_decisions = study.table(TABLE, ["by_decision"])["by_decision"].notna().any()
+    if not (has_decisions or stored["n_too_few"].any()):  # older studies counted what was not judged
         return stored.assign(n_decided=0)
     return cause_rates_inside(study, np.ones(study.n_images, bool))
 
@@ -249,15 +251,17 @@ def cause_rates(
         groups: (n_errors,) any codes, in the order of the errors' first rows; None: each is for itself.
     Returns:
         RATES, a row a cause and two for NO_CAUSE. n: errors for which it holds, n_first: for which it is the
-        first; share: of n among n_errors, with Wilson's interval. false_rate: share of the right images that
-        bounds are not made of for which the rule would say the same; false_rate_alike: the same of those of
-        like gap, the mean over the errors; NaN with fewer than LEAST_ALIKE, or if it was tried on none.
-        n_tried, n_too_few: errors. n_decided: errors of which it is the first because people decided so.
+        first; share: of n among the judged (n_errors less n_too_few), with Wilson's interval. false_rate:
+        share of the right images that bounds are not made of for which the rule would say the same;
+        false_rate_alike: the same of those of like gap, the mean over the errors; NaN with fewer than
+        LEAST_ALIKE, or if it was tried on none. n_tried, n_too_few: errors. n_decided: errors of which it is
+        the first because people decided so.
     """
     errors = causes.drop_duplicates("image_id")
     right = controls.loc[~controls["reference"].to_numpy(bool)].drop_duplicates("image_id")
     why, gaps = errors[WHY].to_numpy(object), errors["gap"].to_numpy(float)
-    held, false = _held(causes, errors), _held(controls, right)
+    held, false = _has_outcome(HOLDS, causes, errors), _has_outcome(HOLDS, controls, right)
+    too_few = _has_outcome(TOO_FEW, causes, errors)
     alike = _alike(right["gap"].to_numpy(float), gaps)
     tried_on_right = set(controls.loc[controls["outcome"] != NOT_TRIED, "cause"])
     n, rows = len(errors), []
@@ -269,21 +273,29 @@ def cause_rates(
         here = held[:, CAUSES.index(cause)] if is_cause else why == cause
         is_judged = cause in tried_on_right and len(right) >= LEAST_ALIKE
         wrongly = false[:, CAUSES.index(cause)] if is_judged else None
-        low, high = share_bounds(here.astype(float), groups) if n else (np.nan, np.nan)
+        rows_judged = np.flatnonzero(~too_few[:, CAUSES.index(cause)]) if is_cause else np.arange(n)
+        share, low, high = _share(here, rows_judged, groups)
         outcomes = causes.loc[causes["cause"] == cause, "outcome"].to_numpy(object)
         rates = (np.nan, np.nan) if wrongly is None else (_mean(wrongly), _mean(wrongly[alike]))
         counts = int(here.sum()), int((why == cause).sum()), n
         counted = np.count_nonzero(outcomes != NOT_TRIED), np.count_nonzero(outcomes == TOO_FEW)
         counted = (*counted, int((is_decided & (why == cause)).sum()) if cause == LABEL else 0)
-        share = counts[0] / n if n else np.nan
         rows.append((cause, *counts, share, low, high, *rates, len(right), *counted))
     return pd.DataFrame(rows, columns=list(RATES))
 
 
-def _held(table: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
-    """(len(images), len(CAUSES)) bool: which causes hold of each image, a row each."""
+def _share(here: np.ndarray, rows: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, float]:
+    """The share of some errors for which a cause holds, with its interval; NaN where none was judged."""
+    if not len(rows):
+        return np.nan, np.nan, np.nan
+    outcomes = here[rows].astype(float)
+    return float(outcomes.mean()), *share_bounds(outcomes, groups_among(groups, rows))
+
+
+def _has_outcome(outcome: str, table: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
+    """(len(images), len(CAUSES)) bool: of which causes the outcome is this of each image, a row each."""
     held = np.zeros((len(images), len(CAUSES)), bool)
-    rows = table.loc[table["outcome"] == HOLDS]
+    rows = table.loc[table["outcome"] == outcome]
     image = pd.Index(images["image_id"].to_numpy(object)).get_indexer(rows["image_id"].to_numpy(object))
     cause = pd.Index(CAUSES).get_indexer(rows["cause"].to_numpy(object))
     held[image[image >= 0], cause[image >= 0]] = True
@@ -421,7 +433,8 @@ def image_sentences(rows: pd.DataFrame) -> list[Record]:
     if not few:
         return [_say("unexplained")]
     label = with_class_names(str(few[0]["label"]))
-    return [_say("few", what=label, names=tuple(_change(row) for row in few))]
+    kind = "few" if len(few) > 1 else "few_one"
+    return [_say(kind, what=label, names=tuple(_change(row) for row in few))]
 
 
 def _change(row: Mapping[str, Any]) -> Record:
@@ -448,6 +461,16 @@ def shares_sentence(rates: pd.DataFrame) -> str:
     counts[LABEL] -= counts[DECIDED]
     listed = [name for name in (DECIDED, *causes, UNEXPLAINED, TOO_FEW_TO_TELL) if counts[name]]
     return _say("shares", n=n_errors, names=tuple(_counted(counts[name], name) for name in listed))
+
+
+def unjudged_sentence(rates: pd.DataFrame) -> str:
+    """Say what an error is that was not judged; empty where each was.
+
+    Args:
+        rates: table `cause_rates`.
+    """
+    n = int(rates.loc[rates["cause"] == TOO_FEW_TO_TELL, "n"].sum())
+    return _say("unjudged", n=n) if n else ""
 
 
 def _counted(n: int, cause: str) -> str:

@@ -19,6 +19,7 @@ from core.measures.causes import (
     image_sentences,
     sampled_sentence,
     shares_sentence,
+    unjudged_sentence,
 )
 from core.measures.image_columns import CAUSES, NO_CAUSE, TABLE, WHY, cause_name, tells_causes
 from core.measures.slice import Slice
@@ -97,7 +98,8 @@ def _is_there(study: Study) -> bool:
 def _line(study: Study, rates: pd.DataFrame) -> str:
     facts = study.facts(CausesFacts)
     sampled = sampled_sentence(facts.n_errors, facts.n_all_errors)
-    return widgets.plain(f"{shares_sentence(rates)} {sampled}".rstrip())
+    parts = (shares_sentence(rates), sampled, unjudged_sentence(rates))
+    return widgets.plain(" ".join(filter(None, parts)))
 
 
 def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:

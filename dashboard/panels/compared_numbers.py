@@ -118,8 +118,8 @@ def _why_unjudged(comparison: Comparison, other: str) -> str:
     shared = comparison.shared
     for name in (comparison.names[0], other):
         number = comparison.names.index(name)
-        if why := why_unjudged(shared.studies[number], shared.rows[number, shared.judged]):
-            return f"{name}: {why}"
+        if why := why_unjudged(name, shared.studies[number], shared.rows[number, shared.judged]):
+            return why
     return ""
 
 

@@ -279,17 +279,19 @@ def _picture_of(study: Study, queue: Queue, place: int | None) -> str:
 
 @dataclass(frozen=True)
 class Shown:
-    """The image on the desk: its row in the study, its row of `label_issues`, and what was decided on it."""
+    """The image on the desk: its row in the study, its row of `label_issues`, decision and position."""
 
     row: int
     facts: Mapping[str, Any]
     decision: str
+    position: str
 
     @classmethod
     def of(cls, study: Study, queue: Queue, place: int) -> "Shown":
         facts = {str(name): value for name, value in queue.table.iloc[place].items()}
         image_id = str(facts["image_id"])
-        return cls(study.row_of(image_id), facts, queue.decided.get(image_id, ""))
+        position = f"label {place + 1:,} of {len(queue):,}"
+        return cls(study.row_of(image_id), facts, queue.decided.get(image_id, ""), position)
 
     @property
     def image_id(self) -> str:
@@ -316,7 +318,7 @@ def _picture(study: Study, one: Shown) -> None:
         [Tile(id=one.row, src=address, alt=name)], key="desk_picture", label=name, tile=PICTURE, zoom=True
     )
     split = SPLITS.get(str(one.facts["split"]), str(one.facts["split"])).lower()
-    st.caption(f"{widgets.plain(one.image_id)} · {split} · rank {one.rank:,}")
+    st.caption(f"{widgets.plain(one.image_id)} · {split} · {one.position}")
     link("image", "Open the page of this image", study, icon="open_in_full", **{session.IMAGE: one.image_id})
 
 

@@ -9,11 +9,13 @@ import pytest
 from core.analysis.recommendation import (
     MEASURED,
     WORKED,
+    Recommendation,
     advice,
     advise,
     claim,
     recommend,
     recommended,
+    say_of_scores,
     verdict,
 )
 from core.common.score_names import score_in_sentence
@@ -79,6 +81,9 @@ def test_advise__with_the_verdict_where_there_is_one():
     few = judge_score(ScoreEvidence("confidence", 0.9, 0.6, 0.97, 3, 40))
     told, alone = advise(confidence, few), advise(confidence)
     assert told and told.parts == (few.sentence, confidence.reason)
+    assert told.kind == "not_judged", "what is not judged is not advised"
+    calibrated_score = Recommendation("confidence", say_of_scores("calibrated", n=200))
+    assert advise(calibrated_score, few).kind == "take_worth"
     assert alone and alone.parts == (confidence.reason,) and advise(None) == ""
 
 

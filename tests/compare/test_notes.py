@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 
+from core.compare import notes
 from core.compare.images import GAINED, LOST, RIGHT, has_other_label, shared_images
 from core.compare.notes import correction_notes, penalty_notes, relabelled_notes
 from core.study import label_decisions
@@ -61,3 +64,11 @@ def test_penalty__is_noted_where_probes_of_one_encoder_have_another(tmp_path: Pa
     assert noted(("a", 3.5), ("a", 0.0003)) == [("a-3.5 3.5", "a-0.0003 0.0003")]
     assert noted(("b", 3.5), ("b", 3.6)) == []  # of a few images more
     assert noted(("c", 3.5), ("d", 0.0003)) == []
+
+
+@pytest.mark.parametrize(("n_wrong", "kind"), [(7, "unclear"), (8, "")])
+def test_why_unjudged__names_the_study_within_the_sentence(n_wrong, kind, monkeypatch):
+    correct = np.arange(40) >= n_wrong
+    monkeypatch.setattr(notes, "result_column", lambda *_: correct.astype(float))
+    why = notes.why_unjudged("own", None, np.arange(40))
+    assert (why.kind, why.what, why.parts[0].n) == (kind, "own", n_wrong) if kind else why == ""

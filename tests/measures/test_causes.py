@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.causes import error_causes
 from core.charts.export_files import export_table
 from core.common.intervals import wilson
 from core.measures.causes import (
@@ -20,8 +21,9 @@ from core.measures.causes import (
     order_of_causes,
     sampled_sentence,
     shares_sentence,
+    unjudged_sentence,
 )
-from core.measures.image_columns import CAUSES, UNEXPLAINED
+from core.measures.image_columns import CAUSES, UNEXPLAINED, cause_name
 from core.measures.slice import Slice
 from core.store import Study, open_study
 from core.study import label_decisions, trace_changes
@@ -107,6 +109,32 @@ def test_cause_rates__over_groups_is_wider():
     assert grouped["high"] - grouped["low"] > 1.5 * (alone["high"] - alone["low"])
 
 
+def test_cause_rates__shares_are_of_the_judged_errors():
+    errors = [row for one in range(7) for row in rows_of(f"e{one}", -1.0, ("turn",) * (one == 0), why="turn")]
+    table = pd.DataFrame(errors)
+    is_turn, is_feature = table["cause"] == "turn", table["cause"] == "feature"
+    table.loc[is_turn & table["image_id"].isin(["e4", "e5", "e6"]), "outcome"] = "too few"
+    table.loc[is_feature, "outcome"] = "too few"
+    right = pd.DataFrame(rows_of("r", -1.0, (), why=""))
+    rates = cause_rates(table, right).set_index("cause")
+    low, high = wilson(1, 4)
+    assert rates.loc["turn", ["share", "low", "high"]].tolist() == [0.25, float(low), float(high)]
+    assert rates.loc["turn", ["n", "n_errors", "n_too_few"]].tolist() == [1, 7, 3]
+    assert rates.loc["feature", ["share", "low", "high"]].isna().all()
+    assert rates.loc["label", "share"] == 0 and rates.loc["label", "n_too_few"] == 0
+    grouped = cause_rates(table, right, np.array([0, 0, 1, 1, 2, 2, 2])).set_index("cause")
+    assert grouped.loc["turn", "share"] == 0.25
+    drawn = error_causes(rates.reset_index())
+    names = [str(name) for name in drawn.layout.yaxis.ticktext]
+    assert any(name.endswith("(1 of 4)") for name in names)
+    assert not any(cause_name("feature") in name for name in names), "of none that was judged"
+
+
+def test_unjudged_sentence__only_where_an_error_was_not_judged(rates):
+    assert unjudged_sentence(rates.reset_index()).n == 1
+    assert unjudged_sentence(rates.assign(n=0).reset_index()) == ""
+
+
 def test_order_of_causes__label_then_gain_then_neighbours():
     cause = np.array(["neighbours", "crop", "label", "turn"], object)
     order = order_of_causes(cause, np.array([9.0, 1.0, 0.1, 2.0]))
@@ -154,7 +182,8 @@ def test_image_sentences__best_first_or_why_there_is_none():
 @pytest.mark.parametrize("measure", ["brightness", "contrast", "sharpness"])
 def test_image_sentences__name_what_they_cannot_judge(measure):
     rows = pd.DataFrame([row_of_table("picture", 0, measure=measure, outcome="too few")])
-    assert [one.kind for one in image_sentences(rows)[0].names] == [f"few_{measure}"]
+    (said,) = image_sentences(rows)
+    assert (said.kind, [one.kind for one in said.names]) == ("few_one", [f"few_{measure}"])
 
 
 def test_shares_sentence__counts_first_causes(rates):

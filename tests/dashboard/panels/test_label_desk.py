@@ -13,7 +13,7 @@ from core.study.traces import UNSURE, ImageTrace, read_traces
 from core.study.writer import write_study
 from dashboard.jobs import further_studies, launcher
 from dashboard.panels import label_desk
-from dashboard.panels.label_desk import Queue
+from dashboard.panels.label_desk import Queue, Shown
 from tests.dashboard.conftest import all_text, tiles
 from tests.dashboard.issues import write_issues
 from tests.publish.test_label_forms import made as made
@@ -38,6 +38,16 @@ def test_queue__goes_on_after_the_last_label_and_then_from_the_start():
     assert [queue.next_open(rank) for rank in (0, 1, 2, 5, 9)] == [0, 2, 2, 3, 0]
     assert queue.place_of("c") == 2 and queue.place_of("z") is None is queue.place_of(None)
     assert Queue(table, {}, np.zeros(4, bool)).next_open(0) is None
+
+
+def test_shown__is_counted_among_the_labels_of_the_queue_not_by_rank():
+    class Rows:
+        def row_of(self, image_id: str) -> int:
+            return ord(image_id)
+
+    table = pd.DataFrame({"image_id": list("ab"), "rank": [1, 27]})
+    one = Shown.of(Rows(), Queue(table, {}, np.ones(2, bool)), 1)  # ty: ignore
+    assert one.rank == 27 and one.position.endswith(" 2 of 2")
 
 
 @pytest.mark.slow

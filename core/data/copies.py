@@ -61,17 +61,15 @@ def _small(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
 
 
-# Copies of a file that a system named: `x - Copy.jpg`, `x copy 2.jpg`, `x (1).jpg`, beside `x.jpg`.
+# Copies that an operating system has named, such as `x - Copy.jpg`, `x copy 2.jpg` or `x (1).jpg` of `x.jpg`.
 #
-# Words that say "copy" are enough. A number in brackets may also count pictures that were named together,
-# so those have to look like the picture they are called after.
+# A name with a word for "copy" is enough. Numbers in brackets are also given to different pictures of one
+# series, so a numbered file counts as a copy only if it looks like the file without the number.
 
 
 COPIES_COMPARED = 100  # pairs of pictures that are compared
 SAME = 0.98  # correlation of a picture and its copy, which may have been saved anew
-SHARE_OF_COPIES = (
-    0.9  # share of copies among the compared pairs from which on the other pairs count as copies
-)
+SHARE_OF_COPIES = 0.9  # of the compared pairs; from this share on, the pairs not compared count as copies
 _COPY_NAMES = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
 NAMED_COPY, NUMBERED_COPY = (
     re.compile("|".join(_COPY_NAMES[name]), re.IGNORECASE) for name in ("said_copies", "numbered_copies")

@@ -168,12 +168,12 @@ def _labels(study: Study, population: Slice) -> tuple[Card, Target] | None:
 
 
 def _lowest(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    """The images on which the recommended score is lowest: what can be doubted also without labels."""
-    return _extremes(study, population, "lowest", "By the recommended score, errors are most likely here")
+    """The images on which the first score is lowest: what can be doubted also without labels."""
+    return _extremes(study, population, "lowest", "Where this score expects errors first")
 
 
 def _highest(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    return _extremes(study, population, "highest", "By the same score, errors are least likely here")
+    return _extremes(study, population, "highest", "Where this score expects errors last")
 
 
 def _extremes(study: Study, population: Slice, which: str, about: str) -> tuple[Card, Target] | None:

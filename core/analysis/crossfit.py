@@ -1,6 +1,6 @@
 """Class probabilities of each image by a linear probe that has not seen its unit (docs/method.md 2.9)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 from core.analysis import linear_probe
 from core.analysis.folds import assign_folds
 from core.analysis.linear_probe import Curvature, TrainSet, fit_classes
-from core.analysis.probe_penalty import PATIENCE
+from core.analysis.probe_penalty import until_worse
 from core.common.moments import Moments
 from core.study.chunked_array import ChunkedArray
 
@@ -76,8 +76,8 @@ def search_strength(
     """Mean log loss of probes with each strength C over inner folds of all folds but the first.
 
     The penalty of a fit of n images is 1 / (C n), so that one C is the same prior on the weights for any n,
-    and the same C as scikit-learn's. The strongest penalty is tried first, each starts at the optimum of the
-    one before, and two in a row that are no better end the search.
+    and the same C as scikit-learn's. Each starts at the optimum of the one before, and the search ends as in
+    `until_worse`.
 
     Args:
         most: images that are drawn from the seed where there are more.
@@ -94,20 +94,11 @@ def search_strength(
         if len(held):
             fits.append(_Fit(images, used, held, without(parts, fold), curvature, device, n_inner))
     losses: dict[float, float] = {}
-    n_worse = 0
-    for strength in sorted(strengths) if fits else ():
+    for strength in until_worse(strengths, losses) if fits else ():
         total = sum(fit.held_loss(strength) for fit in fits)
         losses[strength] = total / sum(len(fit.held) for fit in fits)
         after_each()
-        n_worse = 0 if losses[strength] <= min(losses.values()) else n_worse + 1
-        if n_worse == PATIENCE:
-            break
     return losses
-
-
-def best_strength(losses: Mapping[float, float], strengths: Sequence[float]) -> float:
-    """The strength C of out-of-fold probes with the least loss; the smallest where nothing was searched."""
-    return min(losses, key=lambda one: losses[one]) if losses else min(strengths)
 
 
 class _Fit:

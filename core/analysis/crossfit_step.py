@@ -12,6 +12,7 @@ from core.analysis import crossfit
 from core.analysis.folds import assign_folds, in_several
 from core.analysis.linear_probe import Curvature, TrainSet
 from core.analysis.neighbours import nearest_stored, sample_rows
+from core.analysis.probe_penalty import best_strength
 from core.analysis.scores import confidence, energy, margin
 from core.answers.answer import CROSSFIT, HEAD, TABLE, evaluated
 from core.answers.knn import K, vote
@@ -175,7 +176,7 @@ def _search(
         run.device,
         after_each,
     )
-    strength = crossfit.best_strength(losses, config.strengths)
+    strength = best_strength(losses, config.strengths)
     return {"strength": strength, "strength_loss": {f"{one:g}": loss for one, loss in losses.items()}}
 
 

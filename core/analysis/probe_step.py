@@ -1,7 +1,7 @@
 """The linear probe on frozen representations (docs/method.md 3), and the step `probe`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,7 @@ class Probe:
     lr: float | None  # None: trained to its optimum, with `penalty`
     searched: dict[float, float]  # held-out accuracy of each rate or penalty tried; empty if one was given
     penalty: float | None = None
+    losses: dict[float, float] = field(default_factory=dict)  # held-out mean log loss of each penalty tried
 
     def logits(self, raw: Array) -> Tensor:
         """(n, n_classes) float64."""
@@ -160,7 +161,8 @@ def train_to_optimum(
     after_fit()
     weights, bias = standard.fold(trained[:, :-1], trained[:, -1])
     accuracies = {1 / (one * len(rows)): accuracy for one, accuracy in searched.accuracies.items()}
-    return Probe(weights, bias, None, accuracies, penalty)
+    losses = {1 / (one * len(rows)): loss for one, loss in searched.losses.items()}
+    return Probe(weights, bias, None, accuracies, penalty, losses)
 
 
 def _held_out(n: int, seed: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -311,8 +313,11 @@ def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(probe: Probe) -> dict[str, object]:
-    name, value = ("lr", probe.lr) if probe.penalty is None else ("penalty", probe.penalty)
-    return {name: value, f"{name}_accuracy": {f"{one:g}": share for one, share in probe.searched.items()}}
+    accuracies = {f"{one:g}": share for one, share in probe.searched.items()}
+    if probe.penalty is None:
+        return {"lr": probe.lr, "lr_accuracy": accuracies}
+    losses = {f"{one:g}": loss for one, loss in probe.losses.items()}
+    return {"penalty": probe.penalty, "penalty_accuracy": accuracies, "penalty_loss": losses}
 
 
 def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int) -> dict[str, object]:

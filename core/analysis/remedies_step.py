@@ -13,6 +13,7 @@ from torch import Tensor
 from core.analysis import crossfit
 from core.analysis.judged_images import JudgedImages, spurious_features
 from core.analysis.linear_probe import Curvature, Standard
+from core.analysis.probe_penalty import best_strength
 from core.analysis.remedy_recipes import (
     Heads,
     ImageFacts,
@@ -204,7 +205,7 @@ def _refits(
             run.device,
             lambda: bar.update(1),
         )
-    strength = crossfit.best_strength(losses, config.strengths)
+    strength = best_strength(losses, config.strengths)
     heads = Heads(
         array,
         images.rows,

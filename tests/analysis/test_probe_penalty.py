@@ -10,8 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from core.analysis import linear_probe, probe_step
+from core.analysis.folds import assign_folds
 from core.analysis.linear_probe import Curvature
-from core.analysis.probe_penalty import draw_per_class, search_penalty
+from core.analysis.probe_penalty import best_strength, draw_per_class, search_penalty, until_worse
 from core.common.moments import Moments
 from core.store import open_study
 
@@ -55,6 +56,37 @@ def test_search__evaluates_rows_that_a_fit_has_not_seen(rng):
     rows = rows_of(raw, labels)
     searched = search_penalty(rows, 2, (1.0,), Curvature.of(rows, 0), 0)
     assert 0.25 < searched.accuracies[1.0] < 0.75  # on their own rows all would be right
+
+
+def test_until_worse__ends_after_two_in_a_row_without_a_smaller_loss():
+    losses = {0.1: 2.0, 1.0: 1.0, 3.0: 1.0, 10.0: 0.9, 30.0: 0.9, 100.0: 0.95, 300.0: 0.1}
+    tried = list(until_worse([300.0, 0.1, 100.0, 1.0, 30.0, 3.0, 10.0], losses))
+    assert tried == [0.1, 1.0, 3.0, 10.0, 30.0, 100.0]
+
+
+def test_best_strength__is_that_of_the_smallest_loss_and_of_equal_ones_the_strongest_penalty():
+    assert best_strength({10.0: 0.5, 0.1: 0.5, 1.0: 0.6}, (0.1, 1.0, 10.0)) == 0.1
+    assert best_strength({}, (3.0, 1.0)) == 1.0
+
+
+def test_search__is_the_log_loss_of_folds_by_hand_where_accuracy_ties(rng):
+    """Classes far apart: every C is right on all rows, and only the loss tells them from each other."""
+    labels = np.tile([0, 1, 2], 30)
+    raw = (rng.normal(size=(90, 5)) + 9.0 * np.eye(5)[labels]).astype(np.float32)
+    rows, strengths = rows_of(raw, labels), (1e-3, 0.01, 0.1, 1.0)
+    searched = search_penalty(rows, 3, strengths, Curvature.of(rows, 0), 0)
+    x, folds = StandardScaler().fit_transform(raw.astype(float)), assign_folds(labels, np.arange(90), 5, 0)
+    expected = {}
+    for strength in strengths:
+        losses = np.empty(90)
+        for fold in range(5):
+            used, held = folds != fold, folds == fold
+            exact = LogisticRegression(C=strength, max_iter=1000, tol=1e-8).fit(x[used], labels[used])
+            losses[held] = -exact.predict_log_proba(x[held])[np.arange(held.sum()), labels[held]]
+        expected[strength] = losses.mean()
+    assert set(searched.accuracies.values()) == {1.0}
+    assert_allclose(list(searched.losses.values()), list(expected.values()), atol=1e-3)
+    assert searched.best == min(expected, key=lambda one: expected[one])
 
 
 def test_search__keeps_groups_in_one_fold(rng):

@@ -251,8 +251,8 @@ def test_train_probe__of_the_best_penalty(rng):
     assert_array_equal(probe.weights, again.weights)
     assert_allclose(list(probe.searched)[:2], [1 / (1e-5 * 300), 1 / (1e-4 * 300)])
     assert probe.lr is None and probe.penalty is not None
-    best = max(probe.searched.values())
-    assert probe.searched[probe.penalty] == best > next(iter(probe.searched.values()))
+    assert probe.losses[probe.penalty] == min(probe.losses.values()) < next(iter(probe.losses.values()))
+    assert probe.losses.keys() == probe.searched.keys()
     alone = train_probe(raw, labels, 3, recipe=Recipe(penalty=probe.penalty))
     # Both end where no entry of the gradient is above 1e-4: the loss is there the least one to second order,
     # while the logits still move along what is nearly flat, on each processor otherwise.
@@ -275,7 +275,9 @@ def test_compute_probe__to_its_optimum(study_path, run):
     summary = open_study(path).summary("probe")
     strengths = 1 / (np.array(ProbeConfig.strengths) * 300)
     assert np.isclose(summary["penalty"], strengths).any() and "lr" not in summary
-    assert summary["penalty_accuracy"] and summary["top1"] > 0.5
+    losses = {float(one): loss for one, loss in summary["penalty_loss"].items()}
+    assert min(losses, key=lambda one: losses[one]) == pytest.approx(summary["penalty"], rel=1e-5)
+    assert summary["penalty_accuracy"].keys() == summary["penalty_loss"].keys() and summary["top1"] > 0.5
     assert "date" in run("probe", path, "--device", "cpu").err
     assert run("quality", path, "--calibrate", 40, "--device", "cpu").code == 0
     assert open_study(path).has("quality_calibration")

@@ -20,11 +20,11 @@ from benchmarks.results import Result
 from core.analysis.definitions import normalise_rows
 from core.analysis.neighbours import nearest_rows
 from core.analysis.probe_step import train_probe
-from core.common.intervals import share_bounds
 from core.config.checks import default_encoder
 from core.data.images import open_images
 from core.data.source import ImageSource
 from core.encoders.registry import load_encoder
+from core.measures.intervals import share_bounds
 
 N_PHOTOGRAPHS, SIZE, BATCH = 60, 96, 30
 MOST_APART = 12.0  # points: what an accuracy by photograph may differ from that on new photographs

@@ -13,10 +13,9 @@ from statistics import NormalDist
 import numpy as np
 
 from benchmarks.results import Result
-from core.common import intervals
-from core.common.intervals import interval_of_augrc
-from core.common.placements import spreads
-from core.measures import metrics
+from core.measures import intervals, metrics
+from core.measures.intervals import interval_of_augrc
+from core.measures.placements import spreads
 
 SAMPLES, RESAMPLED, RESAMPLES = 2000, 300, 300
 ACCURACY = {25: 0.68, 60: 0.86, 200: 0.9, 1000: 0.9}

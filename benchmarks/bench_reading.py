@@ -22,7 +22,6 @@ from benchmarks.studies import FOLDER
 from core.analysis.normalisation import likely_normalisation
 from core.answers.outcome import Request
 from core.bases.files import read_dictionary
-from core.common.choice import TRIAL_IMAGES
 from core.data.folder_masks import Masks, find_masks, set_apart
 from core.data.folder_reading import choose_reading
 from core.data.folder_sentence import levels_table, sentences
@@ -33,6 +32,7 @@ from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.transform import Transform
+from core.measures.choice import TRIAL_IMAGES
 from core.pipeline.run import run_step
 from core.store import open_study
 from core.study.progress import Progress

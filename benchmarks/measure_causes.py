@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.common.intervals import wilson
 from core.measures.image_columns import CAUSES
+from core.measures.intervals import wilson
 from core.store import Study, open_study
 
 OF_WORLD = {"faded": "picture", "blurred": "picture", "background": "background", "companion": "background"}

@@ -32,12 +32,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import known_mean, safe_divide
-from core.common.intervals import mean_interval, wilson
 from core.concepts.caption_words import tag
 from core.concepts.clip import load_clip
 from core.data.decode import decode
 from core.data.glyphworld import GlyphworldSource
 from core.errors import SettingsError, TokenError
+from core.measures.intervals import mean_interval, wilson
 from core.research.visual_tokens_composed_scenes import draw_statement, false_shuffles, scene_graph
 from core.research.visual_tokens_config import TokenTrainConfig
 from core.research.visual_tokens_extract import Extractor, describe_origin, extract_tokens

@@ -28,11 +28,11 @@ import torch
 from core.analysis.heatmaps_on_demand import study_encoder
 from core.analysis.input_masks import MaskFrames, masked_images, masks_of
 from core.analysis.iou import MASK_REGION
-from core.common.intervals import mean_interval, wilson
 from core.config import MaskOptions
 from core.data.masks import KINDS
 from core.errors import MaskError
 from core.measures.evaluate import class_column
+from core.measures.intervals import mean_interval, wilson
 from core.pictures.alterations import ALTERATIONS, alike_in_area, alterations, fill_colour
 from core.pipeline.run import run_step
 from core.store import Study

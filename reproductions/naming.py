@@ -20,7 +20,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import numbers, safe_divide
-from core.common.intervals import percentile_interval
 from core.concepts.caption_words import concepts_of
 from core.concepts.clip_and_captions import Tools, open_tools
 from core.concepts.concept_tables import Ids, concept_table
@@ -35,6 +34,7 @@ from core.concepts.word_measures import (
     without_contrast,
 )
 from core.config import ConceptsConfig
+from core.measures.intervals import percentile_interval
 from core.pipeline.run import run_step
 from core.store import Study
 from core.study.progress import Progress

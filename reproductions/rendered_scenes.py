@@ -30,10 +30,10 @@ from core.analysis.definitions import highly_activating
 from core.analysis.heatmaps_on_demand import study_encoder
 from core.common.dataframes import known_mean, numbers, unit_rows, words
 from core.common.group_names import group_features
-from core.common.intervals import wilson
 from core.concepts.concepts_step import group_activations, word_aucs
 from core.encoders.encoder import Encoder
 from core.measures.finder import worst_slices
+from core.measures.intervals import wilson
 from core.measures.slice import Slice
 from core.pipeline.run import run_step
 from core.store import Study

@@ -20,8 +20,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import numbers
-from core.common.intervals import auroc_difference, auroc_interval
 from core.common.score_names import SCORES, available_scores
+from core.measures.intervals import auroc_difference, auroc_interval
 from core.measures.metrics import auroc
 from core.pipeline.run import run_step
 from core.store import Study

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.recommendation import CALIBRATED, calibrated, say_of_scores
-from core.common.chance import CHANCE, too_few_outcomes
 from core.common.entries import record_of
-from core.common.intervals import auroc_interval
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
 from core.common.step_facts import CalibrationFacts
 from core.errors import SettingsError
+from core.measures.chance import CHANCE, too_few_outcomes
+from core.measures.intervals import auroc_interval
 from core.measures.metrics import auroc
 
 FOLDS = 10

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among
-from core.common.intervals import percentile_interval, resampled_means
 from core.errors import ShapeError
+from core.measures.design_effect import groups_among
 from core.measures.image_columns import VARIANTS
+from core.measures.intervals import percentile_interval, resampled_means
 
 SWEPT = ("paper", "binary")
 MASK_REGION = 0.5  # minimum value inside a mask's region

@@ -12,9 +12,7 @@ from torch import nn
 from core.analysis.heatmaps_on_demand import study_encoder
 from core.answers.head import matched, share_by_order
 from core.answers.outcome import Request
-from core.common.choice import TRIAL_IMAGES, TRIAL_SHARE, Decision, choose, deciding_rows
 from core.common.dataframes import evenly
-from core.common.design_effect import groups_among
 from core.common.records import Templates
 from core.common.step_facts import EmbedFacts
 from core.config.analysis import TRANSPARENCIES
@@ -23,6 +21,8 @@ from core.data.pixel_values import TRANSPARENT, file_facts
 from core.encoders.bare_head import fill_activation
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from core.errors import EncoderError, PeregrineError
+from core.measures.choice import TRIAL_IMAGES, TRIAL_SHARE, Decision, choose, deciding_rows
+from core.measures.design_effect import groups_among
 from core.store import Study
 from core.study.progress import Progress
 

@@ -12,7 +12,6 @@ import pandas as pd
 from core.analysis.iou import SWEPT, Lift, heat_lift, mask_preference
 from core.analysis.overlap_measuring import Measured, Measurer
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among
 from core.common.formatting import counted
 from core.common.records import Record
 from core.common.worker_group import stream_in_order
@@ -20,6 +19,7 @@ from core.config import OverlapConfig
 from core.data.mask_source import say_of_geometry
 from core.data.masks import KINDS, MaskSource
 from core.measures import overlap as measures
+from core.measures.design_effect import groups_among
 from core.measures.image_columns import CONTROLS, MASKS, VARIANTS, control_column
 from core.measures.overlap import Means, groups_of, has_both, mean_rows, values_of
 from core.store import Study

@@ -16,13 +16,13 @@ from core.analysis.probe_penalty import PER_CLASS, draw_per_class, search_penalt
 from core.analysis.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix
 from core.common.dataframes import check_same_length
-from core.common.design_effect import groups_among
 from core.common.formatting import counted
 from core.common.largest_values import first_largest
 from core.common.moments import Moments
 from core.common.topics import function_of_option
 from core.config import ProbeConfig
 from core.errors import SettingsError
+from core.measures.design_effect import groups_among
 from core.measures.evaluate import class_column
 from core.store import Study
 from core.study.chunked_array import ChunkedArray

@@ -16,12 +16,12 @@ from core.analysis.neighbours import nearest_rows, sample_rows, stored_unit_rows
 from core.analysis.probe_step import recipe_of
 from core.analysis.tensors import as_tensor
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among
 from core.common.entries import record_of
 from core.common.score_names import SCORES
 from core.common.step_facts import FeaturesFacts, NeighboursFacts, ProbeFacts, QualityFacts
 from core.config import NeighboursConfig, ProbeConfig, QualityConfig
 from core.errors import StudyError
+from core.measures.design_effect import groups_among
 from core.measures.evaluate import class_column
 from core.measures.feature_rates import group_means, vectors_of, with_outcome
 from core.measures.scores import score_causes, score_curves, score_metrics

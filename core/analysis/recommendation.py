@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.common.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.common.records import Record, Templates
 from core.common.score_names import score_in_sentence
 from core.common.step_facts import CalibrationFacts, QualityFacts
 from core.common.verdict_words import Verdict
+from core.measures.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.measures.evaluate import result_column, slice_columns
 from core.measures.score_verdicts import judge_score, score_evidence
 from core.measures.slice_comparison import shown_images

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.choice import choose, deciding_rows
 from core.common.class_list import NamedClass, first_number, read_class_list
-from core.common.design_effect import groups_among
 from core.common.label_match import BY_SYNSET, Match, few, match_as_stated, match_labels, plain, wordnet_id
 from core.common.records import Record, Templates
 from core.errors import SettingsError, did_you_mean
+from core.measures.choice import choose, deciding_rows
+from core.measures.design_effect import groups_among
 
 if TYPE_CHECKING:
     from core.answers.outcome import AnswerValues

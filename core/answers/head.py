@@ -20,14 +20,14 @@ from core.answers.classes import (
 )
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
-from core.common.choice import choose
 from core.common.dataframes import evenly
-from core.common.design_effect import groups_among
 from core.common.formatting import counted, percent
-from core.common.intervals import wilson
 from core.common.label_match import Match
 from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
+from core.measures.choice import choose
+from core.measures.design_effect import groups_among
+from core.measures.intervals import wilson
 from core.study.reader import StudyReader
 
 if TYPE_CHECKING:

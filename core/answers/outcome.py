@@ -13,12 +13,12 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.dataframes import words
-from core.common.design_effect import groups_among
 from core.common.formatting import counted
-from core.common.intervals import share_bounds
 from core.common.largest_values import first_largest
 from core.config import AddedAnswerConfig
 from core.errors import SettingsError
+from core.measures.design_effect import groups_among
+from core.measures.intervals import share_bounds
 
 if TYPE_CHECKING:
     import torch

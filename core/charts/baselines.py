@@ -13,9 +13,9 @@ from core.charts.chart import Chart, known_score
 from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.chance import CHANCE, outcomes, too_few_outcomes
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_family, score_in_sentence, score_label
+from core.measures.chance import CHANCE, outcomes, too_few_outcomes
 from core.measures.scores import on_most_images
 from core.store import Study
 

@@ -9,8 +9,8 @@ from core.bases.basis import UNITS, Basis, latents_table
 from core.bases.position_index import grid_of
 from core.bases.worth import dictionary_verdicts
 from core.common.dataframes import numbers
-from core.common.intervals import mean_intervals
 from core.measures.concept_features import concept_features, concept_means
+from core.measures.intervals import mean_intervals
 from core.store import Study
 
 CONTROL = "random"  # the kind of basis that learned nothing

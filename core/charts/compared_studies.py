@@ -14,14 +14,14 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
-from core.common.design_effect import groups_among
 from core.common.formatting import counted, joined, signed
-from core.common.intervals import leaves_out_0
 from core.common.score_names import SCORES, score_label
 from core.compare.compare import compare_words
 from core.compare.images import Shared
 from core.compare.measures import class_accuracy_changes, judged_of
 from core.errors import StudyError
+from core.measures.design_effect import groups_among
+from core.measures.intervals import leaves_out_0
 from core.store import Study
 
 # A score over correct and misclassified images in several studies.

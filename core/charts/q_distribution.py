@@ -12,12 +12,12 @@ from core.charts.compared_studies import score_distributions, score_table
 from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, tint
-from core.common.chance import too_few_outcomes
 from core.common.dataframes import numbers
 from core.common.formatting import same_digits
 from core.common.records import Record, Templates
 from core.common.score_names import SCORES, score_label
 from core.compare.images import study_names
+from core.measures.chance import too_few_outcomes
 from core.store import Study
 
 MOST_BINS = 25  # more would show the noise of a thousand images

@@ -11,10 +11,10 @@ from core.charts.chart import Chart, known_score
 from core.charts.marks import diagonal, line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.common.score_names import score_label
+from core.measures.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.store import Study
 
 

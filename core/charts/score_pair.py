@@ -12,8 +12,8 @@ from core.charts.marks import cells
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import numbers, safe_divide
-from core.common.intervals import wilson
 from core.common.score_names import available_scores, score_label
+from core.measures.intervals import wilson
 from core.store import Study
 
 PAIR = ("distinctiveness", "knn_similarity")

@@ -89,7 +89,7 @@ def inspect(args: argparse.Namespace) -> None:
     if "without" in args:
         import numpy as np
 
-        from core.measures.removal import switched_off_table
+        from core.analysis.removal import switched_off_table
         from core.pictures.of_image import without_features
 
         rows = np.flatnonzero(study.where(where).inside)
@@ -147,7 +147,7 @@ def _score_line(row: Mapping[str, Any]) -> str:
 
 def _too_few(scores: list[Mapping[str, Any]]) -> str:
     """Say that the AUROCs of a slice are of too few errors to tell one from chance; else ''."""
-    from core.common.chance import outcomes, too_few_outcomes
+    from core.measures.chance import outcomes, too_few_outcomes
 
     few = too_few_outcomes(*outcomes(scores[0])) if scores else ""
     return f"whether any of these predicts errors {few}" if few else ""

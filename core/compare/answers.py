@@ -5,9 +5,7 @@ import pandas as pd
 
 from core.answers.answer import HEAD, PROBE
 from core.common.dataframes import words
-from core.common.design_effect import groups_among
 from core.common.formatting import counted
-from core.common.intervals import share_bounds
 from core.common.topics import function_of_option
 from core.compare.compare import EVERYTHING, Comparison, fact_table, sort_measures
 from core.compare.images import Shared, side_table, with_known_outcomes
@@ -15,6 +13,8 @@ from core.compare.measures import judged_of, measure_table
 from core.compare.notes import Note, chosen_by_result, few_error_notes
 from core.compare.separation import separation_table
 from core.errors import SettingsError
+from core.measures.design_effect import groups_among
+from core.measures.intervals import share_bounds
 from core.measures.paired_accuracy import PairedAccuracy, accuracy_by_class, paired_accuracy
 from core.measures.slice import Slice
 from core.store import Study

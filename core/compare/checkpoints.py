@@ -9,11 +9,11 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.formatting import counted, percent
-from core.common.intervals import leaves_out_0
 from core.compare.compare import EVERYTHING, Comparison, compare
 from core.compare.features import UNLIKE, features_along
 from core.compare.measures import MEASURES
 from core.compare.text import amount, columns_text, markdown_table
+from core.measures.intervals import leaves_out_0
 from core.measures.slice import Slice
 from core.store import Study
 

@@ -8,9 +8,9 @@ import pandas as pd
 from PIL import Image
 
 from core.common.dataframes import evenly, numbers
-from core.common.design_effect import groups_among
 from core.common.formatting import counted
 from core.errors import PeregrineError, SettingsError, StudyError
+from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column
 from core.measures.slice import Slice
 from core.store import Study

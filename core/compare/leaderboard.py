@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.chance import LEAST, too_few
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.formatting import number as formatted
@@ -23,6 +22,7 @@ from core.compare.pairs import letters as group_letters
 from core.compare.shared_folds import SharedFolds, shared_folds
 from core.compare.text import columns_text, markdown_table
 from core.errors import StudyError
+from core.measures.chance import LEAST, too_few
 from core.measures.evaluate import result_column, slice_columns
 from core.measures.finder import MIN_IMAGES, trait_name
 from core.measures.traits import COLUMN, PICTURE, Tokens, tokens_of

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.recommendation import CONFIDENCE
-from core.common.chance import LEAST
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among, of_area, of_mean
-from core.common.intervals import area_bounds, percentile_interval, resampled_logit_interval, wilson
-from core.common.score_kernels import areas_in_order, sums_of_draws
 from core.compare.images import Shared
+from core.measures.chance import LEAST
+from core.measures.design_effect import groups_among, of_area, of_mean
 from core.measures.evaluate import result_column
 from core.measures.image_columns import MASKS, overlap_values
+from core.measures.intervals import area_bounds, percentile_interval, resampled_logit_interval, wilson
 from core.measures.metrics import rank, resample
+from core.measures.score_kernels import areas_in_order, sums_of_draws
 from core.store import Study
 
 PERCENT, PLAIN = "percent", "plain"
@@ -327,7 +327,7 @@ def change_interval(
     """95 % bootstrap interval of mean(after - before) of two studies, (n,) of 0 and 1; NaN for few images.
 
     The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts;
-    where images come in groups, of the effective number of images (`core.common.design_effect`).
+    where images come in groups, of the effective number of images (`core.measures.design_effect`).
     """
     n = len(before)
     if n < LEAST_CHANGED:

@@ -9,11 +9,11 @@ import pandas as pd
 
 from core.analysis.caveats import notes_on_accuracy, notes_on_features
 from core.answers.answer import PROBE
-from core.common.chance import too_few_outcomes
 from core.common.command_line import command_line
 from core.common.records import Record, Templates
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.compare.images import GAINED, LOST, Shared, has_other_label
+from core.measures.chance import too_few_outcomes
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.evaluate import of_results, result_column
 from core.measures.slice import Slice

@@ -7,9 +7,9 @@ from string import ascii_lowercase
 import numpy as np
 import pandas as pd
 
-from core.common.chance import LEAST
 from core.common.dataframes import check_same_length
 from core.errors import ShapeError
+from core.measures.chance import LEAST
 from core.measures.metrics import resample
 
 # Many comparisons at once: adjusted p-values, and letters of groups (docs/method.md 10.1). numpy only.

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.common.design_effect import groups_among
-from core.common.intervals import auroc_interval
 from core.common.score_names import score_label
 from core.compare.images import Shared
+from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column
+from core.measures.intervals import auroc_interval
 
 SEPARATED = {  # score -> the measure that is its AUROC, where there is one
     "q_score": "q_auroc",

@@ -8,11 +8,11 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.formatting import counted, first_of, signed
-from core.common.intervals import leaves_out_0
 from core.compare.answers import agreement_lines
 from core.compare.compare import Comparison, records, titled
 from core.compare.images import GAINED, LOST, SIDES
 from core.compare.measures import MEASURES, PERCENT
+from core.measures.intervals import leaves_out_0
 
 FACT_TITLES = {
     "n_features": "Features",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.common.formatting import counted, joined, signed
-from core.common.intervals import leaves_out_0
 from core.compare.compare import Comparison
 from core.compare.measures import MEASURES, PERCENT, Measure
+from core.measures.intervals import leaves_out_0
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
 SAME = "the same"  # also on every resampling of the images

@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.answers import class_logits
-from core.answers.predictable import predictable
-from core.common.formatting import percent
-from core.common.intervals import mean_intervals, share_intervals
-from core.measures.removal import (
+from core.analysis.removal import (
     CONTRIBUTION,
     ORDERS,
     RANDOM,
@@ -22,6 +18,10 @@ from core.measures.removal import (
     strongest_features,
     train_means,
 )
+from core.answers import class_logits
+from core.answers.predictable import predictable
+from core.common.formatting import percent
+from core.measures.intervals import mean_intervals, share_intervals
 from core.measures.slice_comparison import train_images
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS

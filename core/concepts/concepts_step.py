@@ -14,7 +14,6 @@ import torch
 from core.common.dataframes import unit_rows
 from core.common.group_names import group_features, group_name
 from core.common.inside import inside
-from core.common.intervals import auroc_interval
 from core.common.records import Record
 from core.common.step_facts import EmbedFacts
 from core.concepts import concept_tables
@@ -54,6 +53,7 @@ from core.concepts.units import (
 )
 from core.config import ConceptsConfig
 from core.errors import SettingsError
+from core.measures.intervals import auroc_interval
 from core.store import Study
 from core.study import manifest as manifests
 from core.study.progress import Progress

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.analysis.removal import logits_without
 from core.answers.class_logits import by_class, class_logits, lead_gradients, output_logits, units_of
 from core.answers.predictable import predictable
 from core.common.dataframes import safe_divide
@@ -13,7 +14,6 @@ from core.common.records import Record, Templates
 from core.concepts.blame import ProbeWithMeans
 from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_features
 from core.config import FailuresConfig
-from core.measures.removal import logits_without
 from core.store import Study
 
 # The features that push images towards a wrong class, in a sentence (docs/method.md 6.8).

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from core.analysis.removal import reads_unit_rows
 from core.answers import class_logits
 from core.answers.answer import HEAD
 from core.common.command_line import command_line
@@ -26,7 +27,6 @@ from core.concepts.falcon import K_CANDIDATES
 from core.concepts.units import ProbeImages, scan, threshold_of
 from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
-from core.measures.removal import reads_unit_rows
 from core.measures.slice_comparison import train_images
 from core.store import Study
 

@@ -9,12 +9,12 @@ import pandas as pd
 from scipy import sparse
 
 from core.common.dataframes import safe_divide
-from core.common.intervals import wilson
 from core.common.records import Record, Templates
 from core.concepts.caption_words import more_general
 from core.concepts.falcon import TOP_WORDS, WordList
 from core.config import ConceptsConfig
 from core.errors import SettingsError, ShapeError
+from core.measures.intervals import wilson
 
 # Words that hold for most of a feature's images and for fewer than half of the others (docs/method.md
 # 6.12).

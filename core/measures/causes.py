@@ -9,11 +9,10 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.dataframes import check_same_length
-from core.common.design_effect import groups_among
 from core.common.formatting import format_duration
-from core.common.intervals import share_bounds
 from core.common.records import Record, Templates
 from core.config import CausesConfig
+from core.measures.design_effect import groups_among
 from core.measures.image_columns import (
     BACKGROUND,
     CAUSES,
@@ -29,6 +28,7 @@ from core.measures.image_columns import (
     UNEXPLAINED,
     WHY,
 )
+from core.measures.intervals import share_bounds
 from core.study.label_decisions import CHANGED, DECISION, DOUBTED, LEFT, with_decisions
 from core.study.reader import StudyReader
 from core.study.speed import Speed

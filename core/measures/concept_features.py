@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import evenly
-from core.common.intervals import mean_intervals
 from core.errors import StudyError
+from core.measures.intervals import mean_intervals
 from core.measures.slice_comparison import train_images
 from core.study.reader import StudyReader
 

@@ -11,8 +11,8 @@ from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
 from core.common.dataframes import words as texts
 from core.common.formatting import joined
-from core.common.intervals import wilson
 from core.measures.evaluate import class_column
+from core.measures.intervals import wilson
 from core.measures.slice_features import STRONGEST, classes_tell, feature_classes
 from core.measures.slice_words import SCENE, feature_words, features_on_object, named_from, words_apart
 from core.study.reader import StudyReader

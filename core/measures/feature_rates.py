@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide, unit_rows
-from core.common.design_effect import effective_counts, groups_among, of_copies
-from core.common.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.common.moments import Moments
+from core.measures.design_effect import effective_counts, groups_among, of_copies
 from core.measures.evaluate import class_column
+from core.measures.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.measures.slice_features import class_firing, count_firing_images, has_firing, most_common_classes
 from core.study.chunked_array import ChunkedArray
 from core.study.reader import StudyReader

@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from core.common.chance import too_few_outcomes
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among, of_mean
 from core.common.formatting import first_of
-from core.common.intervals import at_least, benjamini_hochberg, wilson
 from core.common.records import Record
+from core.measures.chance import too_few_outcomes
+from core.measures.design_effect import groups_among, of_mean
 from core.measures.evaluate import class_column, result_column
+from core.measures.intervals import at_least, benjamini_hochberg, wilson
 from core.measures.slice import Slice
 from core.measures.traits import COLUMN, CONCEPT, FEATURE, PICTURE, Tokens, picture_words, tokens_of
 from core.study.reader import StudyReader

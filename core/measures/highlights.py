@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among
-from core.common.intervals import share_bounds
+from core.measures.design_effect import groups_among
 from core.measures.finder import judged, worst_slices
+from core.measures.intervals import share_bounds
 from core.measures.slice import Slice
 from core.measures.slice_features import count_firing_images
 from core.study.reader import StudyReader

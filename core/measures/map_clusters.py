@@ -17,10 +17,10 @@ from scipy.ndimage import gaussian_filter
 
 from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
-from core.common.design_effect import groups_among, of_copies
-from core.common.intervals import newcombe
 from core.common.records import Templates
+from core.measures.design_effect import groups_among, of_copies
 from core.measures.feature_names import feature_names
+from core.measures.intervals import newcombe
 from core.measures.slice_features import count_firing_images, has_firing
 from core.measures.slice_words import feature_words
 from core.study.reader import StudyReader

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common import design_effect
-from core.common.chance import FEW, too_few
 from core.common.dataframes import check_same_length, evenly, safe_divide
-from core.common.design_effect import groups_among
-from core.common.intervals import (
+from core.measures import design_effect
+from core.measures.chance import FEW, too_few
+from core.measures.design_effect import groups_among
+from core.measures.intervals import (
     auroc_difference,
     interval_of_augrc,
     interval_of_auroc,
     projections,
     resampled_logit_interval,
 )
-from core.common.placements import spreads
+from core.measures.placements import spreads
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
 REFERENCE = "q_score"  # the score that the others are compared with

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.common.design_effect import groups_among
-from core.common.intervals import mean_interval, mean_intervals
+from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column
 from core.measures.headline import NO_IMAGES
 from core.measures.image_columns import CONTROLS, MASKS, VARIANTS, control_values, overlap_values
+from core.measures.intervals import mean_interval, mean_intervals
 from core.study.reader import StudyReader
 
 # Overlap of heatmaps with masks: means over images with intervals, by group and by class.

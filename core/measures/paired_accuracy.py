@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.choice import mcnemar
-from core.common.design_effect import groups_among, of_mean
-from core.common.intervals import share_bounds, wilson
+from core.measures.choice import mcnemar
+from core.measures.design_effect import groups_among, of_mean
+from core.measures.intervals import share_bounds, wilson
 
 CLASS_COLUMNS = ["label", "study", "n", "accuracy", "difference", "difference_low", "difference_high"]
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.formatting import signed_interval
-from core.common.intervals import percentile_interval, resampled_means
 from core.common.records import Record, Templates
 from core.common.step_facts import RemediesFacts
 from core.measures.headline import as_corrected, evaluation_images, out_of_fold
+from core.measures.intervals import percentile_interval, resampled_means
 from core.study.label_decisions import decisions, decisions_digest
 from core.study.reader import StudyReader
 

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.common.dataframes import evenly
-from core.common.design_effect import groups_among, of_mean
-from core.common.intervals import wilson
 from core.common.records import Record, Templates
 from core.common.score_names import score_label
 from core.common.verdict_words import (
@@ -27,7 +24,10 @@ from core.common.verdict_words import (
     WEAK,
     Verdict,
 )
+from core.measures.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
+from core.measures.design_effect import groups_among, of_mean
 from core.measures.evaluate import result_column, slice_columns
+from core.measures.intervals import wilson
 from core.study.reader import StudyReader
 
 # What a score of single images is worth for finding errors, in one of four words (docs/method.md 2.10).

@@ -5,17 +5,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common import placements
-from core.common.chance import LEAST
 from core.common.dataframes import numbers
-from core.common.design_effect import groups_among, of_area
-from core.common.intervals import area_bounds, auroc_difference, interval_of_augrc, pooled_area_bounds
-from core.common.placements import spreads
 from core.common.score_names import SCORES
-from core.measures import metrics
+from core.measures import metrics, placements
+from core.measures.chance import LEAST
+from core.measures.design_effect import groups_among, of_area
 from core.measures.evaluate import read_once, result_column, slice_columns
 from core.measures.headline import NO_IMAGES, NO_VERDICTS
+from core.measures.intervals import area_bounds, auroc_difference, interval_of_augrc, pooled_area_bounds
 from core.measures.metrics import effects_of
+from core.measures.placements import spreads
 from core.study.reader import StudyReader
 
 # AUROC of scores within predicted classes: what is left when the class itself tells nothing.

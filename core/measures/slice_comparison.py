@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from core.common import intervals
 from core.common.captions import class_id
 from core.common.dataframes import safe_divide
-from core.common.design_effect import effective_counts, groups_among, of_copies
+from core.measures import intervals
+from core.measures.design_effect import effective_counts, groups_among, of_copies
 from core.measures.evaluate import named_splits, names_images
 from core.measures.slice import Slice
 from core.measures.traits import FEATURE, PICTURE, Traits, count_traits, picture_words

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from core.common.design_effect import groups_among
 from core.common.score_names import SCORES
 from core.config import QualityConfig
 from core.measures.causes import cause_rates_inside, causes_inside, decided_causes, decided_rates
 from core.measures.confusions import confusions
+from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column, slice_columns
 from core.measures.feature_rates import feature_numbers, group_means, top_images, vectors_of
 from core.measures.image_columns import CONTROLS, MASKS, control_values, overlap_values

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.chance import CHANCE
 from core.common.dataframes import numbers
 from core.common.group_names import JOINED_BY
-from core.common.intervals import wilson
 from core.common.records import Templates
 from core.common.verdict_words import (
     CLEAR_WORD,
@@ -27,7 +25,9 @@ from core.common.verdict_words import (
     Verdict,
 )
 from core.measures import finder
+from core.measures.chance import CHANCE
 from core.measures.evaluate import made_once
+from core.measures.intervals import wilson
 from core.measures.slice import Slice
 from core.measures.slice_comparison import trait_differences
 from core.measures.traits import CONCEPT, tokens_of

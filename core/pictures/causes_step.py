@@ -9,13 +9,13 @@ import numpy as np
 from core.analysis.heatmaps_on_demand import encoder_of
 from core.answers.answer import PROBE
 from core.common.command_line import command_line
-from core.common.design_effect import groups_among
 from core.common.device import resolve_device, run_options
 from core.common.formatting import format_duration
 from core.common.step_facts import EmbedFacts
 from core.config import CausesConfig, RunOptions
 from core.errors import SettingsError
 from core.measures.causes import cause_rates
+from core.measures.design_effect import groups_among
 from core.pictures.cause_tables import (
     first_counts,
     judged_table,

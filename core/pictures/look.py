@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.analysis.removal import logits_without, reads_unit_rows, train_means
 from core.answers import class_logits
 from core.answers.answer import HEAD, PROBE
 from core.answers.classes import match_classes
@@ -19,7 +20,6 @@ from core.common.label_match import match_as_stated, match_labels
 from core.common.picture_bytes import image_file
 from core.common.wordnet import WORDNET
 from core.concepts.search import most_alike
-from core.measures.removal import logits_without, reads_unit_rows, train_means
 from core.pictures.seen import Glance
 from core.store import Study
 from core.study.heatmaps import combine, place_on_image
@@ -208,7 +208,7 @@ def decide(
 
     Args:
         seen: with `raw`, `fires` and `logits`, as a `Glance` has them. off: features set to their means, as
-            `core.measures.removal` takes them out. true: the class of the picture, if known. also: names of
+            `core.analysis.removal` takes them out. true: the class of the picture, if known. also: names of
             classes that are listed however likely they are.
         pushes: (n_features,) by the names of answer and rival, where there is no classifier to ask.
     """

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from core.analysis.removal import SwitchedOff, switched_off
 from core.answers import class_logits
 from core.answers.answer import HEAD, PROBE
 from core.answers.class_logits import units_of
 from core.errors import SettingsError
-from core.measures.removal import SwitchedOff, switched_off
 from core.measures.slice_features import firing_pairs
 from core.pictures.look import Answering, Look, answering, decide
 from core.store import Study
@@ -69,7 +69,7 @@ def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[in
     return replace(look, note=class_logits.ONLY_WRONG) if only_wrong else look
 
 
-# The images of a slice without some features: `core.measures.removal` on a study. No torch.
+# The images of a slice without some features: `core.analysis.removal` on a study. No torch.
 
 
 NOT_KNOWN = (

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from core.answers.classes import ORDERS, match_classes, possible_orders, read_class_file, right_by_order
-from core.common.choice import choose, deciding_rows
 from core.common.dataframes import evenly
-from core.common.design_effect import groups_among
 from core.common.label_match import Match
 from core.common.records import Record, Templates
 from core.errors import SettingsError
+from core.measures.choice import choose, deciding_rows
+from core.measures.design_effect import groups_among
 from core.study.chunked_array import ChunkedArray
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 from core.answers.class_logits import output_logits, own_classifier
 from core.answers.kinds import KINDS
 from core.common.captions import shortened
-from core.common.chance import FEW
 from core.common.formatting import counted
 from core.common.records import Record, Templates
+from core.measures.chance import FEW
 from core.measures.feature_names import feature_names
 from core.measures.finder import judged, too_few_errors
 from core.measures.highlights import ClassAccuracy, WorstSlice, class_accuracy, worst_slice

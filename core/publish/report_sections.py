@@ -22,13 +22,13 @@ from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import evenly, numbers, words
 from core.common.formatting import counted, number, percent, with_interval
-from core.common.intervals import share_bounds, wilson
 from core.common.private_paths import without_folders
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.score_names import score_label
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.evaluate import result_column
+from core.measures.intervals import share_bounds, wilson
 from core.measures.label_issues import errors_in_doubt
 from core.measures.leaks import leakage
 from core.measures.score_verdicts import score_verdicts

@@ -16,11 +16,11 @@ from core.analysis.representations import input_views, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import by_values, numbers
 from core.common.device import check_device, resolve_device, run_options
-from core.common.intervals import wilson
 from core.config import RunOptions, as_settings
 from core.encoders.encoder import Encoder
 from core.encoders.spec import parse_spec
 from core.errors import ImageSourceError, StudyError
+from core.measures.intervals import wilson
 from core.research import changed_inputs_moved as moved
 from core.research.changed_inputs_topic import PerturbedConfig
 from core.research.shortcuts_readout import encode_views, load_head, recorded_config, unit_outputs

@@ -20,11 +20,11 @@ from core.analysis.probe_step import Probe, train_probe
 from core.analysis.representations import input_views, picture_batches
 from core.common.dataframes import check_same_length
 from core.common.device import check_device, resolve_device, run_options
-from core.common.intervals import wilson
 from core.config import RunOptions, as_settings
 from core.encoders.encoder import Encoder
 from core.errors import SettingsError, StudyError
 from core.measures.evaluate import class_column
+from core.measures.intervals import wilson
 from core.research.changed_inputs_perturbed import check_has_encoder
 from core.research.changed_inputs_topic import RobustConfig
 from core.research.shortcuts_readout import encode_views

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import check_same_length, safe_divide, unit_rows
-from core.common.intervals import wilson
 from core.errors import SettingsError
+from core.measures.intervals import wilson
 
 # The parts of a representation with a domain prefix, and images with classes and domains. No torch.
 

@@ -16,7 +16,6 @@ from core.analysis.linear_probe import Recipe, Standard
 from core.analysis.map_step import places_of_columns
 from core.analysis.neighbours import sample_rows
 from core.analysis.probe_step import train_probe
-from core.common.intervals import wilson
 from core.common.moments import Moments
 from core.common.step_facts import GLYPHWORLD, EmbedFacts
 from core.common.threads import one_torch_thread
@@ -25,6 +24,7 @@ from core.data.source import some
 from core.encoders.registry import Encoder
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.measures.evaluate import class_column
+from core.measures.intervals import wilson
 from core.research.domains_parts import (
     ALL,
     PARTS,

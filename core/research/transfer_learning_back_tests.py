@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from core.common.dataframes import known_mean, numbers
-from core.common.intervals import percentile_interval
 from core.errors import SettingsError
+from core.measures.intervals import percentile_interval
 from core.research.transfer_learning_estimates import ASSUMED, METHODS, Predictions, estimates
 
 BLUR, NOISE, CONTRAST = KINDS = ("blur", "noise", "contrast")

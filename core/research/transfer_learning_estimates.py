@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.formatting import counted, number, percent, signed
-from core.common.intervals import percentile_interval
 from core.compare.images import Shared
 from core.compare.notes import Note
 from core.errors import ShapeError
+from core.measures.intervals import percentile_interval
 from core.research.transfer_learning_topic import AccuracyFacts
 from core.store import Study
 

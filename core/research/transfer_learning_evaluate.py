@@ -22,7 +22,6 @@ from core.analysis.representations import (
 )
 from core.analysis.scores import confidence, near_zero_share, q_score
 from core.common.dataframes import check_same_length
-from core.common.intervals import share_intervals
 from core.common.largest_values import first_largest
 from core.common.step_facts import FeaturesFacts
 from core.data.images import ImageSource
@@ -30,6 +29,7 @@ from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
 from core.measures import metrics
+from core.measures.intervals import share_intervals
 from core.store import Study
 from core.training.pixels import load_pixels
 

@@ -15,9 +15,9 @@ from core.analysis.linear_probe import Recipe
 from core.analysis.probe_step import train_probe, why_no_probe
 from core.analysis.tensors import as_tensor
 from core.common.dataframes import check_same_length
-from core.common.intervals import mean_interval
 from core.errors import SettingsError
 from core.measures.evaluate import class_column
+from core.measures.intervals import mean_interval
 from core.research.transfer_learning_topic import FewShotConfig
 from core.store import Study
 from core.study.writer import StepRun, StepWriter

@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.analysis.removal import SwitchedOff, evenly_spaced
 from core.answers.answer import PROBE
 from core.common.picture_bytes import image_address, image_file
 from core.measures.image_columns import unit_codes
-from core.measures.removal import SwitchedOff, evenly_spaced
 from core.measures.slice import Slice
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
 from core.pictures.of_image import without_features

@@ -15,10 +15,10 @@ from core.charts.options import FigureOptions
 from core.charts.q_against_miou import Q_AGAINST_MIOU
 from core.charts.shared_rows import VARIANTS
 from core.common.captions import LOOKS, ON_MASKS, shortened, with_class_names
-from core.common.chance import too_few_outcomes
 from core.common.dataframes import numbers, words
 from core.common.records import Record, Templates
 from core.common.step_facts import OverlapFacts
+from core.measures.chance import too_few_outcomes
 from core.measures.overlap import overlap_sentence
 from core.measures.slice import Slice
 from core.store import Study

@@ -21,10 +21,10 @@ from core.charts.errors_found import (
 )
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
-from core.common.chance import FEW, outcomes, too_few
 from core.common.formatting import formatted
 from core.common.score_names import score_family, score_label
 from core.common.step_facts import QualityFacts
+from core.measures.chance import FEW, outcomes, too_few
 from core.measures.slice import Slice
 from core.store import Study
 from core.study.missing import nothing

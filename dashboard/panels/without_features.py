@@ -6,11 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.captions import cut_text, shortened, with_class_names
-from core.common.formatting import counted, signed
-from core.errors import PeregrineError
-from core.measures.paired_accuracy import PairedAccuracy
-from core.measures.removal import (
+from core.analysis.removal import (
     AT_RANDOM,
     DRAWS,
     WITHOUT,
@@ -21,6 +17,10 @@ from core.measures.removal import (
     random_gains,
     switched_off_table,
 )
+from core.common.captions import cut_text, shortened, with_class_names
+from core.common.formatting import counted, signed
+from core.errors import PeregrineError
+from core.measures.paired_accuracy import PairedAccuracy
 from core.measures.slice import Slice
 from core.store import Study
 from dashboard.cache import feature_reads, image_reads, reads, tried_reads

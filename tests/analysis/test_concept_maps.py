@@ -16,10 +16,10 @@ from core.analysis.concept_maps import MaskedPositions, average_precision_of_ent
 from core.bases.position_index import codes_at
 from core.bases.requests import add_basis
 from core.cli import main
-from core.common.intervals import mean_intervals
 from core.config import BasisConfig
 from core.data.mask_source import KINDS
 from core.measures.concept_features import average_precision
+from core.measures.intervals import mean_intervals
 from core.pipeline.run import analyze
 from core.store import Study, open_study
 from core.study.progress import Progress

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis import overlap_step
 from core.analysis.iou import VARIANTS
-from core.common.intervals import mean_intervals
 from core.config import OverlapConfig
 from core.measures import overlap
+from core.measures.intervals import mean_intervals
 from tests.tables import rows_where
 
 CONFIG = OverlapConfig(bootstrap=100)

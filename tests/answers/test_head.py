@@ -27,7 +27,6 @@ from core.answers.kinds import KINDS
 from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
-from core.common.choice import choose
 from core.common.label_match import Match
 from core.common.records import Record
 from core.common.step_facts import EmbedFacts, HeadFacts
@@ -38,6 +37,7 @@ from core.encoders.head_file import names_in
 from core.encoders.registry import load_encoder
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import EncoderError, SettingsError
+from core.measures.choice import choose
 from core.pictures.of_image import asked_of_images, look_at, without_features
 from core.pipeline.run import run_step
 from core.store import Study, open_study

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 from core.charts import baselines as figures
 from core.charts import causes
 from core.charts.theme import DARK, LIGHT, layout_of
-from core.common.chance import too_few_outcomes
 from core.common.score_names import score_family, score_in_sentence, score_label
+from core.measures.chance import too_few_outcomes
 from tests.sentences import numbers, without_numbers
 from tests.tables import rows_where
 

@@ -18,9 +18,9 @@ from core.charts import (
     score_curves,
     sparsity,
 )
-from core.common.chance import too_few_outcomes
 from core.common.score_names import score_label
 from core.measures import metrics
+from core.measures.chance import too_few_outcomes
 from core.measures.image_columns import MASKS
 from tests.sentences import NUMBER, numbers, without_numbers
 

@@ -11,7 +11,7 @@ import pytest
 
 from core.charts import score_pair as figures
 from core.charts.options import FigureOptions
-from core.common.intervals import wilson
+from core.measures.intervals import wilson
 
 
 def slow_part(values: list[float], value: float, bins: int) -> int:

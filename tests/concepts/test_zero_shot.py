@@ -14,6 +14,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
+from core.analysis.removal import train_means
 from core.answers.outcome import Request
 from core.answers.requests import add_answer
 from core.charts.export_files import read_table
@@ -23,7 +24,6 @@ from core.concepts.decompose import decompose
 from core.concepts.zero_shot import class_texts, text_tower, zero_shot_answer
 from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError
-from core.measures.removal import train_means
 from core.measures.slice_comparison import train_images
 from core.pictures.look import answering, decide
 from core.pictures.of_image import Stored

@@ -16,8 +16,8 @@ from core.analysis import caveats
 from core.answers.answer import Answer
 from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
-from core.common.chance import too_few_outcomes
 from core.compare.answers import compare_answers
+from core.measures.chance import too_few_outcomes
 from core.store import Answered, Study, open_study
 from core.study.missing import NO_WEIGHTS
 from core.study.progress import Progress

@@ -10,7 +10,6 @@ import pytest
 
 from core.charts.causes import error_causes
 from core.charts.export_files import export_table
-from core.common.intervals import wilson
 from core.measures.causes import (
     COLUMNS,
     RATES,
@@ -24,6 +23,7 @@ from core.measures.causes import (
     unjudged_sentence,
 )
 from core.measures.image_columns import CAUSES, UNEXPLAINED, cause_name
+from core.measures.intervals import wilson
 from core.measures.slice import Slice
 from core.store import Study, open_study
 from core.study import label_decisions, trace_changes

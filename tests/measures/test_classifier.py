@@ -8,9 +8,9 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
+from core.analysis.removal import logits_without
 from core.answers.class_logits import ACTIVATIONS, Classifier
 from core.encoders.head import ACTIVATIONS as RECOGNISED
-from core.measures.removal import logits_without
 
 
 def numbers(linear: nn.Linear) -> tuple[np.ndarray, np.ndarray]:

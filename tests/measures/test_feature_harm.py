@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.common.choice import mcnemar
-from core.measures.removal import (
+from core.analysis.removal import (
     DRAWS,
     FEWEST,
     SwitchedOff,
@@ -17,6 +16,7 @@ from core.measures.removal import (
     harm_finding,
     random_gains,
 )
+from core.measures.choice import mcnemar
 
 NAMES = ["ant", "bee", "cat"]
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from core.bases.requests import add_basis
-from core.common.intervals import wilson
 from core.config import BasisConfig
 from core.measures import feature_names as naming
 from core.measures.feature_names import (
@@ -17,6 +16,7 @@ from core.measures.feature_names import (
     strongest_apart,
     strongest_classes,
 )
+from core.measures.intervals import wilson
 from core.measures.slice_features import FiringClass
 from core.store import open_study
 from core.study.layers import layer

@@ -19,8 +19,8 @@ from core.measures.slice import Slice
 from core.measures.slice_comparison import means
 from tests import reference_scores as slow
 from tests import small
-from tests.common.test_generalised_risk import augrc_by_loop
 from tests.measures.test_feature_rates import slow_wilson
+from tests.measures.test_generalised_risk import augrc_by_loop
 from tests.measures.worlds import World, make_world
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.common.intervals import wilson
 from core.measures.highlights import background_features, class_accuracy, worst_slice
+from core.measures.intervals import wilson
 from core.measures.slice import Slice
 from core.store import open_study
 from core.study.writer import StudyWriter

@@ -8,10 +8,10 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from core.common.intervals import interval_of_augrc
-from core.common.placements import spreads
 from core.errors import ShapeError
 from core.measures import metrics
+from core.measures.intervals import interval_of_augrc
+from core.measures.placements import spreads
 from tests import reference
 from tests import reference_scores as slow
 from tests.tables import rows_where

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from core.common.intervals import wilson
 from core.common.verdict_words import RELIABLE, USEFUL, USELESS, WEAK
+from core.measures.intervals import wilson
 from core.measures.slice_words import NameEvidence, judge_name
 
 GOOD = NameEvidence("grass", n=60, share=0.8, elsewhere=0.1)

@@ -12,10 +12,10 @@ from core.analysis.calibration import regressed, score_of_other_folds
 from core.analysis.caveats import notes_on_accuracy, seen_images
 from core.analysis.probe_step import _held_out
 from core.analysis.quality_step import apart_from
-from core.common.intervals import area_bounds, share_bounds, wilson
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
 from core.measures.highlights import class_accuracy
+from core.measures.intervals import area_bounds, share_bounds, wilson
 from core.measures.scores import score_aurocs
 from core.measures.slice import Slice
 from core.measures.slice_comparison import compare_traits

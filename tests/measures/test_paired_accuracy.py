@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.intervals import Z
+from core.measures.intervals import Z
 from core.measures.paired_accuracy import accuracy_by_class, difference_interval, mcnemar, paired_accuracy
 
 

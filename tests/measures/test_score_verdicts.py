@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.intervals import interval_of_auroc
-from core.common.placements import spreads
 from core.common.verdict_words import RELIABLE, USELESS, WORDS
+from core.measures.intervals import interval_of_auroc
+from core.measures.placements import spreads
 from core.measures.score_verdicts import (
     ScoreEvidence,
     first_looked,

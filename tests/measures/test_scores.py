@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.intervals import auroc_interval
+from core.measures.intervals import auroc_interval
 from core.measures.scores import auroc_within_predicted, pooled_auroc
 from tests import reference_scores as reference
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from core.analysis.removal import AT_RANDOM, DRAWS, WITHOUT, SwitchedOff, switched_off_table, train_means
 from core.errors import SettingsError
-from core.measures.removal import AT_RANDOM, DRAWS, WITHOUT, SwitchedOff, switched_off_table, train_means
 from core.pictures.of_image import without_features
 from core.store import open_study
 

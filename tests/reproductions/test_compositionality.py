@@ -11,9 +11,9 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core.common.intervals import wilson
 from core.data.glyphworld import GlyphworldSource
 from core.errors import TokenError
+from core.measures.intervals import wilson
 from reproductions.compositionality import (
     Benchmark,
     Bigrams,

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.testing import assert_allclose
 
-from core.common.intervals import wilson
 from core.data.glyphworld import GlyphworldSource
+from core.measures.intervals import wilson
 from core.measures.slice import Slice
 from core.worlds.glyphworld import scene_row
 from core.worlds.scenes import plan_scene

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.analysis.removal import harm, harm_finding, random_gains, switched_off_table
 from core.answers.class_logits import class_push
 from core.common.formatting import counted
 from core.measures.feature_names import feature_names
 from core.measures.feature_rates import feature_differences
-from core.measures.removal import harm, harm_finding, random_gains, switched_off_table
 from core.measures.slice import Slice
 from core.measures.slice_comparison import population
 from core.measures.slice_features import at_levels, class_firing, feature_activations, similar_features

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from core.common.choice import LEVEL, choose, deciding_rows
+from core.measures.choice import LEVEL, choose, deciding_rows
 from tests import reference
 
 

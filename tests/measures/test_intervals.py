@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from core.common import intervals as statistics
+from core.measures import intervals as statistics
 from tests import reference
 from tests import reference_scores as slow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.common import intervals
+from core.measures import intervals
 from tests import reference
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.placements import LEFT_OUT, Spread, ranked_spreads, ranking, spreads, ties
+from core.measures.placements import LEFT_OUT, Spread, ranked_spreads, ranking, spreads, ties
 
 
 def spreads_by_loop(score, outcome):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.common import design_effect
 from core.common.dataframes import safe_divide
-from core.common.placements import Spread, placed, spreads
+from core.measures import design_effect
+from core.measures.placements import Spread, placed, spreads
 
 # Confidence intervals and tests for slices, vectorised over thousands of slices; numpy only.
 #
@@ -429,7 +429,7 @@ def interval_of_augrc(x: Spread, y: Spread, *, effect: float = 1.0) -> tuple[flo
     Args:
         effect: the design effect of g, where images come in groups (`design_effect.of_mean`).
         x: of m shares of the misclassified images below each correct one. y: of n shares of the correct
-            images above each misclassified one (`core.common.placements`).
+            images above each misclassified one (`core.measures.placements`).
     Returns:
         AUGRC, low, high, within [0, 1/2]; NaN unless both outcomes occur, no interval where one occurs once.
     """

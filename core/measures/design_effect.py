@@ -13,7 +13,7 @@ with n_g images of group g.
 import numpy as np
 
 from core.common.dataframes import check_same_length
-from core.common.placements import placed
+from core.measures.placements import placed
 
 FLAT = 1e-12  # a variance below it is rounding
 

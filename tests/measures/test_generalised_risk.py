@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.intervals import Z, interval_of_augrc
-from core.common.placements import spreads
 from core.measures import metrics
+from core.measures.intervals import Z, interval_of_augrc
+from core.measures.placements import spreads
 from tests.reference_scores import logit_interval
 
 

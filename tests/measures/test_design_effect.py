@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import t as student
 
-from core.common import design_effect, intervals
-from core.common.intervals import interval_of_augrc, projections
-from core.common.placements import spreads
+from core.measures import design_effect, intervals
+from core.measures.intervals import interval_of_augrc, projections
 from core.measures.metrics import resample
+from core.measures.placements import spreads
 
 
 def loop_of_mean(values: np.ndarray, groups: np.ndarray) -> float:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.analysis.removal import ALIKE, logits_without, random_alike, strongest_features
 from core.answers.class_logits import Classifier
 from core.errors import ShapeError
-from core.measures.removal import ALIKE, logits_without, random_alike, strongest_features
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.score_kernels import walk_in_order
+from core.measures.score_kernels import walk_in_order
 
 LEFT_OUT, OTHER, POSITIVE = -1, 0, 1  # outcomes of an image
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from core.answers.class_logits import Classifier, class_gradients
-from core.common.intervals import share_intervals
 from core.common.records import Record, Templates
 from core.errors import ShapeError
+from core.measures.intervals import share_intervals
 from core.measures.paired_accuracy import PairedAccuracy, paired_accuracy
 from core.measures.slice_comparison import train_images
 from core.study.reader import StudyReader

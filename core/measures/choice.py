@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common import design_effect
 from core.common.records import Record, Templates
+from core.measures import design_effect
 
 LEVEL = 0.001  # p, over all candidates, below which labels decide against the documents
 TRIAL_IMAGES = 256  # at most, where a trial needs the network

@@ -23,8 +23,8 @@ import plotly.graph_objects as go
 
 from core.bases.requests import add_basis
 from core.common.dataframes import known_mean, numbers
+from core.concepts.concept_features import concept_features, concept_means
 from core.config import BasisConfig
-from core.measures.concept_features import concept_features, concept_means
 from core.measures.intervals import mean_intervals
 from core.pipeline.run import resume, run_step
 from core.store import Study

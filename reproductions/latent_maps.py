@@ -20,12 +20,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 
-from core.analysis.concept_maps import Entries, MaskedPositions, map_means, maps_of_entries
 from core.analysis.readouts import PositionReader
 from core.bases.dictionary import Coder, Dictionary
 from core.bases.kinds import KINDS
 from core.bases.vectors import FitRun, Vectors
 from core.common.topics import function_named
+from core.concepts.concept_maps import Entries, MaskedPositions, map_means, maps_of_entries
 from core.pipeline.run import run_step
 from core.store import Study
 from core.study.progress import Progress

@@ -20,12 +20,12 @@ CORE_FOR_DASHBOARD = (
     *("core.errors", "core.config", "core.common", "core.study", "core.measures", "core.store"),
     *("core.compare", "core.charts", "core.publish", "core.analysis.caveats"),
     *("core.analysis.recommendation", "core.analysis.removal", "core.analysis.trust_check"),
-    "core.answers.answer",
-    *("core.answers.class_logits", "core.answers.kinds", "core.bases.basis", "core.bases.kinds"),
-    *("core.bases.position_index", "core.bases.twins", "core.bases.worth", "core.concepts.blame"),
-    *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.photograph_clips"),
-    *("core.concepts.search", "core.encoders.spec", "core.encoders.trusted_code"),
-    *("core.pictures.look", "core.pictures.of_image", "core.pictures.seen", "core.training.preview"),
+    *("core.answers.answer", "core.answers.class_logits", "core.answers.kinds", "core.bases.basis"),
+    *("core.bases.kinds", "core.bases.position_index", "core.bases.twins", "core.bases.worth"),
+    *("core.concepts.blame", "core.concepts.photograph_clips", "core.concepts.search"),
+    *("core.encoders.readout", "core.encoders.spec", "core.encoders.trusted_code"),
+    *("core.pictures.confused", "core.pictures.decomposition", "core.pictures.look"),
+    *("core.pictures.of_image", "core.pictures.seen", "core.training.preview"),
 )
 # What its pages of research may import besides.
 RESEARCH_FOR_DASHBOARD = (

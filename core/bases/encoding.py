@@ -19,9 +19,9 @@ from core.bases.dictionary_measures import LatentTally, Tally, latents_frame, n_
 from core.bases.position_index import write_index
 from core.bases.vectors import Positions, image_batches
 from core.common.formatting import counted
-from core.common.readout import readout_words
 from core.common.step_facts import EmbedFacts
 from core.common.worker_group import stream_in_order
+from core.encoders.readout import readout_words
 from core.errors import ImageSourceError
 from core.study.chunked_array import ArrayWriter, ChunkedArray, chunk_name
 from core.study.progress import Bar, Progress

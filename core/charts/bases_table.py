@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from core.analysis.concept_maps import MaskedPositions, concept_maps, map_means
 from core.bases.basis import UNITS, Basis, latents_table
 from core.bases.position_index import grid_of
 from core.bases.worth import dictionary_verdicts
 from core.common.dataframes import numbers
-from core.measures.concept_features import concept_features, concept_means
+from core.concepts.concept_features import concept_features, concept_means
+from core.concepts.concept_maps import MaskedPositions, concept_maps, map_means
 from core.measures.intervals import mean_intervals
 from core.store import Study
 

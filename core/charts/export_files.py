@@ -25,13 +25,13 @@ from core.common.score_names import COLUMNS as PICTURE_COLUMNS
 from core.common.score_names import DUPLICATE_OF, NEAR_DUPLICATE_OF, SCORES
 from core.common.step_facts import EmbedFacts
 from core.concepts.blame import COLUMNS as INTERVENTIONS
+from core.concepts.concept_features import COLUMNS as CONCEPT_FEATURES
+from core.concepts.concept_features import concept_features
 from core.concepts.falcon import TOP_WORDS
 from core.concepts.word_measures import kept_words
 from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.measures.causes import COLUMNS as CAUSES
 from core.measures.causes import RATES as CAUSE_RATES
-from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
-from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import issues_of
 from core.measures.leaks import COLUMNS as LEAKS

@@ -61,7 +61,7 @@ def decompose(args: argparse.Namespace) -> None:
 
 
 def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from core.concepts.decomposition import TOP, check_class
+    from core.pictures.decomposition import TOP, check_class
 
     true = _true_class(study, args)
     check_class(study, true)
@@ -70,7 +70,7 @@ def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict
     with progress.stage("loading the encoder"):
         from core.analysis.heatmaps_on_demand import study_encoder
         from core.common.device import resolve_device
-        from core.concepts import decompose as computing
+        from core.pictures import decompose as computing
 
         encoder = study_encoder(study, resolve_device(getattr(args, "device", "auto")))
     with progress.stage("explaining the image"):
@@ -84,7 +84,7 @@ def _true_class(study: Study, args: argparse.Namespace) -> str | None:
         return getattr(args, "true", None)
     if "true" in args:
         raise SettingsError("--true belongs to --file: the study knows the class of its own images")
-    from core.concepts.decomposition import can_tell
+    from core.pictures.decomposition import can_tell
 
     label = study.images["label"].iat[study.row_of(args.image)]
     return label if isinstance(label, str) and can_tell(study, label) else None

@@ -17,8 +17,8 @@ from core.common.formatting import (
     percent,
     step_times,
 )
-from core.common.readout import layer_words, readout_words, weights_words
 from core.common.step_facts import CheckpointFacts, EncoderFacts
+from core.encoders.readout import layer_words, readout_words, weights_words
 from core.study.progress import keep_result
 
 Report = Mapping[str, Any]

@@ -11,7 +11,6 @@ import pandas as pd
 from core.analysis.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
-from core.common.readout import chosen_readout
 from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
 from core.common.threads import cached_property
 from core.common.topics import function_of_option
@@ -31,6 +30,7 @@ from core.compare.notes import (
 )
 from core.compare.separation import separation_table
 from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
+from core.encoders.readout import chosen_readout
 from core.measures.design_effect import groups_among
 from core.measures.paired_accuracy import PairedAccuracy
 from core.measures.slice import Slice

@@ -11,7 +11,6 @@ from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.formatting import number as formatted
 from core.common.formatting import percent, signed, signed_interval
-from core.common.readout import chosen_readout
 from core.common.records import Record, Templates
 from core.common.step_facts import EmbedFacts
 from core.compare.compare import differences_in_setup
@@ -21,6 +20,7 @@ from core.compare.pairs import LEVEL, encoder_pairs, groups_by_leader, holm
 from core.compare.pairs import letters as group_letters
 from core.compare.shared_folds import SharedFolds, shared_folds
 from core.compare.text import columns_text, markdown_table
+from core.encoders.readout import chosen_readout
 from core.errors import StudyError
 from core.measures.chance import LEAST, too_few
 from core.measures.evaluate import result_column, slice_columns

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from core.common.device import resolve_device
-from core.common.readout import POOLED
 from core.common.records import Record
 from core.encoders import layers
 from core.encoders.assumptions import assumed
@@ -18,6 +17,7 @@ from core.encoders.fast_inference import fold_batch_norms, pack_linears, working
 from core.encoders.head import NO_WEIGHTS, Head
 from core.encoders.layers import check_pool
 from core.encoders.precise_end import multiply_as_others, multiply_precisely, products_in_order
+from core.encoders.readout import POOLED
 from core.encoders.tokens import ClassifierInput, TokenPool, choose_rule, final_linear, own_rule, token_parts
 from core.encoders.transform import Transform
 from core.errors import EncoderError, ShapeError

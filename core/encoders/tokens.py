@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.common.readout import token_words
 from core.config import TOKEN_NORMS, TOKENS
 from core.encoders.layers import RTOL, capture, find_layer
+from core.encoders.readout import token_words
 from core.errors import EncoderError, SettingsError, did_you_mean
 
 # Which tokens of a transformer become a vector, before or after its final norm (docs/method.md 1.7).

@@ -23,9 +23,9 @@ from core.common.command_line import command_line
 from core.common.dataframes import evenly, numbers, words
 from core.common.formatting import counted, number, percent, with_interval
 from core.common.private_paths import without_folders
-from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.score_names import score_label
 from core.common.step_facts import EmbedFacts, ProbeFacts
+from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.evaluate import result_column
 from core.measures.intervals import share_bounds, wilson

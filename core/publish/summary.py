@@ -8,7 +8,6 @@ from core.analysis.trust_check import headline, read_check, scores_of_answer
 from core.answers.class_logits import explains_errors
 from core.bases.worth import bases_report
 from core.common.inside import bytes_below
-from core.common.readout import readout_words
 from core.common.step_facts import (
     ConceptsFacts,
     EmbedFacts,
@@ -17,6 +16,7 @@ from core.common.step_facts import (
     OverlapFacts,
     ProbeFacts,
 )
+from core.encoders.readout import readout_words
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.label_issues import issues_sentence, why_not_checked

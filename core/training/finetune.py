@@ -9,9 +9,9 @@ from typing import Any
 from core.analysis.heatmaps_on_demand import check_probed, encoder_of
 from core.common.assets import asset
 from core.common.inside import read_json_file
-from core.common.readout import POOLED
 from core.config import READOUT
 from core.config.settings import flag
+from core.encoders.readout import POOLED
 from core.encoders.registry import Encoder
 from core.encoders.spec import parse_spec
 from core.encoders.tokens import TokenPool

@@ -8,7 +8,6 @@ import pandas as pd
 from core.charts.chart import alike
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
-from core.common.readout import chosen_readout
 from core.common.step_facts import EmbedFacts
 from core.compare.answers import compare_answers
 from core.compare.checkpoints import along
@@ -17,6 +16,7 @@ from core.compare.features import lone_features as core_lone_features
 from core.compare.images import Shared, shared_images
 from core.compare.leaderboard import leaderboard as core_leaderboard
 from core.compare.shared_folds import shared_folds as core_shared_folds
+from core.encoders.readout import chosen_readout
 from core.errors import StudyError
 from core.measures.slice import Slice
 from core.store import Study

@@ -11,13 +11,13 @@ from core.common.dataframes import numbers, words
 from core.common.group_names import JOINED_BY, group_features, is_joint
 from core.common.picture_bytes import image_address, image_file, wanted
 from core.common.step_facts import ConceptsFacts
-from core.concepts import confused
 from core.concepts.blame import ProbeWithMeans
-from core.concepts.confused import Without, pushing_sentence
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.measures.slice_comparison import train_images
 from core.measures.slice_words import MOST_WORDS, best_first
+from core.pictures import confused
+from core.pictures.confused import Without, pushing_sentence
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS
 from dashboard.cache import reads
@@ -173,7 +173,7 @@ def _probe(study: Study) -> ProbeWithMeans:
 
 @cached_read(max_entries=256)
 def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:
-    """See `core.concepts.confused`: of the images of a filter; empty where what features add is not known."""
+    """See `core.pictures.confused`: of the images of a filter; empty where what features add is not known."""
     rows = confused_rows(study, where, true, predicted)[:CHUNK_ROWS]
     if not (rows.size and study.has("representations") and explains_errors(study)):
         return pd.DataFrame(columns=confused.COLUMNS)
@@ -182,7 +182,7 @@ def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> p
 
 @cached_read(max_entries=256)
 def without_feature(study: Study, rows: np.ndarray, feature: int, true: str, predicted: str) -> Without:
-    """See `core.concepts.confused`."""
+    """See `core.pictures.confused`."""
     return confused.without_feature(study, _probe(study), rows, feature, true, predicted)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from core.common.formatting import full_sentence
-from core.common.readout import ASSETS
+from core.encoders.readout import ASSETS
 from core.encoders.spec import parse_spec
 from core.errors import JobError, PeregrineError, SettingsError
 from core.publish.label_links import image_places

@@ -15,10 +15,10 @@ from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.step_facts import FailuresFacts
-from core.concepts.confused import Without
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered, with_split
+from core.pictures.confused import Without
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS
 from core.study.missing import nothing

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.charts import word_bars
 from core.charts.theme import Theme
-from core.concepts.decomposition import stored
+from core.pictures.decomposition import stored
 from core.store import Study
 from core.study.commands import DecomposeImage
 from core.study.jobs import Job, read_report
@@ -40,7 +40,7 @@ def decomposition(
     """The whole result.
 
     Args:
-        decomposed: of `core.concepts.decomposition`. picture: address of the image. crop: address of a
+        decomposed: of `core.pictures.decomposition`. picture: address of the image. crop: address of a
             feature's crop, or an empty text where none is known.
     """
     left, right = st.columns([2, 3], gap="large")

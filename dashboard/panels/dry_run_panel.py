@@ -11,10 +11,10 @@ import streamlit as st
 from core.common.captions import with_class_names
 from core.common.entries import record_of
 from core.common.formatting import counted, step_times
-from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.step_facts import CheckpointFacts, EncoderFacts
 from core.config.options import OPTIONS, in_form
 from core.config.settings import FORM, OF_CHECKPOINT
+from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
 from core.study.jobs import format_duration
 from dashboard.components import widgets
 from dashboard.components.form_fields import OPTION_PREFIX, option_field

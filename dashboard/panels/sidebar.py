@@ -10,8 +10,8 @@ from core.charts.registry import CHARTS
 from core.common.captions import with_class_names
 from core.common.formatting import counted, format_bytes
 from core.common.inside import bytes_below
-from core.common.readout import encoder_title
 from core.common.write_access import guest_is_asking
+from core.encoders.readout import encoder_title
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.store import Study

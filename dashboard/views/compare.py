@@ -12,12 +12,12 @@ from core.answers.answer import CROSSFIT
 from core.bases.basis import UNITS
 from core.charts.compared_studies import COMPARED_WORDS, SharedWords
 from core.common.formatting import first_of, full_sentence
-from core.common.readout import ASSETS
 from core.common.records import Templates
 from core.common.write_access import guest_is_asking
 from core.compare.compare import Comparison
 from core.compare.separation import scores_of
 from core.compare.text import premise_lines
+from core.encoders.readout import ASSETS
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.store import Study

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.readout import ASSETS
 from core.common.write_access import guest_is_asking
 from core.config.options import in_form
 from core.config.settings import FORM
+from core.encoders.readout import ASSETS
 from core.errors import PeregrineError, SettingsError
 from core.study.commands import Analyze
 from core.study.jobs import Job, log_tail, read_job, read_report

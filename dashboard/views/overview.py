@@ -11,9 +11,9 @@ from core.analysis.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
 from core.common.formatting import counted
-from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.common.write_access import guest_is_asking
+from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
 from core.measures.overlap import ENCODER
 from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered

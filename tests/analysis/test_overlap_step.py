@@ -367,7 +367,7 @@ def test_overlap__with_salient_imagenet(tmp_path, monkeypatch):
     features = study.table("overlap_by_feature")
     words = features.loc[(features["mask"] == "core") & (features["energy"] > 0), "keywords"]
     assert len(words) and words.str.startswith("seen at 59").all()
-    for module in ("core.analysis.concept_maps", "core.measures.concept_features"):
+    for module in ("core.concepts.concept_maps", "core.concepts.concept_features"):
         monkeypatch.setattr(f"{module}.FEWEST", 4)
     monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
     config = BasisConfig(kind="nmf", size=6, k=2, on="positions", seeds=1)

@@ -30,10 +30,10 @@ from core.answers.class_logits import (
 from core.answers.head import SEVERAL, UNCHECKED
 from core.bases.requests import add_basis
 from core.concepts.blame import ProbeWithMeans
-from core.concepts.confused import OTHER, behind_confusion, without_feature
-from core.concepts.decomposition import describe
 from core.config import BasisConfig
 from core.measures.confusions import confusions
+from core.pictures.confused import OTHER, behind_confusion, without_feature
+from core.pictures.decomposition import describe
 from core.pictures.look import answering, decide
 from core.pictures.of_image import asked_of_images, look_at, without_features
 from core.pipeline.run import run_step

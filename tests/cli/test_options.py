@@ -18,7 +18,6 @@ from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options, default_text
 from core.compare.compare import compare
-from core.concepts import decomposition
 from core.config import (
     AnswersConfig,
     BasisConfig,
@@ -34,6 +33,7 @@ from core.config import (
 from core.config.options import OPTIONS
 from core.errors import SettingsError
 from core.measures.finder import worst_slices
+from core.pictures import decomposition
 from core.pipeline import run
 from core.publish.label_forms import USUAL_FORM
 from core.research import transfer_learning_back_tests as back_tests

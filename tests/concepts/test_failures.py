@@ -11,7 +11,6 @@ from pandas.testing import assert_frame_equal
 from core.answers.class_logits import Classifier
 from core.concepts import failures
 from core.concepts.blame import ProbeWithMeans
-from core.concepts.decomposition import behind_class
 from core.concepts.failures import (
     PairSums,
     compute_failures,
@@ -21,6 +20,7 @@ from core.concepts.failures import (
 )
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
+from core.pictures.decomposition import behind_class
 from core.store import open_study
 from core.study.progress import Progress
 from core.study.writer import StepRun, write_study

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from core.concepts.confused import pushing_sentence
+from core.pictures.confused import pushing_sentence
 
 
 @pytest.mark.parametrize(

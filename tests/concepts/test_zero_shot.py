@@ -20,11 +20,11 @@ from core.answers.requests import add_answer
 from core.charts.export_files import read_table
 from core.common.dataframes import unit_rows
 from core.common.step_facts import EmbedFacts, EncoderFacts
-from core.concepts.decompose import decompose
 from core.concepts.zero_shot import class_texts, text_tower, zero_shot_answer
 from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError
 from core.measures.slice_comparison import train_images
+from core.pictures.decompose import decompose
 from core.pictures.look import answering, decide
 from core.pictures.of_image import Stored
 from core.pipeline.run import analyze

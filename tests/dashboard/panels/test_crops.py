@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.concepts.decomposition import stored
+from core.pictures.decomposition import stored
 from core.study import uploads
 from core.study.commands import Command
 from core.study.jobs import Job

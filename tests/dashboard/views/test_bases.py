@@ -24,8 +24,8 @@ from core.charts.theme import layout_of
 from core.charts.word_bars import contribution_bars
 from core.common.formatting import signed_interval
 from core.common.verdict_words import Verdict
+from core.concepts import concept_features
 from core.config import BasisConfig
-from core.measures import concept_features
 from core.measures.slice import Slice
 from core.pipeline.run import resume
 from core.store import Study, open_study

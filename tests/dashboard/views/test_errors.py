@@ -11,7 +11,6 @@ import pytest
 
 from core.answers.requests import add_answer
 from core.concepts.blame import ProbeWithMeans
-from core.concepts.confused import behind_confusion, pushing_sentence, without_feature
 from core.measures import finder, saved_slices
 from core.measures.confusions import confusions
 from core.measures.feature_names import feature_names
@@ -20,6 +19,7 @@ from core.measures.plain_names import plain_name
 from core.measures.slice import Slice
 from core.measures.slice_comparison import population
 from core.measures.slice_words import worst_within
+from core.pictures.confused import behind_confusion, pushing_sentence, without_feature
 from core.store import open_study
 from core.study.progress import Progress
 from core.study.stored_heatmaps import REQUESTED

@@ -14,9 +14,9 @@ from scipy.special import softmax
 from core.common.formatting import signed
 from core.common.records import Record
 from core.concepts import blame
-from core.concepts.decomposition import stored
 from core.errors import JobError
 from core.measures.slice_features import feature_classes
+from core.pictures.decomposition import stored
 from core.pictures.of_image import asked_of_images, look_at
 from core.research.visual_tokens_beside_study import keep_tables
 from core.research.visual_tokens_graph import Node, SceneGraph

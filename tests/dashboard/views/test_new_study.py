@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.answers.kinds import KINDS as ANSWERS
-from core.common import readout
 from core.common.assets import asset_names, make_private, state_folder
 from core.config.options import OPTIONS
+from core.encoders import readout
 from core.encoders.packaged import PACKAGED
 from core.errors import SettingsError, UnreadableImage
 from core.store import Study

@@ -15,11 +15,11 @@ from core.analysis.heatmaps_on_demand import on_demand
 from core.bases.requests import add_basis
 from core.common.dataframes import unit_rows
 from core.concepts.crops import box_on_image
-from core.concepts.decompose import decompose, with_pictures
-from core.concepts.decomposition import stored
 from core.concepts.falcon import K_CANDIDATES
 from core.config import BasisConfig
 from core.errors import SettingsError
+from core.pictures.decompose import decompose, with_pictures
+from core.pictures.decomposition import stored
 from core.pipeline import run as pipeline
 from core.store import open_study
 from core.study.overlay_image import feature_crop

@@ -13,8 +13,8 @@ from core.analysis.gradcam import gradcam_maps
 from core.analysis.heatmaps_on_demand import study_encoder
 from core.common.picture_bytes import image_address, image_file
 from core.concepts.crops import box_on_image
-from core.concepts.decomposition import TOP, check_class, describe
 from core.encoders.registry import Encoder
+from core.pictures.decomposition import TOP, check_class, describe
 from core.store import Study
 from core.study.heatmaps import singly_scaled
 from core.study.overlay_image import feature_crop
@@ -37,7 +37,7 @@ def decompose(
         picture: RGB, any size. encoder: from `study_encoder`, if many images are processed.
         top: maximum number of features. true: its class, if known.
     Returns:
-        as in `core.concepts.decomposition.describe`, with the `box` of each feature (left, top, right, bottom
+        as in `core.pictures.decomposition.describe`, with the `box` of each feature (left, top, right, bottom
         in pixels of the image; None without heat), and the `size` (width, height) of the image.
     Raises:
         EncoderError: its encoder is missing. SettingsError: it has no

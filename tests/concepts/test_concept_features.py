@@ -13,16 +13,16 @@ from sklearn.metrics import average_precision_score
 
 from core.bases.requests import add_basis
 from core.cli import main
-from core.config import BasisConfig
-from core.errors import StudyError
-from core.measures import concept_features as module
-from core.measures.concept_features import (
+from core.concepts import concept_features as module
+from core.concepts.concept_features import (
     average_precision,
     concept_features,
     concept_means,
     known_concepts,
     share_of_strongest,
 )
+from core.config import BasisConfig
+from core.errors import StudyError
 from core.pipeline.run import analyze, run_step
 from core.store import Study, open_study
 from core.study.progress import Progress

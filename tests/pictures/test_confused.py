@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.concepts.blame import ProbeWithMeans
-from core.concepts.confused import ALIKE, behind_confusion, pushes, without_feature
+from core.pictures.confused import ALIKE, behind_confusion, pushes, without_feature
 from core.store import open_study
 from tests.concepts.worded import make_worded
 from tests.synthetic import make_seen_study

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from core.analysis import concept_maps as module
-from core.analysis.concept_maps import MaskedPositions, average_precision_of_entries, concept_maps
 from core.bases.position_index import codes_at
 from core.bases.requests import add_basis
 from core.cli import main
+from core.concepts import concept_maps as module
+from core.concepts.concept_features import average_precision
+from core.concepts.concept_maps import MaskedPositions, average_precision_of_entries, concept_maps
 from core.config import BasisConfig
 from core.data.mask_source import KINDS
-from core.measures.concept_features import average_precision
 from core.measures.intervals import mean_intervals
 from core.pipeline.run import analyze
 from core.store import Study, open_study
@@ -161,7 +161,7 @@ def test_positions__are_of_images_with_a_label_and_a_mask(
 def test_export__has_maps_of_bases_on_positions_and_the_interval_of_stability(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.measures.concept_features.FEWEST", 3)
+    monkeypatch.setattr("core.concepts.concept_features.FEWEST", 3)
     assert main(["export", str(folder), "bases", "-o", str(tmp_path / "bases.csv")]) == 0
     table = pd.read_csv(tmp_path / "bases.csv").set_index("basis")
     read = {name: open_study(folder).in_basis(name) for name in ("learned", "control")}

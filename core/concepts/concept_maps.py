@@ -8,9 +8,9 @@ import pandas as pd
 from core.bases.basis import UNITS
 from core.bases.position_index import codes_at, grid_of
 from core.common.dataframes import evenly, safe_divide
+from core.concepts.concept_features import FEWEST, MEANS, TOP, average_precision, concept_means
 from core.data.mask_source import KINDS
 from core.errors import UnreadableImage
-from core.measures.concept_features import FEWEST, MEANS, TOP, average_precision, concept_means
 from core.measures.intervals import mean_intervals
 from core.store import Study
 

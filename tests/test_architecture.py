@@ -24,7 +24,8 @@ CORE_FOR_DASHBOARD = (
     *("core.bases.kinds", "core.bases.position_index", "core.bases.twins", "core.bases.worth"),
     *("core.concepts.blame", "core.concepts.photograph_clips", "core.concepts.search"),
     *("core.encoders.readout", "core.encoders.spec", "core.encoders.trusted_code"),
-    *("core.pictures.confused", "core.pictures.decomposition", "core.pictures.look"),
+    *("core.pictures.cause_words", "core.pictures.confused", "core.pictures.decomposition"),
+    "core.pictures.look",
     *("core.pictures.of_image", "core.pictures.seen", "core.training.preview"),
 )
 # What its pages of research may import besides.

@@ -12,8 +12,8 @@ from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.common.score_names import score_label
 from core.errors import StudyError
-from core.measures.causes import shares_sentence
 from core.measures.image_columns import NO_CAUSE, cause_name, tells_causes
+from core.pictures.cause_words import shares_sentence
 from core.store import Study
 
 # The share of errors by cause, beside how often the same trial would explain a right image.

@@ -1,66 +1,25 @@
-"""Why images are wrong (docs/method.md 9): when a trial explains an error, shares by cause, and sentences."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+"""Why images are wrong (docs/method.md 9): the order of causes, and the share of errors by cause."""
 
 import numpy as np
 import pandas as pd
 
-from core.common.captions import with_class_names
-from core.common.dataframes import check_same_length
-from core.common.formatting import format_duration
-from core.common.records import Record, Templates
-from core.config import CausesConfig
 from core.measures.design_effect import groups_among
 from core.measures.image_columns import (
-    BACKGROUND,
     CAUSES,
-    CROP,
-    FEATURE,
     LABEL,
     NEIGHBOURS,
     NO_CAUSE,
-    PICTURE,
     TABLE,
     TOO_FEW_TO_TELL,
-    TURN,
     UNEXPLAINED,
     WHY,
 )
 from core.measures.intervals import share_bounds
 from core.study.label_decisions import CHANGED, DECISION, DOUBTED, LEFT, with_decisions
 from core.study.reader import StudyReader
-from core.study.speed import Speed
-
-# The rule by which a trial explains an error: its gain against its controls (docs/method.md 9.3).
-
 
 HOLDS, REFUTED, TOO_FEW, NOT_TRIED, REFERENCE = ("holds", "no", "too few", "not tried", "reference")
 LEAST_ALIKE = 30  # right images of like gap, without which no gain is judged
-PERCENTILE = 0.95
-NEAREST = 3  # of an image that is named, so many times the right images of like gap are tried
-BLOCK = 1 << 22  # differences of gaps held at once
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a trial did to n images, errors and right images alike.
-
-    Attributes:
-        gain: (n,) float, g' - g, in logits or in the trial's own unit; NaN where it was not tried.
-        answered: (n,) bool, the answer becomes the target.
-        control: (n,) float, the largest gain of the neutral changes of the same image; -inf without any.
-        lead: (n,) float, by how much it gains more than others of its kind, which has to be as
-            unusual as the gain; None where there are no others.
-        evidence: columns of table `causes`, (n,) each: what was found of the image.
-    """
-
-    gain: np.ndarray
-    answered: np.ndarray
-    control: np.ndarray
-    lead: np.ndarray | None = None
-    evidence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def n_alike(n_reference: int) -> int:
@@ -70,75 +29,6 @@ def n_alike(n_reference: int) -> int:
     (30, 201)
     """
     return max(LEAST_ALIKE, -(-n_reference // 10))
-
-
-def n_compared(n_reference: int) -> int:
-    """Return how many right images are tried with an image that is named, to find why it is wrong.
-
-    >>> n_compared(9), n_compared(100), n_compared(2001)
-    (9, 90, 603)
-    """
-    return min(n_reference, NEAREST * n_alike(n_reference))
-
-
-def usual_bound(values: np.ndarray, gaps: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
-    """Compute the 95th percentile of a trial's value over the right images whose gap is like an error's.
-
-    Of the n images whose |gap| is nearest to |at| (ties by their order), by Weibull's definition: the value
-    at place .95 (n + 1) in ascending order, between its neighbours in proportion. One more value of the same
-    distribution lies above it with a chance of .05, however few they are.
-
-    Args:
-        values, gaps: (m,) float of the right images. at: (k,) float.
-    Returns:
-        (k,) float64; NaN with fewer than LEAST_ALIKE images.
-    Raises:
-        ShapeError: values and gaps disagree.
-    """
-    check_same_length("values", len(values), "gaps", len(gaps))
-    bounds = np.full(len(at), np.nan)
-    if len(values) < LEAST_ALIKE:
-        return bounds
-    n, sizes = min(n, len(values)), np.abs(gaps)
-    step = max(1, BLOCK // len(values))
-    for start in range(0, len(at), step):
-        distance = np.abs(sizes[None] - np.abs(at[start : start + step, None]))
-        nearest = np.argsort(distance, axis=1, kind="stable")[:, :n]
-        bounds[start : start + step] = np.quantile(values[nearest], PERCENTILE, axis=1, method="weibull")
-    return bounds
-
-
-def trial_outcomes(
-    trial: Trial, gaps: np.ndarray, is_reference: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Say of each misclassified image whether a trial explains its answer.
-
-    It does where (1) the answer becomes the target, (2) the gain is larger than that of each neutral change,
-    and (3) larger than `usual_bound` over the reference, as the lead over others of its kind is.
-
-    Args:
-        gaps: (n_images,) g < 0. is_reference: (n_images,) bool, the right images that bounds are made of, on
-            which the trial was tried. n: how many of them are of like gap.
-    Returns:
-        the outcome (n_images,) of HOLDS, REFUTED, TOO_FEW (it passes (1) and (2), and fewer than LEAST_ALIKE
-        images can be compared with), NOT_TRIED and REFERENCE; the bound of the gain (n_images,), NaN for the
-        reference and where there is none.
-    """
-    tried = np.isfinite(trial.gain)
-    of, among = np.flatnonzero(tried & ~is_reference), np.flatnonzero(tried & is_reference)
-    bound = np.full(len(gaps), np.nan)
-    bound[of] = usual_bound(trial.gain[among], gaps[among], gaps[of], n)
-    passes = tried & trial.answered & (trial.gain > trial.control)
-    above = trial.gain > bound
-    if trial.lead is not None:
-        leads = np.full(len(gaps), np.nan)
-        leads[of] = usual_bound(trial.lead[among], gaps[among], gaps[of], n)
-        above &= trial.lead > leads
-    outcome_if_passed = np.where(np.isnan(bound), TOO_FEW, np.where(above, HOLDS, REFUTED))
-    outcome = np.where(passes, outcome_if_passed, REFUTED).astype(object)
-    outcome[~tried] = NOT_TRIED
-    outcome[is_reference] = REFERENCE
-    return outcome, bound
 
 
 # Why images are wrong: the share of errors by cause, and how often a trial is wrong (docs/method.md 9.3).
@@ -327,203 +217,3 @@ def cause_rates_inside(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     held = study.rows_held(first)
     groups = groups_among(study.groups, np.array([held[name] for name in first], np.int64))
     return cause_rates(rows, study.table("cause_controls"), groups)
-
-
-# Why images are wrong in words: a sentence a cause, and one on the errors of a filter.
-
-
-_say = Templates.beside(__file__)
-DECIDED = "decided"
-NOUNS = {  # of so many errors
-    DECIDED: ("wrong label as decided", "wrong labels as decided"),
-    "label": ("doubtful label", "doubtful labels"),
-    "crop": ("crop", "crops"),
-    "picture": ("unusual picture", "unusual pictures"),
-    "turn": ("turn", "turns"),
-    "neighbours": ("image among another class", "images among another class"),
-    "feature": ("single feature", "single features"),
-    "background": ("background", "backgrounds"),
-    UNEXPLAINED: ("unexplained", "unexplained"),
-    TOO_FEW_TO_TELL: ("not judged", "not judged"),
-}
-TRIED = {  # that makes the answer right: a cause, or a measure of the picture
-    CROP: "few_crop",
-    "brightness": "few_brightness",
-    "contrast": "few_contrast",
-    "sharpness": "few_sharpness",
-    TURN: "few_turn",
-    FEATURE: "few_feature",
-    BACKGROUND: "few_background",
-    NEIGHBOURS: "few_neighbours",
-}
-EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
-
-
-def cost_of_one(n_right: int, seconds: float | None) -> Record:
-    """Say what finding out why one image is wrong takes.
-
-    Args:
-        n_right: right images that it is compared with. seconds: None where that is not known.
-    """
-    return _say("cost_of_one", n=n_right, parts=_about(seconds))
-
-
-def cost_of_all(n_errors: int, n_right: int, seconds: float | None) -> Record:
-    """Say what finding out why images are wrong takes; `seconds` None where that is not known."""
-    return _say("cost_of_all", n=n_errors, of=n_right, parts=_about(seconds))
-
-
-def _about(seconds: float | None) -> tuple[Record, ...]:
-    return () if seconds is None else (_say("about", why=format_duration(seconds)),)
-
-
-def cause_sentence(row: Mapping[str, Any]) -> Record:
-    """Say what one cause of an error is and how it was found. row: of table `causes`, which holds."""
-    cause, gain = str(row["cause"]), float(row["gain"])
-    label, answer = (with_class_names(str(row[name])) for name in ("label", "predicted"))
-    threshold, value, usual = (float(row[name]) for name in ("threshold", "value", "usual"))
-    if cause == LABEL and (corrected := corrected_class(row)) is not None:
-        if not corrected:
-            return _say("taken_for_wrong")
-        return _say("corrected_to_answer" if corrected == answer else "corrected", what=corrected)
-    if cause == LABEL:
-        return _say("label", what=with_class_names(str(row["suggested"])), value=value)
-    if cause == NEIGHBOURS:
-        return _say("neighbours", what=label, why=answer, value=value, chance=usual)
-    if cause == TURN:
-        return _say("turn", n=int(row["degrees"]), what=label, value=gain, chance=threshold)
-    if cause == FEATURE:
-        return _say("feature", n=int(row["feature"]), what=label, value=gain, chance=threshold)
-    if cause == CROP:
-        return _say("crop", what=label, value=gain, chance=threshold)
-    if cause == BACKGROUND:
-        return _say("background", what=label, value=gain, chance=threshold)
-    if row["measure"] == "sharpness":
-        return _say("sharpness", what=label, value=gain, chance=threshold)
-    kind, extreme = str(row["measure"]), EXTREMES[str(row["measure"])][int(value > usual)]
-    if kind == "brightness":
-        return _say("brightness", why=extreme, what=label, value=gain, chance=threshold)
-    return _say("contrast", why=extreme, what=label, value=gain, chance=threshold)
-
-
-def corrected_class(row: Mapping[str, Any]) -> str | None:
-    """The class that somebody gave a wrong image in place of its label, a cause of its error.
-
-    "" for a wrong label without a better one; None where nobody took its label for wrong.
-
-    Args:
-        row: of table `causes`.
-    """
-    if row["by_decision"] == CHANGED:
-        return with_class_names(str(row["corrected_label"]))
-    return "" if row["by_decision"] == DOUBTED else None
-
-
-def image_sentences(rows: pd.DataFrame) -> list[Record]:
-    """Say why one image is wrong, its best cause first; one sentence where no cause holds.
-
-    Args:
-        rows: those of the image in table `causes`. Without a cause that holds, changes that make the answer
-            right are named where too few right images can be compared with.
-    """
-    held = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank")
-    if len(held):
-        return [cause_sentence(row) for row in held.to_dict("records")]
-    few = rows.loc[rows["outcome"].to_numpy(object) == TOO_FEW].to_dict("records")
-    if not few:
-        return [_say("unexplained")]
-    label = with_class_names(str(few[0]["label"]))
-    kind = "few" if len(few) > 1 else "few_one"
-    return [_say(kind, what=label, names=tuple(_change(row) for row in few))]
-
-
-def _change(row: Mapping[str, Any]) -> Record:
-    """The change of one trial. row: of table `causes`."""
-    cause = str(row["cause"])
-    number = {TURN: "degrees", FEATURE: "feature"}.get(cause)
-    kind = str(row["measure"]) if cause == PICTURE else cause
-    return _say(TRIED[kind], n=int(row[number]) if number else 0)
-
-
-def shares_sentence(rates: pd.DataFrame) -> str:
-    """Say of how many errors each cause is the first, the most common first; empty without errors.
-
-    Args:
-        rates: table `cause_rates`.
-    """
-    n_errors = int(rates["n_errors"].max()) if len(rates) else 0
-    if not n_errors:
-        return ""
-    order = [*CAUSES, UNEXPLAINED, TOO_FEW_TO_TELL]
-    counts = dict(zip(rates["cause"], rates["n_first"].astype(int), strict=True))
-    causes = sorted(CAUSES, key=lambda cause: (-counts[cause], order.index(cause)))
-    counts[DECIDED] = int(rates["n_decided"].sum())
-    counts[LABEL] -= counts[DECIDED]
-    listed = [name for name in (DECIDED, *causes, UNEXPLAINED, TOO_FEW_TO_TELL) if counts[name]]
-    return _say("shares", n=n_errors, names=tuple(_counted(counts[name], name) for name in listed))
-
-
-def unjudged_sentence(rates: pd.DataFrame) -> str:
-    """Say what an error is that was not judged; empty where each was.
-
-    Args:
-        rates: table `cause_rates`.
-    """
-    n = int(rates.loc[rates["cause"] == TOO_FEW_TO_TELL, "n"].sum())
-    return _say("unjudged", n=n) if n else ""
-
-
-def _counted(n: int, cause: str) -> str:
-    return f"{n:,} {NOUNS[cause][int(n != 1)]}"
-
-
-def evidence_text(row: Mapping[str, Any]) -> str:
-    """A few words below a misclassified picture: its first cause, and the number behind it."""
-    cause = str(row["cause"])
-    if cause == LABEL and (corrected := corrected_class(row)) is not None:
-        return _say("corrected_short", what=corrected) if corrected else _say("taken_for_wrong_short")
-    if cause == LABEL:
-        return f"perhaps {with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
-    if cause == NEIGHBOURS:
-        return f"{100 * float(row['value']):.0f} % of its neighbours"
-    detail = ""
-    if cause == TURN and np.isfinite(row["degrees"]):
-        detail = f"by {row['degrees']:.0f}°, "
-    elif cause == FEATURE:
-        detail = f"feature {int(row['feature'])}, "
-    elif cause == PICTURE:
-        detail = f"{row['measure']}, "
-    return f"{detail}+{float(row['gain']):.2f} logits"
-
-
-def sampled_sentence(n_errors: int, n_all: int) -> str:
-    """Say that the causes of a part of the errors were looked for; empty where of all."""
-    return _say("sampled", n=n_errors, of=n_all) if n_errors < n_all else ""
-
-
-# What finding out why images are wrong takes, before it is started: images, and seconds of the encoder.
-
-
-CHANGES = 12  # passes of an image: 11.5 on average of the demo (docs/RESULTS.md)
-OVERHEAD = 2.0  # of a pass: reading the picture and changing it
-
-
-def right_images_for_one(n_right: int, config: CausesConfig | None = None) -> int:
-    """Return how many right images are tried with one named error, to find its cause.
-
-    Args:
-        n_right: right images that there are.
-    """
-    drawn = min(n_right, (config or CausesConfig()).right)
-    return n_compared(drawn // 2)
-
-
-def images_of_all(n_errors: int, n_right: int, config: CausesConfig | None = None) -> tuple[int, int]:
-    """Return how many errors and right images are tried for causes where no image is named."""
-    settings = config or CausesConfig()
-    return min(n_errors, settings.errors), min(n_right, settings.right)
-
-
-def seconds_of_trials(n_images: int, speed: Speed | None) -> float | None:
-    """Return about how many seconds the trials of causes of errors take; None for an untimed encoder."""
-    return None if speed is None else n_images * CHANGES * OVERHEAD * speed.milliseconds / 1000

@@ -6,16 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.records import Record, Templates
-from core.measures.causes import (
-    FALSE_RATE,
-    HOLDS,
-    NOT_TRIED,
-    REFUTED,
-    STORED,
-    Trial,
-    trial_outcomes,
-    with_ranks,
-)
+from core.measures.causes import FALSE_RATE, HOLDS, NOT_TRIED, REFUTED, STORED, with_ranks
 from core.measures.image_columns import BACKGROUND, CAUSES, CROP, FEATURE, LABEL, PICTURE, TURN, WHY
 from core.pictures.drawn_errors import DrawnImages
 from core.pictures.picture_changes import (
@@ -30,6 +21,7 @@ from core.pictures.picture_changes import (
     WHOLE,
     Usual,
 )
+from core.pictures.trial_outcomes import Trial, trial_outcomes
 from core.store import Study
 
 _say = Templates.beside(__file__)

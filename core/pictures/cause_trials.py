@@ -22,13 +22,13 @@ from core.encoders.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, UnreadableImage
-from core.measures.causes import Trial
 from core.measures.evaluate import class_column
 from core.measures.image_columns import FEATURE, LABEL, NEIGHBOURS, unit_codes
 from core.pictures.alterations import alike_in_area, fill_colour
 from core.pictures.drawn_errors import DrawnImages
 from core.pictures.look import Answering
 from core.pictures.picture_changes import VIEWS, Improvement, changed_views
+from core.pictures.trial_outcomes import Trial
 from core.store import Study
 from core.study.progress import Bar
 

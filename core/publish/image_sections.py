@@ -22,7 +22,6 @@ from core.common.step_facts import (
     RemediesFacts,
 )
 from core.measures import saved_slices
-from core.measures.causes import shares_sentence
 from core.measures.feature_names import feature_names
 from core.measures.finder import judged, worst_slices
 from core.measures.image_columns import NO_CAUSE, tells_causes
@@ -30,6 +29,7 @@ from core.measures.plain_names import plain_name
 from core.measures.remedies import base_sentence, remedies_finding, remedy_sentence, worst_sentence
 from core.measures.slice import Slice
 from core.measures.slice_comparison import images_of
+from core.pictures.cause_words import shares_sentence
 from core.publish.report_page import Source, parts
 from core.store import Narrowed, Study
 

@@ -7,18 +7,18 @@ from core.analysis import recommendation
 from core.common.dataframes import numbers
 from core.common.step_facts import EmbedFacts
 from core.common.verdict_words import Verdict
-from core.measures.causes import (
+from core.measures.image_columns import TABLE, tells_causes
+from core.measures.score_verdicts import score_verdicts
+from core.measures.scores import SCORE_COLUMNS
+from core.measures.slice import Slice
+from core.measures.slice_comparison import shown_images, with_split
+from core.pictures.cause_words import (
     cost_of_all,
     cost_of_one,
     images_of_all,
     right_images_for_one,
     seconds_of_trials,
 )
-from core.measures.image_columns import TABLE, tells_causes
-from core.measures.score_verdicts import score_verdicts
-from core.measures.scores import SCORE_COLUMNS
-from core.measures.slice import Slice
-from core.measures.slice_comparison import shown_images, with_split
 from core.store import Study
 from core.study.speed import read_speed
 from dashboard.cache import reads

@@ -12,7 +12,9 @@ from core.common.captions import with_class_names
 from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts, EmbedFacts
 from core.common.write_access import guest_is_asking
-from core.measures.causes import (
+from core.measures.image_columns import CAUSES, NO_CAUSE, TABLE, WHY, cause_name, tells_causes
+from core.measures.slice import Slice
+from core.pictures.cause_words import (
     DECIDED,
     corrected_class,
     evidence_text,
@@ -21,8 +23,6 @@ from core.measures.causes import (
     shares_sentence,
     unjudged_sentence,
 )
-from core.measures.image_columns import CAUSES, NO_CAUSE, TABLE, WHY, cause_name, tells_causes
-from core.measures.slice import Slice
 from core.store import Study
 from core.study.commands import ExplainError
 from core.study.missing import nothing

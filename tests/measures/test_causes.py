@@ -10,21 +10,18 @@ import pytest
 
 from core.charts.causes import error_causes
 from core.charts.export_files import export_table
-from core.measures.causes import (
-    COLUMNS,
-    RATES,
-    cause_rates,
+from core.measures.causes import COLUMNS, RATES, cause_rates, order_of_causes
+from core.measures.image_columns import CAUSES, UNEXPLAINED, cause_name
+from core.measures.intervals import wilson
+from core.measures.slice import Slice
+from core.pictures.cause_words import (
     cause_sentence,
     evidence_text,
     image_sentences,
-    order_of_causes,
     sampled_sentence,
     shares_sentence,
     unjudged_sentence,
 )
-from core.measures.image_columns import CAUSES, UNEXPLAINED, cause_name
-from core.measures.intervals import wilson
-from core.measures.slice import Slice
 from core.store import Study, open_study
 from core.study import label_decisions, trace_changes
 from core.study.traces import UNSURE

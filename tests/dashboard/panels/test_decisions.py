@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.measures.causes import DECIDED, evidence_text, image_sentences, shares_sentence
 from core.measures.corrected_accuracy import outcome_after_all
 from core.measures.image_columns import cause_name
 from core.measures.label_issues import doubt_sentence, label_issues
+from core.pictures.cause_words import DECIDED, evidence_text, image_sentences, shares_sentence
 from core.store import Study, open_study
 from core.study import label_decisions
 from dashboard.panels import causes, detail

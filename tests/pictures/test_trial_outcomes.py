@@ -7,18 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import ShapeError
-from core.measures.causes import (
-    HOLDS,
-    LEAST_ALIKE,
-    NOT_TRIED,
-    REFERENCE,
-    REFUTED,
-    TOO_FEW,
-    Trial,
-    n_alike,
-    trial_outcomes,
-    usual_bound,
-)
+from core.measures.causes import HOLDS, LEAST_ALIKE, NOT_TRIED, REFERENCE, REFUTED, TOO_FEW, n_alike
+from core.pictures.trial_outcomes import Trial, trial_outcomes, usual_bound
 from tests import reference
 
 

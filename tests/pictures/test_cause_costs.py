@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.config import CausesConfig
-from core.measures.causes import (
+from core.pictures.cause_words import (
     CHANGES,
     cost_of_all,
     cost_of_one,

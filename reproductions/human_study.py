@@ -24,11 +24,11 @@ import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
 
-from core.charts.export_files import human_study_tasks, rated_words
 from core.common.csv_text import as_written, write_csv
 from core.concepts.naming import MAJORITY
 from core.concepts.word_measures import KS, kept_words, pooled, random_words
 from core.errors import StudyError
+from core.publish.export_files import human_study_tasks, rated_words
 from core.store import Study
 from reproductions.common import options, run_script
 

@@ -11,12 +11,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.charts.catalogue import chart_named, check_holds
-from core.charts.export_files import export_table
 from core.errors import SliceError, StudyError
 from core.measures.feature_rates import MOST_TOP, top_images
 from core.measures.metrics import auroc
 from core.measures.slice import Slice
 from core.measures.slice_tables import NOT_OF_SLICES
+from core.publish.export_files import export_table
 from core.store import Narrowed, open_study
 from core.study.missing import WHOLE
 from core.study.writer import write_study

@@ -87,7 +87,7 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
 def image_overlaps(
     measurer: Measurer, measured: Measured, image: np.ndarray, number: np.ndarray
 ) -> pd.DataFrame:
-    """Build the table `overlap`: the columns that `core.charts.export_files` promises, and the grouping
+    """Build the table `overlap`: the columns that `core.publish.export_files` promises, and the grouping
     columns of other tables.
 
     Args:

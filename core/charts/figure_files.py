@@ -9,8 +9,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.charts.export_files import complete_file
 from core.charts.fonts import font_faces
+from core.charts.table_file import complete_file
 from core.charts.theme import layout_of
 from core.common.inside import check_output_file
 from core.errors import SettingsError

@@ -8,7 +8,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import plotly.io
 
-from core.charts.export_files import complete_file
+from core.charts.table_file import complete_file
 from core.charts.theme import USUAL_HEIGHT, layout_of
 from core.common.write_access import check_write_access
 

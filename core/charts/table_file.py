@@ -1,9 +1,11 @@
 """A table as a file that is downloaded, and what its numbers are of."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,9 +13,12 @@ import pandas as pd
 from core.answers.answer import PROBE
 from core.bases.basis import UNITS
 from core.common.csv_text import csv_text
+from core.common.inside import replacing
+from core.errors import SettingsError
 from core.measures.slice import Slice
 from core.store import Study
 from core.study import layers
+from core.study.leftovers import remove_leftovers_of
 
 # What numbers are of: the study, the answer, the basis and the filter, by name, with every table and run.
 
@@ -102,3 +107,18 @@ def file_stem(studies: Sequence[str], table: str, among: Slice | None = None) ->
     plain = [re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts]
     stem = "_".join(filter(None, plain))[:LONGEST]
     return stem.encode()[:MOST_BYTES].decode(errors="ignore")
+
+
+@contextmanager
+def complete_file(out: Path) -> Iterator[Path]:
+    """Yield a temporary name for an exported file, renamed when complete; nothing is left after an error.
+
+    What a killed writer of the same file left goes.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot create the folder '{out.parent}': {error.strerror}") from error
+    remove_leftovers_of(out)
+    with replacing(out) as temporary:
+        yield temporary

@@ -159,8 +159,8 @@ def _say(
     output.say(whole if as_json else text(compared), as_json=as_json)
     if path is None:
         return
-    from core.charts.export_files import write_about
     from core.common.csv_text import write_csv  # with pandas
+    from core.publish.export_files import write_about
 
     ending = check_output_file(path, "a comparison", FORMATS)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -119,8 +119,7 @@ def _write(drawing: Any, out: Path, of: str = "") -> None:
 def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out: Path) -> Path:
     """Write the numbers of a figure as the pages save them."""
     from core.charts.catalogue import table
-    from core.charts.export_files import complete_file
-    from core.charts.table_file import TableFile, answers_read
+    from core.charts.table_file import TableFile, answers_read, complete_file
 
     frame = table(studies, name, options=options)
     among = None if studies[0].chosen is None else studies[0].slice

@@ -273,9 +273,9 @@ def verify(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> None:
     """Run the command `export`: write a table, a heatmap or a mask of a study."""
-    from core.charts.export_files import export_table, note_on_train_images, of_slice
     from core.measures.slice import Slice
     from core.measures.slice_comparison import with_split
+    from core.publish.export_files import export_table, note_on_train_images, of_slice
 
     refuse_left_name("export", args.table)
     if "where" in args and "slice" in args:
@@ -359,7 +359,7 @@ def _export_basis(args: argparse.Namespace) -> None:
 
 
 def _export_frame(args: argparse.Namespace) -> None:
-    from core.charts.export_files import export_frame
+    from core.publish.export_files import export_frame
 
     if "image" not in args:
         raise SettingsError(

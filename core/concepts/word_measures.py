@@ -1,6 +1,6 @@
 """Scores of ranked words against a known truth, and baselines that find words in other ways.
 
-On Glyphworld the truth is known; elsewhere only people can tell (`core/charts/export_files.py`).
+On Glyphworld the truth is known; elsewhere only people can tell (`core/publish/export_files.py`).
 """
 
 from collections.abc import Mapping, Sequence

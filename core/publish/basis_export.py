@@ -12,12 +12,12 @@ from safetensors.numpy import save_file
 
 from core.bases.basis import PARTS, Basis, basis_named, codes_of, latents_table
 from core.bases.origin import stated_layer
-from core.charts.export_files import WRITERS, complete_file, write_about
-from core.charts.table_file import provenance
+from core.charts.table_file import complete_file, provenance
 from core.common.formatting import json_text
 from core.common.inside import check_output_file, read_json_file
 from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
+from core.publish.export_files import WRITERS, write_about
 from core.store import Study
 from core.study.reader import StudyReader
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.charts.export_files import has_ids, names_of_classes
 from core.charts.table_file import provenance
 from core.common.inside import read_bounded
 from core.common.picture_bytes import image_file
@@ -25,6 +24,7 @@ from core.measures.image_columns import TABLE as CAUSES
 from core.measures.saved_slices_file import texts
 from core.measures.slice import Slice
 from core.measures.slice_comparison import images_of
+from core.publish.export_files import has_ids, names_of_classes
 from core.publish.label_links import image_places
 from core.store import Study
 from core.study.heatmaps import place_on_image

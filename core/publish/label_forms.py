@@ -10,22 +10,21 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from core.charts.export_files import (
-    EXTENSIONS,
-    LABEL_COLUMNS,
-    WRITERS,
-    complete_file,
-    labels_table,
-    without_image_folder,
-    write_about,
-)
-from core.charts.table_file import provenance
+from core.charts.table_file import complete_file, provenance
 from core.common.csv_text import csv_text, harmless
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.inside import check_output_file
 from core.errors import SettingsError, StudyError, unknown_name
 from core.measures.slice import Slice
+from core.publish.export_files import (
+    EXTENSIONS,
+    LABEL_COLUMNS,
+    WRITERS,
+    labels_table,
+    without_image_folder,
+    write_about,
+)
 from core.publish.label_links import write_links
 from core.store import Study
 from core.study.label_decisions import LEFT, decision_on, decisions

@@ -3,8 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from core.charts.export_files import CLASS_NAME, OF_CLASSES
 from core.common.score_names import SCORES
+from core.publish.export_files import CLASS_NAME, OF_CLASSES
 
 _WRITTEN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _ENDS = {"": "{}", "_low": "lower end of {}", "_high": "upper end of {}"}

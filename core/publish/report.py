@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from core.charts import compared_studies
-from core.charts.export_files import complete_file
+from core.charts.table_file import complete_file
 from core.common.dataframes import numbers
 from core.common.inside import check_output_file
 from core.common.private_paths import without_folders

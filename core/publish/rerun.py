@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 
-from core.charts.export_files import labels_table
 from core.common.step_facts import EmbedFacts
 from core.config import ENCODER_SETTINGS
 from core.config.options import IN_ANALYZE, OPTIONS, options_of
 from core.config.reading import written
 from core.errors import StudyError
+from core.publish.export_files import labels_table
 from core.publish.label_links import image_places
 from core.store import Study
 from core.study.commands import Analyze

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from core.charts.export_files import complete_file
+from core.charts.table_file import complete_file
 from core.common.captions import with_class_names
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted

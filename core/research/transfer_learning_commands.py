@@ -83,7 +83,7 @@ def transfer_probe(args: argparse.Namespace) -> None:
     with Progress.for_command(None, stages_total=len(studies) * (len(images) + 1)) as progress:
         table = probe(studies, images, into=targets, **given, progress=progress)
     if out is not None:
-        from core.charts.export_files import complete_file
+        from core.charts.table_file import complete_file
         from core.common.csv_text import write_csv
 
         with complete_file(out) as temporary:

@@ -15,13 +15,13 @@ from sklearn.metrics import average_precision_score
 from core.analysis import crossfit
 from core.analysis.folds import assign_folds
 from core.analysis.linear_probe import Curvature, fit_classes
-from core.charts.export_files import COLUMNS, export_table
 from core.cli import main
 from core.config import CrossfitConfig
 from core.errors import SettingsError
 from core.measures.label_issues import label_issues, why_not_checked
 from core.measures.slice import Slice
 from core.pipeline.run import run_step
+from core.publish.export_files import COLUMNS, export_table
 from core.publish.summary import info
 from core.store import Study, open_study
 from core.study.progress import Progress

@@ -6,8 +6,8 @@ import numpy as np
 
 from core.analysis import baseline_scores as baselines
 from core.analysis.baseline_scores import baseline_scores
-from core.charts.export_files import COLUMNS
 from core.common.score_names import SCORES
+from core.publish.export_files import COLUMNS
 from core.store import open_study
 from dashboard.components.tooltips import TEXTS
 

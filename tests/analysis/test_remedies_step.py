@@ -24,7 +24,6 @@ from core.analysis.remedy_recipes import (
     without_spurious_features,
     without_wrong_labels,
 )
-from core.charts.export_files import read_table
 from core.cli import main
 from core.common.step_facts import RemediesFacts
 from core.config import RemediesConfig, RunOptions
@@ -32,6 +31,7 @@ from core.errors import SettingsError
 from core.measures.remedies import COLUMNS, NOT_TRIED, untried_row
 from core.measures.traits import Tokens
 from core.pipeline.run import run_step
+from core.publish.export_files import read_table
 from core.store import Study, open_study
 from core.study import trace_changes
 from core.study.label_decisions import decide_label

@@ -23,13 +23,13 @@ from core.analysis.representations import (
     embed_tables,
     load_ready_representations,
 )
-from core.charts.export_files import COLUMNS
 from core.data.decode import decode
 from core.data.images import open_images
 from core.data.source import image_table
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
 from core.pipeline import run as pipeline
+from core.publish.export_files import COLUMNS
 from core.store import open_study
 from core.study.progress import Progress
 from core.study.writer import Collected

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from core.charts.catalogue import draw
-from core.charts.export_files import export_frame
 from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
@@ -35,6 +34,7 @@ from core.errors import SettingsError
 from core.measures.finder import worst_slices
 from core.pictures import decomposition
 from core.pipeline import run
+from core.publish.export_files import export_frame
 from core.publish.label_forms import USUAL_FORM
 from core.research import transfer_learning_back_tests as back_tests
 from core.research.changed_inputs_topic import PerturbedConfig, RobustConfig

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.export_files import export_table
 from core.common.csv_text import as_written, csv_text, harmless, write_csv
+from core.publish.export_files import export_table
 from core.publish.streaming import stream_table
 from core.store import open_study
 from core.study.writer import write_study

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.charts.export_files import export_table
 from core.common.group_names import group_features, group_name
 from core.concepts import groups as module
 from core.concepts.groups import Group, cosine_from_sum, find_groups, is_interpretable, pack_pairs
 from core.errors import ShapeError
+from core.publish.export_files import export_table
 from core.publish.streaming import stream_table
 from core.store import Study
 from core.study.writer import write_study

@@ -17,7 +17,6 @@ from PIL import Image
 from core.analysis.removal import train_means
 from core.answers.outcome import Request
 from core.answers.requests import add_answer
-from core.charts.export_files import read_table
 from core.common.dataframes import unit_rows
 from core.common.step_facts import EmbedFacts, EncoderFacts
 from core.concepts.zero_shot import class_texts, text_tower, zero_shot_answer
@@ -28,6 +27,7 @@ from core.pictures.decompose import decompose
 from core.pictures.look import answering, decide
 from core.pictures.of_image import Stored
 from core.pipeline.run import analyze
+from core.publish.export_files import read_table
 from core.store import Study, open_study
 from core.study.progress import Progress
 from dashboard.cache.reads import neighbours

@@ -14,7 +14,6 @@ from numpy.testing import assert_array_equal
 from core.bases.basis import LATENTS
 from core.charts.catalogue import read_chart
 from core.charts.chart import frame_of
-from core.charts.export_files import COLUMNS, export_table
 from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
 from core.cli import main
@@ -22,6 +21,7 @@ from core.cli.left import LEFT
 from core.errors import PeregrineError
 from core.pipeline.verify import verify
 from core.publish.basis_export import export_basis
+from core.publish.export_files import COLUMNS, export_table
 from core.publish.report_sections import command_lines
 from core.publish.summary import info
 from core.research.visual_tokens_beside_study import shown_tokens

@@ -18,12 +18,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.answers.requests import add_answer
-from core.charts.export_files import COLUMNS, export_table, note_on_train_images
 from core.charts.table_file import provenance
 from core.cli import main
 from core.errors import SettingsError
 from core.measures.headline import headline
 from core.publish import trackers
+from core.publish.export_files import COLUMNS, export_table, note_on_train_images
 from core.publish.streaming import stream_table
 from core.store import Study, open_study
 from core.study.progress import Progress

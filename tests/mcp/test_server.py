@@ -26,10 +26,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from core.charts.export_files import COLUMNS
 from core.errors import SettingsError
 from core.mcp.server import _guarded, _text, http_app, make_server, serve_agents
 from core.mcp.tools import READ_HERE, StudyTools, each_once
+from core.publish.export_files import COLUMNS
 from core.store import open_study
 from core.study.writer import write_study
 from dashboard.state.pages import PAGES

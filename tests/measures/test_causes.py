@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from core.charts.causes import error_causes
-from core.charts.export_files import export_table
 from core.measures.causes import COLUMNS, RATES, cause_rates, order_of_causes
 from core.measures.image_columns import CAUSES, UNEXPLAINED, cause_name
 from core.measures.intervals import wilson
@@ -22,6 +21,7 @@ from core.pictures.cause_words import (
     shares_sentence,
     unjudged_sentence,
 )
+from core.publish.export_files import export_table
 from core.store import Study, open_study
 from core.study import label_decisions, trace_changes
 from core.study.traces import UNSURE

@@ -13,7 +13,6 @@ from pandas.testing import assert_frame_equal
 
 from core.charts.catalogue import draw
 from core.charts.chart import narrowed_study
-from core.charts.export_files import export_table
 from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval
@@ -22,6 +21,7 @@ from core.measures.slice import Slice
 from core.measures.slice_comparison import with_split
 from core.measures.slice_tables import QUICK, TABLES, VECTORS
 from core.publish import report_sections as report_scores
+from core.publish.export_files import export_table
 from core.publish.report_page import Source
 from core.store import Study, open_study
 from dashboard.cache import heatmap_reads, overlap_reads, reads, score_reads

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.export_files import read_table
 from core.measures.leaks import COLUMNS, leakage, leaks_of_slice
 from core.measures.slice import Slice
+from core.publish.export_files import read_table
 from core.publish.summary import info
 from core.store import Study
 from core.study.writer import write_study

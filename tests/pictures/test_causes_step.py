@@ -12,7 +12,6 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.charts.export_files import read_table
 from core.cli import main
 from core.errors import SettingsError
 from core.measures.causes import COLUMNS
@@ -20,6 +19,7 @@ from core.measures.image_columns import CAUSES, NO_CAUSE, tells_causes
 from core.measures.slice import Slice
 from core.pictures.picture_changes import AS_IT_IS, NEUTRAL, TURNS, VIEWS, Improvement, changed_views
 from core.pipeline.run import run_step
+from core.publish.export_files import read_table
 from core.store import Study, open_study
 from core.study.commands import ExplainError, command_of
 from core.study.progress import Progress

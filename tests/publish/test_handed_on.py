@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.answers.requests import add_answer
-from core.charts.export_files import export_table
 from core.common.private_paths import relative_paths
 from core.measures.slice import Slice
+from core.publish.export_files import export_table
 from core.publish.report import write_report
 from core.publish.streaming import stream_table
 from core.store import Study

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from core.charts.export_files import read_table
 from core.concepts import search
 from core.errors import PeregrineError
 from core.measures import finder as slice_finder
@@ -16,6 +15,7 @@ from core.measures import saved_slices
 from core.measures.slice import Slice
 from core.measures.traits import count_traits, tokens_of
 from core.pictures import decomposition
+from core.publish.export_files import read_table
 from core.publish.streaming import stream_table, tables_of
 from core.store import Study, open_study
 from core.study import seals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from core.charts.export_files import complete_file
+from core.charts.table_file import complete_file
 from core.study.leftovers import folder_of_redo, remove_leftovers
 
 DEAD = 999_999_999  # no process has this id

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from core.charts.export_files import export_table, read_table
 from core.cli import main
 from core.errors import SliceError
 from core.measures import saved_slices
 from core.measures.evaluate import may_depend_on_traces, of_results, slice_columns
 from core.measures.slice import Slice
 from core.measures.slice_words import feature_words
+from core.publish.export_files import export_table, read_table
 from core.store import Study
 from core.study import trace_changes
 from tests import small

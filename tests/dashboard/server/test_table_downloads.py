@@ -11,8 +11,8 @@ from pandas.testing import assert_frame_equal
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core.charts.export_files import export_table, read_table
 from core.publish import streaming
+from core.publish.export_files import export_table, read_table
 from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.server.table_downloads import address

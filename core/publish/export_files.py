@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -13,13 +12,13 @@ import pandas as pd
 
 from core.answers.answer import answers_table
 from core.charts.bases_table import bases_table
-from core.charts.table_file import provenance
+from core.charts.table_file import complete_file, provenance
 from core.common.arrow_tables import EXACT
 from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.formatting import json_number
-from core.common.inside import check_output_file, replacing
+from core.common.inside import check_output_file
 from core.common.private_paths import common_folder, folder_of_ids, relative_paths
 from core.common.score_names import COLUMNS as PICTURE_COLUMNS
 from core.common.score_names import DUPLICATE_OF, NEAR_DUPLICATE_OF, SCORES
@@ -43,7 +42,6 @@ from core.measures.slice_comparison import train_images, with_split
 from core.store import Study
 from core.study import traces
 from core.study.label_decisions import corrected_labels
-from core.study.leftovers import remove_leftovers_of
 from core.study.reader import StudyReader
 
 # The labels of a study's images, as they are or as people corrected them (`core.study.label_decisions`).
@@ -456,21 +454,6 @@ def _export_representations(study: Study, out: Path, slice: Slice | None) -> int
             rows = chunk[mask[start : start + len(chunk)]]
             file.write(np.ascontiguousarray(rows, dtype="<f4").data)
     return n_rows
-
-
-@contextmanager
-def complete_file(out: Path) -> Iterator[Path]:
-    """Yield a temporary name for an exported file, renamed when complete; nothing is left after an error.
-
-    What a killed writer of the same file left goes.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"cannot create the folder '{out.parent}': {error.strerror}") from error
-    remove_leftovers_of(out)
-    with replacing(out) as temporary:
-        yield temporary
 
 
 def _write_npy(frame: pd.DataFrame, path: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.export_files import HUMAN_STUDY_COLUMNS, WORDS, export_table, human_study_tasks, rated_words
 from core.errors import StudyError
+from core.publish.export_files import HUMAN_STUDY_COLUMNS, WORDS, export_table, human_study_tasks, rated_words
 from core.store import Study, open_study
 from core.study.writer import write_study
 

@@ -15,8 +15,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
 
-from core.charts import export_files
-from core.charts.export_files import (
+from core.cli import build_parser
+from core.common.formatting import json_text
+from core.errors import SettingsError, StudyError
+from core.measures.slice import Slice
+from core.publish import export_files
+from core.publish.export_files import (
     COLUMNS,
     EXTENSIONS,
     MADE,
@@ -27,10 +31,6 @@ from core.charts.export_files import (
     note_on_train_images,
     read_table,
 )
-from core.cli import build_parser
-from core.common.formatting import json_text
-from core.errors import SettingsError, StudyError
-from core.measures.slice import Slice
 from core.publish.meanings import TABLES as TABLE_MEANINGS
 from core.publish.meanings import meaning, table_meaning
 from core.publish.streaming import stream_table, tables_of

@@ -23,6 +23,7 @@ CORE_FOR_DASHBOARD = (
     *("core.answers.answer", "core.answers.class_logits", "core.answers.kinds", "core.bases.basis"),
     *("core.bases.kinds", "core.bases.position_index", "core.bases.twins", "core.bases.worth"),
     *("core.concepts.blame", "core.concepts.photograph_clips", "core.concepts.search"),
+    "core.data.picture_limits",
     *("core.encoders.readout", "core.encoders.spec", "core.encoders.trusted_code"),
     *("core.pictures.cause_words", "core.pictures.confused", "core.pictures.decomposition"),
     "core.pictures.look",

@@ -16,12 +16,12 @@ from core.analysis.gradcam import LIBRARY, method_of
 from core.analysis.heatmap_selection import Pairs, top_pairs, wanted_pairs
 from core.analysis.heatmaps_on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.representations import Batch, input_views, picture_batches
-from core.common.picture_bytes import pictures_a_pass
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
 from core.common.threads import cached_property
 from core.common.worker_group import Ranks
 from core.config import HeatmapsConfig, RunOptions
+from core.encoders.passes import pictures_a_pass
 from core.encoders.registry import Encoder
 from core.errors import ImageSourceError
 from core.store import Study

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 from core.analysis.kept_maps import MapKeeper
 from core.analysis.picture_table import PRINTS, VALUES, measure_picture
 from core.common.formatting import counted
-from core.common.picture_bytes import pictures_a_pass, waiting_batches
 from core.common.processes import tie
 from core.common.worker_group import Ranks
 from core.data.decode import thumbnail_jpeg
@@ -24,6 +23,7 @@ from core.data.groups import n_groups_of
 from core.data.pixel_values import PixelFacts, file_facts
 from core.data.source import ImageSource
 from core.encoders.head import Head
+from core.encoders.passes import pictures_a_pass, waiting_batches
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, ImageSourceError, RemoteError, ShapeError, UnreadableImage

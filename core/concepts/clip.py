@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
-from core.common.picture_bytes import image_file, pictures_a_pass
+from core.common.picture_bytes import image_file
 from core.common.records import Templates
 from core.data.decode import CLIP_SIDE, decode, reduced
 from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import SETTINGS, agreed_pixels, has_quick_gelu, silent_logs
 from core.encoders.fast_inference import FULL, pack_linears, reduced_type, working_dtype
+from core.encoders.passes import pictures_a_pass
 from core.encoders.spec import parse_spec
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean

@@ -18,7 +18,6 @@ from pycocotools import mask as coco_mask
 from core.common.formatting import counted
 from core.common.inside import read_json_file
 from core.common.label_match import match_labels
-from core.common.picture_bytes import check_pixels, max_pixels
 from core.common.records import Templates
 from core.data.annotated import COCO, MOST_BYTES
 from core.data.annotation_rows import NotThisForm, entries, largest_class
@@ -27,6 +26,7 @@ from core.data.decode import decode
 from core.data.label_studio import UPLOAD
 from core.data.mask_match import match_names
 from core.data.mask_source import EXAMPLES, MaskListing, MaskSource, coverage, no_mask
+from core.data.picture_limits import check_pixels, max_pixels
 from core.data.source import ImageSource, file_stamp, some
 from core.data.tables import is_below
 from core.errors import MaskError, UnreadableImage, first_line

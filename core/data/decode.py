@@ -17,18 +17,18 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.common.addresses import is_url
-from core.common.picture_bytes import (
+from core.common.picture_bytes import image_file
+from core.common.remote_objects import read_object, stat
+from core.data.picture_limits import (
     TURNS,
     check_bytes,
     check_pixels,
-    image_file,
     let_pillow_open,
     longest_side,
     max_pixels,
     of_pillow,
     too_large,
 )
-from core.common.remote_objects import read_object, stat
 from core.data.pixel_values import (
     AS_STATED,
     DROP,

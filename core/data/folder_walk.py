@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.common.formatting import counted
-from core.common.picture_bytes import CAPTION, LONGEST_CAPTION
 from core.common.remote_objects import objects_below
 from core.data.folder_words import split_of_folder
+from core.data.picture_limits import CAPTION, LONGEST_CAPTION
 from core.data.source import IMAGE_EXTENSIONS, some
 from core.errors import ImageSourceError
 

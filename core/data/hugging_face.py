@@ -22,7 +22,6 @@ from core.common.addresses import is_url, listed_place, located
 from core.common.arrow_tables import as_frame, exact_or_text
 from core.common.formatting import counted
 from core.common.inside import parse_json
-from core.common.picture_bytes import check_bytes
 from core.common.remote_objects import is_file, objects_below, read_small
 from core.common.threads import cached_property
 from core.data import source
@@ -39,6 +38,7 @@ from core.data.hugging_face_columns import (
     places,
 )
 from core.data.listed_files import ListedFiles
+from core.data.picture_limits import check_bytes
 from core.data.shards import is_pattern, matching_files, split_of_name
 from core.data.table_cells import further_columns, one_hot_labels, text_column, unhidden
 from core.data.table_text import is_image_name

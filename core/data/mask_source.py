@@ -14,12 +14,12 @@ from PIL import Image
 
 from core.common.addresses import is_url
 from core.common.formatting import counted
-from core.common.picture_bytes import TURNS
 from core.common.records import Templates
 from core.common.remote_objects import read_object
 from core.common.threads import cached_property
 from core.data.decode import TRANSPOSE, decode
 from core.data.mask_values import AS_BRIGHT, MaskReading, holds_inverted_bits, selected, stored_values
+from core.data.picture_limits import TURNS
 from core.data.source import ImageSource
 from core.errors import UnreadableImage
 

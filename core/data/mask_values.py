@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from core.common.addresses import is_url
-from core.common.picture_bytes import TURNS
 from core.common.records import Record, Templates
 from core.common.remote_objects import read_object
 from core.data.decode import TRANSPOSE, decode, orientation
+from core.data.picture_limits import TURNS
 from core.errors import MaskError, UnreadableImage
 
 say_of_masks = Templates.beside(__file__)

@@ -22,7 +22,6 @@ from PIL import Image
 
 from core.common.addresses import is_url, located
 from core.common.formatting import counted
-from core.common.picture_bytes import check_bytes
 from core.common.records import Templates
 from core.common.remote_cache import OUTER_LOCK, cached, entry_of
 from core.common.remote_objects import objects_below, open_object, read_object, stat, stat_all
@@ -30,6 +29,7 @@ from core.data import source
 from core.data.contradictions import one_spelling
 from core.data.decode import decode
 from core.data.folder_walk import readable
+from core.data.picture_limits import check_bytes
 from core.data.source import split_named
 from core.data.unread_forms import unread_form
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from core.common.picture_bytes import check_bytes, check_pixels
+from core.data.picture_limits import check_bytes, check_pixels
 from core.data.pixel_values import (
     AS_STATED,
     CHANNELS,

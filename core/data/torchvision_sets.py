@@ -14,11 +14,11 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.common.label_text import distinct_names
-from core.common.picture_bytes import limited_pillow
 from core.common.records import Record, Templates
 from core.data import source
 from core.data.contradictions import one_spelling
 from core.data.decode import to_rgb
+from core.data.picture_limits import limited_pillow
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 TRAIN_NAMES = ("train", "trainval")

@@ -9,9 +9,10 @@ from PIL import Image
 from core.answers.class_logits import explains_errors
 from core.common.dataframes import numbers, words
 from core.common.group_names import JOINED_BY, group_features, is_joint
-from core.common.picture_bytes import image_address, image_file, wanted
+from core.common.picture_bytes import image_address, image_file
 from core.common.step_facts import ConceptsFacts
 from core.concepts.blame import ProbeWithMeans
+from core.data.picture_limits import wanted
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.measures.slice_comparison import train_images

@@ -21,8 +21,8 @@ from core.charts.theme import Theme
 from core.common.captions import with_class_names
 from core.common.dataframes import as_text
 from core.common.formatting import full_sentence
-from core.common.picture_bytes import wanted
 from core.common.records import Templates
+from core.data.picture_limits import wanted
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.cache import reads

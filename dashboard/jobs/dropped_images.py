@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from core.common.captions import ON_MASKS
 from core.common.formatting import counted
-from core.common.picture_bytes import CAPTION, LONGEST_CAPTION
 from core.common.write_access import check_write_access
+from core.data.picture_limits import CAPTION, LONGEST_CAPTION
 from core.errors import PeregrineError, SettingsError
 from core.study import uploads
 from core.study.leftovers import is_leftover

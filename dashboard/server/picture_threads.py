@@ -6,7 +6,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from anyio.lowlevel import RunVar
 from starlette.responses import Response
 
-AT_ONCE = 8  # most of them wait for a turn of `core.common.picture_bytes` where pictures are large
+AT_ONCE = 8  # most of them wait for a turn of `core.data.picture_limits` where pictures are large
 _limiter: RunVar[CapacityLimiter] = RunVar("picture threads")  # of the server that runs
 
 

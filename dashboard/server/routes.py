@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.common.picture_bytes import image_file, wanted
+from core.common.picture_bytes import image_file
 from core.common.private_paths import without_folders
+from core.data.picture_limits import wanted
 from core.errors import FORESEEN, DecoderBusy, PeregrineError, user_message
 from core.store import Study
 from dashboard.server import chart_library

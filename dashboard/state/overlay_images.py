@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
-from core.common.picture_bytes import image_file, wanted
+from core.common.picture_bytes import image_file
+from core.data.picture_limits import wanted
 from core.errors import DecoderBusy, SettingsError, UnreadableImage
 from core.store import Study
 from core.study.heatmaps import COMBINATIONS

@@ -14,8 +14,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core.common import picture_bytes
-from core.data import decode
+from core.data import decode, picture_limits
 from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.components import plot
@@ -110,8 +109,8 @@ def test_pictures__what_a_browser_has_is_answered_before_any_work(client, monkey
 
 def test_image__too_many_large_ones_at_once(client, monkeypatch):
     """Who waits too long is told so, and nothing else waits behind those who wait."""
-    monkeypatch.setattr(picture_bytes, "AT_ONCE", {1: 1})
-    monkeypatch.setattr(decode, "TURNS", turns := picture_bytes.Turns())
+    monkeypatch.setattr(picture_limits, "AT_ONCE", {1: 1})
+    monkeypatch.setattr(decode, "TURNS", turns := picture_limits.Turns())
     with turns.turn(2):
         monkeypatch.setattr(routes, "WAIT", 0.0)
         refused = client.get("/image/demo/0")
@@ -124,7 +123,7 @@ def test_image__too_many_large_ones_at_once(client, monkeypatch):
     assert shown == 200 and waited == {200: N_WAITING}
 
 
-async def _thumbnail_behind_pictures(turns: picture_bytes.Turns) -> tuple[int, Counter[int]]:
+async def _thumbnail_behind_pictures(turns: picture_limits.Turns) -> tuple[int, Counter[int]]:
     """The status of a thumbnail that is asked for while pictures wait for a turn, and then theirs."""
     transport = httpx.ASGITransport(Starlette(routes=ROUTES))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:

@@ -22,11 +22,11 @@ from PIL import Image
 from core.analysis.representations import open_ready_representations
 from core.common import parquet_footer
 from core.common.parquet_footer import check_study_table
-from core.common.picture_bytes import wanted
 from core.concepts.caption_files import read_captions
 from core.data.decode import decode
 from core.data.images import open_images
 from core.data.mask_source import read_mask
+from core.data.picture_limits import wanted
 from core.errors import PeregrineError, ShapeError, UnreadableImage
 from core.publish.streaming import stream_table
 from core.store import open_study

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps, features
 
-from core.common import picture_bytes
-from core.common.picture_bytes import wanted
 from core.data import decode as decoder_work
 from core.data import decode as decoding
+from core.data import picture_limits
 from core.data.decode import decode, to_rgb
+from core.data.picture_limits import wanted
 from core.errors import DecoderBusy, SettingsError, UnreadableImage
 from tests.data.pictures import deep_png, encoded, picture, pixels
 
@@ -286,8 +286,8 @@ def test_work__of_jpeg_2000_is_bounded_by_its_bytes(monkeypatch):
 def test_large_pictures__few_are_decoded_at_once(monkeypatch):
     """Two threads decode large pictures at a time, one of them a huge one; small ones do not wait."""
     sizes = {"small": 8, "large": 16, "huge": 32}
-    monkeypatch.setattr(picture_bytes, "AT_ONCE", {8 * 8: 2, 16 * 16: 1})
-    monkeypatch.setattr(decoding, "TURNS", picture_bytes.Turns())
+    monkeypatch.setattr(picture_limits, "AT_ONCE", {8 * 8: 2, 16 * 16: 1})
+    monkeypatch.setattr(decoding, "TURNS", picture_limits.Turns())
     held, most, lock, all_small = Counter(), Counter(), threading.Lock(), threading.Barrier(8)
 
     def seen(image, *_):
@@ -312,8 +312,8 @@ def test_large_pictures__few_are_decoded_at_once(monkeypatch):
 
 
 def test_large_pictures__a_turn_is_waited_for_as_long_as_is_said(monkeypatch):
-    monkeypatch.setattr(picture_bytes, "AT_ONCE", {8: 1})
-    monkeypatch.setattr(decoding, "TURNS", turns := picture_bytes.Turns())
+    monkeypatch.setattr(picture_limits, "AT_ONCE", {8: 1})
+    monkeypatch.setattr(decoding, "TURNS", turns := picture_limits.Turns())
     data = encoded(Image.new("RGB", (8, 8)))
     with turns.turn(9), wanted(wait=0.0), pytest.raises(DecoderBusy):
         decode(data)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from core.analysis.representations import Representations
 from core.data.images import open_images
-from core.encoders import passes
+from core.encoders import passes as bounds
 from core.encoders.passes import MOST_WAITING, pictures_in, waiting_batches
 from core.encoders.registry import load_encoder
 
@@ -20,7 +20,7 @@ def test_pictures_in(n_bytes, each, expected):
 
 
 def test_waiting_batches__as_many_as_fit_into_the_queue(monkeypatch):
-    monkeypatch.setattr(passes, "QUEUE_BYTES", 1000)
+    monkeypatch.setattr(bounds, "QUEUE_BYTES", 1000)
     assert [waiting_batches(workers, 100) for workers in (1, 3, 5, 50)] == [MOST_WAITING, 3, 2, 1]
     assert waiting_batches(4, 0) == MOST_WAITING
 
@@ -33,7 +33,7 @@ def test_representations__of_a_batch_are_read_in_bounded_passes(monkeypatch):
     passes, whole = [], reader.rows(pixels, range(7))
     read = reader._read
     monkeypatch.setattr(reader, "_read", lambda part: (passes.append(len(part)), read(part))[1])
-    monkeypatch.setattr(passes, "PASS_BYTES", 3 * 4 * 32 * 32 * 3)  # three float32 pictures
+    monkeypatch.setattr(bounds, "PASS_BYTES", 3 * 4 * 32 * 32 * 3)  # three float32 pictures
     parts = reader.rows(pixels, range(7))
     assert passes == [3, 3, 1] and set(parts) == set(whole)
     for name, rows in whole.items():

@@ -1,13 +1,16 @@
 """The rules of the tree as Markdown, for ARCHITECTURE.md: `python -m tests.rules` writes them there.
 
-`python -m tests.rules --measures` prints what the mechanisms of the tree are measured by.
+`python -m tests.rules --measures` prints what the mechanisms of the tree are measured by, and
+`python -m tests.rules --draw 24 --seed 1` functions for somebody who knows only the list of rooms to put into
+them; with `--rooms` it says where they are.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
+import random
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -183,7 +186,46 @@ def measures() -> str:
     )
 
 
-if __name__ == "__main__" and "--measures" in sys.argv[1:]:
-    print(measures())
-elif __name__ == "__main__":
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+def room_functions() -> list[tuple[str, str]]:
+    """The public functions of `core`: the room of each, and its name, arguments and first line."""
+    return [
+        (path.parent.name, _described(node))
+        for path in sorted(ROOT.glob("core/*/*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+
+
+def _described(function: ast.FunctionDef) -> str:
+    arguments = ast.unparse(function.args).replace("*, ", "")
+    returned = ast.unparse(function.returns) if function.returns else "None"
+    first_line = (ast.get_docstring(function) or "").partition("\n")[0]
+    return f"`{function.name}({arguments}) -> {returned}`: {first_line}"
+
+
+def drawn(n: int, seed: int, *, with_rooms: bool) -> str:
+    """A line for each of n functions drawn with a seed."""
+    functions = random.Random(seed).sample(room_functions(), n)
+    return "\n".join(
+        f"{number}. {f'{room}: ' if with_rooms else ''}{described}"
+        for number, (room, described) in enumerate(functions, 1)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.rules", description=__doc__)
+    parser.add_argument("--measures", action="store_true", help="print what the tree is measured by")
+    parser.add_argument("--draw", type=int, metavar="N", help="print N functions without their rooms")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    parser.add_argument("--rooms", action="store_true", help="print the rooms of the drawn functions, too")
+    args = parser.parse_args()
+    if args.measures:
+        print(measures())
+    elif args.draw:
+        print(drawn(args.draw, args.seed, with_rooms=args.rooms))
+    else:
+        DOCUMENT.write_text(replaced(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FIELDS = frozenset(field.name for field in fields(Record)) - {"text", "kind"}
 PART = Record("a part", "part")
 NUMBERS = {"n": 2, "of": 9, "value": 0.25, "interval": (0.2, 0.3), "chance": 0.5}
-FULL = NUMBERS | {"what": "a name", "why": "a reason", "names": ("one", "two"), "parts": (PART, PART)}
+FULL = NUMBERS | {
+    "what": "a name",
+    "why": "a reason",
+    "names": ("one", "two", "three", "four"),
+    "parts": (PART, PART),
+}
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from core.answers.classes import (
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
 from core.common.dataframes import evenly
-from core.common.formatting import counted, percent
 from core.common.label_match import Match
+from core.common.records import Templates
 from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
 from core.measures.choice import choose
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # Which activation lies between the two layers of a head whose file does not say it. No torch.
 
 
+_say = Templates.beside(__file__)
 IMAGES = 4096  # that they are compared on
 SURE = 3.0  # standard errors of the mean difference of two losses
 TRIED = (
@@ -96,25 +97,14 @@ def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
     same = {name: (answers[name] == answers[taken]).mean() for name in TRIED}
     for other in alike:
         if same[other] < ALIKE:
-            images, of_taken, of_other = len(rows), _words(taken, right, rows), _words(other, right, rows)
-            raise SettingsError(
-                f"the file does not say which activation lies between the layers of the classifier, and "
-                f"{images:,} labelled images do not tell {of_taken} from {of_other}: {STATE} {taken}"
-            )
-    tried = (
-        f"the file does not say which activation lies between its layers: of {len(TRIED)} that were tried on "
-        f"{len(rows):,} labelled images, {_words(taken, right, rows)} "
-    )
+            both = (_top1(taken, right, rows), _top1(other, right, rows))
+            raise SettingsError(_say("not_told_apart", n=len(rows), names=both, why=STATE, what=taken))
+    n, of, first = len(rows), len(TRIED), _top1(taken, right, rows)
     if alike:
-        least = 100 * min(same[name] for name in alike)
-        return taken, (
-            f"{tried}is taken as the most common of those that fit. {', '.join(alike)} fit as well, and "
-            f"answer {least:.1f} % of the images alike or more; confidences depend on it, so {STATE} NAME"
-        )
-    return taken, (
-        f"{tried}fits best, then {_words(second, right, rows)}, which answers {100 * same[second]:.1f} % of "
-        "them alike"
-    )
+        least, fitting = float(min(same[name] for name in alike)), tuple(alike)
+        return taken, _say("some_fit", n=n, of=of, what=first, names=fitting, value=least, why=STATE)
+    then = (_top1(second, right, rows),)
+    return taken, _say("one_fits", n=n, of=of, what=first, names=then, value=float(same[second]))
 
 
 def _is_worse(excess: np.ndarray) -> bool:
@@ -140,7 +130,7 @@ def least_loss(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
     return losses(float(minimum.x))
 
 
-def _words(name: str, right: dict[str, int], rows: np.ndarray) -> str:
+def _top1(name: str, right: dict[str, int], rows: np.ndarray) -> str:
     return f"{name} (top-1 {100 * right[name] / len(rows):.1f} %)"
 
 
@@ -178,7 +168,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         SettingsError: there is no head, or none of its outputs is a label of the study.
     """
     if why := why_no_head(study):
-        raise SettingsError(f"no head in '{study.path}': {why}")
+        raise SettingsError(_say("no_head", what=str(study.path), why=why))
     match, columns = matched(study, request)
     activation, activation_notes = _activation(study, request, match)
     with progress.stage("head", total=study.n_images, unit="images"):
@@ -219,14 +209,11 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
 
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
     """Return the error for a head of which no output is a label of the study."""
-    outputs = ", ".join(one[-1].partition(",")[0] for one in names[:3] if one)
-    outputs = f": {outputs}{' …' * (len(names) > 3)}" if outputs else ", without names"
-    n_outputs, n_labels = counted(len(names), "output"), counted(len(labels), "label")
-    examples = ", ".join(labels[:3]) + " …" * (len(labels) > 3)
-    return (
-        f"no output of the head is a label of the images. {n_outputs}{outputs}; {n_labels}: {examples}. "
-        "Name them in their order: answers STUDY --head-classes FILE"
-    )
+    first = tuple(aliases[-1].partition(",")[0] for aliases in names[:3] if aliases)
+    kind = ("more_outputs" if len(names) > 3 else "outputs") if first else "unnamed_outputs"
+    outputs = _say(kind, n=len(names), names=first)
+    examples = _say("more_labels" if len(labels) > 3 else "labels", n=len(labels), names=tuple(labels[:3]))
+    return _say("unmatched", parts=(outputs, examples))
 
 
 def why_other_numbers(study: StudyReader, facts: Mapping[str, Any]) -> str | None:
@@ -240,11 +227,7 @@ def why_other_numbers(study: StudyReader, facts: Mapping[str, Any]) -> str | Non
     )
     if not others or not facts["at_chance"] or facts["top1"] > 1 / n_labels:
         return None
-    return (
-        f"the labels are numbers, but not those of its {counted(n_outputs, 'output')}: taken so, "
-        f"{percent(facts['top1'])} of {counted(facts['n'], 'image')} would be right. If they are, name the "
-        "outputs: answers STUDY --head-classes FILE"
-    )
+    return _say("other_numbers", of=n_outputs, value=facts["top1"], n=facts["n"])
 
 
 def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str | None, list[str]]:
@@ -256,13 +239,11 @@ def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str
     stated = request.head_activation
     if study.facts(EmbedFacts).head.activation == "":
         if stated:
-            return stated, [f"{stated} between its layers, as stated by --head-activation"]
+            return stated, [_say("stated", what=stated)]
         name, why = likely_activation(study, match)
         return name, [why]
     if stated:
-        raise SettingsError(
-            f"--head-activation {stated}: the layers of this classifier are known, or it has no hidden one"
-        )
+        raise SettingsError(_say("stated_for_another", what=stated))
     return None, []
 
 
@@ -330,9 +311,9 @@ def usual_order_note(study: StudyReader, answer: AnswerValues, match: Match) -> 
     right = right_by_order([match, usual], won, true)
     if not choose(right, groups=groups_among(study.groups, rows)).taken:
         return []
-    stated, as_usual = (100 * right.mean(1)).tolist()
-    shares = f"{stated:.1f} % {match.how}, but {as_usual:.1f} %"
-    return [f"{WRONG_ORDER}: top-1 is {shares} without --head-classes, {usual.how}"]
+    stated, as_usual = right.mean(1).tolist()
+    hows = (match.how, usual.how)
+    return [_say("usual_order", what=WRONG_ORDER, value=stated, chance=as_usual, names=hows)]
 
 
 def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[str]:
@@ -354,11 +335,7 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
     accuracy = float(right[judged].mean())
     if share < 2 * accuracy or share - max(accuracy, constant_share(predicted[judged])) < APART:
         return []
-    return [
-        f"{WRONG_ORDER}: top-1 is {100 * accuracy:.1f} %, but {100 * share:.1f} % "
-        f"of the images get the answer that others of their label get. Classes were matched {match.how}; "
-        "name them in the order of the outputs: --head-classes FILE"
-    ]
+    return [_say("other_order", what=WRONG_ORDER, value=accuracy, chance=share, why=match.how)]
 
 
 def constant_share(predicted: np.ndarray) -> float:

@@ -7,6 +7,7 @@ which and how strongly, image after image. A basis on positions has `basis_NAME_
 position after position of an image, and an index of them (core/bases/position_index.py).
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,10 +20,12 @@ from core.bases.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.formatting import MINUS, formatted
 from core.common.inside import NAME
+from core.common.records import Record, Templates
 from core.common.verdict_words import ALIKE, SAME
 from core.errors import SettingsError, did_you_mean
 from core.study.reader import StudyReader
 
+_say = Templates.beside(__file__)
 UNITS = "units"
 STEP = "basis-{name}"  # the entry of the manifest
 TABLE = "basis_{name}"
@@ -90,7 +93,7 @@ class Basis:
         held_out, stability = card.get("r2_val"), card.get("stability")
         r2 = f"R2 {_short(card.get('r2'))}"
         if held_out is not None:
-            r2 += f" ({_short(held_out)} on evaluation images)"
+            r2 = _say("on_evaluation_images", what=r2, names=(_short(held_out),))
         l0, dead = f"L0 {card.get('l0') or 0:.1f}", f"{100 * (card.get('dead') or 0):.0f} % dead"
         stable = "stability unknown" if stability is None else f"stability {_short(stability)}"
         parts = [r2, l0, dead, stable]
@@ -170,24 +173,21 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
     >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[-52:]
     'Without it, 0.21 % less of what varies is explained.'
     """
-    start = f"Latent {basis.name}/{row['latent']}: a direction of the encoder's numbers"
-    if basis.kind == "random":
-        start += " drawn at random, a control that other bases have to beat"
+    start = _say("control" if basis.kind == "random" else "latent", what=f"{basis.name}/{row['latent']}")
     if row["dead"]:
-        return f"{start} that is active on no image (dead)."
-    other_fit = "How stable it is, is not known: its basis was learned once"
-    stability = row["stability"]
-    if stability is not None and stability == stability:
-        other_fit = (
-            "Another fit found the same direction" if stability >= SAME else "Another fit did not find it"
-        )
-        other_fit = "Another fit found a similar direction" if ALIKE <= stability < SAME else other_fit
-        other_fit += f" (cosine {_short(stability)})"
-        other_fit += "" if stability >= ALIKE else ": it may be an accident of the seed"
-    lost = f"{100 * row['r2']:.2f} %" if row["r2"] >= 0.00005 else "less than 0.01 %"
-    places = "patches of images" if basis.card.get("on") == "positions" else "images"
-    active = f"active on {100 * row['l0']:.1f} % of the {places}"
-    return f"{start}, {active}. {other_fit}. Without it, {lost} less of what varies is explained."
+        return _say("dead", parts=(start,))
+    on_patches = basis.card.get("on") == "positions"
+    active = _say("active_on_patches" if on_patches else "active", value=row["l0"], parts=(start,))
+    lost = _say("lost" if row["r2"] >= 0.00005 else "little_lost", value=row["r2"])
+    return f"{active} {_other_fit(row['stability'])} {lost}"
+
+
+def _other_fit(stability: float | None) -> Record:
+    """Say whether another fit found a latent again, by the cosine of the most similar one."""
+    if stability is None or math.isnan(stability):
+        return _say("fitted_once")
+    kind = "same" if stability >= SAME else "similar" if stability >= ALIKE else "not_again"
+    return _say(kind, names=(_short(stability),))
 
 
 def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:

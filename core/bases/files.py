@@ -17,9 +17,11 @@ from core.bases.origin import VectorOrigin, origin_of
 from core.bases.reading import Asked, Reading, UnknownLayout
 from core.common.entries import Taken
 from core.common.inside import parse_json, read_bounded
+from core.common.records import Templates
 from core.encoders.safe_load import IS_POINTER, POINTER, NoStateDict, read_after_header, read_checkpoint
 from core.errors import CheckpointError
 
+_say = Templates.beside(__file__)
 WEIGHTS = (
     *("sae_weights.safetensors", "sae.safetensors", "sae.pt", "checkpoint/sae.pt", "ae.pt", "weights.pt"),
     *("model.safetensors", "model.pt", "params.npz"),
@@ -99,11 +101,14 @@ def read_dictionary(path: str | Path, *, asked: Asked | None = None) -> ReadDict
 
 def _report(library: str, dictionary: Dictionary, origin: VectorOrigin) -> str:
     """In a line: what was used, and what the file says of its vectors."""
-    report = f"read as {library}: {dictionary.facts['n_tensors']} tensors, {dictionary.activation}"
-    report += f" with k {dictionary.k}" if dictionary.k else ""
-    report += ", decoder's bias subtracted first" if dictionary.pre_bias.any() else ""
-    report += f", {dictionary.norm} of each vector" if dictionary.norm != "none" else ""
-    return f"{report}; of {origin.words}" if origin.words else report
+    activation = f"{dictionary.activation} with k {dictionary.k}" if dictionary.k else dictionary.activation
+    steps = [activation]
+    if dictionary.pre_bias.any():
+        steps.append(_say("bias_first"))
+    if dictionary.norm != "none":
+        steps.append(_say("norm", what=dictionary.norm))
+    kind = "read_of_layer" if origin.words else "read"
+    return _say(kind, what=library, n=dictionary.facts["n_tensors"], names=tuple(steps), why=origin.words)
 
 
 def _reading(file: Path, asked: Asked) -> Reading:

@@ -14,10 +14,13 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
+from core.common.records import Templates
 from core.common.score_names import score_family, score_in_sentence, score_label
 from core.measures.chance import CHANCE, outcomes, too_few_outcomes
 from core.measures.scores import on_most_images
 from core.store import Study
+
+_say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -63,21 +66,22 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
     rows = _in_order(metrics, metric)
     names = words(rows, "score")
     if score in words(ranked(metrics, metric), "score") and score not in names:
-        return f"{score_label(score)} is not ranked: far fewer images have it than other scores."
+        return _say("not_ranked", what=score_label(score))
     if score not in names:
-        return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
+        return _say("undefined", what=score_label(score))
     if few := too_few_outcomes(*outcomes(rows.iloc[0].to_dict())):
-        return f"Which score ranks first {few}."
+        return _say("too_few_for_rank", what=few)
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
     rank = int(rows["rank"].iloc[names.index(score)])
-    text = f"By {name}, {score_label(score)} ranks {rank} of {len(names)} scores"
+    kind, places = "rank", ()
     free = rows.loc[rows["label_free"].to_numpy(bool)]
     if score in words(free, "score"):
         ahead = int((free["rank"].to_numpy() < rank).sum())
-        text += f", and {ahead + 1} of the {len(free)} that need no labels"
+        kind, places = "rank_of_label_free", (str(ahead + 1), str(len(free)))
+    parts = [_say(kind, what=name, why=score_label(score), n=rank, of=len(names), names=places)]
     if rank > 1:
-        text += f"; best is {score_label(names[0])} with {numbers(rows, metric)[0]:.3f}"
-    return f"{text}."
+        parts.append(_say("best", what=score_label(names[0]), value=float(numbers(rows, metric)[0])))
+    return _say("ranks", parts=tuple(parts))
 
 
 def finding(metrics: pd.DataFrame) -> str:
@@ -91,13 +95,13 @@ def finding(metrics: pd.DataFrame) -> str:
     if rows.empty:
         return _why_empty(metrics)
     if few := too_few_outcomes(*outcomes(rows.iloc[0].to_dict())):
-        return f"Which score predicts errors best {few}."
+        return _say("too_few_for_best", what=few)
     best_score = recommend(words(rows, "score"))
     parts: list[str] = [claim(score_row(rows, best_score.score))] if best_score else []
     best = rows.loc[rows["label_free"].to_numpy(bool)]
     if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
-        named = f"without any labels, {score_in_sentence(row['score'])}"
+        named = _say("without_labels", what=score_in_sentence(row["score"]))
         parts.append(f"{claim(row, named, above='reaches')}{level_words(level_with_best(best))}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
@@ -128,8 +132,9 @@ def level_words(scores: Sequence[str]) -> str:
     """
     if not scores:
         return ""
-    whom = score_in_sentence(scores[0]) if len(scores) == 1 else f"{len(scores)} others"
-    return f", not clearly ahead of {whom}"
+    if len(scores) == 1:
+        return _say("level_with_one", what=score_in_sentence(scores[0]))
+    return _say("level_with_several", n=len(scores))
 
 
 def ranked_scores(

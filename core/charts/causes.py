@@ -10,6 +10,7 @@ from core.charts.options import FigureOptions
 from core.charts.shared_rows import ROW
 from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
+from core.common.records import Templates
 from core.common.score_names import score_label
 from core.errors import StudyError
 from core.measures.image_columns import NO_CAUSE, cause_name, tells_causes
@@ -19,6 +20,7 @@ from core.store import Study
 # The share of errors by cause, beside how often the same trial would explain a right image.
 
 
+_say = Templates.beside(__file__)
 NONE = "No error of these images was tried."
 
 
@@ -169,9 +171,8 @@ def _score_finding(table: pd.DataFrame) -> str:
     if not np.isfinite(numbers(table, "auroc")).any():
         return ""
     best = table.loc[table["auroc"].idxmax()]
-    return (
-        "AUROC between the errors of one cause and the correct images. Highest: "
-        f"{score_label(str(best['score']))} on {best['cause']} ({best['auroc']:.2f})."
+    return _say(
+        "best", what=score_label(str(best["score"])), why=str(best["cause"]), value=float(best["auroc"])
     )
 
 

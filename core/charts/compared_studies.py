@@ -14,7 +14,8 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
-from core.common.formatting import counted, joined, signed
+from core.common.formatting import counted, signed
+from core.common.records import Templates
 from core.common.score_names import SCORES, score_label
 from core.compare.compare import compare_words
 from core.compare.images import Shared
@@ -27,6 +28,7 @@ from core.store import Study
 # A score over correct and misclassified images in several studies.
 
 
+_say = Templates.beside(__file__)
 FEWEST_BINS, MOST_BINS = 5, 48
 PANEL = 150  # pixels; height of one study's panel
 
@@ -165,8 +167,7 @@ def _draw_scores(data: ComparedScores, options: FigureOptions, theme: Theme) -> 
 
 
 def _scores_alt(data: ComparedScores) -> str:
-    label = score_label(data.score)
-    return f"Distribution of {label} over correct and misclassified images in each study"
+    return _say("scores", what=score_label(data.score))
 
 
 COMPARED_SCORES = Chart(
@@ -203,26 +204,25 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     clear = leaves_out_0(lows, highs)
     if len(table) == 1:
         ends = [signed(100 * numbers(table, f"difference{end}")[0], 0) for end in ("", "_low", "_high")]
-        interval = f"{ends[1]} to {ends[2]}, " if np.isfinite(numbers(table, "difference_low")[0]) else ""
-        verdict = "significant" if clear[0] else "could be chance"
-        return f"Accuracy on {names[0]}: {ends[0]} points ({interval}{verdict})"
+        kind = "change" if np.isfinite(numbers(table, "difference_low")[0]) else "change_alone"
+        points = _say(kind, names=tuple(ends), what="significant" if clear[0] else "could be chance")
+        return _say("one_class", what=names[0], why=points)
     sure = int(clear.sum())
     parts = []
-    for most, verb in ((change.max(), "gain"), (change.min(), "lose")):
-        if most > 0 if verb == "gain" else most < 0:
-            alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
-            points = signed(100 * most, 0)
-            listed = f"{len(alike)} classes" if len(alike) > MOST_NAMED else joined(alike)
-            parts.append(f"{listed} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
+    for most, one_class, several in ((change.max(), "gains", "gain"), (change.min(), "loses", "lose")):
+        if most > 0 if several == "gain" else most < 0:
+            alike = sorted(name for name, value in zip(names, change, strict=True) if np.isclose(value, most))
+            listed = (f"{len(alike)} classes",) if len(alike) > MOST_NAMED else tuple(alike)
+            kind = one_class if len(alike) == 1 else several
+            parts.append(_say(kind, names=listed, what=signed(100 * most, 0)))
     if not np.any([change, lows, highs]):
         return "No class changes"
     sentence = ", ".join(parts) or "No class changes"
     if not sure:
-        return f"{sentence}; no change is significant"
-    verb = "is" if sure == 1 else "are"
-    which = sorted(name for name, one in zip(names, clear, strict=True) if one)
-    clearly = f" ({joined(which)})" if sure <= MOST_NAMED else ""
-    return f"{sentence}; {sure} of {len(table)} changes {verb} significant{clearly}"
+        return _say("none_significant", what=sentence)
+    which = tuple(sorted(name for name, is_sure in zip(names, clear, strict=True) if is_sure))
+    kind = "one_significant" if sure == 1 else "some_significant" if sure <= MOST_NAMED else "significant"
+    return _say(kind, what=sentence, n=sure, of=len(table), names=which)
 
 
 def class_changes(
@@ -322,7 +322,7 @@ def _finding(data: ClassChanges) -> str:
 
 
 def _classes_alt(data: ClassChanges) -> str:
-    return f"Accuracy of each class in {data.first} and in {data.other}"
+    return _say("classes", names=(data.first, data.other))
 
 
 COMPARED_CLASSES = Chart(

@@ -10,7 +10,9 @@ import plotly.graph_objects as go
 from core.charts.marks import cells, dots, name_rows, named_axis
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers, words
+from core.common.records import Templates
 
+_say = Templates.beside(__file__)
 NO_GROUPS = "No image highly activates a feature, so there are no groups."
 NO_COSINES = "No group has two crops for CLIP to compare."
 SIZES = {"n_images": "images in a group", "n_features": "features in a group"}
@@ -122,7 +124,6 @@ def interpretability(
     *,
     gamma: float,
     names: Sequence[str],
-    diagonal: bool = False,
     selected: str | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
@@ -130,13 +131,12 @@ def interpretability(
     dots.
 
     Args:
-        units: rows of table `explained` (group, n_features, n_images, clip_cosine,
-            clip_cosine_with_diagonal). gamma: cosine above which a group is interpretable. names: display
-                names of the units.
-        diagonal: include each crop's similarity to itself, as the authors' code does. selected: group to
-            mark.
+        units: rows of table `explained` (group, n_features, n_images, clip_cosine).
+        gamma: cosine above which a group is interpretable.
+        names: display names of the units.
+        selected: group to mark.
     """
-    cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
+    cosine = numbers(units, "clip_cosine")
     n_images, joint = numbers(units, "n_images"), numbers(units, "n_features") > 1
     there = np.isfinite(cosine)
     if not there.any():
@@ -262,11 +262,11 @@ def group_size_finding(counts: pd.DataFrame, size: str) -> str:
     at, what = int(n.argmax()), "image" if size == "n_images" else "feature"
     name = words(counts, "size")[at]
     plural = "" if name == "1" else "s"
-    return f"{int(n[at]):,} of {int(n.sum()):,} groups have {name} {what}{plural}"
+    return _say("size", n=int(n[at]), of=int(n.sum()), what=f"{name} {what}{plural}")
 
 
 def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:
     """State how many groups and features have crops that look alike to CLIP."""
     finite = np.asarray(cosine, float)
     finite = finite[np.isfinite(finite)]
-    return f"{int((finite > gamma).sum()):,} of {len(finite):,} have crops that look alike"
+    return _say("alike", n=int((finite > gamma).sum()), of=len(finite))

@@ -133,37 +133,31 @@ def _declared(text: str) -> str:
 # One .zip of several figures: vector files, numbers, captions, and the documents that place them.
 
 
-KINDS = ("pdf", "svg")  # LaTeX places .pdf alone, Typst both
 LONGEST = 80  # characters of a file's name
 
 
-def figures_zip(figures: Sequence[KeptFigure], kind: str) -> bytes:
-    """Return an archive of charts: a vector file and a .csv each, and `figures.tex` and `figures.typ`.
+def figures_zip(figures: Sequence[KeptFigure]) -> bytes:
+    """Return an archive of charts: a .pdf and a .csv each, and `figures.tex` and `figures.typ`.
 
-    Args:
-        kind: of the vector files, pdf or svg; LaTeX places pdf only, so an archive of svg has no .tex.
     Raises:
-        SettingsError: no figure, another kind, or no browser that draws them.
+        SettingsError: no figure, or no browser that draws them.
     """
-    if kind not in KINDS:
-        raise SettingsError(f"figures are written as {' or '.join(KINDS)}, not '{kind}'")
     if not figures:
         raise SettingsError("there is no figure to write")
-    drawings = render_all([one.figure for one in figures], kind)
-    return _zipped(archive_files(figures, drawings, kind))
+    drawings = render_all([one.figure for one in figures], "pdf")
+    return _zipped(archive_files(figures, drawings))
 
 
-def archive_files(figures: Sequence[KeptFigure], drawings: Sequence[bytes], kind: str) -> dict[str, bytes]:
+def archive_files(figures: Sequence[KeptFigure], drawings: Sequence[bytes]) -> dict[str, bytes]:
     """Return the files of an archive of charts by name; see `figures_zip`."""
     files: dict[str, bytes] = {}
     placed = []
     for number, (figure, drawing) in enumerate(zip(figures, drawings, strict=True), start=1):
         name = file_name(number, figure)
-        files[f"{name}.{kind}"] = drawing
+        files[f"{name}.pdf"] = drawing
         files[f"{name}.csv"] = figure.numbers.encode()
-        placed.append(Placed(f"{name}.{kind}", figure.inches, figure.caption))
-    if kind == "pdf":
-        files["figures.tex"] = latex(placed).encode()
+        placed.append(Placed(f"{name}.pdf", figure.inches, figure.caption))
+    files["figures.tex"] = latex(placed).encode()
     files["figures.typ"] = typst(placed).encode()
     captions = (f"{one.file}: {one.caption}\n" for one in placed)
     files["captions.txt"] = "\n".join(captions).encode(errors="replace")

@@ -15,6 +15,7 @@ from core.charts.options import FigureOptions
 from core.charts.theme import PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.common.score_names import SCORES, score_in_sentence, score_label
 from core.measures.score_verdicts import RANDOM, SHARES, errors_found, share_of
 from core.measures.scores import on_most_images
@@ -23,6 +24,7 @@ from core.store import Study
 # How many errors are found by looking at the images in the order of a score, against other orders.
 
 
+_say = Templates.beside(__file__)
 USUAL_SHARE = 0.1  # of the images, where no number is given
 NOTHING = "There are no misclassified images to find."
 
@@ -102,16 +104,16 @@ def errors_found_sentence(shown: ErrorsFound) -> str:
         return NOTHING
     here = shown.frame.loc[numbers(shown.frame, "n_looked") == shown.n_looked].set_index("order")["found"]
     n_errors = int(numbers(shown.frame, "found").max())
-    n_looked = counted(shown.n_looked, "image")
-    by_score = f"{here[shown.first]:,.0f} of {counted(n_errors, 'error')}"
-    text = (
-        f"Looking at the {n_looked} where {score_in_sentence(shown.first)} is lowest "
-        f"finds {by_score}; at random {here[RANDOM]:,.0f}"
-    )
     finds_more = bool(shown.best) and round(here[shown.best]) > round(here[shown.first])
-    if finds_more:
-        text += f", by hindsight {here[shown.best]:,.0f} ({score_label(shown.best)})"
-    return text
+    orders = (shown.first, RANDOM, *[shown.best] * finds_more)
+    return _say(
+        "found_and_best" if finds_more else "found",
+        of=shown.n_looked,
+        n=n_errors,
+        names=tuple(f"{here[order]:,.0f}" for order in orders),
+        what=score_in_sentence(shown.first),
+        why=score_label(shown.best) if finds_more else "",
+    )
 
 
 def at_shares(shown: ErrorsFound) -> pd.DataFrame:
@@ -216,8 +218,8 @@ def tie_sentence(values: np.ndarray, threshold: float) -> str:
     if equal < 2 or equal < len(scores) / 100:  # what the slider cannot set apart anyway
         return ""
     if threshold == scores.min():
-        return f"{equal:,} images share the lowest score, so no smaller share can be looked at."
-    return f"{equal:,} images share the score {threshold:.4g} and are looked at together."
+        return _say("share_lowest", n=equal)
+    return _say("share_score", n=equal, value=threshold)
 
 
 def _percent(part: int, whole: int) -> float:

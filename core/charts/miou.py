@@ -14,6 +14,7 @@ from core.charts.shared_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened
 from core.common.dataframes import as_text, numbers, words
+from core.common.records import Templates
 from core.compare.images import study_names
 from core.errors import SettingsError
 from core.measures.image_columns import control_column
@@ -23,6 +24,7 @@ from core.store import Study
 # Overlap of heatmaps with core and spurious masks by correctness (Kalibhat 2024, Fig. 7).
 
 
+_say = Templates.beside(__file__)
 BAR = 0.325  # width of a bar, where two groups stand beside each other around a mask's place
 BESIDE = {"correct": (-BAR, 0.0), "misclassified": (0.0, BAR)}  # ends of a group's bar
 HATCH = {"fillmode": "overlay", "fgcolor": "#FFFFFF", "fgopacity": 0.55, "size": 6, "solidity": 0.18}
@@ -130,12 +132,16 @@ class Overlaps(NamedTuple):
     controls: pd.DataFrame | None
 
 
+def images_that_count(frame: pd.DataFrame) -> str:
+    """Return BOTH where rows of `overlap_summary` have an overlap of images with both masks, else ANY."""
+    return BOTH if np.isfinite(numbers(chosen_rows(frame, images=BOTH), "mean")).any() else ANY
+
+
 def _overlap_table(studies: Sequence[Study], options: FigureOptions) -> Overlaps:
     names = study_names(studies)
     tables = {name: one.table("overlap_summary") for name, one in zip(names, studies, strict=True)}
     frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
-    both = np.isfinite(numbers(chosen_rows(frame, images="both masks"), "mean")).any()
-    images = options.masked or (BOTH if both else ANY)
+    images = images_that_count(frame)
     return Overlaps(frame, tables, images, _uniform(studies[0], images, options.variant))
 
 
@@ -253,8 +259,7 @@ def _draw_by_class(table: pd.DataFrame, options: FigureOptions, theme: Theme) ->
 
 
 def _class_alt(table: pd.DataFrame) -> str:
-    masks = " and ".join(table["mask"].unique())
-    return f"Mean overlap with the {masks} mask by class"
+    return _say("alt", names=tuple(table["mask"].unique()))
 
 
 MIOU_BY_CLASS = Chart(
@@ -281,11 +286,13 @@ def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
     if not np.isfinite(mean).any():
         return "mIoU by threshold"
     best = part.iloc[int(np.nanargmax(mean))]
-    title = f"mIoU with the object is largest at a threshold of {best['threshold']:.2g} ({best['mean']:.2f})"
+    largest = f"{best['threshold']:.2g} ({best['mean']:.2f})"
     used = numbers(part, "mean")[
         np.isclose(numbers(part, "threshold"), -1 if threshold is None else threshold)
     ]
-    return f"{title}; the study uses {threshold:.2g} ({used[0]:.2f})" if len(used) else title
+    if not len(used):
+        return _say("largest", names=(largest,))
+    return _say("largest_and_used", names=(largest, f"{threshold:.2g} ({used[0]:.2f})"))
 
 
 SWEPT = ("paper", "binary")  # variants that have a threshold

@@ -12,8 +12,10 @@ from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, safe_divide, words
-from core.common.formatting import counted, signed
+from core.common.formatting import signed
+from core.common.records import Templates
 
+_say = Templates.beside(__file__)
 STANDOFF = 4  # pixels between the name of a row and its bar
 LONGEST_NAME = 20  # letters beside a bar: these charts stand three in a row
 ABOVE = 36  # pixels for the menu of the chart, which would lie on the first bar
@@ -262,12 +264,12 @@ def heat_finding(rows: pd.DataFrame) -> str:
         return "Object or background?"
     if len(by_mask) == 1:
         ((mask, row),) = by_mask.items()
-        return f"Heat on the {parts[mask]}: {row['lift']:.1f}x a uniform heatmap"
+        return _say("heat_on_one", what=parts[mask], value=row["lift"])
     verdict, n = by_mask["core"]["verdict"], min(int(row["n"]) for row in by_mask.values())
     if verdict in parts:
-        return f"Looks at the {parts[verdict]}: {by_mask[verdict]['lift']:.1f}x a uniform heatmap"
+        return _say("looks_at", what=parts[verdict], value=by_mask[verdict]["lift"])
     if n < LEAST_IMAGES:
-        return f"Object or background? {counted(n, 'image')} cannot tell"
+        return _say("cannot_tell", n=n)
     return "Prefers neither the object nor the background"
 
 
@@ -278,7 +280,7 @@ def activation_finding(values: np.ndarray, n_images: int, images: str) -> str:
         values: its activations on the images on which it fires. images: what they are called.
     """
     if not len(values):
-        return f"Fires on none of the {images}"
-    low, high = float(np.min(values)), float(np.max(values))
-    ends = f"at {low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"at {low:.2f} to {high:.2f}"
-    return f"Fires on {len(values):,} of {n_images:,} {images}, {ends}"
+        return _say("fires_on_none", what=images)
+    low, high = ends = f"{np.min(values):.2f}", f"{np.max(values):.2f}"
+    kind = "fires_at" if low == high else "fires_between"
+    return _say(kind, n=len(values), of=n_images, what=images, names=ends)

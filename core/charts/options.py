@@ -48,6 +48,4 @@ class FigureOptions:
     log: bool = False  # logarithmic axis of activation rates
     cutoff: float | None = None  # score below which images are flagged
     against: tuple[str, ...] = ()  # further scores to draw beside `score`
-    # "both masks" or "any mask": which images of an overlap count ("": both, if there are such)
-    masked: str = ""
     panels: tuple[str, ...] = ()  # of class representations, sides of changed heatmaps (none: the usual ones)

@@ -14,9 +14,11 @@ from core.charts.shared_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import ON_MASKS
 from core.common.dataframes import columns, numbers
+from core.common.records import Templates
 from core.common.score_names import SCORES, score_label
 from core.store import Study
 
+_say = Templates.beside(__file__)
 TREND_BINS = 10
 FEWEST_IN_BIN, FEWEST_RANKED = 5, 3
 TYPICAL = 1.96  # standard errors in half a 95 % interval
@@ -139,11 +141,10 @@ def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, the
     narrow = theme.width is not None and theme.width < 500
     correlation = rank_correlation(x, y)
     rho = f"{correlation:.2f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(correlation) else "undefined"
-    text = f"<b>{mask}</b>: rho = {rho}" if narrow else (
-        f"<b>{mask} mask</b>: rank correlation {rho}, n = {len(x):,}")  # fmt: skip
-    if len(apart) and not narrow:
-        text += f"<br>not drawn: {len(apart):,} images with score 0, mean overlap {apart.mean():.3f}"
-    return text
+    title = _say("narrow_panel" if narrow else "panel", what=mask, names=(rho,), n=len(x))
+    if not len(apart) or narrow:
+        return title
+    return title + _say("not_drawn", n=len(apart), value=float(apart.mean()))
 
 
 def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legend: bool) -> list[Any]:
@@ -217,17 +218,16 @@ def _finding(data: ScoredOverlaps) -> str:
     parts = []
     for mask, rho in correlations.items():
         if np.isfinite(rho):
-            parts.append(f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}"))
+            parts.append(_say("on_mask", value=rho, what=ON_MASKS[mask]))
     if not parts:
         n_drawn = data.known.loc[~_exact_zeros(data.known, data.score), "mask"].value_counts()
         few = n_drawn.max() < FEWEST_RANKED if len(n_drawn) else True
-        why = "too few images for a" if few else "one of the two is the same on all images, which leaves no"
-        return f"{label} and overlap: {why} rank correlation"
-    return f"{label} and overlap: rank correlation {', '.join(parts)}"
+        return _say("undefined_few" if few else "undefined_flat", what=label)
+    return _say("correlation", what=label, parts=tuple(parts))
 
 
 def _alt(data: ScoredOverlaps) -> str:
-    return f"{score_label(data.score)} of each image against the overlap of its heatmap with its masks"
+    return _say("alt", what=score_label(data.score))
 
 
 Q_AGAINST_MIOU = Chart(

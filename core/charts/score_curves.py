@@ -13,9 +13,12 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval
+from core.common.records import Templates
 from core.common.score_names import score_label
 from core.measures.chance import CHANCE, Standing, against_chance, outcomes, too_few_outcomes
 from core.store import Study
+
+_say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,7 @@ def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
 
 def _why_none(metrics: pd.DataFrame, score: str) -> str:
     note = metric_row(metrics, score).get("note")
-    return (
-        note if isinstance(note, str) and note else f"{score_label(score)} has no such curve in this study."
-    )
+    return note if isinstance(note, str) and note else _say("no_curve", what=score_label(score))
 
 
 def metric_with_interval(row: dict[str, Any], metric: str) -> str:
@@ -144,10 +145,10 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     row = metrics.loc[metrics["score"] == score]
     label = score_label(score)
     if row.empty or not np.isfinite(numbers(row, "auroc")).any():
-        return f"{label}: not defined on these images"
+        return _say("undefined", what=label)
     n_wrong, n_right = outcomes(row.iloc[0].to_dict())
     if few := too_few_outcomes(n_wrong, n_right):
-        return f"{label}: what it is worth {few}"
+        return _say("too_few", what=label, why=few)
     about = KINDS[kind]
     chance = numbers(row, about.base)[0] if about.base else CHANCE
     value, low, high = (numbers(row, name)[0] for name in (about.measure, "auroc_low", "auroc_high"))
@@ -155,8 +156,8 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     gain = chance - value if kind == "risk" else value - chance
     if (standing == "above" and gain <= 0) or (standing == "below" and gain >= 0):
         standing = "level"
-    words = (RISKS if kind == "risk" else STANDINGS)[standing]
-    return f"{label}: {about.says} {value:.2f}, {words} ({chance:.2f})"
+    phrase = (RISKS if kind == "risk" else STANDINGS)[standing]
+    return _say("standing", what=label, why=about.says, value=value, names=(phrase,), chance=chance)
 
 
 class Curves(NamedTuple):

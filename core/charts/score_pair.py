@@ -12,10 +12,13 @@ from core.charts.marks import cells
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import numbers, safe_divide
+from core.common.formatting import percent
+from core.common.records import Templates
 from core.common.score_names import available_scores, score_label
 from core.measures.intervals import wilson
 from core.store import Study
 
+_say = Templates.beside(__file__)
 PAIR = ("distinctiveness", "knn_similarity")
 BINS = 4
 FEWEST = 5  # images that a cell needs for its risk to be written
@@ -65,14 +68,14 @@ def pair_table(
 
 def pair_finding(table: pd.DataFrame, pair: tuple[str, str]) -> str:
     """State below a chart of two scores the risk where both are lowest and where both are highest."""
-    first, second = (score_label(name) for name in pair)
+    labels = tuple(score_label(name) for name in pair)
     if table.empty:
-        return f"{first} and {second}: no images with both scores"
+        return _say("none", names=labels)
     ends = table.iloc[[0, -1]]
     if (numbers(ends, "n") < FEWEST).any():  # as in the chart, whose cells are then empty
-        return f"Share of errors by {first} and {second}"
-    low, high = (f"{100 * risk:.0f} %" for risk in numbers(ends, "risk"))
-    return f"{low} errors where {first} and {second} are both lowest, {high} where both are highest"
+        return _say("share", names=labels)
+    risks = tuple(percent(risk, 0) for risk in numbers(ends, "risk"))
+    return _say("ends", names=(*labels, *risks))
 
 
 def pair_heat(table: pd.DataFrame, pair: tuple[str, str], *, theme: Theme = LIGHT) -> go.Figure:

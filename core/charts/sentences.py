@@ -5,7 +5,11 @@ import pandas as pd
 
 from core.charts.feature_points import TAIL_LABEL, TAIL_MEANING
 from core.common.dataframes import numbers, words
+from core.common.records import Templates
 from core.common.score_names import SCORES, score_label
+
+_say = Templates.beside(__file__)
+BANDS = ("middle", "lower", "upper")  # discriminative, lower tail, upper tail
 
 
 def feature_sentence(
@@ -21,18 +25,16 @@ def feature_sentence(
         images: what the images are called.
     """
     if not rate > 0:
-        return f"{name} fires on none of the {images}."
-    text = f"{name} fires on {_percent(rate)} of the {images}"
-    return f"{text}{f' ({classes})' if classes else ''}; {TAIL_LABEL[tail]}: it {TAIL_MEANING[tail]}."
+        return _say("fires_on_none", what=name, why=images)
+    facts = (_percent(rate), TAIL_LABEL[tail], TAIL_MEANING[tail], classes)
+    return _say("fires_on_classes" if classes else "fires", what=name, why=images, names=facts)
 
 
 def bands_sentence(features: pd.DataFrame) -> str:
     """State below a chart how many features are in each band, and how many never fire."""
     tails, rate = words(features, "tail"), numbers(features, "activation_rate")
-    parts = [f"{tails.count('middle'):,} discriminative", f"{tails.count('lower'):,} in the lower tail"]
-    if dead := int((rate == 0).sum()):
-        parts[1] += f" ({dead:,} of them never fire)"
-    return f"{len(features):,} features: {', '.join(parts)}, {tails.count('upper'):,} in the upper tail."
+    n_dead, n_of = int((rate == 0).sum()), tuple(f"{tails.count(tail):,}" for tail in BANDS)
+    return _say("bands_with_dead" if n_dead else "bands", n=len(features), of=n_dead, names=n_of)
 
 
 def _percent(value: float) -> str:

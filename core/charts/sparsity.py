@@ -12,7 +12,10 @@ from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import LIKE
 from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.records import Templates
 from core.store import Study
+
+_say = Templates.beside(__file__)
 
 
 def sparsity_finding(curves: np.ndarray) -> str:
@@ -24,10 +27,10 @@ def sparsity_finding(curves: np.ndarray) -> str:
     right, wrong = np.asarray(curves, float)
     if not np.isfinite([right, wrong]).all():
         return "Sparsity of one side only"
-    most = f"largest activation {right[0]:.2f} and {wrong[0]:.2f}"
+    kind = "correct" if right[0] > wrong[0] else "misclassified"
     if np.abs(right - wrong).max() <= LIKE * max(right[0], wrong[0]):
-        return f"Correct and misclassified images are equally sparse: {most}"
-    return f"{'Correct' if right[0] > wrong[0] else 'Misclassified'} images are sparser: {most}"
+        kind = "alike"
+    return _say(kind, names=(f"{right[0]:.2f}", f"{wrong[0]:.2f}"))
 
 
 class Sorted(NamedTuple):

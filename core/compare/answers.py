@@ -6,6 +6,7 @@ import pandas as pd
 from core.answers.answer import HEAD, PROBE
 from core.common.dataframes import words
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.common.topics import function_of_option
 from core.compare.compare import EVERYTHING, Comparison, fact_table, sort_measures
 from core.compare.images import Shared, side_table, with_known_outcomes
@@ -22,6 +23,7 @@ from core.store import Study
 OF_ANSWERS = (  # measures that depend on the answer, but for those that follow from its accuracy
     *("accuracy", "q_correct", "q_misclassified", "q_gap", "q_auroc", "confidence_auroc", "confidence"),
 )
+_say = Templates.beside(__file__)
 NOT_OF_ANSWERS = ("n_features", "n_discriminative", "n_explainable", "n_interpretable_features", "n_concepts")
 
 
@@ -115,13 +117,11 @@ def answers_finding(comparison: Comparison) -> str:
     """
     pair, (first, second) = comparison.pair, comparison.names
     if pair is None or not pair.n:
-        return "No image has a verdict of both answers"
+        return _say("no_verdicts")
     alone = {first: pair.only_first, second: pair.only_second}
     if HEAD in alone and PROBE in alone and alone[PROBE]:
-        held = "the representation holds what the head misses"
-        return f"The probe is right on {counted(alone[PROBE], 'image')} that the head gets wrong: {held}"
-    counts = " and ".join(f"{name} on {counted(n, 'image')}" for name, n in alone.items())
-    return f"Alone right are {counts}"
+        return _say("missed_by_head", n=alone[PROBE])
+    return _say("alone", parts=tuple(_say("right_on", what=name, n=n) for name, n in alone.items()))
 
 
 def agreement_lines(comparison: Comparison) -> list[str]:

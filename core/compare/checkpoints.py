@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.common.formatting import counted, percent
+from core.common.formatting import percent
+from core.common.records import Record, Templates
 from core.compare.compare import EVERYTHING, Comparison, compare
 from core.compare.features import UNLIKE, features_along
 from core.compare.measures import MEASURES
@@ -19,6 +20,7 @@ from core.store import Study
 
 SHOWN = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "miou_spurious", "mean_firing")
 DISCRIMINATIVE, THERE = "n_discriminative", "features_there"
+_say = Templates.beside(__file__)
 NOTHING = "Neither accuracies nor features can be compared"
 TITLES = {name: MEASURES[name].title for name in SHOWN} | {
     DISCRIMINATIVE: "Features discriminative on train images",
@@ -88,20 +90,19 @@ def _frame(comparison: Comparison, features: pd.DataFrame) -> pd.DataFrame:
 
 def checkpoints_finding(data: Checkpoints) -> str:
     """Say in one sentence what changed from the first to the last of compared checkpoints."""
-    parts = []
+    parts: list[Record] = []
     accuracy = data.frame.loc[data.frame["measure"] == "accuracy"].set_index("study")["value"]
     first, last = data.names[0], data.names[-1]
     if {first, last} <= set(accuracy.index):
         change = data.comparison.value("accuracy", last)
         clear = leaves_out_0(change["difference_low"], change["difference_high"])
-        chance = "" if clear else ", which could be chance"
-        goes = f"goes from {percent(accuracy[first])} to {percent(accuracy[last])}{chance}"
-        is_same = accuracy[first] == accuracy[last]
-        parts.append(f"accuracy {f'stays at {percent(accuracy[last])}' if is_same else goes}")
+        kind = "goes" if clear else "goes_by_chance"
+        if accuracy[first] == accuracy[last]:
+            kind = "stays"
+        parts.append(_say(kind, names=(percent(accuracy[first]), percent(accuracy[last]))))
     if len(data.features):
         n = len(set(data.features["feature"]))
-        early = len(data.appearing(first))
-        parts.append(f"{early:,} of {counted(n, 'feature')} of {last} are there from {first} on")
+        parts.append(_say("there", n=len(data.appearing(first)), of=n, what=last, why=first))
     text = "; ".join(parts) or NOTHING
     return text[:1].upper() + text[1:]
 
@@ -124,7 +125,7 @@ def _amount(measure: str, cells: pd.DataFrame, name: str) -> str:
     if measure == DISCRIMINATIVE:
         return f"{row['value']:,.0f}"
     if measure == THERE:
-        return f"{percent(row['value'])} (by chance {percent(row['by_chance'])})"
+        return _say("by_chance", names=(percent(row["value"]), percent(row["by_chance"])))
     return amount(row, MEASURES[measure].unit, MEASURES[measure].digits)
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted
+from core.common.records import Record, Templates
 from core.errors import PeregrineError, SettingsError, StudyError
 from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column
@@ -18,6 +19,7 @@ from core.store import Study
 # Find the images that several studies share, and their rows in each study. No torch.
 
 
+_say = Templates.beside(__file__)
 SAMPLED = 8  # thumbnails of shared images that are compared
 SIDE = 16  # pixels; size at which they are compared
 OTHER_PICTURE = 24.0  # mean grey levels (of 255); pictures that differ by more are different
@@ -123,16 +125,14 @@ def check_distinct(studies: Sequence[Study]) -> None:
 def nothing_shared(studies: Sequence[Study]) -> str:
     """Say why compared studies share no images: the images of each, or names that never agree."""
     made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
-    descriptions = " and ".join(
-        _described(study, images) for study, images in zip(studies, made_of, strict=True)
-    )
-    return f"{descriptions} share no image. Make them from the same --images"
+    pairs = zip(studies, made_of, strict=True)
+    return _say("none_shared", parts=tuple(_described(study, images) for study, images in pairs))
 
 
-def _described(study: Study, images: str) -> str:
+def _described(study: Study, images: str) -> Record:
     """Name a study with the number of its images, what they are made of, and one of their ids."""
-    example = study.images["image_id"].iat[0]
-    return f"'{study.path}' ({study.n_images:,} images of {images}, e.g. '{example}')"
+    example = str(study.images["image_id"].iat[0])
+    return _say("study", what=str(study.path), n=study.n_images, why=images, names=(example,))
 
 
 def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:

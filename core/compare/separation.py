@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.records import Templates
 from core.common.score_names import score_label
 from core.compare.images import Shared
 from core.measures.design_effect import groups_among
@@ -18,6 +19,7 @@ SEPARATED = {  # score -> the measure that is its AUROC, where there is one
     "distinctiveness": "distinctiveness_auroc",
     "confidence": "confidence_auroc",
 }
+_say = Templates.beside(__file__)
 COLUMNS = ["study", "score", "n_correct", "n_misclassified", "auroc", "low", "high"]
 
 
@@ -75,26 +77,19 @@ def separation_sentence(table: pd.DataFrame, score: str) -> str:
         groups = {kind: sum(row[f"n_{kind}"] for row in rows) for kind in ("correct", "misclassified")}
         there = [kind for kind, n in groups.items() if n]
         if not there:
-            return f"{label} by correctness"
-        return f"{label} of too few images to compare" if len(there) > 1 else f"{label} of {there[0]} images"
-    aurocs = {row["study"]: f"AUROC {row['auroc']:.3f}" for row in decided}
-    if len({sides[name] for name in aurocs}) == 1:
-        what = _WORDS[sides[decided[0]["study"]]]
-        return f"{label} {what} ({', '.join(f'{name}: {text}' for name, text in aurocs.items())})"
-    parts = [f"{_SHORT[sides[name]]} in {name} ({text})" for name, text in aurocs.items()]
-    return f"{label}: {', '.join(parts)}"
+            return _say("no_images", what=label)
+        return _say("too_few" if len(there) > 1 else "one_group", what=label, why=there[0])
+    first = sides[decided[0]["study"]]
+    if all(sides[row["study"]] == first for row in decided):
+        aurocs = tuple(_say("auroc", what=row["study"], value=row["auroc"]) for row in decided)
+        return _say(ALL_ALIKE[first], what=label, parts=aurocs)
+    parts = [_say(OF_ONE[sides[row["study"]]], what=row["study"], value=row["auroc"]) for row in decided]
+    return _say("each", what=label, parts=tuple(parts))
 
 
-_WORDS = {
-    "correct": "is higher on correct than on misclassified images",
-    "misclassified": "is lower on correct than on misclassified images",
-    "neither": "does not clearly tell correct from misclassified images",
-}
-_SHORT = {
-    "correct": "higher on correct images",
-    "misclassified": "lower on correct images",
-    "neither": "no clear difference",
-}
+# Kinds of sentences by `side_of`.
+ALL_ALIKE = {"correct": "higher", "misclassified": "lower", "neither": "level"}
+OF_ONE = {"correct": "higher_in", "misclassified": "lower_in", "neither": "level_in"}
 
 
 def scores_of(table: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.formatting import counted, first_of, signed
+from core.common.records import Templates
 from core.compare.answers import agreement_lines
 from core.compare.compare import Comparison, records, titled
 from core.compare.images import GAINED, LOST, SIDES
@@ -21,6 +22,7 @@ FACT_TITLES = {
     "n_interpretable_features": "Interpretable features",
     "n_concepts": "Distinct words",
 }
+_say = Templates.beside(__file__)
 NAMED_WORDS, NAMED_CLASSES = 8, 6
 MINUS = "\N{MINUS SIGN}"
 STAR, DAGGER = "*", " \N{DAGGER}"
@@ -72,20 +74,15 @@ def _markdown(comparison: Comparison) -> list[str]:
 def head(comparison: Comparison) -> str:
     """State how many images are compared between studies, with notes."""
     shared = comparison.shared
-    n_judged = counted(int(shared.judged.sum()), "evaluation image" if shared.held_out else "image")
-    which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
-    compared = (
-        f"{counted(shared.n_images, 'image')} in {which}; compared on {n_judged}, mIoU on those with masks"
-    )
+    judged = _say("evaluation_images" if shared.held_out else "images", n=int(shared.judged.sum()))
     if comparison.pair:
-        compared = f"two answers of {shared.studies[0].name}; compared on {n_judged}"
-    lines = [compared]
+        lines = [_say("of_answers", what=shared.studies[0].name, parts=(judged,))]
+    else:
+        kind, n_studies = "of_both" if len(comparison.names) == 2 else "of_all", len(comparison.names)
+        lines = [_say(kind, n=shared.n_images, of=n_studies, parts=(judged,))]
     if comparison.among:
-        lines.append(
-            f"only {comparison.among.describe()}, as in {comparison.names[0]}; "
-            "words and features cover all images"
-        )
-    lines += [f"note: {note}" for note in comparison.notes]
+        lines.append(_say("narrowed", why=comparison.among.describe(), what=comparison.names[0]))
+    lines += [_say("note", what=str(note)) for note in comparison.notes]
     return "\n".join([*lines, *premise_lines(comparison)])
 
 

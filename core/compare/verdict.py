@@ -1,10 +1,12 @@
 """The verdict on one study against another, measure by measure, and in one sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.formatting import counted, joined, signed
+from core.common.formatting import signed
+from core.common.records import Record, Templates
 from core.compare.compare import Comparison
 from core.compare.measures import MEASURES, PERCENT, Measure
 from core.measures.intervals import leaves_out_0
@@ -12,6 +14,7 @@ from core.measures.intervals import leaves_out_0
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
 SAME = "the same"  # also on every resampling of the images
 CHANGED = "changed"  # significantly, in a measure of which neither more nor less is better
+_say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -92,36 +95,44 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
     What has no good direction is counted apart (`changed_sentence` names it), so that the sentence agrees
     with every row of the table.
     """
-    judged = [one for one in known_changes(comparison, other) if one.measure.better]
+    judged = [change for change in known_changes(comparison, other) if change.measure.better]
     if not judged:
         return ""
-    first, of = comparison.names[0], counted(len(judged), "measure")
-    named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
-    unclear = [one for one in judged if one.verdict == UNCLEAR]
-    if not any(named.values()):
-        if not unclear:
-            return f"{other} does not differ from {first} at any of {of}."
-        chance = f"each of {len(unclear)} changes could be chance"
-        if len(unclear) == 1:
-            chance = f"the change of {_lower(unclear[0].measure.title)} could be chance"
-        return f"These images cannot tell whether {other} is better or worse than {first}: {chance}."
+    first, of = comparison.names[0], len(judged)
+    better, worse, unclear = (
+        [change for change in judged if change.verdict == verdict] for verdict in (BETTER, WORSE, UNCLEAR)
+    )
+    if not better and not worse:
+        return _undecided((other, first), unclear, of)
     parts = []
-    for verdict, some in named.items():
-        if some:
-            than = (
-                f"and {verdict} at {len(some)}" if parts else f"{verdict} than {first} at {len(some)} of {of}"
-            )
-            parts.append(f"{than}: {joined([_named(one) for one in some])}")
-    return f"{other} is {', '.join(parts)}."
+    if better:
+        parts.append(_say("better_at", what=first, n=len(better), of=of, names=_all_named(better)))
+    if worse:
+        kind = "and_worse_at" if better else "worse_at"
+        parts.append(_say(kind, what=first, n=len(worse), of=of, names=_all_named(worse)))
+    return _say("better", what=other, parts=tuple(parts))
+
+
+def _undecided(studies: tuple[str, str], unclear: Sequence[Change], of: int) -> Record:
+    """Say that no change is significant."""
+    if not unclear:
+        return _say("same", names=studies, of=of)
+    title = _lower(unclear[0].measure.title)
+    return _say("one_unclear" if len(unclear) == 1 else "unclear", names=studies, what=title, n=len(unclear))
+
+
+def _all_named(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(_named(change) for change in changes)
 
 
 def changed_sentence(comparison: Comparison, other: str) -> str:
     """Name what changed significantly between compared studies without being better or worse; or ''."""
-    changed = [one for one in known_changes(comparison, other) if one.verdict == CHANGED]
+    changed = [change for change in known_changes(comparison, other) if change.verdict == CHANGED]
     if not changed:
         return ""
-    changes = [f"{_lower(one.measure.title)} {one.words}" for one in changed]
-    return f"Changed significantly, but neither better nor worse by it: {'; '.join(changes)}."
+    return _say(
+        "changed", names=tuple(f"{_lower(change.measure.title)} {change.words}" for change in changed)
+    )
 
 
 def _named(change: Change) -> str:

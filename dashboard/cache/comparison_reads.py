@@ -124,9 +124,9 @@ checkpoints = cached_read(max_entries=4, spinner="Reading the checkpoints")(alon
 
 
 @cached_read(max_entries=4, names_features=True)
-def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tuple[int, ...]) -> FeaturesAlong:
+def checkpoint_features(studies: tuple[Study, ...], among: Slice) -> FeaturesAlong:
     """See `core.charts.checkpoints.features_in_pictures`."""
-    return features_in_pictures(checkpoints(studies, among=among), FigureOptions(features=features))
+    return features_in_pictures(checkpoints(studies, among=among), FigureOptions())
 
 
 @cached_read(max_entries=16)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers, words
+from core.common.records import Templates
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.store import Study
@@ -11,6 +12,7 @@ from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
 from dashboard.state.overlay_images import KINDS
 
+_say = Templates.beside(__file__)
 GROUP_MEANS = {
     "correct": "class_means_correct",
     "misclassified": "class_means_misclassified",
@@ -174,7 +176,4 @@ def coarse(study: Study) -> str:
     sides = study.array("heatmap_maps").shape[1:] if study.has("heatmap_maps") else ()
     if min(sides, default=FEW_POSITIONS) >= FEW_POSITIONS:
         return ""
-    return (
-        f"**Coarse**: the encoder's maps have {' × '.join(map(str, sides))} positions, which tell parts of "
-        "an image apart, not objects. An earlier layer (`--layer`) has more."
-    )
+    return _say("coarse", names=tuple(map(str, sides)))

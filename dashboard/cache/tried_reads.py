@@ -11,6 +11,7 @@ from PIL import Image
 from core.analysis.removal import SwitchedOff, evenly_spaced
 from core.answers.answer import PROBE
 from core.common.picture_bytes import image_address, image_file
+from core.common.records import Templates
 from core.measures.image_columns import unit_codes
 from core.measures.slice import Slice
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
@@ -21,6 +22,7 @@ from dashboard.cache import reads
 from dashboard.cache.reader import KEYS, cached_read
 from dashboard.jobs import resident_models
 
+_say = Templates.beside(__file__)
 NEAREST = 12
 SIDE = 440  # pixels of a picture with its heatmap
 
@@ -96,9 +98,7 @@ def instead_of(study: Study | None) -> str:
     mine, answers = study.answer.name if study.answer else PROBE, study.answers
     if mine == asked.name or not {mine, asked.name} <= set(answers):
         return ""
-    return (
-        f"{answers[mine].title} cannot be asked about a picture, so the {answers[asked.name].title} answers"
-    )
+    return _say("instead", names=(answers[mine].title, answers[asked.name].title))
 
 
 def speaks_for(study: Study | None, feature: int) -> str:
@@ -106,7 +106,8 @@ def speaks_for(study: Study | None, feature: int) -> str:
     asked = classifier(study) if study is None else None
     if asked is None or asked.classifier is None:
         return ""
-    return f"speaks for {asked.spoken[asked.column[int(asked.classifier.weights[:, feature].argmax())]]}"
+    output = int(asked.classifier.weights[:, feature].argmax())
+    return _say("speaks_for", what=asked.spoken[asked.column[output]])
 
 
 @cached_read(max_entries=32)

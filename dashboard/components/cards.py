@@ -82,10 +82,14 @@ _CARDS = browser_half("cards", '<ul class="cards"></ul>')
 
 
 def _named(card: Card) -> dict[str, Any]:
-    """What a card says, with the names of classes that are WordNet ids."""
-    texts = {"title": with_class_names(card.title), "subtitle": with_class_names(card.subtitle)}
-    bars = [asdict(bar) | {"label": with_class_names(bar.label)} for bar in card.bars]
-    return texts | {"lines": [with_class_names(line) for line in card.lines], "bars": bars}
+    """What a card says, with the names of classes that are WordNet ids; texts alone, also of records."""
+    texts = {"title": _text(card.title), "subtitle": _text(card.subtitle)}
+    bars = [asdict(bar) | {"label": _text(bar.label)} for bar in card.bars]
+    return texts | {"lines": [_text(line) for line in card.lines], "bars": bars}
+
+
+def _text(text: str) -> str:
+    return str(with_class_names(text))
 
 
 def cards(

@@ -5,13 +5,11 @@ import html
 import numpy as np
 import streamlit as st
 
-from core.common.formatting import counted
 from core.errors import PeregrineError
 from core.store import Study
 from core.training.preview import SIDE, Slider, previews
 from dashboard.cache import image_reads
 from dashboard.components.tooltips import plain
-from dashboard.state import served_studies
 
 SEED = 1  # of what an augmentation draws
 WHERE = {False: "Acts on pixels", True: "Acts on frequencies (Fourier)"}
@@ -43,7 +41,7 @@ def _block(study: Study) -> None:
         effect = effects[name or next(iter(effects))]
         st.caption(f"{effect.about} {WHERE[effect.fourier]}.")
         values = tuple((slider.name, _slider(name or "", slider)) for slider in effect.sliders)
-        row = _image(study)
+        row = int(np.argmax(study.is_val))  # the first evaluation image, or the first of all
     with right:
         try:
             pictures = (
@@ -67,14 +65,6 @@ def _slider(name: str, slider: Slider) -> float:
             key=f"augmentation_{name}_{slider.name}",
         )
     )
-
-
-def _image(study: Study) -> int:
-    """A row of the study: evaluation images first, since those are what people know from other pages."""
-    order = np.argsort(~study.is_val, kind="stable")
-    about = f"{counted(study.n_images, 'image')} of {plain(served_studies.name_of(study))}"
-    number = st.number_input("Image", 1, max(len(order), 1), 1, key="augmentation_image", help=about)
-    return int(order[int(number) - 1])
 
 
 def side_by_side(pictures: tuple[tuple[str, str], ...], title: str) -> str:

@@ -101,12 +101,9 @@ def twins(study: Study, whole: Study) -> None:
     frame = basis_reads.twins_of(whole, mine, other)
     cosines = numbers(frame, "cosine")
     n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
-    median = widgets.number(float(np.median(cosines)), digits=2)
-    of_mine = f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)}"
-    st.markdown(
-        f"{of_mine} are in {widgets.plain(other)}, too: with a similarity of {basis_reads.TWIN} or more. "
-        f"The median is {median}; 0 is nothing alike, 1 the same."
-    )
+    names = widgets.plain(mine), widgets.plain(other)
+    median = float(np.median(cosines))
+    st.markdown(_say("twins", n=n, of=len(frame), names=names, chance=basis_reads.TWIN, value=median))
     shown = frame.head(TWINS_SHOWN).reset_index(drop=True)
     sides = (("latent", mine), ("twin", other))
     pictured = whole.n_images <= basis_reads.MOST_IMAGES
@@ -315,10 +312,9 @@ def _bars(basis: Basis) -> tuple[cards.Bar, ...]:
 def _activity(basis: Basis) -> str:
     """State how many latents are active at once, and which share never is."""
     card = basis.card
-    where = "at a place" if card.get("on") == "positions" else "on an image"
-    active = f"{card.get('l0') or 0:.0f} active {where}"
-    dead = card.get("dead")
-    return f"{active}, {widgets.percent(dead, digits=0)} are never active" if dead else active
+    kind, dead = "active_at_place" if card.get("on") == "positions" else "active", card.get("dead")
+    active = _say(kind, value=card.get("l0") or 0)
+    return _say("with_dead", value=dead, parts=(active,)) if dead else active
 
 
 def _pictured(kind: str, number: int, rows: list[int]) -> list[str]:
@@ -462,14 +458,12 @@ def _duration(
     usual ones where they would be. It sets the fields of these keys.
     """
     takes = fit.seconds(*sizes)
-    first = " First, the encoder looks at all images again." if positions else ""
-    then = ". Then the latents get what the units have: features, heatmaps, words" if resume else ""
+    duration = format_duration(max(takes, 1))
+    lines = [_say("learning_then" if resume else "learning", what=duration)]
+    if positions:
+        lines.append(_say("looks_again"))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
-        st.markdown(
-            f":material/schedule: **About {format_duration(max(takes, 1))}** on this computer without a GPU, "
-            f"in the background{then}.{first}",
-            width="content",
-        )
+        st.markdown(f":material/schedule: {' '.join(lines)}", width="content")
         label, icon, other = "Quicker", "bolt", fit.quick
         if sizes == fit.first_sizes != fit.usual:
             label, icon, other = "More thorough", "hourglass_top", fit.usual

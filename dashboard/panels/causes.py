@@ -76,7 +76,7 @@ def _is_there(study: Study) -> bool:
         why = (
             "Causes were tested on single images only."
             if tells_causes(study)
-            else "They were tested for another answer."
+            else "They were tested for another classifier."
         )
         widgets.empty_state(
             "Why images are wrong",

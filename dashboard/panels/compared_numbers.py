@@ -246,11 +246,12 @@ def answers(study: Study, among: Slice) -> None:
     others = others_of(study)
     if not others:
         with st.container(border=True):
-            st.markdown("**This study has one answer**")
+            st.markdown("**This study has one answer**", help=widgets.help_text("answer"))
             add_button(study)
         return
     with st.container(horizontal=True, vertical_alignment="center", key="compare_answers_controls"):
-        st.caption(f"**{widgets.plain(mine)}** against", width="content")
+        help_text = widgets.help_text("answer")
+        st.caption(f"**{widgets.plain(mine)}** against", width="content", help=help_text)
         other = select_one("Against", others, key=AGAINST, width=220)
     comparison = comparison_reads.answers_compared(study, mine, other, among=among)
     if comparison.pair is None or not comparison.pair.n:

@@ -14,6 +14,7 @@ from core.charts import confusions, word_bars
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.common.step_facts import FailuresFacts
 from core.errors import PeregrineError
 from core.measures.slice import Slice
@@ -41,6 +42,7 @@ from dashboard.state.pages import ANSWERED, CONFUSED, of_confusion
 # under it; and all features that push towards the answer or the truth.
 
 
+_say = Templates.beside(__file__)
 TILES = 12
 CORRECT = 6  # correct images of each class
 TOP_IMAGES = 4
@@ -120,21 +122,18 @@ def _changed(without: Without) -> str:
 def _told(study: Study, without: Without, feature: int, true: str, predicted: str) -> str:
     """How much of the lead the feature is, and what the answers are without it."""
     answer, truth, n = widgets.plain(predicted), widgets.plain(true), len(without.answers)
-    share = f" ({widgets.percent(without.push / without.lead, digits=0)})" if without.lead > 0 else ""
-    other = without.changed - without.to_true
-    others = f" and {other:,} another class" if other else ""
-    name = widgets.plain(reads.feature_name(study, feature))
-    line = (
-        f"{'Too little of ' if without.too_little else ''}**{name}** is {without.push:.2f} of the "
-        f"{without.lead:.2f} logits{share} by which {answer} leads {truth}. "
-        f"{_changed(without).capitalize()}, **{without.to_true:,} of {n:,}** become {truth}{others}"
-    )
+    name, other = widgets.plain(reads.feature_name(study, feature)), without.changed - without.to_true
+    lead = f"{without.lead:.2f} logits"
+    if without.lead > 0:
+        lead += f" ({widgets.percent(without.push / without.lead, digits=0)})"
+    kind = "too_little" if without.too_little else "push"
+    push = _say(kind, what=name, value=without.push, names=(lead, answer, truth))
+    changed, kind = _changed(without).capitalize(), "become_both" if other else "become"
+    become = _say(kind, what=changed, n=without.to_true, of=n, names=(truth, f"{other:,}"))
     if not without.n_alike:
-        return f"{line}."
-    return (
-        f"{line}; the same done to one of {without.n_alike} features that fire as often changes "
-        f"{without.changed_alike:.1f} of {n:,}."
-    )
+        return f"{push} {become}."
+    alike = _say("alike", n=without.n_alike, value=without.changed_alike, of=n)
+    return f"{push} {become}; {alike}."
 
 
 def _await_maps(

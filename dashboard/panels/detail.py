@@ -250,8 +250,8 @@ def _feature(study: Study, row: int, feature: dict) -> None:
 def _feature_words(study: Study, feature: dict) -> str:
     """How active it is here, and where it fires: the classes as on its card, else the share of images."""
     fires = reads.where_it_fires(study, int(feature["feature"]))
-    fires = fires or f"fires on {feature['activation_rate']:.1f} % of the train images"
-    return f"+{feature['excess']:.3f} above the mean · {widgets.plain(fires)}"
+    fires = fires or _say("fires_on_train", value=feature["activation_rate"] / 100)
+    return _say("above_mean", value=feature["excess"], what=widgets.plain(fires))
 
 
 def neighbours(study: Study, row: int) -> None:

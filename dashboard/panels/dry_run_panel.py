@@ -11,6 +11,7 @@ import streamlit as st
 from core.common.captions import with_class_names
 from core.common.entries import record_of
 from core.common.formatting import counted, step_times
+from core.common.records import Templates
 from core.common.step_facts import CheckpointFacts, EncoderFacts
 from core.config.options import OPTIONS, in_form
 from core.config.settings import FORM, OF_CHECKPOINT
@@ -26,6 +27,7 @@ from dashboard.state import session
 # What the file of an own encoder may not say: its architecture, how images are prepared, its classes.
 
 
+_say = Templates.beside(__file__)
 ARCHITECTURE = "Architecture (if the file does not tell)"
 NAMED = "timm:resnet10t or torchvision:shufflenet_v2_x1_0"
 UNNAMED = re.compile(r"architecture|name the model|It looks like|: Try ")  # in errors of the dry run
@@ -65,7 +67,7 @@ def in_fields(note: str) -> str:
     """
     text = re.sub(r"(?<=\d) (?=--)", " and ", note)
     text = OPTION.sub(lambda option: OWN_FIELDS[option[1]], text)
-    return f"{text[:1].upper()}{text[1:]}. This is set under Options."
+    return _say("set_under_options", what=f"{text[:1].upper()}{text[1:]}")
 
 
 def where_named(error: str) -> str:
@@ -76,9 +78,7 @@ def where_named(error: str) -> str:
     """
     if not UNNAMED.search(error):
         return ""
-    return (
-        f"Write the name under Options, {ARCHITECTURE}: timm:NAME or torchvision:NAME, for example {NAMED}."
-    )
+    return _say("write_name", what=ARCHITECTURE, why=NAMED)
 
 
 # What a dry run found, drawn: counts, classes, samples, the checkpoint's layout, time and disk.
@@ -217,17 +217,14 @@ def nothing_to_evaluate(images: Found) -> str:
     ''
     """
     n = max(images["splits"].get("val", 0), images.get("n_known_to_classifier", 0))
-    rest = "so there will be no accuracy and no errors to look at"
     if not images["n_classes"]:
-        return f"These images carry no labels, {rest}. Images in a folder for each class have them."
+        return _say("no_labels")
     if images["n_classes"] == 1:
-        return f"All images are of one class, {rest}. With a second class there are."
+        return _say("one_class")
     if not n:
-        return f"No image is left for evaluation, {rest}. With five or more images a class there are."
-    if n < FEW_EVALUATED:
-        points = 98 / math.sqrt(n)  # half of a 95 % interval at 50 %
-        return f"{counted(n, 'evaluation image')}: the accuracy may be off by {points:.0f} points."
-    return ""
+        return _say("none_to_evaluate")
+    # half of a 95 % interval at 50 %
+    return _say("few_to_evaluate", n=n, value=98 / math.sqrt(n)) if n < FEW_EVALUATED else ""
 
 
 def _facts(report: Found) -> dict[str, str]:
@@ -283,14 +280,15 @@ def _time(seconds: float, steps: list[Found]) -> str:
     'about 2 min in all on this machine: heatmaps 80 s'
     """
     times = step_times(steps)
-    total = f"{'' if seconds < 1 else 'about '}{format_duration(seconds)} in all on this machine"
+    total = _say("in_all" if seconds < 1 else "about_in_all", what=format_duration(seconds))
     return f"{total}: {times}" if times else total
 
 
 def _classes_title(images: Found) -> str:
     n_named = len(images["classes"])
-    first = f", the first {n_named}" if images["n_classes"] > n_named else ""
-    return f"Classes ({images['n_classes']:,}){first}"
+    return _say(
+        "first_classes" if images["n_classes"] > n_named else "classes", of=images["n_classes"], n=n_named
+    )
 
 
 def _size(n_bytes: float) -> str:

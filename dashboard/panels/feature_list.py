@@ -15,6 +15,7 @@ from core.charts.theme import Theme
 from core.common.captions import split_images
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.measures.slice import Slice
 from core.store import Study
 from dashboard.cache import feature_reads, slice_reads
@@ -29,6 +30,7 @@ from dashboard.state import session
 # What stands above a list of features: a sentence, and the row of search, order, verdict and silent ones.
 
 
+_say = Templates.beside(__file__)
 FIND, SORT, VERDICT, DEAD = "features_find", "features_sort", "features_verdict", "features_dead"
 ANY = "Any verdict"
 SIGNIFICANT = 0.05  # q below which a difference is no chance
@@ -43,31 +45,25 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
     """
     n = slice_reads.count(study, population)
     if not n:
-        return "No image fits the filter."
+        return _say("no_image")
     rate = numbers(features, "rate")
     name = population_name(population)
     if not name:
         telling = int(np.count_nonzero(features["discriminative"].to_numpy(bool) & (rate > 0)))
-        these = "this image" if n == 1 else f"these {n:,} images"
         fires = int(np.count_nonzero(rate > 0))
-        line = f"{fires:,} of {len(features):,} features {'fires' if fires == 1 else 'fire'} on {these}"
-        return line + (
-            f"; {telling:,} of them {'is' if telling == 1 else 'are'} discriminative."
-            if feature_reads.classes_tell(study)
-            else "."
-        )
+        these = _say("this_image" if n == 1 else "these_images", n=n)
+        line = _say("one_fires" if fires == 1 else "fire", n=fires, of=len(features), parts=(these,))
+        if not feature_reads.classes_tell(study):
+            return f"{line}."
+        return _say("one_discriminative" if telling == 1 else "discriminative", n=telling, parts=(line,))
     often = rate >= feature_reads.OFTEN
-    share = f"{100 * feature_reads.OFTEN:.0f} %"
-    fires = int(np.count_nonzero(often))
-    line = f"{counted(fires, 'feature')} {'fires' if fires == 1 else 'fire'} on at least {share} of {name}"
+    line = _say("often", n=int(np.count_nonzero(often)), value=feature_reads.OFTEN, what=name)
     more = feature_reads.more_often_here(study, population)
     if more is not None and len(study.class_names) > 1:
-        return (
-            f"{line}, {np.count_nonzero(often & more):,} of them more often than on any single other class."
-        )
+        return _say("more_than_any_class", n=int(np.count_nonzero(often & more)), parts=(line,))
     sure = (numbers(features, "q") < SIGNIFICANT) & (numbers(features, "difference") > 0)
-    rest = others_name(population)
-    return f"{line}, {np.count_nonzero(often & sure):,} of them significantly more often than on {rest}."
+    n_sure = int(np.count_nonzero(often & sure))
+    return _say("more_than_others", n=n_sure, what=others_name(population), parts=(line,))
 
 
 def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
@@ -209,11 +205,9 @@ def _rates_said(rates: np.ndarray, images: str) -> str:
     """
     fires = rates[rates > 0]
     if not len(fires):
-        return f"No feature fires on the {images}"
-    share = widgets.percent(float(np.quantile(fires, 0.5, method="inverted_cdf")))
-    if len(fires) == 1:
-        return f"1 feature fires, on {share} of the {images}"
-    return f"{len(fires):,} features fire; half of them on at most {share} of the {images}"
+        return _say("none_fires_on", what=images)
+    median = float(np.quantile(fires, 0.5, method="inverted_cdf"))
+    return _say("one_fires_on" if len(fires) == 1 else "fire_on", n=len(fires), value=median, what=images)
 
 
 def _against(study: Study, features: pd.DataFrame, population: Slice, data: pd.DataFrame, clicked) -> None:

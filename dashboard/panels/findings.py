@@ -8,6 +8,7 @@ import streamlit as st
 from core.common.captions import headline, with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.common.score_names import score_label
 from core.measures.image_columns import LEAK
 from core.measures.label_issues import TABLE as LABEL_ISSUES
@@ -30,6 +31,7 @@ from dashboard.state.pages import of_confusion, of_labels, of_slice
 # The first page's findings: three places to look at first, and what the features look at, as cards.
 
 
+_say = Templates.beside(__file__)
 PICTURES = 4
 MOST_CARDS = 3  # places to look at first
 CONFIDENT_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
@@ -87,15 +89,14 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
     if worst.n == 1 and (card := _confident_errors(study, population)):
         return card  # no classes are confused twice, so none of them is the worst
     pushed = concept_reads.pushed_by(study, population, worst.true, worst.predicted)
-    share = f"all {worst.n:,}" if worst.n == worst.of else f"{worst.n:,} of the {worst.of:,}"
-    several = f"{share} misclassified images of {worst.true}"
-    only = f"the only misclassified image of {worst.true}"
+    kind = "all_of_class" if worst.n == worst.of else "some_of_class"
+    subtitle = _say("only_of_class" if worst.of == 1 else kind, n=worst.n, of=worst.of, what=worst.true)
     return _card(
         study,
         "confusion",
         ("errors", session.filter_text(), of_confusion(worst.true, worst.predicted)),
-        title=f"{worst.true} taken for {worst.predicted}",
-        subtitle=several if worst.of > 1 else only,
+        title=_say("confusion", names=(worst.true, worst.predicted)),
+        subtitle=subtitle,
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         lines=(str(pushed),) if pushed else (),
         action="Open this confusion →",
@@ -115,7 +116,7 @@ def _confident_errors(study: Study, population: Slice) -> tuple[Card, Target] | 
         study,
         "confident",
         ("images", str(where), {"images_sort": CONFIDENT_FIRST}),
-        title=f"{len(rows):,} errors, the most confident first",
+        title=_say("confident", n=len(rows)),
         subtitle="Each confuses a different pair of classes",
         pictures=thumbnails(study, rows[:PICTURES]),
         lines=(with_class_names(headline(reads.image_facts(study, int(rows[0])))),),
@@ -127,15 +128,13 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
     worst = highlight_reads.worst_slice(study, population)
     if worst is None:
         return None
-    share = widgets.percent(worst.errors / worst.n, digits=0)
     name = plain_name(Slice.parse(worst.where), reads.feature_words(study), study.feature_kind)
-    elsewhere = widgets.percent(worst.rest, digits=0)
     return _card(
         study,
         "slice",
         ("errors", session.filter_text(), of_slice(worst.where)),
-        title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
-        subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {elsewhere}",
+        title=_say("slice", what=f"{name[:1].upper()}{name[1:]}", value=worst.errors / worst.n),
+        subtitle=_say("size_of_slice", n=worst.errors, of=worst.n, chance=worst.rest),
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         action="Open this slice →",
     )
@@ -154,13 +153,13 @@ def _labels(study: Study, population: Slice) -> tuple[Card, Target] | None:
         return None
     first = with_class_names(f"{table['label'].iat[0]} → {table['suggested'].iat[0]}")
     n_checked, n_decided = int(every["n_checked"].iat[0]), len(listed) - len(table)
-    more = f"; {n_decided:,} more are decided" if n_decided else ""
+    kind = "checked_and_decided" if n_decided else "checked"
     return _card(
         study,
         "labels",
         ("errors", session.filter_text(), of_labels()),
-        title=f"{counted(len(table), 'label')} may be wrong",
-        subtitle=f"of {n_checked:,} that were checked, first {first}{more}",
+        title=_say("labels", n=len(table)),
+        subtitle=_say(kind, of=n_checked, what=first, n=n_decided),
         pictures=thumbnails(study, session.rows_held(study, table["image_id"].head(PICTURES))),
         lines=(warning,) if (warning := own_errors(every)) else (),
         action="Open these labels →",
@@ -187,7 +186,7 @@ def _extremes(study: Study, population: Slice, which: str, about: str) -> tuple[
         study,
         which,
         ("images", session.filter_text(), {"images_sort": f"{name}, {which} first"}),
-        title=f"{which.capitalize()} {name[:1].lower()}{name[1:]}",
+        title=_say(which, what=f"{name[:1].lower()}{name[1:]}"),
         subtitle=about,
         pictures=thumbnails(study, first[:PICTURES]),
         action="Open these images →",
@@ -199,13 +198,13 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
     if not features:
         return None
     n = len(features)
-    clearest = ", ".join(reads.feature_names(study, features[:3]))
+    clearest = _say("clearest", names=tuple(reads.feature_names(study, features[:3])))
     return _card(
         study,
         "background",
         ("features", session.filter_text(), feature_list.widgets_query(Listing(verdict="spurious"))),
-        title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
-        lines=(f"The clearest: {clearest}",),
+        title=_say("one_on_background" if n == 1 else "on_background", n=n),
+        lines=(clearest,),
         pictures=_background_pictures(study, population, features[:PICTURES]),
         action="Open this feature →" if n == 1 else "Open these features →",
     )
@@ -257,7 +256,7 @@ def words_example(study: Study) -> None:
     """What features with words look like, in the embedded study, where it is served."""
     demo = served_studies.example_beside(study)
     if demo is not None and demo.has("concepts"):
-        title = f"An example: features of {served_studies.DEFAULT}, and the words for them"
+        title = _say("example", what=served_studies.DEFAULT)
         feature_findings(demo, with_split(demo, Slice()), title=title, n=EXAMPLES)
 
 
@@ -266,9 +265,8 @@ def time_estimate(study: Study | None) -> None:
     """Draw features of `study`, if there is one, as an example, and say how a study is made."""
     if study is not None and study.has("heatmap_maps"):
         name = widgets.plain(served_studies.name_of(study))
-        feature_findings(
-            study, with_split(study, Slice()), title=f"What comes of it: two of the features of {name}", n=2
-        )
+        title = _say("example_of_two", what=name)
+        feature_findings(study, with_split(study, Slice()), title=title, n=2)
     st.markdown(WAY)
 
 

@@ -128,8 +128,8 @@ def _how_many(n: int, what: str) -> str:
     ('The only image.', 'All 5 images.', 'The 7 strongest of 9 crops.')
     """
     if n == 1:
-        return f"The only {what}."
-    return f"The {CROPS} strongest of {n:,} {what}s." if n > CROPS else f"All {n} {what}s."
+        return _say("only_tile", what=what)
+    return _say("strongest_tiles" if n > CROPS else "all_tiles", n=n, of=CROPS, what=what)
 
 
 def _crop(study: Study, row: int, boxes: Mapping[int, Box]) -> str:
@@ -145,7 +145,7 @@ def _crop(study: Study, row: int, boxes: Mapping[int, Box]) -> str:
 _say = Templates.beside(__file__)
 GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
-SIZES = {"Images": "n_images", "Features": "n_features"}
+SIZE = "n_images"  # column by which groups are counted
 HARDLY_SHARED = 1.5  # images of a group on average, below which groups say little
 FEWEST_IMAGES = 2  # groups of more than these images can have words, if asked for
 
@@ -202,12 +202,11 @@ def _groups(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
 def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
     n, large = int(numbers(every, "n_images").sum()), int(numbers(joint, "large").sum())
     least = concept_reads.min_images(study)
-    line = f"On **{n:,}** images **{len(every):,}** different sets of features are strongly active. "
-    line += f"**{len(joint):,}** of these groups have several features; {large or 'none'} of them "
-    line += f"{'is' if large < 2 else 'are'} shared by more than {least} images"
-    if large:
-        line += f", and **{int(numbers(joint, 'interpretable').sum()):,}** can be interpreted"
-    st.markdown(line + ".", help=widgets.help_text("group"))
+    sets, several = _say("different_sets", n=n, of=len(every)), _say("several", n=len(joint))
+    interpretable = int(numbers(joint, "interpretable").sum())
+    kind = ("one_large" if large == 1 else "large") if large else "none_large"
+    shared = _say(kind, n=large, of=least, names=(f"{interpretable:,}",))
+    st.markdown(f"{sets} {several}; {shared}.", help=widgets.help_text("group"))
     if (k := study.facts(ConceptsFacts).k) is not None:
         st.caption(
             f"Strongly: more than k = {k:g} standard deviations above the mean of all activations. "
@@ -261,17 +260,12 @@ def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
 
 
 def _sizes(study: Study, every: pd.DataFrame) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        slot = st.container(width="content")
-        by = choose_one("Size in", SIZES, key="group_size", default="Images")
-    size = SIZES[by]
-    counts = figures.count_by_size(every, size)
-    slot.header(concept_groups.group_size_finding(counts, size))
+    counts = figures.count_by_size(every, SIZE)
+    st.header(concept_groups.group_size_finding(counts, SIZE))
     chart(
         study,
         "group_sizes",
-        lambda theme: figures.group_sizes(counts, size=size, theme=theme),
-        size,
+        lambda theme: figures.group_sizes(counts, size=SIZE, theme=theme),
         alt="Number of groups of each size",
         data=counts,
     )
@@ -285,18 +279,9 @@ def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interpretability(study: Study, group: str | None) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        slot = st.container(width="content")
-        diagonal = st.toggle(
-            "With the diagonal",
-            key="group_diagonal",
-            bind="query-params",
-            help="Count each crop's likeness to itself as well, as the authors' code does: small groups then "
-            "look more alike than they are.",
-        )
     units, gamma = reads.table(study, "explained"), concept_reads.gamma(study)
-    cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
-    slot.header(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
+    cosine = numbers(units, "clip_cosine")
+    st.header(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
     chart(
         study,
         "group_interpretability",
@@ -304,11 +289,10 @@ def _interpretability(study: Study, group: str | None) -> None:
             units,
             gamma=gamma,
             names=[concept_reads.short_group_name(study, str(name)) for name in units["group"]],
-            diagonal=diagonal,
             selected=group,
             theme=theme,
         ),
-        *(diagonal, group),
+        group,
         alt="Mean CLIP cosine of each group's crops against its number of images; click a point to see it",
         data=columns(units, OF_A_GROUP),
         on_select=_clicked,

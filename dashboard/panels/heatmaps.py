@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts.feature_points import telling_features
-from core.common.records import Record
+from core.common.records import Record, Templates
 from core.measures.slice import Slice
 from core.store import Study
 from core.study.commands import RequestHeatmaps
@@ -29,6 +29,7 @@ from dashboard.state.overlay_images import KINDS, overlay_urls
 # Heatmaps as views show them: the controls of their style, rows of pictures, and what to do without them.
 
 
+_say = Templates.beside(__file__)
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
 PICTURES = ("Original", "Overlay", "Masks")
@@ -315,18 +316,13 @@ def _side_by_side(row: int, name: str, original: str, overlay: str) -> None:
 
 def _sentence(study: Study, row: int, features: Sequence[int]) -> str:
     if features:
-        return f"Heatmap of {_names(study, features)}."
+        return _say("of_features", names=_names(study, features))
     firing, fallback = heatmap_reads.heatmap_features(study, row)
-    if fallback:
-        return (
-            f"No discriminative feature fires here. This is the heatmap of the strongest of them, "
-            f"{_names(study, firing)}."
-        )
-    return f"Heatmap of the discriminative features that fire here: {_names(study, firing)}."
+    return _say("of_strongest" if fallback else "of_firing", names=_names(study, firing))
 
 
-def _names(study: Study, features: Sequence[int]) -> str:
-    return ", ".join(f"**{widgets.plain(reads.feature_name(study, feature))}**" for feature in features)
+def _names(study: Study, features: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f"**{widgets.plain(reads.feature_name(study, feature))}**" for feature in features)
 
 
 def _overlaps(study: Study, row: int) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.answers.kinds import KINDS as ANSWERS
 from core.common.command_line import shell_text
+from core.common.records import Templates
 from core.study.jobs import Job, format_duration, log_tail
 from core.study.steps import STEPS
 from dashboard.components.tooltips import plain
@@ -14,6 +15,7 @@ from dashboard.jobs import launcher
 from dashboard.panels import study_progress
 from dashboard.panels.study_progress import controls, study_name
 
+_say = Templates.beside(__file__)
 SHOWN = 12
 IN_SIGHT = 3  # jobs that are done; further ones are folded
 KINDS = {
@@ -130,7 +132,7 @@ def _change(job: Job) -> str:
     """What a command adds or takes away, where that is not what the step of its name does."""
     given = dict(word.partition("=")[::2] for word in job.arguments if word.startswith("--"))
     if job.arguments[:1] == ("answers",) and (added := given.get("--add")):
-        return f"Adding an answer, {ANSWERS[added].title if added in ANSWERS else Path(added).name}"
+        return _say("adding_answer", what=ANSWERS[added].title if added in ANSWERS else Path(added).name)
     if job.arguments[:1] in REMOVING and "--remove" in given:
-        return f"Removing {given['--remove']}"
+        return _say("removing", what=given["--remove"])
     return ""

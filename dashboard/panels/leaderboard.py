@@ -10,7 +10,6 @@ import streamlit as st
 
 from core.charts.checkpoints import CHECKPOINT_FEATURES, CHECKPOINTS
 from core.charts.leaderboard import LEADERBOARD, Board
-from core.charts.options import FigureOptions
 from core.common.formatting import counted, full_sentence
 from core.common.records import Templates
 from core.compare.checkpoints import Checkpoints, checkpoints_finding
@@ -38,7 +37,7 @@ from core.study.jobs import read_job
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
-from dashboard.components.choose_one import choose_one, select_some
+from dashboard.components.choose_one import select_some
 from dashboard.components.job_follower import follow, is_written, start_button
 from dashboard.jobs import launcher
 from dashboard.panels import study_progress
@@ -187,8 +186,7 @@ def _lines(board: Leaderboard, row: Mapping[Any, Any], decided: Mapping[int, str
 # Checkpoints of one training: numbers along it, and the features that appear with each.
 
 
-ORDER, APPEAR = "compare_along", "compare_appear"  # widget keys and parts of the URL
-ANY = "Any"
+ORDER = "compare_along"  # widget key and part of the URL
 
 
 def in_order(names: Sequence[str]) -> list[str]:
@@ -241,11 +239,8 @@ def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> No
     n = len(set(data.features["feature"]))
     last = f"Of {counted(n, 'feature')} of {data.names[-1]}"
     st.caption(widgets.plain(f"{last}: {counts_text}, and stay from there on."))
-    among_names = [ANY, *(name for name, n in counts.items() if n)]
-    name = choose_one("Appear with", among_names, key=APPEAR, shows_label=True)
-    features = () if name == ANY else tuple(data.appearing(name)["feature"].tolist())
     try:
-        pictures = comparison_reads.checkpoint_features(studies, among, features)
+        pictures = comparison_reads.checkpoint_features(studies, among)
     except StudyError as error:
         st.caption(widgets.plain(f"{error}."))
         return
@@ -253,7 +248,6 @@ def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> No
     show_chart(
         first,
         CHECKPOINT_FEATURES,
-        FigureOptions(features=features),
         among=among,
         others=others,
         name="compare_checkpoint_features",

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import shared_rows
-from core.charts.miou import MIOU, MIOU_BY_CLASS, SWEPT, THRESHOLD_SWEEP, Overlaps
+from core.charts.miou import MIOU, MIOU_BY_CLASS, SWEPT, THRESHOLD_SWEEP, Overlaps, images_that_count
 from core.charts.miou_scale import MIOU_SCALE
 from core.charts.options import FigureOptions
 from core.charts.q_against_miou import Q_AGAINST_MIOU
@@ -75,9 +75,7 @@ def preference(study: Study, population: Slice) -> str:
     value, low, high, _ = reads.object_preference(study, population)
     if not np.isfinite(low):
         return ""
-    return f"**Object preference {100 * value:+.1f} points** ({100 * low:+.1f} to {100 * high:+.1f})".replace(
-        "-", "−"
-    )
+    return say("preference", value=100 * value, interval=(100 * low, 100 * high))
 
 
 def _images(table: pd.DataFrame, n_object: int) -> str:
@@ -89,11 +87,10 @@ def _images(table: pd.DataFrame, n_object: int) -> str:
     masks = dict(zip(encoder["mask"], encoder["n"].tolist(), strict=True))
     n = max(masks.values(), default=0)
     if (encoder["images"] == "both masks").any():
-        those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
-        line = f"Based on {those} a heatmap and both masks."
+        line = say("based_on" if n > 1 else "based_on_one", n=n)
         return f"{line} {say('one_mask', n=n_object)}" if n_object > n else line
-    counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
-    return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."
+    counts = tuple(say("with_mask", n=count, what=mask) for mask, count in masks.items() if count)
+    return say("based_on_either", parts=counts)
 
 
 @widgets.stable_container
@@ -239,7 +236,6 @@ def choose_variant() -> str:
 
 say = Templates.beside(__file__)
 MASKS_OF_CLASSES = {"Object": "core", "Background": "spurious"}
-IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 OPTIMISTIC = "On train images the classifier is optimistic: it was fitted to them."
 
 
@@ -273,8 +269,8 @@ def _ends(part: pd.DataFrame, mask: str) -> str:
         label = widgets.plain(shortened(row["label"].strip()))
         texts.append(f"**{label}** {row['mean']:.2f}")
     if len(texts) == 1:
-        return f"Heatmaps of {texts[0]} {LOOKS[mask]}."
-    return f"Least {LOOKS[mask]}: {texts[0]}; most: {texts[-1]}."
+        return say("of_class", what=LOOKS[mask], names=(texts[0],))
+    return say("of_classes", what=LOOKS[mask], names=(texts[0], texts[-1]))
 
 
 def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
@@ -291,7 +287,7 @@ def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
 def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
     with controls:
-        images, others = _options(study)  # first, so that the variant stands where `by_class` has it
+        others = _compared(study)  # first, so that the variant stands where `by_class` has it
         variant = choose_variant()
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
     for name, other in list(others.items()):
@@ -301,18 +297,17 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
             del others[name]
         else:
             tables[name] = overlap_reads.by_group(other, valid, variant)
+    frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
+    images = images_that_count(frame)
     rows = shared_rows.chosen_rows(next(iter(tables.values())), images=images)
     uniform = None if others else _uniform(study, population, variant, images)
     st.markdown(_difference(rows, uniform))
-    frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
-    options = FigureOptions(variant=variant, masked=images)
-    other_studies = list(others.values())
     show_chart(
         study,
         MIOU,
-        options,
+        FigureOptions(variant=variant),
         among=population,
-        others=other_studies,
+        others=list(others.values()),
         name="overlap_bars",
         shown=Overlaps(frame, tables, images, uniform),
     )
@@ -323,14 +318,6 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     has_train = (reads.mask(study, population) & ~study.is_val).any()
     if has_train and (study.answer is None or study.answer.is_fitted):
         st.caption(OPTIMISTIC)
-
-
-def _options(study: Study) -> tuple[str, dict[str, Study]]:
-    """Which images count, a value of IMAGES, and the studies that are drawn beside, behind a button."""
-    titles = list(IMAGES)[-len(overlap_reads.kinds(study)) :]  # of one kind of masks none has both
-    with st.popover("Options", key="overlap_options"):
-        title = select_one("Images", titles, key="overlap_images", width=270, shows_label=True)
-        return IMAGES[title], _compared(study)
 
 
 def _difference(rows: pd.DataFrame, uniform: pd.DataFrame | None) -> str:
@@ -372,14 +359,16 @@ def _uniform(study: Study, population: Slice, variant: str, images: str) -> pd.D
 
 
 def _compared(study: Study) -> dict[str, Study]:
+    """The studies that are drawn beside, chosen behind a button where there are any."""
     others = comparison_reads.other_studies(study)
     others = {name: other for name, other in others.items() if other.has("overlap_summary")}
     if not others:
         return {}
-    names = select_some(
-        "Compare with", others, key="overlap_with", most=4, placeholder="Studies with masks", width=270,
-        shows_label=True,
-    )  # fmt: skip
+    with st.popover("Options", key="overlap_options"):
+        names = select_some(
+            "Compare with", others, key="overlap_with", most=4, placeholder="Studies with masks", width=270,
+            shows_label=True,
+        )  # fmt: skip
     return {name: others[name] for name in names}
 
 
@@ -387,11 +376,7 @@ def _compared(study: Study) -> dict[str, Study]:
 
 
 TONES: dict[str, Tone] = {"core": "good", "spurious": "bad", "undecided": "quiet"}
-FEATURE_ORDERS = {
-    "Firing most here first": "rate",
-    "Most on the object first": "core_lift",
-    "Most on the background first": "spurious_lift",
-}
+ORDERED_BY = {"core": "core_lift", "spurious": "spurious_lift"}  # features of a verdict; others by how often
 CARDS = 24
 
 
@@ -429,7 +414,7 @@ def overlap_by_feature(study: Study, population: Slice, controls: DeltaGenerator
 
 
 def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
-    """The features of a verdict, in an order."""
+    """The features of a verdict, the clearest first; those of all verdicts as often as they fire here."""
     verdicts = words(wide, "verdict")
     options = {"All": f"All {len(wide):,} features"}
     options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in LOOKS.items()}
@@ -451,11 +436,9 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
         width=180,
         format_func=lambda name: options[name],
     )
-    orders = [title for title, column in FEATURE_ORDERS.items() if np.isfinite(numbers(wide, column)).any()]
-    order = select_one("Order", orders, key="overlap_order", width=205)
     if before != "All":
         wide = wide.loc[wide["verdict"] == before].reset_index(drop=True)
-    by = -numbers(wide, FEATURE_ORDERS[order])
+    by = -numbers(wide, ORDERED_BY.get(before, "rate"))
     return wide.iloc[np.argsort(by, kind="stable")].reset_index(drop=True)
 
 

@@ -17,11 +17,11 @@ from core.study.missing import nothing
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
-from dashboard.components.choose_one import feature_number, press_some, select_class, select_classes
+from dashboard.components.choose_one import feature_number, select_class, select_classes
 from dashboard.components.page_link import link
 from dashboard.state import session
 
-PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
+PANELS = ("difference",)  # of the chart; the table has the means of both groups
 GROUPS = ("Correct", "Misclassified")
 NONE_OF_GROUP = "None of the images of {label} here is {group}."
 MOST_CLASSES = 24
@@ -39,8 +39,8 @@ def mean_representations(study: Study, population: Slice, controls: DeltaGenerat
         return
     means = heatmap_reads.group_means(study, population)
     with controls:
-        classes, features, panels = _choose(study, means)
-    _representations(study, population, means, classes, features, panels)
+        classes, features = _choose(study, means)
+    _representations(study, population, means, classes, features)
     _one(study, population, means)
     show_chart(study, SPARSITY, among=population, name="groups_sparsity", title=st.header)
     st.caption(
@@ -49,8 +49,8 @@ def mean_representations(study: Study, population: Slice, controls: DeltaGenerat
     )
 
 
-def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    panels = press_some("Panels", PANELS, key="groups_panels", default=["Difference"], shows_label=False)
+def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray]:
+    """(n_chosen,) numbers of the classes that are drawn, and of the features."""
     names = study.class_names
     usual = [names[number] for number in class_representations.choose_classes(means["counts"])]
     with st.popover("Classes", icon=":material/label:", key="groups_classes_popover"):
@@ -62,16 +62,11 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
     features = class_representations.choose_features(
         reads.vector(study, "class_means"), reads.discriminative(study), classes
     )
-    return classes, features, tuple(PANELS[name] for name in panels) or ("difference",)
+    return classes, features
 
 
 def _representations(
-    study: Study,
-    population: Slice,
-    means: Means,
-    classes: np.ndarray,
-    features: np.ndarray,
-    panels: tuple[str, ...],
+    study: Study, population: Slice, means: Means, classes: np.ndarray, features: np.ndarray
 ) -> None:
     cells = class_representations.MeanCells(
         means["correct"], means["misclassified"], study.class_names, classes, features, means["counts"]
@@ -88,12 +83,12 @@ def _representations(
     }
     frame = cells.frame
     shown_words = words if any(words.values()) else None
-    drawn_from = (population, tuple(classes.tolist()), tuple(features.tolist()), panels)
+    drawn_from = (population, tuple(classes.tolist()), tuple(features.tolist()))
     chart(
         study,
         "groups_chart",
         lambda theme: class_representations.class_representations(
-            cells, panels=panels, words=shown_words, selectable=True, theme=theme
+            cells, panels=PANELS, words=shown_words, selectable=True, theme=theme
         ),
         *drawn_from,
         alt="Mean activation of features by class: difference, correct and misclassified images",

@@ -15,6 +15,7 @@ from core.charts.sentences import feature_sentence
 from core.common.captions import ON_MASKS, cut_text, shortened, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted, formatted
+from core.common.records import Templates
 from core.measures.slice import Slice
 from core.measures.slice_comparison import train_images
 from core.measures.slice_features import at_levels, firing_class, partly_labelled
@@ -36,6 +37,7 @@ from dashboard.state.pages import PAGES
 # What the page of a feature says above its pictures: its name, a sentence, and the way to the next one.
 
 
+_say = Templates.beside(__file__)
 NEEDED = {
     "features": "The table of features",
     "row_stats": "The means of the representations",
@@ -149,20 +151,20 @@ def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
     rate = row["rate"]
     name = population_name(population)
     if widgets.undefined(rate):
-        return "No image fits the filter."
+        return _say("no_image")
     if not name:
         images = split_images(population.split)
         classes = firing.images if (firing := row["firing_class"]) and firing.few else row["classes"]
         called = f"{study.feature_kind} {row['feature']}"
         return feature_sentence(called, 100 * rate, row["tail"], classes, images=images)
     n = slice_reads.count(study, population)
-    text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
+    kind, q = "fires_on_both", row["q"]
     if widgets.undefined(row["rate_against"]):
-        return f"{text}."
-    text += f" and on {widgets.percent(row['rate_against'])} of {others_name(population)}"
-    q = row["q"]
-    chance = "" if widgets.undefined(q) else "; hardly chance" if q < 0.05 else "; could be chance"
-    return f"{text}{chance}."
+        kind = "fires"
+    elif not widgets.undefined(q):
+        kind = "fires_hardly_by_chance" if q < 0.05 else "fires_perhaps_by_chance"
+    names = name, others_name(population)
+    return _say(kind, n=round(rate * n), of=n, names=names, value=rate, chance=row["rate_against"])
 
 
 def shares_by_class(study: Study, feature: int, population: Slice) -> pd.DataFrame | None:
@@ -347,13 +349,8 @@ def heat_chart(study: Study, feature: int) -> None:
 
 def _heat_on_mask(row: dict) -> str:
     """State how much of a feature's heat lies on a mask, beside what a uniform heatmap has there."""
-    share, images = widgets.percent(row["energy"], digits=0), counted(row["n"], "image")
-    times = _times_uniform(row["lift"])
-    return f"{share} of its heat lies on the {ON_MASKS[row['mask']]}{times} ({images})"
-
-
-def _times_uniform(lift: float) -> str:
-    return "" if widgets.undefined(lift) else f", {lift:.1f} times that of a uniform heatmap"
+    kind = "heat" if widgets.undefined(row["lift"]) else "heat_and_uniform"
+    return _say(kind, value=row["energy"], what=ON_MASKS[row["mask"]], chance=row["lift"], n=int(row["n"]))
 
 
 # The images on which a feature fires: the most and least active ones and those between, with heatmaps.

@@ -12,15 +12,15 @@ from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted, formatted, with_interval
-from core.common.group_names import group_features, is_joint
+from core.common.group_names import is_joint
+from core.common.records import Templates
 from core.common.step_facts import ConceptsFacts
 from core.concepts.photograph_clips import FETCH_CLIP
 from core.measures.slice import Slice
 from core.measures.slice_words import MOST_WORDS, best_first
 from core.store import Study
 from core.study.missing import nothing
-from core.study.overlay_image import OverlayStyle
-from dashboard.cache import concept_reads, heatmap_reads, reads
+from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
@@ -29,11 +29,11 @@ from dashboard.components.widgets import pick_row, verdict
 from dashboard.panels import feature_list
 from dashboard.panels.feature_cards import others_name, population_name
 from dashboard.state import served_studies, session
-from dashboard.state.overlay_images import overlay_urls
 
 # What a feature, or a group of features, means in words, and the evidence for it.
 
 
+_say = Templates.beside(__file__)
 CLASSES = 5
 DETECTED = 3  # words whose AUC is written out
 TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
@@ -154,7 +154,7 @@ def meaning(words: Sequence[str]) -> str:
     >>> meaning(["sky", "blue"]), meaning([])
     ('It may mean sky or blue', 'What it means')
     """
-    return f"It may mean {' or '.join(words)}" if words else "What it means"
+    return _say("may_mean", names=tuple(words)) if words else "What it means"
 
 
 def detection_line(kept_words: pd.DataFrame) -> str:
@@ -162,10 +162,9 @@ def detection_line(kept_words: pd.DataFrame) -> str:
     if "auc" not in kept_words:  # made by an older version
         return ""
     tested = kept_words.loc[kept_words["auc"].notna().to_numpy(bool)].reset_index(drop=True).head(DETECTED)
-    parts = []
-    for word, auc, low, high in tested[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False):
-        parts.append(f"{word} {with_interval(auc, low, high, 2)}")
-    return f"AUC as a detector of scenes with the word: {', '.join(parts)}." if parts else ""
+    detected = tested[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False)
+    names = tuple(f"{word} {with_interval(auc, low, high, 2)}" for word, auc, low, high in detected)
+    return _say("detects", names=names) if names else ""
 
 
 def _captions(study: Study, group: str) -> None:
@@ -188,8 +187,8 @@ def _captions(study: Study, group: str) -> None:
 
 
 def images(study: Study, group: str, population: Slice) -> None:
-    """Draw the images of a filter that activate a group highly, the strongest first: each image or its
-    heatmap, and the crop that was described.
+    """Draw the images of a filter that activate a group highly, the strongest first: each image and the crop
+    that was described.
     """
     high = concept_reads.of_group(study, "highly_activating", group)
     rows = concept_reads.rows_of(study, high)
@@ -197,24 +196,18 @@ def images(study: Study, group: str, population: Slice) -> None:
     high, rows = high.loc[fits].reset_index(drop=True), rows[fits]
     boxes = concept_reads.boxes_of(high, rows)
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
-    sides = (PLAIN, HEAT) if study.has("heatmap_maps") else ()
-    over = bool(sides) and choose_one("Beside the crop", sides, key="concept_beside") == HEAT
-    looks = _heatmaps(study, rows, group_features(group)) if over else {}
 
     def pictures(some: list[int]) -> list[tuple[str, ...]]:
         thumbs = served_studies.picture_urls(study, some)
         crops = [concept_reads.crop_url(study, row, boxes[row]) for row in some]
-        seconds = [looks.get(row, thumb) for row, thumb in zip(some, thumbs, strict=True)]
-        return [(one, crop or thumb) for one, crop, thumb in zip(seconds, crops, thumbs, strict=True)]
+        return [(thumb, crop or thumb) for thumb, crop in zip(thumbs, crops, strict=True)]
 
-    line = "Images that activate it highly, and the crop of each that was described. The number is the "
-    line += "activation."
-    if over:
-        line += f" Heatmaps of this feature are stored for {len(looks):,} of these {len(rows):,} images; the "
-        line += "others are shown as they are."
-    st.caption(line, help=widgets.help_text("highly_activating"))
+    st.caption(
+        "Images that activate it highly, and the crop of each that was described. The number is the "
+        "activation.",
+        help=widgets.help_text("highly_activating"),
+    )
     badges = {row: f"{value:.2f}" for row, value in values.items()}
-    first_name = "Heatmap" if over else "Image"
     widgets.image_gallery(
         study,
         rows,
@@ -225,15 +218,8 @@ def images(study: Study, group: str, population: Slice) -> None:
         label="images that activate it highly",
         why_none="None of these images activates it highly.",
         pictures=pictures,
-        names=(first_name, "Crop that was described"),
+        names=("Image", "Crop that was described"),
     )
-
-
-def _heatmaps(study: Study, rows: np.ndarray, features: tuple[int, ...]) -> dict[int, str]:
-    """Addresses of the overlays, of the images for which the maps of all the features are stored."""
-    held = [row for row in rows.tolist() if set(features) <= heatmap_reads.features_of(study, row)]
-    style = OverlayStyle(features=features, combine="mean")
-    return dict(zip(held, overlay_urls(study, held, [style] * len(held)), strict=True))
 
 
 def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:

@@ -139,7 +139,9 @@ def _card(
 def judged(study: Study, row: dict) -> str:
     """How many images a row counts: those whose answer is known to be right or wrong."""
     n = int(row["n"])
-    what = "" if n == slice_reads.count(study, Slice.parse(str(row["where"]))) else " with a known answer"
+    what = (
+        "" if n == slice_reads.count(study, Slice.parse(str(row["where"]))) else " known to be right or wrong"
+    )
     return f"{n:,} images{what}"
 
 

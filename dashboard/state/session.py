@@ -28,6 +28,13 @@ OF_FEATURES = (
     *("under", "map_feature", "groups_feature", "group"),
 )
 OWN = {STUDY, IMAGE, PICKED, WHERE, ANSWER, BASIS}  # parts of the URL of no widget of a view
+LEFT = {  # parts of old links, of switches that no page has any more: dropped without a note
+    *("slices_kinds", "twins_order", "features_log", "overlap_score", "quality_metric", "quality_shown"),
+    *("images_size", "heat_size", "overlap_look_size", "group_size", "group_diagonal", "concept_beside"),
+    *("heat_opacity", "overlap_look_opacity", "beside_opacity", "detail_opacity"),
+    *("heat_colours", "overlap_look_colours", "beside_colours", "detail_colours"),
+    *("groups_panels", "overlap_images", "overlap_order", "compare_appear", "figures_kind"),
+}
 
 CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"
@@ -180,7 +187,8 @@ def leave_page() -> None:
             continue
         if not widget:  # Streamlit keeps unknown parts of an address for ever
             set_url(name, None)
-            notify(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
+            if name not in LEFT:
+                notify(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
         # A widget that got a value which it cannot hold falls back to its default without a word.
         elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
             values = ", ".join(asked)[:60]

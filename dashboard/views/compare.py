@@ -135,15 +135,21 @@ def _alone(study: Study, others: Iterable[str], title: str) -> None:
         other_encoders_menu(study)
     if gives_answer:
         with next(columns).container(border=True, height="stretch"):
-            st.markdown("**Another answer of this encoder**")
+            st.markdown("**Another answer of this encoder**", help=widgets.help_text("answer"))
             compared_numbers.add_button(study)
     with next(columns).container(border=True, height="stretch"):
         st.markdown("**Another basis of its features**")
         if study.in_basis(UNITS).bases:
-            st.caption("Which latents of one basis another one has, too, and what each knows of the classes.")
+            st.caption(
+                "A basis describes images by latents in place of the encoder's own numbers, its units. See "
+                "which latents of one another has, too, and what each knows of the classes."
+            )
             link("features", "Compare its bases", study, icon="layers", features_as=BASES, bases_twins="true")
         else:
-            st.caption("A dictionary describes the same images by latents, each a direction of many units.")
+            st.caption(
+                "A basis describes the same images by latents, each a direction of many of the encoder's own "
+                "numbers, its units."
+            )
             link("features", "Learn a basis", study, icon="layers", features_as=BASES)
     if others:
         names = ", ".join(widgets.plain(name) for name in others)

@@ -123,7 +123,7 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
             return
         headline = reads.headline(study, population)
         n, wrong = int(headline["accuracy_n"]), confusions.n_errors(headline)
-        what = "" if n == headline["n"] else " with a known answer"
+        what = "" if n == headline["n"] else " known to be right or wrong"
         st.header(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
         scope = study.accuracy_scope(n, filtered=bool(session.filter_text()))
         st.caption(f"{wrong:,} of {scope}{what}", width="content")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.common.formatting import counted, signed
 from core.common.group_names import group_features
+from core.common.records import Templates
 from core.measures.slice import Slice
 from core.store import Study
 from dashboard.cache import concept_reads, feature_reads, image_filter, reads
@@ -18,6 +19,7 @@ from dashboard.panels import feature_cards, feature_list, one_feature, without_f
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import session
 
+_say = Templates.beside(__file__)
 MOST_SIMILAR = 6
 MOST_GROUPS = 12
 
@@ -108,14 +110,13 @@ def words(study: Study, feature: int, population: Slice) -> bool:
 def why_wordless(study: Study, feature: int) -> str:
     """Why a feature has no words."""
     if not study.has("concept_features"):
-        return "It has no words."
+        return _say("wordless")
     facts = reads.table(study, "concept_features")
     rows = facts.loc[facts["feature"].to_numpy() == feature].reset_index(drop=True)
     if rows.empty or bool(rows["explainable"].iat[0]):
-        return "It has no words."
+        return _say("wordless")
     n = int(rows["n_images"].iat[0])
-    activate = "image activates" if n == 1 else "images activate"
-    return f"It has no words: {n or 'no'} {activate} it highly, too few to explain it."
+    return _say("few_images" if n else "no_images", n=n)
 
 
 def groups(study: Study, feature: int) -> None:

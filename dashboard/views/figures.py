@@ -13,14 +13,12 @@ from core.study.missing import nothing
 from dashboard.cache.chart_reads import RenderedFigure
 from dashboard.components import widgets
 from dashboard.components.chart_menu import print_problem
-from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.components.plot import plot
 from dashboard.components.tooltips import plain
 from dashboard.state import my_figures, session
 from dashboard.state.pages import PAGES
 
-KINDS = {"PDF, for LaTeX": "pdf", "SVG": "svg"}
 BESIDE = 400  # px of what stands beside a figure, or below a wide one
 MIME = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
 OLD_LINK = "sheet"  # part of the URL before 0.4.0: what was on a figure sheet
@@ -58,10 +56,9 @@ def _archive(figures: list[KeptFigure], problem: str | None) -> None:
     if problem:
         st.warning(plain(problem), icon=":material/print_disabled:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="figures_all"):
-        kind = KINDS[choose_one("Vector files", KINDS, key="figures_kind", default=next(iter(KINDS)))]
         st.download_button(
             f"Download {counted(len(figures), 'figure')}",
-            data=partial(figures_zip, figures, kind),
+            data=partial(figures_zip, figures),
             file_name="figures.zip",
             mime="application/zip",
             key="figures_zip",
@@ -70,8 +67,10 @@ def _archive(figures: list[KeptFigure], problem: str | None) -> None:
             on_click="ignore",
             disabled=problem is not None,
         )
-        documents = "`figures.tex` and `figures.typ`" if kind == "pdf" else "`figures.typ`"
-        st.caption(f"Each figure with its data; {documents} place them with their captions.")
+        st.caption(
+            "Each figure as PDF with its data; `figures.tex` and `figures.typ` place them with their "
+            "captions."
+        )
 
 
 def _figure(name: str, figure: KeptFigure, problem: str | None) -> None:

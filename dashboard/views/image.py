@@ -9,6 +9,7 @@ import streamlit as st
 from core.answers.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import signed
+from core.common.records import Templates
 from core.common.write_access import guest_is_asking
 from core.pictures.look import Look
 from core.store import Study
@@ -28,6 +29,7 @@ from dashboard.panels.without_features import REMOVED, removal, switch, switch_r
 from dashboard.state import served_studies, session
 from dashboard.state.overlay_images import overlay_urls
 
+_say = Templates.beside(__file__)
 FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Features",
     "Heatmaps and masks",
@@ -144,41 +146,34 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
 def _note(study: Study, look: Look, table: pd.DataFrame, *, switches: bool) -> str:
     """How to read the list; table: feature, push (NaN where unknown) and fires of its features."""
     if not look.pushes:
-        why = f" {look.note}" if study.has("probe") else ""
-        return f"The features that fire on this image, the most active first.{why} Click one for its page."
-    fixed = "" if switches else f"{NOT_SWITCHED_OFF} "
-    how = f". {LOCAL} " if look.note == LOCAL else ": the difference of its weights times the activation. "
+        why = (look.note,) if study.has("probe") and look.note else ()
+        return " ".join([_say("firing"), *why, _say("click")])
+    how = f"{_say('bars')} {LOCAL}" if look.note == LOCAL else _say("bars_by_weights")
     bold = BOLD if table["fires"].to_numpy(bool).any() else NONE_BOLD
-    return (
-        f"Each bar is what a feature adds to the answer (right) or to the other class (left), in "
-        f"logits{how}{bold} {fixed}Click one for its page."
-    )
+    return " ".join([how, bold, *[NOT_SWITCHED_OFF] * (not switches), _say("click")])
 
 
 def _said(study: Study, look: Look, facts: dict[str, Any], table: pd.DataFrame, *, explained: bool) -> None:
     """Who wins, and by how much; explained: and how much of that the list below is (table: its features)."""
     wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
-    rival = f"**{widgets.plain(look.rival)}**"
+    rival = look.rival
     if wrong:
         decision = label_reads.decided(study).get(str(facts["image_id"]), "")
-        rival = f"its label **{widgets.plain(label_words(str(facts['label']), decision))}**"
-    st.markdown(
-        f"The classifier says **{widgets.plain(look.answer)}**, "
-        f"{look.lead:.2f} logits ahead of {rival}." + (_weight_of_list(look, table) if explained else ""),
-        width="content",
-    )
+        rival = label_words(str(facts["label"]), decision)
+    kind, names = "ahead_of_label" if wrong else "ahead", (widgets.plain(look.answer), widgets.plain(rival))
+    line = _say(kind, names=names, value=look.lead)
+    st.markdown(line + (f" {_weight_of_list(look, table)}" if explained else ""), width="content")
 
 
 def _weight_of_list(look: Look, table: pd.DataFrame) -> str:
     """How much of the lead the listed features add up to; nothing where what they add is not exact."""
-    first = " These features weigh most, for it and against it"
     if look.note:
-        return f"{first}:"
+        return _say("weigh_most")
     listed = float(np.nansum(table["push"].to_numpy(float)))
-    rest = f"the bias and the features that are not listed add {signed(look.lead - listed, 2)}"
+    rest = (signed(look.lead - listed, 2),)
     if not 0 < listed <= look.lead:
-        return f"{first}; {rest}:"
-    return f"{first}. The list explains {widgets.percent(listed / look.lead, digits=0)} of that; {rest}:"
+        return _say("weigh_most_and_rest", names=rest)
+    return _say("explains", value=listed / look.lead, names=rest)
 
 
 def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:

@@ -47,9 +47,11 @@ def images_page(study: Study, population: Slice) -> None:
         hits = search_box.results(study, query, population) if query else None
         if not query:
             below = "Below an image: class → answer, confidence. " if study.has("probe") else ""
+            about = widgets.help_text("answer") if below else None
             st.caption(
                 f"{below}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
-                "Shift click; Space; or draw a box with the mouse."
+                "Shift click; Space; or draw a box with the mouse.",
+                help=about,
             )
     if hits is not None:
         rows, badges = search_box.shown_rows(hits), search_box.badges(hits)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.charts import maps
 from core.charts.theme import Theme
+from core.common.records import Templates
 from core.common.score_names import score_label
 from core.common.step_facts import MapFacts
 from core.config.checks import has_umap
@@ -29,6 +30,7 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
 from dashboard.state import served_studies, session
 
+_say = Templates.beside(__file__)
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
 KINDS = {
@@ -278,16 +280,16 @@ def _rates(here: float, elsewhere: float) -> str:
 def _shares(study: Study, rows: np.ndarray) -> str:
     """What the selected images have in common."""
     images = reads.images(study)
-    line = ""
+    parts = []
     if study.labelled and len(rows):
         counts = images["label"].iloc[rows].value_counts()
         if len(counts) and counts.iloc[0] > 1:  # one image of each class is no common class
-            share = widgets.percent(counts.iloc[0] / len(rows), digits=0)
-            often = "mostly" if 2 * counts.iloc[0] >= len(rows) else "most often"
-            line += f", {often} {widgets.plain(counts.index[0])} ({share})"
+            kind = "mostly" if 2 * counts.iloc[0] >= len(rows) else "most_often"
+            name, share = widgets.plain(counts.index[0]), float(counts.iloc[0] / len(rows))
+            parts.append(_say(kind, what=name, value=share))
     if "correct" in images and bool((verdicts := images["correct"].iloc[rows]).notna().any()):
-        line += f", {widgets.percent(float(verdicts.mean()))} classified correctly"
-    return line
+        parts.append(_say("correct", value=float(verdicts.mean())))
+    return "".join(f", {part}" for part in parts)
 
 
 def _figure(study: Study, request: Wanted) -> None:

@@ -11,6 +11,7 @@ from core.analysis.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.common.write_access import guest_is_asking
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
@@ -37,6 +38,7 @@ from dashboard.server import table_downloads
 from dashboard.state import session
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
+_say = Templates.beside(__file__)
 NO_OUTCOMES = "No image here has a known outcome."
 NO_LABELS = "Labels would tell accuracy and errors: images in folders named by class, or a table."
 NO_MASKS = "Masks of the objects would tell whether it looks at them."
@@ -100,12 +102,12 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
 def _sentence(study: Study) -> str:
     embed = study.facts(EmbedFacts)
     encoder = embed.encoder
-    unread = f" ({embed.n_skipped:,} more could not be read)" if embed.n_skipped else ""
-    parts = [f"{study.n_images:,} images{unread}"]
+    kind = "images_and_skipped" if embed.n_skipped else "images"
+    parts: list[str] = [_say(kind, n=study.n_images, of=embed.n_skipped)]
     if study.class_names:
         parts.append(counted(len(study.class_names), "class"))
     if encoder.is_given:
-        parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
+        parts.append(_say("given", what=widgets.plain(study.encoder_name or "a file")))
     elif study.encoder_name:
         parts.append(widgets.plain(encoder_title(study.encoder_name)))
     if encoder.report is not None and encoder.report.layout == "random":
@@ -219,10 +221,10 @@ def _overlap(study: Study, population: Slice) -> None:
     with st.container(border=True, height="stretch", gap=None):
         below = [name for name, mean in marks if value < mean and name != CONTROL_NAMES["ceiling"]]
         beats = [name for name, mean in marks if value >= mean]
-        words = f"more than {beats[-1]}" if beats else "no more than chance"
-        words += f", less than {below[0]}" if below else ""
+        kind = ("between" if beats else "lowest") if below else ("highest" if beats else "alone")
+        label = _say(kind, value=value, names=("".join(beats[-1:]), "".join(below[:1])))
         st.metric(OVERLAP, f"{value:.2f}", help=widgets.help_text("miou"))
-        scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
+        scale(value, marks, label=label)
 
 
 def _object_scale(study: Study, population: Slice) -> dict[str, float]:
@@ -252,7 +254,7 @@ def _prediction(study: Study, population: Slice) -> None:
         st.markdown(line, width="stretch")
         link(
             "predicting_errors",
-            f"{len(tested)} scores compared" if len(tested) else f"{len(reads.scores(study))} scores",
+            _say("compared", n=len(tested)) if len(tested) else _say("scores", n=len(reads.scores(study))),
             study,
             icon_right="arrow_forward",
         )

@@ -26,7 +26,6 @@ UNITS = pd.DataFrame(
         "n_features": [1, 2, 2, 1],
         "n_images": [40, 12, 15, 11],
         "clip_cosine": [0.5, 0.9, 0.7, np.nan],
-        "clip_cosine_with_diagonal": [0.55, 0.92, 0.75, 1.0],
     }
 )
 
@@ -70,16 +69,15 @@ def test_group_sizes__says_that_there_are_none():
     assert layout_of(figure).annotations[0].text == figures.NO_GROUPS
 
 
-@pytest.mark.parametrize(("diagonal", "cosines"), [(False, [0.9, 0.7]), (True, [0.92, 0.75])])
-def test_interpretability__points_say_which_group_they_are(diagonal, cosines):
+def test_interpretability__points_say_which_group_they_are():
     names = ["a", "<b>b</b>", "c", "d"]
-    figure = figures.interpretability(UNITS, gamma=0.8, names=names, diagonal=diagonal, selected="4+5")
+    figure = figures.interpretability(UNITS, gamma=0.8, names=names, selected="4+5")
     single, joint, ring = figure.data
     assert [custom[0] for custom in joint.customdata] == ["1+2", "4+5"]
-    assert list(joint.y) == cosines and list(joint.x) == [12, 15]
+    assert list(joint.y) == [0.9, 0.7] and list(joint.x) == [12, 15]
     assert "&lt;b&gt;" in joint.hovertext[0]
-    assert [custom[0] for custom in single.customdata] == ["3", "9"][: 1 + diagonal]  # NaN is not drawn
-    assert (list(ring.x), list(ring.y)) == ([15], [cosines[1]])
+    assert [custom[0] for custom in single.customdata] == ["3"]  # NaN is not drawn
+    assert (list(ring.x), list(ring.y)) == ([15], [0.7])
     assert layout_of(figure).shapes[0].y0 == 0.8
 
 

@@ -398,10 +398,6 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
     (drawn,) = [trace for trace in spec(app, "compare_checkpoints")["data"] if trace["xaxis"] == "x"]
     accuracy = data.frame.loc[data.frame["measure"] == "accuracy", "value"]
     assert grid(drawn["y"]).tolist() == pytest.approx((100 * accuracy).tolist())
-    appear = [name for name in data.names if len(data.appearing(name))]
-    assert app.segmented_control(key="compare_appear").options == ["Any", *appear]
-    app.segmented_control(key="compare_appear").set_value(appear[-1]).run()
-    assert not app.exception
     app.multiselect(key="compare_along").set_value(["epoch10"]).run()
     assert not app.exception and "compare_checkpoints" not in drawn_charts(app)
     app = open_page("compare", study="epoch10", compare_what="Checkpoints", compare_along=["<b>x", "epoch2"])

@@ -292,7 +292,7 @@ def test_opened_slice__counts_the_images_with_a_known_answer(partly, open_page):
     shown = slice_reads.count(unlabelled, Slice.parse(row["where"]))
     assert row["n"] < shown
     app = open_page("errors", study="partly", slice=row["where"], **(ALL_ROWS | {"slices_least": "3"}))
-    counted = f"{row['n']} images with a known answer"
+    counted = f"{row['n']} images known to be right or wrong"
     assert f"{row['errors']} of {counted} " in all_text(app)
     assert [card["note"] for card in shown_cards(app, "slices_row")] == [counted]
     assert len(shown_rows(app, "slices_gallery")) == shown

@@ -305,15 +305,6 @@ def test_words__images_crops_and_heatmaps(worded, open_page):
         assert crop.startswith("data:image/jpeg;base64,") or (tile is shown[1] and crop == tile["src"])
 
 
-def test_heatmaps_beside_crops__the_image_itself_where_none_is_stored(worded, open_page):
-    app = open_page("feature", study="seen", feature="3", concept_beside="Heatmap and crop")
-    shown = tiles(app, "concept_images")
-    held = [3 in worded.heatmap_reader.features_of(tile["id"]) for tile in shown]
-    assert any(held)
-    assert ["features=3" in tile["src"] for tile in shown] == held
-    assert all(tile["src"] and tile["beside"][0] for tile in shown)
-
-
 @pytest.mark.exhaustive("tests/concepts has the tables, test_captions… the part")
 @pytest.mark.slow
 def test_contrast__discarded_words_because_of_which_images(worded, open_page):

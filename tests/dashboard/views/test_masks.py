@@ -231,8 +231,8 @@ def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_pag
 
 @pytest.mark.exhaustive("test_features__cards_of_those_that_fire… has the list")
 @pytest.mark.slow
-def test_features__ordered_by_the_heat_on_the_object(study, open_page):
-    app = open_page("masks", study="seen", masks_part="By feature", overlap_order="Most on the object first")
+def test_features__of_the_object_are_ordered_by_the_heat_on_it(study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", verdict="core")
     lift = study.table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]
     order = lift.reindex([int(card["id"]) for card in cards_of(app, "overlap_features")]).dropna()
     assert order.is_monotonic_decreasing

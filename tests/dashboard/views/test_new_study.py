@@ -586,7 +586,7 @@ def pictures(app) -> list[str]:
 
 @pytest.mark.exhaustive("tests/training changes pictures")
 @pytest.mark.slow
-def test_augmentations__sliders_change_the_picture_of_a_chosen_image(seen, open_page):
+def test_augmentations__sliders_change_the_picture(seen, open_page):
     app = augmentations(open_page)
     assert not app.exception
     before, after = pictures(app)
@@ -596,8 +596,7 @@ def test_augmentations__sliders_change_the_picture_of_a_chosen_image(seen, open_
     assert masked[0] == before and masked[1] not in (before, after)
     app.slider(key="augmentation_mask_fraction").set_value(0.9).run()
     assert pictures(app)[1] != masked[1]
-    app.number_input(key="augmentation_image").set_value(2).run()
-    assert pictures(app)[0] != before and not app.exception
+    assert not app.exception
 
 
 def test_augmentations__pictures_that_cannot_be_read(studies, open_page, monkeypatch):

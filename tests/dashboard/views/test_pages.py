@@ -371,6 +371,12 @@ def test_images__stale_parts_of_a_link_are_dropped_with_a_note(studies, open_pag
     assert "image" not in app.query_params
 
 
+def test_images__switches_of_old_links_are_dropped_without_a_note(studies, open_page):
+    app = open_page("images", study="demo", images_size="Large", beside_colours="Magma", images_shape="wide")
+    assert [note.value for note in app.info if "images_shape" in unescaped(note.value)] and len(app.info) == 1
+    assert not {"images_size", "beside_colours", "images_shape"} & set(app.query_params)
+
+
 def test_images__sorted_by_score(studies, open_page):
     app = open_page("images", study="demo", images_sort="Q-Score, lowest first")
     assert not app.exception

@@ -3,8 +3,8 @@
 ResNet-50 with the same random weights and the same view of a picture on all sides, each in a process and an
 environment of its own (build/peers), pinned to one core and on two, in turns. Compared are processor seconds
 of all its processes, from the start of the interpreter to its end, with what it starts (databases).
-Thumbnails, columns of pictures and maps are part of `embed`, and of no other side. Photographs:
-PEREGRINE_PHOTOGRAPHS.
+Thumbnails and columns of pictures are part of `embed`, and of no other side; so are the maps that it keeps
+for `heatmaps`, which `--no-maps` leaves out. Photographs: PEREGRINE_PHOTOGRAPHS.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from core.store import Study
 N_IMAGES, NETWORK = 1000, "ResNet-50"
 CORES = ((0,), (0, 1))
 GOALS = {"float32": 1.9, "bfloat16": 4.0}  # the fastest other side over ours
+MAPS = {"with maps": (), "without maps": ("--no-maps",)}
 SETTINGS = "settings: "  # how the line of a side begins that says them
 SAME = 1e-4  # relative difference of embeddings
 TORCHVISION = Peer("a plain loop of torchvision", "torchvision", ours=True)
@@ -62,11 +64,17 @@ def run() -> Iterator[Result | Absent]:
             yield Absent(peer.name, str(reason))
     for cores in CORES:
         others = [theirs(module, python, pictures, cores) for module, python in pythons.items()]
-        for precision, goal in GOALS.items():
+        for (precision, goal), (maps, options) in product(GOALS.items(), MAPS.items()):
+            where = f"{precision} {maps}, {len(cores)} core{'s' * (len(cores) > 1)}"
             try:
-                yield from compared(ours(pictures, cores, precision), others, cores, precision, goal)
+                own = ours(pictures, cores, "--precision", precision, *options)
             except RuntimeError as error:  # such as bfloat16 where the processor does not multiply it
-                yield Absent(f"{precision}, {len(cores)} cores", str(error).splitlines()[-1])
+                yield Absent(where, str(error).splitlines()[-1])
+                continue
+            yield compared(own, others, where, goal)
+            if precision == "float32":
+                apart = max(difference(own.embeddings, side.embeddings) for side in others)
+                yield Result(f"{where}: embeddings apart", apart, "", SAME, False, "largest, over their norm")
 
 
 def theirs(module: str, python: str, pictures: Path, cores: tuple[int, ...]) -> Side:
@@ -81,29 +89,23 @@ def theirs(module: str, python: str, pictures: Path, cores: tuple[int, ...]) -> 
     return Side(SIDES[module].name, used, np.load(out))
 
 
-def ours(pictures: Path, cores: tuple[int, ...], precision: str) -> Side:
+def ours(pictures: Path, cores: tuple[int, ...], *options: str) -> Side:
     study = FOLDER / "folder"
     shutil.rmtree(study, ignore_errors=True)
     given = ["--images", str(pictures), "--encoder", photographs.spec_of(NETWORK)]
-    words = [sys.executable, "-m", "core", "embed", str(study), *given, "--precision", precision]
+    words = [sys.executable, "-m", "core", "embed", str(study), *given, *options]
     return Side("ours", measured(words, cores), np.asarray(Study(study).array("representations")))
 
 
-def compared(
-    own: Side, others: list[Side], cores: tuple[int, ...], precision: str, goal: float
-) -> Iterator[Result]:
+def compared(own: Side, others: list[Side], where: str, goal: float) -> Result:
     each = ", ".join(
         f"{side.name} {side.used.processor:.0f} s ({side.used.wall:.0f} s, {side.used.peak_mib:.0f} MiB)"
         for side in (own, *others)
     )
     fastest = min(others, key=lambda side: side.used.processor)
-    where = f"{precision}, {len(cores)} core{'s' * (len(cores) > 1)}"
     ratio = fastest.used.processor / own.used.processor
     detail = f"processor time (time, peak memory): {each}"
-    yield Result(f"{where}: fastest peer / ours", ratio, "x", goal, True, detail)
-    if precision == "float32":
-        apart = max(difference(own.embeddings, side.embeddings) for side in others)
-        yield Result(f"{where}: embeddings apart", apart, "", SAME, False, "largest, over their norm")
+    return Result(f"{where}: fastest peer / ours", ratio, "x", goal, True, detail)
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -49,7 +49,7 @@ def measured(
         started = subprocess.Popen(
             list(words),
             cwd=cwd,
-            env={**os.environ, **env},
+            env=_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=written,
             stderr=subprocess.STDOUT,
@@ -72,12 +72,17 @@ def measured(
     return Usage(seconds, wall, peak / MIB, output)
 
 
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Of a command: bytecode is kept, as at any user, whatever runs the benchmark has set."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **env}
+
+
 @contextmanager
 def running(words: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] = {}) -> Iterator[int]:
     """Run a server with all that it starts for as long as the context lasts; its process number."""
     with TemporaryFile() as written:
         started = subprocess.Popen(
-            list(words), cwd=cwd, env={**os.environ, **env}, stdout=written, stderr=subprocess.STDOUT
+            list(words), cwd=cwd, env=_environment(env), stdout=written, stderr=subprocess.STDOUT
         )
         try:
             yield started.pid

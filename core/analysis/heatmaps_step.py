@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.analysis.gradcam import LIBRARY, method_of
+from core.analysis.gradcam import CLOSED, LIBRARY, method_of
 from core.analysis.heatmap_selection import Pairs, top_pairs, wanted_pairs
 from core.analysis.heatmaps_on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.representations import Batch, input_views, picture_batches
+from core.common.device import resolve_device
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
 from core.common.threads import cached_property
@@ -60,21 +61,17 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
     if study.facts(EmbedFacts).encoder.is_given:
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
-    encoder = study_encoder(study, run.device)
-    about = study.facts(EmbedFacts).encoder
-    encoder.precision = about.map_precision
-    encoder.fold()
-    encoder.end_precisely(about.n_precise)
-    if native_size(encoder) == (1, 1):
-        side = max(encoder.transform.sides)
-        step.summary = {"skipped": ONE_PIXEL.format(layer=encoder.target_layer, side=side)}
-        return
     scratch = _kept_maps(study)
+    network = _Network(study, run.device, scratch)
+    if network.native == (1, 1):
+        side = max(study.transform.sides)
+        step.summary = {"skipped": ONE_PIXEL.format(layer=network.layer, side=side)}
+        return
     if scratch is not None:
         step.when_entered.append(scratch.remove)
     pairs = wanted_pairs(study, config)
     with run.progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
-        maps = _Run(study, encoder, pairs, step, run.options, run.ranks, scratch)
+        maps = _Run(study, network, pairs, step, run.options, run.ranks, scratch)
         maps.write_chunks(bar)
         run.ranks.wait()
         run.progress.note(f"heatmaps: network on {maps.n_by_network} of {maps.n_written} images")
@@ -97,6 +94,45 @@ def native_size(encoder: Encoder) -> tuple[int, int]:
     """Return (h, w) of the Grad-CAM maps of an encoder's layer."""
     _, maps = encoder.represent_with_map(torch.zeros(1, *encoder.transform.sides, 3, dtype=torch.uint8))
     return int(maps.shape[2]), int(maps.shape[3])
+
+
+@dataclass
+class _Network:
+    """The network of a study and its maps; it is loaded for the first map that `embed` did not keep."""
+
+    study: Study
+    device: Any  # a torch device, or its name
+    scratch: MapScratch | None
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder as `embed` made its maps."""
+        encoder, about = study_encoder(self.study, self.device), self.study.facts(EmbedFacts).encoder
+        encoder.precision = about.map_precision
+        encoder.fold()
+        encoder.end_precisely(about.n_precise)
+        return encoder
+
+    @cached_property
+    def _kept_shape(self) -> tuple[int, int] | None:
+        return None if self.scratch is None else self.scratch.shape_of_maps()
+
+    @cached_property
+    def native(self) -> tuple[int, int]:
+        """(h, w) of the maps."""
+        return self._kept_shape or native_size(self.encoder)
+
+    @property
+    def method(self) -> str:
+        """How the maps are computed; those that `embed` keeps are in closed form."""
+        return CLOSED if self._kept_shape else method_of(self.encoder)
+
+    @property
+    def layer(self) -> str | None:
+        """The layer of the maps."""
+        if self._kept_shape:
+            return self.study.facts(EmbedFacts).encoder.layer
+        return self.encoder.target_layer
 
 
 @dataclass
@@ -137,18 +173,17 @@ class _Run:
     def __init__(
         self,
         study: Study,
-        encoder: Encoder,
+        network: _Network,
         pairs: Pairs,
         step: StepWriter,
         options: RunOptions,
         ranks: Ranks,
         scratch: MapScratch | None,
     ):
-        self.study, self.encoder, self.pairs, self.step = study, encoder, pairs, step
+        self.study, self.network, self.pairs, self.step = study, network, pairs, step
         self.options, self.ranks, self.scratch = options, ranks, scratch
         self.n_written = self.n_by_network = 0  # images, by this process
-        self.method = method_of(encoder)
-        self.native = native_size(encoder)
+        self.device = resolve_device(network.device).type
         self.n_chunks = max(1, -(-len(pairs.rows) // CHUNK_IMAGES))
         with ranks.first():
             self.writers = [step.array(name) for name in ARRAYS]
@@ -170,7 +205,7 @@ class _Run:
             if number + 1 == len(batches) or batches[number + 1][0] != chunk:
                 taken = np.setdiff1d(self._places(chunk), lacking[chunk])
                 collected.maps |= dict(zip(taken.tolist(), self._from_scratch(taken), strict=True))
-                collected.write(self.step, chunk, self.pairs, self.native)
+                collected.write(self.step, chunk, self.pairs, self.network.native)
                 collected = _Chunk()
                 self.n_written += len(self._places(chunk))
                 bar.update(len(taken))
@@ -209,9 +244,9 @@ class _Run:
         For the library, images with similar numbers of features go together: a batch needs one backward pass
         for each feature of its largest image.
         """
-        n_values = 3 * math.prod(self.encoder.transform.sides)
-        size = min(self.options.batch_size, pictures_a_pass(self.encoder.device.type, n_values))
-        if self.method == LIBRARY:
+        n_values = 3 * math.prod(self.study.transform.sides)
+        size = min(self.options.batch_size, pictures_a_pass(self.device, n_values))
+        if self.network.method == LIBRARY:
             places = places[np.argsort(self.pairs.counts[places], kind="stable")]
             size = min(size, MOST_IMAGES_LIBRARY)
         return np.split(places, range(size, len(places), size))
@@ -219,10 +254,10 @@ class _Run:
     def _decoded(self, batches: list[tuple[int, np.ndarray]]) -> Iterator[Batch]:
         listed = [[int(row) for row in self.listing_row[places] if row >= 0] for _, places in batches]
         return picture_batches(
-            input_views(self.study.source, self.encoder.transform),
+            input_views(self.study.source, self.study.transform),
             listed,
             workers=default_workers(self.options, sum(map(len, listed))),
-            pin=self.encoder.device.type == "cuda",
+            pin=self.device == "cuda",
         )
 
     def _collect(self, collected: _Chunk, places: np.ndarray, batch: Batch) -> None:
@@ -237,7 +272,7 @@ class _Run:
         if batch.pixels is not None:
             here = [place_of[row] for row in batch.rows]
             features = [self.pairs.of(position) for position in here]
-            packed = packed_maps(self.encoder, batch.pixels, features)
+            packed = packed_maps(self.network.encoder, batch.pixels, features)
             collected.maps |= dict(zip(here, packed, strict=True))
 
     def finish(self) -> dict[str, Any]:
@@ -263,8 +298,8 @@ class _Run:
             "n_fallback": sum(extra["n_fallback"] for extra in extras),
             "n_zero": sum(extra["n_zero"] for extra in extras),
             "n_missing": len(missing),
-            "native": list(self.native),
-            "layer": self.encoder.target_layer,
-            "method": self.method,
-            "input_size": self.encoder.transform.to_dict()["input_size"],
+            "native": list(self.network.native),
+            "layer": self.network.layer,
+            "method": self.network.method,
+            "input_size": self.study.transform.to_dict()["input_size"],
         }

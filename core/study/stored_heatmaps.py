@@ -324,6 +324,14 @@ class MapScratch(Scratch):
         """Store the maps of a batch."""
         self.write(int(batch.rows[0]), batch._asdict())
 
+    def shape_of_maps(self) -> tuple[int, int] | None:
+        """(h, w) of the maps; None where none is held."""
+        for start in self.starts():
+            if (batch := self._batch(int(start))) is not None and len(batch.maps):
+                height, width = batch.maps.shape[1:]
+                return height, width
+        return None
+
     def take(
         self, rows: Sequence[int] | np.ndarray, features: Sequence[np.ndarray], tops: set[tuple[int, int]]
     ) -> Iterator[StoredMaps | None]:

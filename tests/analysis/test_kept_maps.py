@@ -80,8 +80,11 @@ def check_same(folder, other):
     )
 
 
-def test_maps_are_those_of_a_pass_of_their_own(copy, own_pass, by_network):
+def test_maps_are_those_of_a_pass_of_their_own(copy, own_pass, by_network, monkeypatch):
+    """They need no encoder, and the summary is the same without one."""
+    monkeypatch.setattr(heatmap_step, "study_encoder", lambda *_: pytest.fail("loaded once more"))
     heatmaps(copy)
+    assert open_study(copy).summary("heatmaps") == open_study(own_pass).summary("heatmaps")
     assert not by_network and not (copy / FOLDER).exists()
     check_same(copy, own_pass)
 

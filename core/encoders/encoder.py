@@ -59,6 +59,7 @@ class Encoder:
     n_precise = 0
     normalisation_stated = True
     other_stem_paddings: tuple[int, ...] = ()
+    _accepted: tuple[Tensor, Tensor] | None = None  # an input that the base takes, and its output
     find_head: Callable[[], Head | str] = staticmethod(
         lambda: NO_WEIGHTS
     )  # the classifier, or why there is none
@@ -316,7 +317,14 @@ class Encoder:
         return (pool or "gap") if self.pools_globally else None
 
     def random_input(self) -> tuple[Tensor, Tensor]:
-        """Return a random normalised input that the base accepts, and its output."""
+        """Return a random normalised input that the base accepts, and its output before it was folded."""
+        if self._accepted is None:
+            self._accepted = self._accept_random()
+        x, raw = self._accepted
+        device = next((one.device for one in self.base.parameters()), torch.device("cpu"))
+        return x.to(device), raw
+
+    def _accept_random(self) -> tuple[Tensor, Tensor]:
         height, width = sides = self.transform.sides
         device = next((one.device for one in self.base.parameters()), torch.device("cpu"))
         larger = tuple(max(side, PROBE_SIZE) for side in sides) if self.family == "cnn" else sides

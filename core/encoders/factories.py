@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import timm
@@ -209,20 +209,25 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
     if not pretrained and with_weights:
         notes.append(assumed("timm_unasked"))
     weights = "timm pretrained" if pretrained else "random"
-    whole = partial(_whole_timm_model, spec.name, arguments)
-    head = partial(_timm_head, model, spec.name, arguments, pretrained)
+    whole = cache(partial(_whole_timm_model, spec.name, arguments))
+    head = partial(_timm_head, model, spec.name, arguments, pretrained, whole)
     of_both = hasattr(model, "dist_token")  # a classifier each, of the CLS token and of that of distillation
     return Built(model, transform, spec.arch, weights, notes, whole=whole, head=head, reads_more=of_both)
 
 
 def _timm_head(
-    model: nn.Module, name: str, arguments: Mapping[str, Any], pretrained: bool, tensors: Mapping[str, Tensor]
+    model: nn.Module,
+    name: str,
+    arguments: Mapping[str, Any],
+    pretrained: bool,
+    whole: Callable[[], Mapping[str, Tensor]],
+    tensors: Mapping[str, Tensor],
 ) -> tuple[nn.Module, Sequence[HeadPart]]:
     """A network of timm with its classifier, and the classifier, which `model` has not.
 
     Some have two, of which the mean counts. Others have one that is no module: they give no parts.
     """
-    outputs = _outputs_in(tensors, _whole_timm_model(name, arguments)) if tensors else {}
+    outputs = _outputs_in(tensors, whole()) if tensors else {}
     network = timm.create_model(name, pretrained=pretrained, **arguments, **outputs)
     get_classifier: Any = network.get_classifier
     classifier = get_classifier()

@@ -5,13 +5,14 @@ import sys
 
 from core.cli import main
 from core.common.threads import settle_threads
-from core.pipeline.memory import keep_freed_memory
+from core.pipeline.memory import collect_rarely, keep_freed_memory
 
 
 def run() -> int:
     """Run one command of `python -m core`; modules of the working directory are importable, too, last."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
+    collect_rarely()
     keep_freed_memory()
     settle_threads()
     return main()

@@ -12,6 +12,8 @@ from core.errors import SettingsError
 if TYPE_CHECKING:
     import torch
 
+EVERYWHERE = (None, "", "auto", "cpu")  # names of devices; of none, the default is taken
+
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """Return the named torch device; "auto" is CUDA if available, else the CPU.
@@ -46,6 +48,9 @@ def run_options(options: Mapping[str, Any]) -> RunOptions:
 
 
 def check_device(options: Mapping[str, Any]) -> None:
-    """Raise SettingsError for a torch device that is unknown or not here, before any work is done."""
-    if options.get("device"):
+    """Raise SettingsError for a torch device that is unknown or not here, before any work is done.
+
+    torch is asked only about a device that not every machine has: it takes seconds to import.
+    """
+    if options.get("device") not in EVERYWHERE:
         resolve_device(run_options(options).device)

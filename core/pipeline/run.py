@@ -1,4 +1,8 @@
-"""Running the steps of a study, as the table of steps lists them; the demo, and a search by a text."""
+"""Running the steps of a study, as the table of steps lists them; the demo, and a search by a text.
+
+torch, and what imports it, is imported by the step that computes with it: what is wrong with a command is
+said before.
+"""
 
 import contextlib
 import shutil
@@ -8,16 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.analysis.input_masks import masks_of
 from core.answers.requests import remake_stale, requested_steps
 from core.common.class_list import read_class_list
 from core.common.device import check_device, resolve_device, run_options
 from core.common.processes import is_first
 from core.common.topics import function_named
 from core.common.worker_group import Ranks, join_ranks
-from core.concepts import search
-from core.concepts.clip_and_captions import why_skipped
-from core.concepts.search import GENERIC
 from core.config import RunOptions, as_settings
 from core.config.settings import flag
 from core.encoders.trusted_code import allowing
@@ -47,6 +47,9 @@ def idle_steps(study: Study, configs: Mapping[str, Any]) -> list[str]:
     Args:
         study: that has its images. configs: the settings of the steps that are to be run, by name.
     """
+    from core.analysis.input_masks import masks_of
+    from core.concepts.clip_and_captions import why_skipped
+
     idle = [] if study.labelled else list(OF_LABELS)
     with suppress(PeregrineError):
         if "overlap" in configs and masks_of(study, configs["overlap"]) is None:
@@ -384,6 +387,8 @@ def run_search(
     Raises:
         SettingsError: a text without letters. StudyError: no images. ClipError: CLIP cannot be loaded.
     """
+    from core.concepts import search
+
     text = search.tidy(text or "")
     if text and not search.plain_words(text):
         raise SettingsError(
@@ -401,7 +406,7 @@ def run_search(
     report = {"text": text, **{key: summary[key] for key in ("clip", "n_images", "n_missing")}}
     if not text:
         return report | {"found": []}
-    texts = (text, *GENERIC)  # by these the dashboard judges how well the text fits
+    texts = (text, *search.GENERIC)  # by these the dashboard judges how well the text fits
     vectors = _read_by_clip(texts, summary["clip"], options)
     with contextlib.suppress(OSError):  # a full disk: the vectors only make the next search faster
         for one, vector in zip(texts, vectors, strict=True):

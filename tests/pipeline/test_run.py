@@ -153,7 +153,7 @@ def test_analyze__no_epsilon_lets_anything_fire(tmp_path, rng):
     study = open_study(tmp_path / "study")
     assert [study.state(step) for step in in_analysis()] == [
         *("done", "missing", "done", "done", "done", "done"),
-        *("missing", "done", "missing", "missing", "done", "done", "done"),
+        *("missing", "missing", "missing", "done", "done", "done", "done"),
     ]
 
 

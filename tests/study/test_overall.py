@@ -51,20 +51,20 @@ def test_overall__of_a_later_step_from_what_the_finished_ones_took():
 
 
 def test_overall__steps_that_were_up_to_date_tell_nothing_of_the_speed():
-    job = replace(FIRST, stage="heatmaps", stages_done=("embed", "map"), seconds={"embed": 0.1, "map": 0.0})
+    job = replace(
+        FIRST, stage="heatmaps", stages_done=("embed", "probe"), seconds={"embed": 0.1, "probe": 0.0}
+    )
     scale = 120 / WEIGHTS["heatmaps"]
-    after = sum(WEIGHTS[name] for name in ("overlap", "concepts", "failures", "search"))
+    after = sum(WEIGHTS[name] for name in ("overlap", "concepts", "failures", "search", "map"))
     assert overall_of(job).seconds_left == pytest.approx(90 + after * scale)
 
 
 def test_overall__steps_with_nothing_to_do_take_no_time_and_tell_no_speed():
-    done = dict.fromkeys(
-        ("embed", "features", "neighbours", "probe", "answers", "crossfit", "quality", "map"), 2.0
-    )
+    done = dict.fromkeys(("embed", "features", "neighbours", "probe", "answers", "crossfit", "quality"), 2.0)
     job = replace(FIRST, stage="heatmaps", stages_done=tuple(done), seconds=done)
     idle = ("overlap", "concepts")
     left, of_idle = overall_of(job), overall_of(replace(job, idle=idle))
-    scale = 16 / sum(WEIGHTS[name] for name in done)
+    scale = 14 / sum(WEIGHTS[name] for name in done)
     assert left.seconds_left is not None and of_idle.seconds_left is not None
     assert left.seconds_left - of_idle.seconds_left == pytest.approx(
         scale * sum(WEIGHTS[one] for one in idle)
@@ -73,7 +73,7 @@ def test_overall__steps_with_nothing_to_do_take_no_time_and_tell_no_speed():
     at_idle = replace(
         job, stage="overlap", idle=idle, stages_done=(*done, "heatmaps"), total=None, eta_s=None
     )
-    later = scale * sum(WEIGHTS[one] for one in ("failures", "search"))
+    later = scale * sum(WEIGHTS[one] for one in ("failures", "search", "map"))
     at_idle = replace(at_idle, seconds=done | {"heatmaps": WEIGHTS["heatmaps"] * scale})
     assert overall_of(at_idle).seconds_left == pytest.approx(later)
 
@@ -88,7 +88,7 @@ def test_overall__a_step_that_takes_longer_than_thought_is_never_done_early():
         FIRST, stage="map", detail="umap", total=None, eta_s=None, step_s=1e6,
         stages_done=("embed",), seconds={"embed": 30.0},
     )  # fmt: skip
-    before = sum(WEIGHTS[name] for name in list(STEPS)[:7])
+    before = sum(WEIGHTS[name] for name in in_analysis()[: in_analysis().index("map")])
     assert overall_of(job).fraction == pytest.approx(
         (before + UNFINISHED * WEIGHTS["map"]) / sum(WEIGHTS.values())
     )

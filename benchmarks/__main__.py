@@ -41,6 +41,7 @@ BENCHES = (
     "retrieve",
     "scores",
     "search",
+    "start",
     "tables",
     "training",
     "views",

@@ -90,9 +90,9 @@ def search_strength(
     fits = []
     for fold in range(n_inner):
         used = rows[inner != fold]
-        held = rows[(inner == fold) & np.isin(images.codes[rows], images.codes[used])]
-        if len(held):
-            fits.append(_Fit(images, used, held, without(parts, fold), curvature, device, n_inner))
+        held_out = rows[(inner == fold) & np.isin(images.codes[rows], images.codes[used])]
+        if len(held_out):
+            fits.append(_Fit(images, used, held_out, without(parts, fold), curvature, device, n_inner))
     losses: dict[float, float] = {}
     for strength in until_worse(strengths, losses) if fits else ():
         total = sum(fit.held_loss(strength) for fit in fits)

@@ -148,9 +148,9 @@ def predict_out_of_fold(
                 )
                 writer.put(fold, weights, extra=searched)
             weights = np.load(writer.folder / chunk_name(fold))
-            held = np.flatnonzero(images.folds == fold)
-            for part, logits in crossfit.logits_of(images.array, images.rows[held], weights, run.device):
-                here = held[part]
+            held_out = np.flatnonzero(images.folds == fold)
+            for part, logits in crossfit.logits_of(images.array, images.rows[held_out], weights, run.device):
+                here = held_out[part]
                 largest.put(images.rows[here], logits, images.codes[here], names)
             bar.update(1)
     step.finish_array(item, n_folds)

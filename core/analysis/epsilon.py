@@ -102,24 +102,24 @@ def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
     Raises:
         NoDiscriminativeFeatures: D is empty at every epsilon.
     """
-    usable = [one for one in outcomes if one.discriminative]
+    usable = [outcome for outcome in outcomes if outcome.discriminative]
     if not usable:
-        ends = [one.epsilon for one in outcomes]
+        ends = [outcome.epsilon for outcome in outcomes]
         raise NoDiscriminativeFeatures(
             f"no feature is discriminative at any epsilon from {max(ends):g} to {min(ends):g}, so 'auto' has "
             "nothing to choose. Check that the features of an image differ (the weights, the input size), "
             "`resume` with --epsilon below that, or use more images"
         )
     halves = [one for one in usable if one.half_fire]
-    full = [one for one in halves if one.low_positive]
+    full = [half for half in halves if half.low_positive]
     if full:
         return Choice(max(one.epsilon for one in full))
     if halves:
-        return Choice(max(one.epsilon for one in halves), AUTO_NOTES["silent"])
+        return Choice(max(half.epsilon for half in halves), AUTO_NOTES["silent"])
     return Choice(min(one.epsilon for one in usable), AUTO_NOTES["few"])
 
 
 def next_smaller(outcomes: Sequence[Outcome], epsilon: float) -> float | None:
     """Return the largest firing threshold below `epsilon` with nonempty D; None if there is none."""
-    below = [one.epsilon for one in outcomes if one.discriminative and one.epsilon < epsilon]
+    below = [outcome.epsilon for outcome in outcomes if outcome.discriminative and outcome.epsilon < epsilon]
     return max(below, default=None)

@@ -76,11 +76,11 @@ def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SettingsError: a number below 0, or above the number that the study keeps.
     """
-    held = study.vector("top_images")  # (r, k) rows, padded with -1
-    if not 0 <= top <= held.shape[1]:
-        raise SettingsError(f"--top {top}: a study keeps 0 to {held.shape[1]} top images of each feature")
-    features, places = np.nonzero(held[:, :top] >= 0)
-    return held[features, places], features
+    top_rows = study.vector("top_images")  # (r, k) rows, padded with -1
+    if not 0 <= top <= top_rows.shape[1]:
+        raise SettingsError(f"--top {top}: a study keeps 0 to {top_rows.shape[1]} top images of each feature")
+    features, places = np.nonzero(top_rows[:, :top] >= 0)
+    return top_rows[features, places], features
 
 
 def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.ndarray]:

@@ -148,8 +148,8 @@ def request_heatmaps(
             bar.update()
     if missing and len(missing) == len(rows):
         raise UnreadableImage(f"{missing[0]} ({len(missing)} of {len(rows)} images are missing)")
-    held = len(rows) * len(np.unique(numbers)) - sum(map(len, todo.values()))
-    return {"n_images": len(rows), "n_maps": n_maps, "n_stored": held, "missing": missing}
+    n_stored = len(rows) * len(np.unique(numbers)) - sum(map(len, todo.values()))
+    return {"n_images": len(rows), "n_maps": n_maps, "n_stored": n_stored, "missing": missing}
 
 
 def _request(study: Study, encoder: Encoder, row: int, features: np.ndarray) -> None:

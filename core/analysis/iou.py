@@ -89,7 +89,7 @@ def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]
     bin_of = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
     shape = (n, 2, len(t) + 1)
     sums = (np.bincount(bin_of.reshape(-1), weights, math.prod(shape)) for weights in (g.reshape(-1), None))
-    heats, counts = (one.reshape(shape) for one in sums)
+    heats, counts = (total.reshape(shape) for total in sums)
     is_defined = ((g.sum(1) > 0) & marked.any(1))[:, None]
     paper, binary = _above(heats, empty=0.0), _above(counts, empty=np.nan)
     return {"paper": np.where(is_defined, paper, np.nan), "binary": np.where(is_defined, binary, np.nan)}
@@ -145,13 +145,13 @@ def heat_lift(
         NaN without images; no interval for a single image or group.
     """
     is_defined = np.isfinite(energy)
-    pairs, held = np.column_stack([energy, area])[is_defined], groups_among(groups, is_defined)
+    pairs, defined_groups = np.column_stack([energy, area])[is_defined], groups_among(groups, is_defined)
     if len(pairs) == 0:
         return Lift(np.nan, np.nan, np.nan, 0)
     top, bottom = pairs.mean(0)
-    if len(pairs) == 1 or (held is not None and len(np.unique(held)) == 1):
+    if len(pairs) == 1 or (defined_groups is not None and len(np.unique(defined_groups)) == 1):
         return Lift(float(top / bottom), np.nan, np.nan, len(pairs))
-    draws = resampled_means(pairs, resamples=resamples, seed=seed, groups=held)
+    draws = resampled_means(pairs, resamples=resamples, seed=seed, groups=defined_groups)
     low, high = percentile_interval(safe_divide(draws[:, 0], draws[:, 1])[:, None])
     return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
 

@@ -50,7 +50,7 @@ class MapKeeper:
             of_image = scaled_maps(maps[image : image + 1], self.encoder)[0]
             packed.append(pack_maps(features, of_image[torch.from_numpy(features)].cpu().numpy()))
         features, relief, peaks, floors = (np.concatenate(part) for part in zip(*packed, strict=True))
-        counts = np.array([len(one) for one in map_features], np.int32)
+        counts = np.array([len(feature) for feature in map_features], np.int32)
         is_strongest = np.concatenate(strongest)
         self.scratch.put(
             BatchMaps(np.asarray(rows, np.int64), counts, features, is_strongest, relief, peaks, floors)

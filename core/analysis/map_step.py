@@ -79,9 +79,9 @@ def principal_components(blocks: Blocks, k: int, *, seed: int = 0) -> Components
     axes = np.where(variance[:, None] > floor, _signed(axes), 0.0)
     grown = np.zeros((k, len(mean)))
     grown[:k_there] = axes
-    held = np.zeros(k)
-    held[:k_there] = np.where(variance > floor, variance, 0.0)
-    return Components(mean, grown, held, total)
+    variances = np.zeros(k)
+    variances[:k_there] = np.where(variance > floor, variance, 0.0)
+    return Components(mean, grown, variances, total)
 
 
 def _double(blocks: Blocks) -> Iterator[np.ndarray]:

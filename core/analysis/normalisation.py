@@ -158,9 +158,9 @@ class _Trial:
         rows = deciding_rows(np.isin(self.labels, self.columns.known or ()), study.is_val)
         self.rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), TRIAL_IMAGES)])
         usual = Tried(self.encoder.transform.mean, self.encoder.transform.std)
-        paddings = [replace(usual, stem_padding=one) for one in self.encoder.other_stem_paddings]
+        paddings = [replace(usual, stem_padding=padding) for padding in self.encoder.other_stem_paddings]
         others = [Tried(*one) for one in COMMON if not np.allclose(one, (usual.mean, usual.std))]
-        grounds = [replace(usual, transparency=one) for one in self._other_grounds()]
+        grounds = [replace(usual, transparency=ground) for ground in self._other_grounds()]
         self.tried = [usual, *paddings, *grounds, *(others if pixels else [])]
         self.left = list(range(len(self.tried)))
         self.predicted = np.zeros((len(self.tried), len(self.rows)), int)

@@ -176,12 +176,12 @@ def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
     ours = stored[is_selected[stored_rows]]
     pair_keys = np.union1d(in_heatmap, ours[np.isin(ours, firing)])
     nearest = np.minimum(np.searchsorted(stored, pair_keys), max(len(stored) - 1, 0))
-    held = stored[nearest] == pair_keys if len(stored) else np.zeros(len(pair_keys), bool)
+    is_stored = stored[nearest] == pair_keys if len(stored) else np.zeros(len(pair_keys), bool)
     row_starts = np.append(rows, study.n_images) * n_features
     feature_numbers = (pair_keys % n_features).astype(np.int32)
     fires = np.isin(pair_keys, firing)
     has_heatmap = np.isin(pair_keys, in_heatmap)
-    nearest_held = np.where(held, nearest, -1)
+    nearest_held = np.where(is_stored, nearest, -1)
     return MapPairs(
         rows=rows,
         fallback=fallback,
@@ -260,10 +260,10 @@ class HeatSource:
     def _stored(self, places: np.ndarray) -> np.ndarray:
         """(P, h, w) float32 ReLU'd Grad-CAM maps at their raw scale; zero if not stored."""
         raw = np.zeros((len(places), *self.native), np.float32)
-        held = places >= 0
+        is_stored = places >= 0
         names = ("features", "maps", "peaks", "floors")
-        stored = StoredMaps(*(self.study.array(f"heatmap_{name}").rows(places[held]) for name in names))
-        raw[held] = stored.restored() * stored.peaks[:, None, None]
+        stored = StoredMaps(*(self.study.array(f"heatmap_{name}").rows(places[is_stored]) for name in names))
+        raw[is_stored] = stored.restored() * stored.peaks[:, None, None]
         return raw
 
     def _compute(

@@ -280,7 +280,7 @@ def percentiles(luma: np.ndarray, shares: Sequence[float]) -> list[float]:
         return float(within[level][k - ends[level]])  # counted from the end of its level
 
     places = [share / 100 * (luma.size - 1) for share in shares]
-    lows = [(int(place), place - int(place)) for place in places]
+    lows = [(int(position), position - int(position)) for position in places]
     values = []
     for k, part in lows:
         value = smallest(k)

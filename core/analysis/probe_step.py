@@ -132,11 +132,11 @@ def search_rate(
     Of rows in groups (patients, sequences) whole groups are held out. With fewer than ten rows nothing can
     be held out, and the rates are evaluated on the rows themselves.
     """
-    used, held = _held_out(len(rows), recipe.seed, groups)
+    used, held_out = _held_out(len(rows), recipe.seed, groups)
     fitted = linear_probe.fit(
         rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch
     )
-    accuracy, loss = linear_probe.accuracy_and_loss(fitted, rows, held)
+    accuracy, loss = linear_probe.accuracy_and_loss(fitted, rows, held_out)
     return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
 
 

@@ -77,23 +77,23 @@ def calibrate_study(
     return calibrate(scores[names], correct, seed=config.seed, groups=groups_among(study.groups, rows))
 
 
-def apart_from(rows: np.ndarray, held: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+def apart_from(rows: np.ndarray, held_out: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """The images that are neither held out for a calibration nor of the group of one that is.
 
     Args:
         groups: of the images that `rows` and `held` count; None: each is for itself.
     """
-    others = np.setdiff1d(rows, held)
-    return others if groups is None else others[~np.isin(groups[others], groups[held])]
+    others = np.setdiff1d(rows, held_out)
+    return others if groups is None else others[~np.isin(groups[others], groups[held_out])]
 
 
 def _correct_without(
-    study: Study, train: TrainSet, held: np.ndarray, device: str | torch.device, bar: Bar
+    study: Study, train: TrainSet, held_out: np.ndarray, device: str | torch.device, bar: Bar
 ) -> np.ndarray:
     """(len(held),) 1 or 0: whether a probe trained on the other train rows classifies each correctly."""
     settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
     stored = study.facts(ProbeFacts)
-    used = apart_from(np.arange(len(train.rows)), held, groups_among(study.groups, train.rows))
+    used = apart_from(np.arange(len(train.rows)), held_out, groups_among(study.groups, train.rows))
     recipe = recipe_of(settings, stored.penalty)
     rates = [stored.lr or 0.0]
     calibration = fit(
@@ -105,9 +105,9 @@ def _correct_without(
         after_epoch=lambda: bar.update(1),
     )
     weights, bias = train.standard.fold(calibration.weights[0], calibration.bias[0])
-    raw = as_tensor(train.array.rows(train.rows[held])).to(weights.device).double()
+    raw = as_tensor(train.array.rows(train.rows[held_out])).to(weights.device).double()
     predicted = (raw @ weights.T + bias).argmax(1).cpu().numpy()
-    return (predicted == train.codes[held]).astype(float)
+    return (predicted == train.codes[held_out]).astype(float)
 
 
 def _similarity(study: Study, rows: np.ndarray, device: str | torch.device) -> np.ndarray:
@@ -172,7 +172,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
         device: for NNGuide and the probe of a calibration; all else is sparse or a single pass.
     """
     # before any work, since a number may be impossible
-    held = calibration_rows(study, config) if config.calibrate else None
+    held_out = calibration_rows(study, config) if config.calibrate else None
     if n_images := int(np.count_nonzero(with_outcome(study, study.is_val)[0])):
         with run.progress.stage("class means", total=n_images, unit="images") as bar:
             for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
@@ -181,11 +181,11 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
         table = quality_table(study, run.device)
         bar.update(1)
     calibration: dict[str, Any] = {}
-    if held is not None:
+    if held_out is not None:
         with run.progress.stage(
             "calibration", total=study.settings("probe").get("epochs"), unit="epochs"
         ) as bar:
-            regression, facts, calibrated = calibrate_study(study, held, table, config, run.device, bar)
+            regression, facts, calibrated = calibrate_study(study, held_out, table, config, run.device, bar)
         step.table("quality_calibration", regression)
         calibration = {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
         table = table.assign(calibrated=calibrated.score(table)) if calibrated else table

@@ -67,12 +67,14 @@ def other_readouts(
     flat = _pooled if on == "pooled" else _single
     layers = [name for name, _ in encoder.base.named_modules() if name and name.count(".") < DEEPEST]
     with ExitStack() as stack:
-        held = {}
+        readouts = {}
         for name in layers:
             layer = encoder.base.get_submodule(name)
-            held[name] = stack.enter_context(capture(layer, lambda output: _of_width(flat(output), width)))
+            readouts[name] = stack.enter_context(
+                capture(layer, lambda output: _of_width(flat(output), width))
+            )
         encoder.base(x)
-    for name, captured in held.items():
+    for name, captured in readouts.items():
         if name != target and captured.output is not None and len(captured.output):
             yield f"layer (--layer {name})", _array(captured.output)
 
@@ -149,11 +151,11 @@ class PositionReader:
         ids = self.study.images["image_id"]
         listing = pd.Index(self.study.source.table["image_id"])
         places = [listing.get_indexer(pd.Index(ids.iloc[rows])) for rows in batches]
-        held = [[int(at) for at in some if at >= 0] for some in places]
+        valid_places = [[int(at) for at in some if at >= 0] for some in places]
         options = RunOptions(workers=self.workers)
         views = input_views(self.study.source, self.encoder.transform)
-        workers = default_workers(options, sum(map(len, held)))
-        stream = picture_batches(views, held, workers=workers, pin=self.encoder.device.type == "cuda")
+        workers = default_workers(options, sum(map(len, valid_places)))
+        stream = picture_batches(views, valid_places, workers=workers, pin=self.encoder.device.type == "cuda")
         for rows, some, batch in zip(batches, places, stream, strict=True):
             row_of = dict(zip(some.tolist(), rows.tolist(), strict=True))
             self.missing += [(int(row), GONE) for row, at in zip(rows, some, strict=True) if at < 0]

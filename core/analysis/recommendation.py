@@ -81,8 +81,8 @@ def recommended(study: Study) -> Recommendation | None:
         return tables.get(name) == "quality" and bool(np.isfinite(result_column(whole, name)[rows]).any())
 
     names = (DISTINCTIVENESS, (calibration and calibration.score) or "")
-    held = [CONFIDENCE] if is_held(CONFIDENCE) else [name for name in names if is_held(name)]
-    return recommend(held, calibration)
+    candidates = [CONFIDENCE] if is_held(CONFIDENCE) else [name for name in names if is_held(name)]
+    return recommend(candidates, calibration)
 
 
 def claim(

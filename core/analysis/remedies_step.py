@@ -101,10 +101,10 @@ class Refits:
         if fold == FINAL:
             self.heads[remedy] = weights
             return
-        held = np.flatnonzero(self.images.folds == fold)
-        of_fold = head_answers_of(self.fitter.logits(weights, held), self.images.truth[held])
+        held_out = np.flatnonzero(self.images.folds == fold)
+        of_fold = head_answers_of(self.fitter.logits(weights, held_out), self.images.truth[held_out])
         answers = self.answers.setdefault(remedy, HeadAnswers.unknown(len(self.images.rows)))
-        answers.put(held, of_fold)
+        answers.put(held_out, of_fold)
 
     def _standard(self, fold: int) -> Standard:
         fitter = self.fitter
@@ -117,13 +117,13 @@ class Refits:
         logits = np.empty((len(at), len(self.images.names)), np.float32)
         folds = self.images.folds[at]
         for other in np.unique(folds).tolist():
-            held = folds == other
+            in_fold = folds == other
             if other not in self._inner_of_final:
-                used = at[~held]
+                used = at[~in_fold]
                 standard, training = self.fitter.standard_of(used), self.fitter.plain(used)
                 optimum = self.fitter.fitted(training, standard)
                 self._inner_of_final[other] = self.fitter.raw_weights(optimum, training, standard)
-            logits[held] = self.fitter.logits(self._inner_of_final[other], at[held])
+            logits[in_fold] = self.fitter.logits(self._inner_of_final[other], at[in_fold])
         return Pool(self.facts, at, logits)
 
 
@@ -341,7 +341,7 @@ class Scorer:
             after = self._answers(remedy)
             now = self.judged.right(after)
             for change, mask in zip(CHANGES, (now & ~was, was & ~now), strict=True):
-                values = (remedy, ids[mask], *(names[one[mask]] for one in self._codes(after)), change)
+                values = (remedy, ids[mask], *(names[code[mask]] for code in self._codes(after)), change)
                 parts.append(pd.DataFrame(dict(zip(OF_IMAGES, values, strict=True))))
         joined = pd.concat(parts) if parts else pd.DataFrame(columns=pd.Index(OF_IMAGES))
         return joined.astype("str").reset_index(drop=True)

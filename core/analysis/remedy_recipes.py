@@ -156,8 +156,8 @@ class Heads:
         """
         logits = np.full((len(self.rows), self.n_classes), np.nan, np.float32)
         for other in sorted({*self.folds.tolist()} - {fold}):
-            held = np.flatnonzero(self.folds == other)
-            logits[held] = self.logits(self._without(frozenset({fold, other})), held)
+            held_out = np.flatnonzero(self.folds == other)
+            logits[held_out] = self.logits(self._without(frozenset({fold, other})), held_out)
         return logits
 
     def _without(self, left_out: frozenset[int]) -> np.ndarray:

@@ -103,7 +103,7 @@ def answers_of(study: StudyReader) -> dict[str, Answer]:
 
     Those out of fold, which are never the default, come last.
     """
-    held = []
+    answers = []
     for step, entry in study.manifest["steps"].items():
         if study.state(step) != "done":
             continue
@@ -114,11 +114,11 @@ def answers_of(study: StudyReader) -> dict[str, Answer]:
                 and facts.get("kind") in KINDS
                 and study.has(TABLE.format(name=name))
             ):
-                held.append(Answer(name, facts["kind"], step, facts))
+                answers.append(Answer(name, facts["kind"], step, facts))
     if study.has(PROBE):
-        held.append(Answer(PROBE, PROBE, PROBE, dict(study.facts(ProbeFacts).described)))
-    held.sort(key=_place)
-    return {one.name: one for one in held}
+        answers.append(Answer(PROBE, PROBE, PROBE, dict(study.facts(ProbeFacts).described)))
+    answers.sort(key=_place)
+    return {answer.name: answer for answer in answers}
 
 
 def _place(answer: Answer) -> tuple[Any, ...]:
@@ -131,21 +131,21 @@ def default_answer(answers: Mapping[str, Answer]) -> str:
 
     Never one out of fold, of which each image has a model of its own.
     """
-    return next((name for name, one in answers.items() if not one.is_out_of_fold), PROBE)
+    return next((name for name, answer in answers.items() if not answer.is_out_of_fold), PROBE)
 
 
 def answer_named(study: StudyReader, name: str) -> Answer:
     """Return an answer of a study by name. Raises SettingsError, with what adds it, for an unknown one."""
-    held = answers_of(study)
-    if name in held:
-        return held[name]
-    names = f"It has: {', '.join(held)}" if held else "It has none"
+    answers = answers_of(study)
+    if name in answers:
+        return answers[name]
+    names = f"It has: {', '.join(answers)}" if answers else "It has none"
     step = KINDS[name].step if name in KINDS else ""
     made = command_line(step, study.path) if step == name else command_line("answers", study.path, add=name)
     add = f" To add it: {made}" if name in KINDS else ""
     if step and (why := study.why_skipped(step)):
         add = f" No {name}: {why}"
-    raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}.{add}")
+    raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, answers)} {names}.{add}")
 
 
 def evaluated(study: StudyReader, kind: str) -> np.ndarray:

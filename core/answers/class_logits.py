@@ -255,8 +255,8 @@ def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarra
     order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
     classes = np.full((len(logits), n_classes), -np.inf)
     if len(order):
-        held, starts = np.unique(codes[order], return_index=True)
-        classes[:, held] = np.logaddexp.reduceat(logits[:, order].astype(np.float64), starts, axis=1)
+        class_codes, starts = np.unique(codes[order], return_index=True)
+        classes[:, class_codes] = np.logaddexp.reduceat(logits[:, order].astype(np.float64), starts, axis=1)
     return classes
 
 

@@ -104,15 +104,15 @@ def read_names(
         called: as for `read_class_file`.
     """
     classes = read_class_list(file).classes
-    if any(one.key for one in classes):
+    if any(class_.key for class_ in classes):
         classes = _by_called(classes, called, file)
-    if all(one.number is None for one in classes):
+    if all(class_.number is None for class_ in classes):
         if n_outputs is not None and len(classes) != n_outputs:
             raise SettingsError(
                 f"'{file}' names {len(classes):,} classes; the head has {n_outputs:,} outputs"
             )
-        return [list(one.names) for one in classes]
-    names = {one.number: list(one.names) for one in classes if one.number is not None}
+        return [list(class_.names) for class_ in classes]
+    names = {class_.number: list(class_.names) for class_ in classes if class_.number is not None}
     least, most = min(names), max(names)
     if least == 1 and most == n_outputs:  # counted from 1
         names, least, most = {number - 1: mine for number, mine in names.items()}, 0, most - 1
@@ -131,12 +131,16 @@ def _by_called(
     Raises:
         SettingsError: no output alone is called so, or one output is named twice.
     """
-    keys = [{plain(part) for one in names for part in (one, *one.split(","))} for names in called]
+    keys = [{plain(part) for name in names for part in (name, *name.split(","))} for names in called]
     uses = Counter(key for mine in keys for key in mine)
-    places = {key: place for place, mine in enumerate(keys) for key in mine if uses[key] == 1}
-    if not any(plain(one.key) in places for one in classes) and all(wordnet_id(one.key) for one in classes):
-        return [NamedClass(tuple(one.all_names)) for one in classes]  # ids, which are names
-    numbered = [replace(one, number=places.get(plain(one.key))) if one.key else one for one in classes]
+    places = {key: label_number for label_number, mine in enumerate(keys) for key in mine if uses[key] == 1}
+    if not any(plain(class_.key) in places for class_ in classes) and all(
+        wordnet_id(class_.key) for class_ in classes
+    ):
+        return [NamedClass(tuple(class_.all_names)) for class_ in classes]  # ids, which are names
+    numbered = [
+        replace(class_, number=places.get(plain(class_.key))) if class_.key else class_ for class_ in classes
+    ]
     for one in numbered:
         if one.number is None:
             nor = f", nor the name of one alone.{did_you_mean(plain(one.key), places)}" if places else ""

@@ -203,7 +203,7 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
     if match is None:
         raise SettingsError(unmatched(names, labels))
     if request.order and not request.head_classes:
-        match = next((one for one in possible_orders(match, labels) if one.how == request.order), match)
+        match = next((order for order in possible_orders(match, labels) if order.how == request.order), match)
     return match, ClassColumns.of(match, labels, restrict=request.restrict)
 
 

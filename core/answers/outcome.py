@@ -82,11 +82,11 @@ class ClassColumns:
     @classmethod
     def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> ClassColumns:
         """Raises SettingsError where fewer than two classes can be told apart."""
-        held = np.unique(match.code[match.code >= 0])
+        matched_codes = np.unique(match.code[match.code >= 0])
         column_of = np.full(len(labels), -1)
-        column_of[held] = np.arange(len(held))
+        column_of[matched_codes] = np.arange(len(matched_codes))
         column = np.where(match.code >= 0, column_of[match.code], -1)
-        known_labels = tuple(str(labels[int(code)]) for code in held)
+        known_labels = tuple(str(labels[int(code)]) for code in matched_codes)
         names = [*known_labels]
         if not restrict:
             others = np.flatnonzero(match.code < 0)

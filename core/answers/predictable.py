@@ -52,8 +52,8 @@ def stated_outputs(study: StudyReader) -> tuple[list[list[str]], np.ndarray] | N
         return None
     places = codes if places is None else places
     stated = []
-    for place, code in zip(places, codes, strict=True):
-        stated.append([names[place]] if code < 0 <= place else [])
+    for output, code in zip(places, codes, strict=True):
+        stated.append([names[output]] if code < 0 <= output else [])
     return stated, codes
 
 

@@ -130,8 +130,8 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
     row_of = _rows_of(ids, mine)
     if not (row_of >= 0).any():  # as an export writes it: below the folder of the images
         row_of = _rows_of(ids, pd.Index(_as_exported(study, key)))
-    held = row_of >= 0
-    if not held.any():
+    is_in_study = row_of >= 0
+    if not is_in_study.any():
         raise SettingsError(
             f"'{path}' holds predictions of other images: it begins with {key} {quoted(ids)}, the study with "
             f"{quoted(mine)}"
@@ -141,10 +141,10 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
         if "predicted" in table.columns
         else _class_scores(study, path, table, row_of, request)
     )
-    if not held.all():
-        first = study.images["image_id"].to_numpy(object)[~held]
+    if not is_in_study.all():
+        first = study.images["image_id"].to_numpy(object)[~is_in_study]
         answer.notes.append(say_of_match("without_prediction", n=len(first), what=quoted(first)))
-    if (more := len(ids) - int(held.sum())) > 0:
+    if (more := len(ids) - int(is_in_study.sum())) > 0:
         answer.notes.append(say_of_match("other_rows", n=more))
     return answer
 
@@ -178,17 +178,17 @@ def _predicted_classes(
     if class_file or set(names) - set(labels):
         match, outputs = _match_predicted(path, names, labels, class_file)
         called = [labels[code] if code >= 0 else match.names[at] for at, code in enumerate(match.code)]
-        predicted = predicted.map({name: called[one] for name, one in zip(names, outputs, strict=True)})
+        predicted = predicted.map({name: called[output] for name, output in zip(names, outputs, strict=True)})
     codes, names = pd.factorize(predicted)
     values = {name: np.full(study.n_images, np.nan) for name in VALUES}
-    held = row_of[row_of >= 0]
+    rows = row_of[row_of >= 0]
     for name in VALUES:
         if name in table.columns:
             column = np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
-            if not np.isfinite(column[held]).all():
-                bad = held[~np.isfinite(column[held])][0]
+            if not np.isfinite(column[rows]).all():
+                bad = rows[~np.isfinite(column[rows])][0]
                 raise SettingsError(f"'{path}' has no finite number in column {name}, row {bad + 1}")
-            outside = held[(column[held] < 0) | (column[held] > 1 + ROUNDING)]
+            outside = rows[(column[rows] < 0) | (column[rows] > 1 + ROUNDING)]
             if len(outside) and name == "confidence":
                 confidence, row = column[outside[0]], outside[0] + 1
                 raise SettingsError(f"'{path}' has confidence {confidence:g} in row {row}; expected 0 to 1")
@@ -212,7 +212,7 @@ def _match_predicted(
     if class_file:
         match = read_class_file(class_file, None, labels)
         outputs = [int(name) if name.isdecimal() else -1 for name in names]
-        bad = [name for name, one in zip(names, outputs, strict=True) if not 0 <= one < len(match.code)]
+        bad = [name for name, output in zip(names, outputs, strict=True) if not 0 <= output < len(match.code)]
         if bad:
             raise SettingsError(
                 f"'{path}' predicts {quoted(bad)}; --head-classes {class_file} names outputs by number, 0 to "

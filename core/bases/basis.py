@@ -110,7 +110,7 @@ def _short(value: float | None) -> str:
 
 def bases_of(study: StudyReader) -> dict[str, Basis]:
     """The bases that a study holds, by name, in the order of KINDS and by name."""
-    held = []
+    bases = []
     for step, entry in study.manifest["steps"].items():
         card = entry["summary"].get("basis")
         if not isinstance(card, dict) or study.state(step) != "done":
@@ -118,21 +118,21 @@ def bases_of(study: StudyReader) -> dict[str, Basis]:
         name = str(card.get("name"))
         kind = card.get("kind")
         if NAME.fullmatch(name) and kind in KINDS and step == STEP.format(name=name):
-            held.append(Basis(name, str(kind), step, card))
+            bases.append(Basis(name, str(kind), step, card))
     order = list(KINDS)
-    held.sort(key=lambda one: (order.index(one.kind), one.name))
-    return {one.name: one for one in held if study.has(one.table)}
+    bases.sort(key=lambda one: (order.index(one.kind), one.name))
+    return {basis.name: basis for basis in bases if study.has(basis.table)}
 
 
 def basis_named(study: StudyReader, name: str) -> Basis:
     """Return a basis of a study by name. Raises SettingsError, with the command that adds one, without it."""
-    held = bases_of(study)
-    if name in held:
-        return held[name]
-    names = f"It has: {', '.join(held)}" if held else "It has none"
+    bases = bases_of(study)
+    if name in bases:
+        return bases[name]
+    names = f"It has: {', '.join(bases)}" if bases else "It has none"
     add = command_line("basis", study.path, kind="topk", name=name)
     raise SettingsError(
-        f"no basis '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}. To add one: {add}"
+        f"no basis '{name}' in '{study.path}'.{did_you_mean(name, bases)} {names}. To add one: {add}"
     )
 
 

@@ -59,76 +59,78 @@ def read_components(reading: Reading) -> Dictionary:
     Raises:
         UnknownLayout: a factorisation whose codes are no product with a matrix, or matrices without a kind.
     """
-    held = Matrices(reading)
-    kind = held.kind
+    matrices = Matrices(reading)
+    kind = matrices.kind
     whitens = str(reading.settings.get("whiten")) == "True"
     if whitens and kind == "pca":
         kind = "whitened pca"
     if kind not in KINDS_OF_SKLEARN:
         named = f"its kind is '{kind}'" if kind else "it does not say what its components are of"
         raise UnknownLayout(f"{named}; an .npz with {NEEDED} is read")
-    return KINDS_OF_SKLEARN[kind](held)
+    return KINDS_OF_SKLEARN[kind](matrices)
 
 
-def _pca(held: Matrices) -> Dictionary:
+def _pca(matrices: Matrices) -> Dictionary:
     """Products of (x - mean) with each component."""
-    rows = _needed(held, "components")
-    return _signed(held, rows, rows)
+    rows = _needed(matrices, "components")
+    return _signed(matrices, rows, rows)
 
 
-def _whitened_pca(held: Matrices) -> Dictionary:
+def _whitened_pca(matrices: Matrices) -> Dictionary:
     """The products over their standard deviations."""
-    rows = _needed(held, "components").astype(np.float64)
-    spread = np.sqrt(_needed(held, "explained_variance").astype(np.float64))[:, None]
-    return _signed(held, rows / spread, rows * spread)
+    rows = _needed(matrices, "components").astype(np.float64)
+    spread = np.sqrt(_needed(matrices, "explained_variance").astype(np.float64))[:, None]
+    return _signed(matrices, rows / spread, rows * spread)
 
 
-def _ica(held: Matrices) -> Dictionary:
+def _ica(matrices: Matrices) -> Dictionary:
     """Products of (x - mean) with the unmixing matrix; the mixing matrix decodes them."""
-    return _signed(held, _needed(held, "components"), _needed(held, "mixing").T)
+    return _signed(matrices, _needed(matrices, "components"), _needed(matrices, "mixing").T)
 
 
-def _svd(held: Matrices) -> Dictionary:
-    rows = _needed(held, "components")
-    return _signed(held, rows, rows, has_mean=False)
+def _svd(matrices: Matrices) -> Dictionary:
+    rows = _needed(matrices, "components")
+    return _signed(matrices, rows, rows, has_mean=False)
 
 
-def _signed(held: Matrices, directions: np.ndarray, rows: np.ndarray, *, has_mean: bool = True) -> Dictionary:
+def _signed(
+    matrices: Matrices, directions: np.ndarray, rows: np.ndarray, *, has_mean: bool = True
+) -> Dictionary:
     """All codes of either sign, or the k largest in magnitude."""
-    mean = held.get("mean") if has_mean else np.zeros(rows.shape[1])
+    mean = matrices.get("mean") if has_mean else np.zeros(rows.shape[1])
     if mean is None:
-        held.reading.notes.append(noted("no_mean"))
-    how = KeptCodes(MAGNITUDE, held.reading.asked.k or len(rows))
+        matrices.reading.notes.append(noted("no_mean"))
+    how = KeptCodes(MAGNITUDE, matrices.reading.asked.k or len(rows))
     return assembled(how, directions, rows, offset=mean, pre_bias=mean is not None)
 
 
-def _nmf(held: Matrices) -> Dictionary:
+def _nmf(matrices: Matrices) -> Dictionary:
     """Codes of at least 0 whose sum of components is nearest to the vector."""
-    rows = _needed(held, "components")
+    rows = _needed(matrices, "components")
     if (rows < 0).any():
         raise UnknownLayout("its kind is 'nmf', but its components are negative in part")
-    settings = held.reading.settings
+    settings = matrices.reading.settings
     loss, penalty = settings.get("beta_loss"), settings.get("alpha_W")
     if loss is not None and str(loss) not in LEAST_SQUARES:
         raise UnknownLayout(f"its codes are of beta_loss '{loss}', and only those of least squares are read")
     if penalty is not None and float(penalty) != 0:
         raise UnknownLayout(f"its codes have a penalty (alpha_W {penalty}), and only those without are read")
     if loss is None or penalty is None:
-        held.reading.notes.append(noted("least_squares"))
+        matrices.reading.notes.append(noted("least_squares"))
     elif str(settings.get("kind")).lower() == "minibatchnmf":
-        held.reading.notes.append(noted("nmf_exact"))
-    return replace(assembled(KeptCodes(NMF), rows, rows), k=held.reading.asked.k)
+        matrices.reading.notes.append(noted("nmf_exact"))
+    return replace(assembled(KeptCodes(NMF), rows, rows), k=matrices.reading.asked.k)
 
 
-def _kmeans(held: Matrices) -> Dictionary:
+def _kmeans(matrices: Matrices) -> Dictionary:
     """The code 1 for the nearest centre."""
-    centres = _needed(held, "cluster_centers").astype(np.float64)
+    centres = _needed(matrices, "cluster_centers").astype(np.float64)
     bias = -0.5 * (centres**2).sum(1)  # x.c - |c|2 / 2 is largest for the nearest
     return assembled(KeptCodes(NEAREST), centres, centres, bias=bias)
 
 
-def _needed(held: Matrices, name: str) -> np.ndarray:
-    matrix = held.get(name)
+def _needed(matrices: Matrices, name: str) -> np.ndarray:
+    matrix = matrices.get(name)
     if matrix is None:
         raise UnknownLayout(f"holds no {name}; an .npz with {NEEDED} is read")
     return matrix

@@ -105,11 +105,11 @@ class Dictionary:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name, as a study stores them."""
-        held = {
+        by_name = {
             name: getattr(self, name)
             for name in ("decoder", "offset", "encoder", "bias", "pre_bias", "threshold")
         }
-        return {name: np.asarray(one, np.float32) for name, one in held.items() if one is not None}
+        return {name: np.asarray(one, np.float32) for name, one in by_name.items() if one is not None}
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Coder:
         entries = [one.flatten() for one in (rows, latents, values)]
         if not (is_active := entries[2] != 0).all():
             active = is_active.nonzero()[:, 0]
-            entries = [one[active] for one in entries]
+            entries = [entry[active] for entry in entries]
         return SparseRows(len(raw), *entries)
 
     def decode(self, codes: SparseRows, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -246,8 +246,8 @@ def check_dictionary(dictionary: Dictionary, width: int, where: str) -> Dictiona
             "of another encoder or layer"
         )
     check_latents(dictionary.size, where)
-    for name, one in dictionary.arrays().items():
-        if not np.isfinite(one).all():
+    for name, array in dictionary.arrays().items():
+        if not np.isfinite(array).all():
             raise SettingsError(f"{where}: {name} holds NaN or infinity, so it encodes nothing")
     if dictionary.k is not None and dictionary.k > dictionary.size:
         raise SettingsError(

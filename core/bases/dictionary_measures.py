@@ -233,7 +233,7 @@ def chosen(
     One of another width is none of them; where none has this width, the first is returned.
     """
     candidates = {found.reads_as: found.dictionary, **found.otherwise}
-    of_width = {name: one for name, one in candidates.items() if one.width == width}
+    of_width = {name: candidate for name, candidate in candidates.items() if candidate.width == width}
     if not of_width or len(candidates) == 1:
         return found.dictionary, []
     if len(of_width) == 1:

@@ -83,8 +83,8 @@ class Sums:
         self.whole.include(packed[:cut])
         self.held_out.include(packed[cut : 2 * cut])
         for name, values in zip(self.latents.sums, np.split(packed[2 * cut :], 4), strict=True):
-            held = self.latents.sums[name]
-            self.latents.sums[name] = np.maximum(held, values) if name == "max" else held + values
+            sums = self.latents.sums[name]
+            self.latents.sums[name] = np.maximum(sums, values) if name == "max" else sums + values
 
 
 def write_basis(

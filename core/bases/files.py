@@ -14,7 +14,7 @@ from core.bases.components import NEEDED, WRITE_SKLEARN
 from core.bases.dictionary import Dictionary, folded
 from core.bases.layouts import recognise_dictionary
 from core.bases.origin import VectorOrigin, origin_of
-from core.bases.reading import Asked, Reading, UnknownLayout
+from core.bases.reading import Reading, StatedSettings, UnknownLayout
 from core.common.entries import Taken
 from core.common.inside import parse_json, read_bounded
 from core.common.records import Templates
@@ -30,7 +30,7 @@ ENDINGS = (".pt", ".pth", ".safetensors", ".npz", ".npy")
 NUMPY = (".npy", ".npz")
 PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
 SETTINGS, MOST_SETTINGS = ("cfg.json", "config.json", "config.yaml", "config.yml"), 4 << 20
-BELOW = ("checkpoint", "checkpoints")  # folders whose settings lie one up
+CHECKPOINT_FOLDERS = ("checkpoint", "checkpoints")  # folders whose settings lie one up
 STATES = (
     "state_dict",
     "model_state_dict",
@@ -64,7 +64,7 @@ class ReadDictionary:
     assumed_pre_bias: bool = False
 
 
-def read_dictionary(path: str | Path, *, asked: Asked | None = None) -> ReadDictionary:
+def read_dictionary(path: str | Path, *, asked: StatedSettings | None = None) -> ReadDictionary:
     """Read the dictionary of a basis from a file or folder that another library, or this one, wrote.
 
     Args:
@@ -74,7 +74,7 @@ def read_dictionary(path: str | Path, *, asked: Asked | None = None) -> ReadDict
         CheckpointError: there is no dictionary, or reading it would run code.
     """
     file = weights_file(Path(path))
-    reading = _reading(file, asked or Asked())
+    reading = _reading(file, asked or StatedSettings())
     try:
         library, dictionary = recognise_dictionary(reading)
     except UnknownLayout as error:
@@ -111,7 +111,7 @@ def _report(library: str, dictionary: Dictionary, origin: VectorOrigin) -> str:
     return _say(kind, what=library, n=dictionary.facts["n_tensors"], names=tuple(steps), why=origin.words)
 
 
-def _reading(file: Path, asked: Asked) -> Reading:
+def _reading(file: Path, asked: StatedSettings) -> Reading:
     """Everything that a file and the settings beside it say."""
     stated = _settings(file)
     if file.suffix.lower() in NUMPY and file.is_file():
@@ -175,7 +175,7 @@ def weights_file(path: Path) -> Path:
     weights = sorted(one for one in path.iterdir() if one.suffix in ENDINGS and one.name != WHITENING)
     if len(weights) == 1:
         return weights[0]
-    names = ", ".join(one.name for one in weights[:5])
+    names = ", ".join(weight.name for weight in weights[:5])
     raise CheckpointError(f"'{path}' holds {names or 'no weights'}: name the file of the dictionary")
 
 
@@ -191,14 +191,14 @@ def begins_with_header(file: Path) -> bool:
 
 def _settings(file: Path) -> Taken:
     """The settings beside the weights, or one folder up of a checkpoint; empty where there are none."""
-    folders = [file.parent, *([file.parent.parent] if file.parent.name in BELOW else [])]
+    folders = [file.parent, *([file.parent.parent] if file.parent.name in CHECKPOINT_FOLDERS else [])]
     scaler = _settings_file(file.with_name(SCALER))
     more = {"activation_scaler": scaler} if scaler else {}
     for folder in folders:
         for name in SETTINGS:
-            held = _settings_file(folder / name)
-            if held is not None:
-                return Taken({**held, **more}, name)
+            settings = _settings_file(folder / name)
+            if settings is not None:
+                return Taken({**settings, **more}, name)
     return Taken(more, "settings")
 
 
@@ -210,11 +210,11 @@ def _settings_file(path: Path) -> dict[str, Any] | None:
         text = read_bounded(path, MOST_SETTINGS)
         if text.startswith(POINTER):
             raise CheckpointError(f"'{path}' {IS_POINTER}")
-        held = _parse_yaml(text) if path.suffix != ".json" else parse_json(text)
+        settings = _parse_yaml(text) if path.suffix != ".json" else parse_json(text)
     except (ValueError, OSError) as error:
         kind = "JSON" if path.suffix == ".json" else "YAML"
         raise CheckpointError(f"'{path}' cannot be read as {kind}: {error}") from None
-    return held if isinstance(held, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _parse_yaml(text: bytes) -> Any:
@@ -266,22 +266,22 @@ def _beside(file: Path, name: str) -> dict[str, np.ndarray]:
     path = file.with_name(name)
     if not path.is_file() or path == file:
         return {}
-    return {f"{path.stem}.{key}": one for key, one in _arrays(read_checkpoint(path)).items()}
+    return {f"{path.stem}.{key}": array for key, array in _arrays(read_checkpoint(path)).items()}
 
 
 def _numpy(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of an .npy or .npz, and the texts and single flags among them. Nothing is unpickled."""
     try:
         opened = np.load(file, allow_pickle=False)
-        held = {"matrix": opened} if isinstance(opened, np.ndarray) else dict(opened)
+        stored = {"matrix": opened} if isinstance(opened, np.ndarray) else dict(opened)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"'{file}' cannot be read as arrays of NumPy: {reason}") from None
     texts = {}
-    for name, array in held.items():
+    for name, array in stored.items():
         if array.dtype.kind in "US" and array.size == 1:
             texts[name] = str(array)
-    arrays = {name: _plain(one) for name, one in held.items() if one.dtype.kind in "fiub"}
+    arrays = {name: _plain(one) for name, one in stored.items() if one.dtype.kind in "fiub"}
     return arrays, texts
 
 

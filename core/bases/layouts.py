@@ -156,10 +156,10 @@ def _refuse_matrices_alone(reading: Reading) -> None:
 def _check_dimensions(reading: Reading, found: Dictionary) -> None:
     """Raise UnknownLayout where the settings state another size or width than the weights have."""
     for settings in (reading.settings, *(reading.settings.inner(name) for name in WITH_DIMENSIONS)):
-        for keys, held in ((WIDTHS, found.width), (SIZES, found.size)):
+        for keys, size in ((WIDTHS, found.width), (SIZES, found.size)):
             for key in keys:
                 stated = settings.get(key)
-                if isinstance(stated, int) and stated > 0 and stated != held:
+                if isinstance(stated, int) and stated > 0 and stated != size:
                     raise UnknownLayout(
                         f"has {found.size:,} latents of {found.width:,} features, but "
                         f"{reading.settings.source} says {key} {stated:,}: they are of two dictionaries"

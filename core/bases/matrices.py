@@ -137,7 +137,7 @@ def _normalised(reading: Reading, dictionary: Dictionary) -> Dictionary:
         matrices = [
             reading.first(f"activation_whitening.{name}") for name in ("mean", "matrix", "inverse_matrix")
         ]
-        parts = [one for one in matrices if one is not None]
+        parts = [matrix for matrix in matrices if matrix is not None]
         if len(parts) < len(matrices):
             raise UnknownLayout(
                 f"its vectors were whitened ({WHITENING}), and activation_whitening.safetensors is not "

@@ -102,8 +102,8 @@ class VectorOrigin:
     @property
     def facts(self) -> dict[str, Any]:
         """What a card keeps."""
-        held = {"model": self.model, "layer": self.layer, "block": self.block, "tokens": self.tokens}
-        return {name: one for name, one in held.items() if one not in ("", None)}
+        parts = {"model": self.model, "layer": self.layer, "block": self.block, "tokens": self.tokens}
+        return {name: part for name, part in parts.items() if part not in ("", None)}
 
 
 def origin_of(settings: Taken) -> VectorOrigin:

@@ -76,13 +76,13 @@ def _bands(totals: np.ndarray) -> list[tuple[int, int]]:
     """
     bands = []
     start = 0
-    held = 0
+    n_in_band = 0
     for latent, n in enumerate(totals.tolist()):
-        if held and held + n > MOST_ENTRIES:
+        if n_in_band and n_in_band + n > MOST_ENTRIES:
             bands.append((start, latent))
             start = latent
-            held = 0
-        held += n
+            n_in_band = 0
+        n_in_band += n
     return [*bands, (start, len(totals))]
 
 
@@ -148,11 +148,13 @@ def codes_at(study: StudyReader, basis: Basis, image: str | int) -> tuple[np.nda
     return here, latents_here, np.asarray(values.chunk(chunk)[low:high])
 
 
-def code_at(study: StudyReader, basis: Basis, image: str | int, place: int) -> tuple[np.ndarray, np.ndarray]:
+def code_at(
+    study: StudyReader, basis: Basis, image: str | int, position: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Active latents and values of a basis at one position of an image."""
     counts, latents, values = codes_at(study, basis, image)
-    start = int(counts[:place].sum(dtype=np.int64))
-    here = slice(start, start + int(counts[place]))
+    start = int(counts[:position].sum(dtype=np.int64))
+    here = slice(start, start + int(counts[position]))
     return latents[here].astype(np.int64), values[here]
 
 

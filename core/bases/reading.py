@@ -53,7 +53,7 @@ class Undecided(UnknownLayout):
 
 
 @dataclass(frozen=True)
-class Asked:
+class StatedSettings:
     """What the user says of a file. Each overrides what the file says; None: as the file says.
 
     Attributes:
@@ -83,7 +83,7 @@ class Reading:
 
     tensors: Taken
     settings: Taken
-    asked: Asked = field(default_factory=Asked)
+    asked: StatedSettings = field(default_factory=StatedSettings)
     notes: list[str] = field(default_factory=list)
     otherwise: dict[str, Dictionary] = field(default_factory=dict)
     reads_as: str = ""
@@ -281,5 +281,5 @@ def assembled(
         if np.shape(values) != shape:
             raise UnknownLayout(f"has a {name} of shape {np.shape(values)}, where {shape} is due")
     values = (decoder, offset, encoder, bias, subtracted)
-    rows, centre, directions, shift, before = (np.ascontiguousarray(one, np.float32) for one in values)
+    rows, centre, directions, shift, before = (np.ascontiguousarray(value, np.float32) for value in values)
     return Dictionary(rows, centre, directions, shift, before, how.activation, how.k, threshold, norm)

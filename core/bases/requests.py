@@ -14,7 +14,7 @@ from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.kinds import KINDS
 from core.bases.origin import contradictions
-from core.bases.reading import Asked
+from core.bases.reading import StatedSettings
 from core.bases.vectors import FitRun, Vectors, sampled_positions, states
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
@@ -149,7 +149,7 @@ def load_basis(
     where = resolve_device(device)
     name = check_name(name or name_from(Path(path)), UNITS)
     pre_bias = None if config.pre_bias is None else config.pre_bias == "yes"
-    read_file = read_dictionary(path, asked=Asked(k, config.activation, pre_bias))
+    read_file = read_dictionary(path, asked=StatedSettings(k, config.activation, pre_bias))
     dictionary = read_file.dictionary
     file = weights_file(Path(path))
     if k is not None and dictionary.k is None:

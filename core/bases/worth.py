@@ -110,7 +110,7 @@ def dictionary_verdicts(study: StudyReader, bases: Mapping[str, Basis]) -> dict[
     Args:
         bases: all bases of the study, as `bases_of`.
     """
-    learned = {name: one for name, one in bases.items() if one.kind not in CONTROLS}
+    learned = {name: basis for name, basis in bases.items() if basis.kind not in CONTROLS}
     return {name: judge_dictionary(_evidence(study, one, bases)) for name, one in learned.items()}
 
 
@@ -121,11 +121,11 @@ def bases_report(study: StudyReader, bases: Mapping[str, Basis]) -> list[dict[st
     """
     judged = dictionary_verdicts(study, bases)
     report = []
-    for name, one in bases.items():
+    for name, basis in bases.items():
         worth = judged.get(name)
         record = {"verdict": (worth and worth.word) or None, "verdict_record": worth and worth.as_json()}
-        notes = [*([worth.sentence] if worth else []), *one.notes]
-        report.append({**one.facts, "words": one.words, "notes": notes, **record})
+        notes = [*([worth.sentence] if worth else []), *basis.notes]
+        report.append({**basis.facts, "words": basis.words, "notes": notes, **record})
     return report
 
 

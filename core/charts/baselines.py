@@ -223,7 +223,7 @@ def _dots(
         f"<b>%{{y}}</b><br>{METRICS['auroc'].title}: %{{x:.3f}}<br>95 % interval "
         f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}, %{{customdata[3]:,}} images<br>{name}"
     )
-    customdata = [list(one) for one in details]
+    customdata = [list(detail) for detail in details]
     return dots(
         value, labels, name=name, marker=marker, error_x=error_bars, customdata=customdata, hover=hover
     )

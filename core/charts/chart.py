@@ -164,7 +164,7 @@ def narrowed_of(study: Study) -> Narrowed:
 
 def shared_of_slice(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
-    return shared_images([whole_study(one) for one in studies]).narrowed(shown_slice(studies[0]))
+    return shared_images([whole_study(study) for study in studies]).narrowed(shown_slice(studies[0]))
 
 
 # The studies of a figure: read by the same answer, and narrowed to the same slice.
@@ -201,4 +201,4 @@ def narrowed_studies(
     first, *others = studies
     if same_images:
         return [narrowed_study(first, where), *others]
-    return [narrowed_study(one, where) for one in studies]
+    return [narrowed_study(study, where) for study in studies]

@@ -125,7 +125,7 @@ def class_representations(
     if not len(classes) or not len(features):
         return note_figure(NO_GROUPS if not len(classes) else "No feature was selected.", theme)
     means = {"correct": data.correct, "misclassified": data.misclassified}
-    grids = {name: np.asarray(one, float)[np.ix_(classes, features)] for name, one in means.items()}
+    grids = {name: np.asarray(mean, float)[np.ix_(classes, features)] for name, mean in means.items()}
     grids["difference"] = grids["correct"] - grids["misclassified"]
     names = [as_text(str(data.class_names[number])) for number in classes]
     columns = [_column_name(number, (words or {}).get(number, "")) for number in features.tolist()]

@@ -50,7 +50,7 @@ class Placed:
 
 def latex(figures: Sequence[Placed]) -> str:
     """Return a LaTeX document with charts; what pdfTeX has no letter for is printed as its number."""
-    parts = [LATEX_HEAD, _declared("".join(one.caption for one in figures)), "\\begin{document}\n"]
+    parts = [LATEX_HEAD, _declared("".join(figure.caption for figure in figures)), "\\begin{document}\n"]
     for number, one in enumerate(figures):
         parts.append("\\clearpage\n" if number and number % PER_PAGE == 0 else "")
         parts.append(latex_figure(one))
@@ -144,7 +144,7 @@ def figures_zip(figures: Sequence[KeptFigure]) -> bytes:
     """
     if not figures:
         raise SettingsError("there is no figure to write")
-    drawings = render_all([one.figure for one in figures], "pdf")
+    drawings = render_all([figure.figure for figure in figures], "pdf")
     return _zipped(archive_files(figures, drawings))
 
 

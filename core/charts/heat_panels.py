@@ -115,7 +115,7 @@ def filled_up(images: Sequence[Shown], n: int) -> list[Shown | None]:
 
 def facts_of(images: Sequence[Shown]) -> pd.DataFrame:
     """Return the facts on the images of a chart's panel: row, image_id, label, predicted, correct."""
-    facts = [(one.row, one.name, one.label, one.predicted, one.correct) for one in images]
+    facts = [(image.row, image.name, image.label, image.predicted, image.correct) for image in images]
     return pd.DataFrame(facts, columns=["row", "image_id", "label", "predicted", "correct"])
 
 

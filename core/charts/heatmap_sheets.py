@@ -88,8 +88,8 @@ def _class_table(studies: Sequence[Study], options: FigureOptions) -> ClassBlock
 def _draw_classes(data: ClassBlocks, options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
     (Kalibhat 2024, Fig. 5): a row for each study."""
-    n_correct = max((len(one.correct) for one in data.classes), default=0)
-    n_wrong = max((len(one.misclassified) for one in data.classes), default=0)
+    n_correct = max((len(class_.correct) for class_ in data.classes), default=0)
+    n_wrong = max((len(class_.misclassified) for class_ in data.classes), default=0)
     strips = []
     for one in data.classes:
         images = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]

@@ -61,7 +61,7 @@ def read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
 def draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot a leaderboard: a row an encoder, best on top, a panel for each kind of number, 95 % intervals."""
     names = data.board.names
-    shown = [(title, held) for title, measures in PANELS if (held := _held(data.frame, measures))]
+    shown = [(title, present) for title, measures in PANELS if (present := _held(data.frame, measures))]
     columns = 1 if (theme.width or NARROW) < NARROW else len(shown)
     n_rows = -(-len(shown) // columns)
     fig = make_subplots(

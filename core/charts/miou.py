@@ -139,7 +139,7 @@ def images_that_count(frame: pd.DataFrame) -> str:
 
 def _overlap_table(studies: Sequence[Study], options: FigureOptions) -> Overlaps:
     names = study_names(studies)
-    tables = {name: one.table("overlap_summary") for name, one in zip(names, studies, strict=True)}
+    tables = {name: study.table("overlap_summary") for name, study in zip(names, studies, strict=True)}
     frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
     images = images_that_count(frame)
     return Overlaps(frame, tables, images, _uniform(studies[0], images, options.variant))

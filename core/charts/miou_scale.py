@@ -106,10 +106,10 @@ def label_places(part: pd.DataFrame, theme: Theme) -> dict[str, Place]:
 
 def _cost(places: tuple[Place, ...], width: float) -> int:
     """Lower is better; from CLASH on labels overlap or leave the page."""
-    out = sum(one.left < -GAP or one.right > width + GAP for one in places)
+    out = sum(place.left < -GAP or place.right > width + GAP for place in places)
     clashes = sum(one.clashes(other) for one, other in combinations(places, 2))
-    aside = sum(one.anchor != "center" for one in places)
-    return CLASH * (10 * clashes + out) + 10 * sum(one.row for one in places) + aside
+    aside = sum(place.anchor != "center" for place in places)
+    return CLASH * (10 * clashes + out) + 10 * sum(place.row for place in places) + aside
 
 
 def _options(name: str, value: float, width: float, n_rows: int, theme: Theme) -> list[Place]:

@@ -138,10 +138,14 @@ class _Layout:
         self.y, self.tall = [], []  # of each row: its top, and the height of its pictures
         top = 1.5 * self.font if headed else 1
         for number, strip in enumerate(strips):
-            lines = max((_lines(self.caption_of(one)) for one in strip.pictures if one), default=0)
+            lines = max(
+                (_lines(self.caption_of(picture)) for picture in strip.pictures if picture), default=0
+            )
             top += BREAK * 0.7 if strip.apart and number else 0
             self.y.append(top)
-            self.tall.append(max((self.size_of(one)[1] for one in strip.pictures if one), default=self.cell))
+            self.tall.append(
+                max((self.size_of(picture)[1] for picture in strip.pictures if picture), default=self.cell)
+            )
             top += self.tall[-1] + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
         self.bar_top = top + 4
         top += 1.4 * self.font + 4 if barred else 0

@@ -252,7 +252,8 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> Distribution:
     score = options.score
     if len(studies) > 1:
         by_study = {
-            name: score_values(one, score) for name, one in zip(study_names(studies), studies, strict=True)
+            name: score_values(study, score)
+            for name, study in zip(study_names(studies), studies, strict=True)
         }
         return Distribution(score_table(by_study, score=score), score)
     values, correct = score_values(studies[0], score)

@@ -42,7 +42,9 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     if rows.empty:
         return note_figure(NONE, theme)
     places, outcomes = np.arange(len(rows)), words(rows, "outcome")
-    colours = [{GAINS: theme.correct, LOSES: theme.misclassified}.get(one, theme.muted) for one in outcomes]
+    colours = [
+        {GAINS: theme.correct, LOSES: theme.misclassified}.get(outcome, theme.muted) for outcome in outcomes
+    ]
     gain, low, high = (100 * numbers(rows, name) for name in ("gain", "low", "high"))
     customdata = np.stack([numbers(rows, "mended"), numbers(rows, "broken")], axis=1)
     error_bars = interval(gain, low, high, colour=theme.muted, thickness=theme.stroke(2))

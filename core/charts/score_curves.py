@@ -173,8 +173,8 @@ def _curves(name: str, title: str, kind: str) -> Chart:
     """Make the chart of a kind of curve."""
 
     def table(study: Study, options: FigureOptions) -> Curves:
-        held = study.kept("quality")
-        scores = [known_score(held, score) for score in (options.score, *options.against)]
+        table = study.kept("quality")
+        scores = [known_score(table, score) for score in (options.score, *options.against)]
         points = study.table("quality_curves")
         points = points.loc[(points["curve"] == kind) & points["score"].isin(scores).to_numpy()]
         return Curves(points, study.table("quality_metrics"), scores, kind)

@@ -43,13 +43,13 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
 
 def provenance_of_all(studies: Iterable[Study], among: Slice | None = None) -> dict[str, str]:
     """Return what numbers of several studies are of: each name once, in the order of the studies."""
-    each = [provenance(one, among) for one in studies]
+    each = [provenance(study, among) for study in studies]
     return {name: ", ".join(dict.fromkeys(one[name] for one in each)) for name in each[0]}
 
 
 def answers_read(*studies: Study) -> tuple[str, ...]:
     """Return the answers by which the studies of a chart are read, each once."""
-    return tuple(dict.fromkeys(provenance(one)["answer"] for one in studies))
+    return tuple(dict.fromkeys(provenance(study)["answer"] for study in studies))
 
 
 def identity(study: Study) -> str:

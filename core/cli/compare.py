@@ -82,7 +82,7 @@ def compare(args: argparse.Namespace) -> None:
     settings: dict[str, Any] = {"among": Slice.parse(given.get("where", ""))}
     settings |= {"resamples": given.get("bootstrap", 1000), "seed": given.get("seed", 0)}
     studies = [Study(path) for path in given["studies"]]
-    read = studies if "answers" in given else [one.answering(given.get("answer")) for one in studies]
+    read = studies if "answers" in given else [study.answering(given.get("answer")) for study in studies]
     if "checkpoints" in given:
         return _along(read, settings, given)
     if "answers" in given:

@@ -124,7 +124,7 @@ def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out:
     frame = table(studies, name, options=options)
     among = None if studies[0].chosen is None else studies[0].slice
     with complete_file(out) as temporary:
-        names = tuple(one.name for one in studies)
+        names = tuple(study.name for study in studies)
         temporary.write_bytes(TableFile(names, name, frame, among, answers_read(*studies)).content())
     return out
 

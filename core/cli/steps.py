@@ -260,8 +260,8 @@ def answers(args: argparse.Namespace) -> None:
 def answers_report(study: Any) -> dict[str, Any]:
     """Return what the command `answers` reports: every answer with its facts, the default first."""
     lines = [
-        {"name": one.name, "words": one.words, "kind": one.kind, **one.facts}
-        for one in study.answers.values()
+        {"name": answer.name, "words": answer.words, "kind": answer.kind, **answer.facts}
+        for answer in study.answers.values()
     ]
     why = study.why_skipped("answers") or None
     return {"study": str(study.path), "answers": lines, "no_head": why}

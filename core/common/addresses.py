@@ -69,7 +69,7 @@ def located(text: str) -> str:
     return f"{scheme}://{host}/{path}".rstrip("/")
 
 
-def study_folder(place: str | os.PathLike[str]) -> Path:
+def study_folder(path: str | os.PathLike[str]) -> Path:
     """Return the path of a study, or of a folder of studies, which the owner names.
 
     >>> study_folder("studies/demo").as_posix(), study_folder("file:///data/a%20b").as_posix()
@@ -78,7 +78,7 @@ def study_folder(place: str | os.PathLike[str]) -> Path:
     Raises:
         AddressRefused: it is an address: a study is read in a folder only.
     """
-    text = os.fspath(place)
+    text = os.fspath(path)
     text = located(text) if is_url(text) else text
     if is_url(text):
         raise AddressRefused(

@@ -82,7 +82,7 @@ def class_id(name: str, classes: Collection[str]) -> str:
     """
     if name in classes:
         return name
-    shown = next((one for one in classes if with_class_names(one) == name), None)
+    shown = next((class_ for class_ in classes if with_class_names(class_) == name), None)
     if shown is not None:
         return shown
     class_list = list(classes)

@@ -71,7 +71,7 @@ class ClassList:
     @property
     def numbered(self) -> bool:
         """Whether the file states the numbers of classes."""
-        return any(one.number is not None for one in self.classes)
+        return any(class_.number is not None for class_ in self.classes)
 
 
 def read_class_list(file: str | Path) -> ClassList:
@@ -116,7 +116,7 @@ def parse_class_list(text: str, suffix: str = ".txt") -> ClassList:
         raise ValueError(str(error)) from None
     if not class_list.classes:
         raise ValueError("it is empty")
-    twice = _first_twice(one.number for one in class_list.classes if one.number is not None)
+    twice = _first_twice(class_.number for class_ in class_list.classes if class_.number is not None)
     if twice is not None:
         raise ValueError(f"it names output {twice} twice")
     return class_list
@@ -162,7 +162,7 @@ def _of_value(value: Any) -> ClassList:
     if isinstance(inner, _Pairs):
         return _of_object(inner)
     if isinstance(inner, list):
-        return ClassList([_of_item(one, place) for place, one in enumerate(inner)])
+        return ClassList([_of_item(one, number) for number, one in enumerate(inner)])
     raise ValueError(EXPECTED)
 
 
@@ -170,8 +170,8 @@ def _inside(value: Any) -> Any:
     """The part of a settings file that names classes; the value itself where it is no such file."""
     if not isinstance(value, _Pairs):
         return value
-    held = {key: one for key, one in value if isinstance(one, list)}
-    return next((held[key] for key in INSIDE if key in held), value)
+    lists = {key: one for key, one in value if isinstance(one, list)}
+    return next((lists[key] for key in INSIDE if key in lists), value)
 
 
 def _of_object(pairs: _Pairs) -> ClassList:
@@ -249,12 +249,12 @@ def _of_lines(text: str) -> list[NamedClass]:
         lines.pop()
     if any(len(line) > LONGEST for line in lines) or any(line.startswith(("<", "item {")) for line in lines):
         raise ValueError("expected a name a line, JSON, or a table with the columns output and label")
-    held = [line for line in lines if line]
-    if held and all(map(OF_PLACES.match, held)):
+    filled = [line for line in lines if line]
+    if filled and all(map(OF_PLACES.match, filled)):
         lines = [OF_PLACES.sub("", line, count=1) for line in lines]
-        held = [line for line in lines if line]
+        filled = [line for line in lines if line]
     for read in LINES:
-        if held and (classes := read(held)):
+        if filled and (classes := read(filled)):
             return classes
     return [NamedClass(_id_and_words(line)) for line in lines]
 
@@ -271,17 +271,17 @@ def _id_and_words(line: str) -> tuple[str, ...]:
 
 def _of_devkit(lines: Sequence[str]) -> list[NamedClass]:
     parts = [OF_DEVKIT.fullmatch(line) for line in lines]
-    return [NamedClass((one[1], one[3]), int(one[2])) for one in parts if one] if all(parts) else []
+    return [NamedClass((part[1], part[3]), int(part[2])) for part in parts if part] if all(parts) else []
 
 
 def _number_first(lines: Sequence[str]) -> list[NamedClass]:
     parts = [NUMBER_FIRST.fullmatch(line) for line in lines]
-    return _numbered([(int(one[1]), one[2]) for one in parts if one], len(lines))
+    return _numbered([(int(part[1]), part[2]) for part in parts if part], len(lines))
 
 
 def _number_last(lines: Sequence[str]) -> list[NamedClass]:
     parts = [NUMBER_LAST.fullmatch(line) for line in lines]
-    return _numbered([(int(one[2]), one[1]) for one in parts if one], len(lines))
+    return _numbered([(int(part[2]), part[1]) for part in parts if part], len(lines))
 
 
 def _numbered(pairs: Sequence[tuple[int, str]], n: int) -> list[NamedClass]:
@@ -310,8 +310,8 @@ def match_class_list(listed: ClassList, labels: Sequence[str]) -> Match:
 
     The number is the stated one, else the place in the list, from 0 or 1 as the labels count.
     """
-    by_name = match_labels([one.all_names for one in listed.classes], labels)
-    numbers: list[int | None] = [one.number for one in listed.classes]
+    by_name = match_labels([class_.all_names for class_ in listed.classes], labels)
+    numbers: list[int | None] = [class_.number for class_ in listed.classes]
     if not listed.numbered:
         first = first_number(len(numbers), labels)
         numbers = list(range(first, first + len(numbers)))

@@ -111,13 +111,13 @@ def record_of(kind: type[_Record], values: Mapping[str, Any], where: str = "") -
     Raises:
         WrongEntry: an entry has another type than its field.
     """
-    held = {}
+    fields = {}
     for name, read in _readers(kind).items():
         if read is None:
-            held[name] = values
+            fields[name] = values
         elif values.get(name) is not None:
-            held[name] = read(values[name], f"{where}{name}")
-    return kind(**held)
+            fields[name] = read(values[name], f"{where}{name}")
+    return kind(**fields)
 
 
 @cache
@@ -134,7 +134,7 @@ def _readers(kind: type) -> dict[str, Read | None]:
 def _reader(hint: Any) -> Read:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):  # None is said by no entry
-        return _reader(next(one for one in arguments if one is not type(None)))
+        return _reader(next(argument for argument in arguments if argument is not type(None)))
     if origin is tuple:
         return _read_list(_reader(arguments[0]), None if arguments[-1] is ... else len(arguments))
     if origin in (dict, Mapping):
@@ -171,10 +171,10 @@ def _read_list(read_one: Read, length: int | None) -> Read:
 
 def _read_mapping(read_one: Read) -> Read:
     def read(value: Any, name: str) -> Any:
-        held = _mapping(value, name)
+        mapping = _mapping(value, name)
         if read_one is _as_is:
-            return dict(held)  # None is a value there: a transform without resizing says "resize": null
-        return {key: read_one(one, f"{name}.{key}") for key, one in held.items() if one is not None}
+            return dict(mapping)  # None is a value there: a transform without resizing says "resize": null
+        return {key: read_one(one, f"{name}.{key}") for key, one in mapping.items() if one is not None}
 
     return read
 

@@ -226,7 +226,7 @@ def step_times(steps: Sequence[Mapping[str, Any]]) -> str:
     ...             {"title": "Concepts", "seconds": None, "note": "no CLIP is named"}])
     'heatmaps 2 min; not estimated: concepts (no CLIP is named)'
     """
-    listed = [one for one in steps if (one["seconds"] or 0) >= 1]
+    listed = [step for step in steps if (step["seconds"] or 0) >= 1]
     times = ", ".join(f"{one['title'].lower()} {format_duration(one['seconds'])}" for one in listed)
     unknown = [f"{one['title'].lower()} ({one['note']})" for one in steps if one["seconds"] is None]
     return "; ".join(filter(None, [times, f"not estimated: {', '.join(unknown)}" * bool(unknown)]))

@@ -196,9 +196,9 @@ def refused_once(path: Path, error_type: type[Exception]) -> Iterator[None]:
     A page reads a study's files each time that it is drawn; a large damaged one would cost seconds each time.
     """
     key, stamp = str(path), stamp_of(path)
-    held = _refused.get(key)
-    if held is not None and held[0] == stamp:
-        raise held[1].with_traceback(None)
+    refusal = _refused.get(key)
+    if refusal is not None and refusal[0] == stamp:
+        raise refusal[1].with_traceback(None)
     try:
         yield
     except error_type as error:

@@ -129,7 +129,7 @@ def _plain_words(name: str) -> list[str]:
 
 
 def _first_synonym(name: str) -> list[str]:
-    return [plain(one) for one in synonyms(name)[:1]]
+    return [plain(synonym) for synonym in synonyms(name)[:1]]
 
 
 def _synonyms(name: str) -> list[str]:
@@ -197,7 +197,7 @@ def match_synsets(
     ids = [label for label in labels if WORDNET.fullmatch(label)]
     small = len(outputs) <= len(imagenet_synsets()) and set(ids) <= set(imagenet_synsets())
     tables = _tables(imagenet_synsets() if small else tuple(wordnet_lemmas())) if ids else []
-    places = {label: place for place, label in enumerate(labels)}
+    places = {label: label_number for label_number, label in enumerate(labels)}
     shared = dict[str, list[str]]()
     owners: dict[str, dict[int, list[int]]] = {}  # of an id: the outputs that mean it, by level
     for output, names in enumerate(outputs):
@@ -442,12 +442,14 @@ class _Matching:
         words = [[] if ids else list(names) for names, ids in zip(self.called, self.ids, strict=True)]
         places, shared = match_synsets(words, _once(self.label_ids))
         self.take({thing: {label} for thing, label in enumerate(places) if label >= 0}, BY_SYNSET)
-        places_of = {label: place for place, label in enumerate(self.labels)}
-        by_id = {one: place for place, one in enumerate(self.label_ids) if one}
+        places_of = {label: label_number for label_number, label in enumerate(self.labels)}
+        by_id = {label_id: label_number for label_number, label_id in enumerate(self.label_ids) if label_id}
         for name, ids in shared.items():
             self.shared[name] |= {by_id[one] for one in ids}
         alone = _once([next(iter(ids)) if len(ids) == 1 else None for ids in self.ids])
-        of_labels = [[] if one else [label] for one, label in zip(self.label_ids, self.labels, strict=True)]
+        of_labels = [
+            [] if label_id else [label] for label_id, label in zip(self.label_ids, self.labels, strict=True)
+        ]
         things, shared = match_synsets(of_labels, alone)
         meant: dict[int, set[int]] = defaultdict(set)
         for label, thing in enumerate(things):
@@ -471,9 +473,9 @@ class _Matching:
 def _owners(keys: Iterable[Iterable[str]]) -> dict[str, set[int]]:
     """The places that have each key."""
     owners: dict[str, set[int]] = defaultdict(set)
-    for place, mine in enumerate(keys):
+    for output, mine in enumerate(keys):
         for key in mine:
-            owners[key].add(place)
+            owners[key].add(output)
     return owners
 
 

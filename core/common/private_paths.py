@@ -20,7 +20,7 @@ def common_folder(names: pd.Series) -> str:
 def relative_paths(paths: pd.Series, *folders: str) -> pd.Series:
     """Return paths relative to the first folder that they are below; absolute ones elsewhere by their last
     two parts."""
-    starts = [one.rstrip("/") + "/" for one in folders if one.rstrip("/")]
+    starts = [folder.rstrip("/") + "/" for folder in folders if folder.rstrip("/")]
 
     def relative(path: str) -> str:
         below = next((path.removeprefix(start) for start in starts if path.startswith(start)), path)

@@ -53,13 +53,13 @@ _known: dict[str, tuple[Object, float]] = {}  # by address: and until when
 
 def stat(url: str) -> Object:
     """Return size and version of a remote object. Raises FileNotFoundError, PermissionError, RemoteError."""
-    held = _known.get(url)
-    if held is None or held[1] < time.monotonic():
+    cached = _known.get(url)
+    if cached is None or cached[1] < time.monotonic():
         facts = _patiently(url, lambda: _store(url).info(_path(url)))
         if facts.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "is a folder", url)
-        held = _remember(url, facts, REMEMBERED_FOR)
-    return held[0]
+        cached = _remember(url, facts, REMEMBERED_FOR)
+    return cached[0]
 
 
 def stat_all(urls: Iterable[str]) -> list[Object | None]:
@@ -70,22 +70,22 @@ def stat_all(urls: Iterable[str]) -> list[Object | None]:
     return list(_at_once(_stat_or_none, urls))
 
 
-def is_file(place: str) -> bool:
+def is_file(address: str) -> bool:
     """Return True where a file is, on this machine or by an address that the owner has named."""
-    return stat_all([place])[0] is not None if is_url(place) else Path(place).is_file()
+    return stat_all([address])[0] is not None if is_url(address) else Path(address).is_file()
 
 
-def read_small(place: str, most: int = MOST_BYTES) -> bytes:
+def read_small(address: str, most: int = MOST_BYTES) -> bytes:
     """Read a whole small file, or a remote object by its address.
 
     Raises:
         OSError; TooLarge, before anything is read. AddressRefused, RemoteError: as `read_object`.
     """
-    if not is_url(place):
-        return read_bounded(place, most)
-    check_granted(place)
-    check_size(stat(place).size, most)
-    return read_object(place)
+    if not is_url(address):
+        return read_bounded(address, most)
+    check_granted(address)
+    check_size(stat(address).size, most)
+    return read_object(address)
 
 
 def objects_below(url: str) -> list[str]:
@@ -158,9 +158,9 @@ def local_copy(url: str) -> str:
     return str(cached(entry.with_name(f"{entry.name}-{name}"), fetch, whole.size))
 
 
-def local_file(place: str) -> Path:
+def local_file(address: str) -> Path:
     """Return the path of a file: the place itself, or that of a whole copy of an object in the cache."""
-    return Path(local_copy(place) if is_url(place) else place)
+    return Path(local_copy(address) if is_url(address) else address)
 
 
 def open_object(url: str) -> BinaryIO:
@@ -354,8 +354,8 @@ def _remember(url: str, facts: dict[str, Any], seconds: float) -> tuple[Object, 
         raise RemoteError(f"the server does not say how large '{url}' is, so it is not read")
     stamps = (facts.get(name) for name in ("ETag", "etag", "generation", "LastModified", "Last-Modified"))
     version = next((str(stamp).strip('"') for stamp in stamps if stamp), "")
-    _known[url] = held = Object(int(size), version), time.monotonic() + seconds
-    return held
+    _known[url] = cached = Object(int(size), version), time.monotonic() + seconds
+    return cached
 
 
 def _stat_or_none(url: str) -> Object | None:

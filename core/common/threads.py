@@ -143,9 +143,9 @@ else:
         def __get__(self, instance: Any, owner: type | None = None) -> Any:
             if instance is None:
                 return self
-            held = instance.__dict__
+            attributes = instance.__dict__
             return (
-                held[self.attrname]
-                if self.attrname in held
-                else held.setdefault(self.attrname, self.func(instance))
+                attributes[self.attrname]
+                if self.attrname in attributes
+                else attributes.setdefault(self.attrname, self.func(instance))
             )

@@ -47,7 +47,7 @@ def compare_answers(
     shared = Shared(studies, list(names), rows, judged, [*_left_out(val, names), *notes]).narrowed(among)
     places = shared.rows[0, shared.judged]
     scores = [judged_of(one, places) for one in studies]
-    correct = np.stack([one.correct for one in scores])
+    correct = np.stack([score.correct for score in scores])
     predicted = [words(one.table(PROBE, ["predicted"]).take(places), "predicted") for one in studies]
     groups = scores[0].groups
     pair = paired_accuracy(correct, np.array(predicted, object), groups)
@@ -103,10 +103,10 @@ def _paired(
     if not pair.n:
         return others
     rows, in_both = [], np.asarray(np.isfinite(correct).all(0))
-    held = groups_among(groups, in_both)
+    paired_groups = groups_among(groups, in_both)
     for name, right, outcomes in zip(names, pair.n_right, correct[:, in_both], strict=True):
         ends = (pair.difference, pair.low, pair.high) if name == names[1] else [np.nan] * 3
-        rows.append(["accuracy", name, right / pair.n, *share_bounds(outcomes, held), *ends, pair.n])
+        rows.append(["accuracy", name, right / pair.n, *share_bounds(outcomes, paired_groups), *ends, pair.n])
     return pd.concat([pd.DataFrame(rows, columns=measures.columns), others], ignore_index=True)
 
 

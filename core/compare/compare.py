@@ -250,7 +250,7 @@ def compare(
         measure_table(overlaps_of(shared), shared.names, **settings),
     ]
     measures = sort_measures(pd.concat([part for part in parts if len(part)] or parts[:1]))
-    correct = np.stack([one.correct for one in scores])
+    correct = np.stack([score.correct for score in scores])
     labels = shared.labels[shared.judged]
     estimates = function_of_option("compare of estimates")
     groups = groups_among(shared.groups, shared.judged)

@@ -140,10 +140,12 @@ def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
     sizes = [study.n_images for study in studies]
     if all(size == rows.shape[1] for size in sizes):
         return []
-    held = ", ".join(f"{name} has {size:,}" for name, size in zip(study_names(studies), sizes, strict=True))
+    sizes_text = ", ".join(
+        f"{name} has {size:,}" for name, size in zip(study_names(studies), sizes, strict=True)
+    )
     n = rows.shape[1]
     shared, these = ("1 image is", "it is") if n == 1 else (f"{n:,} images are", "these are")
-    return [f"{shared} in all studies ({held}); only {these} compared"]
+    return [f"{shared} in all studies ({sizes_text}); only {these} compared"]
 
 
 def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -111,7 +111,7 @@ def leaderboard(studies: Sequence[Study], *, resamples: int = RESAMPLES, seed: i
 
 def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed: int) -> Leaderboard:
     accuracies = [table["correct"].mean() for table in tables]
-    order = np.argsort([-one for one in accuracies], kind="stable")
+    order = np.argsort([-accuracy for accuracy in accuracies], kind="stable")
     names = [folds.shared.names[number] for number in order]
     correct = np.stack([tables[number]["correct"].to_numpy(bool) for number in order])
     predicted = np.stack([tables[number]["predicted"].to_numpy(object) for number in order])
@@ -134,10 +134,10 @@ def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed:
 
 def apart_matrix(pairs: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """(k, k) bool: which encoders of a leaderboard are told apart by accuracy."""
-    place = {name: at for at, name in enumerate(names)}
+    position_of = {name: at for at, name in enumerate(names)}
     apart = np.zeros((len(names), len(names)), bool)
     for row in pairs.loc[pairs["apart"]].itertuples():
-        first, second = place[str(row.first)], place[str(row.second)]
+        first, second = position_of[str(row.first)], position_of[str(row.second)]
         apart[first, second] = apart[second, first] = True
     return apart
 
@@ -299,11 +299,11 @@ def decided_labels(board: Leaderboard) -> dict[int, str]:
     names: dict[int, dict[str, None]] = {}
     for study, rows in zip(board.folds.shared.studies, board.folds.shared.rows, strict=True):
         made = decisions(study).fillna({"corrected_label": UNSURE})
-        held = study.rows_held(made["image_id"].tolist())
-        places = pd.Index(rows).get_indexer([held[one] for one in made["image_id"]])
-        for place, label, decision in zip(places, made["label"], made["corrected_label"], strict=True):
-            names.setdefault(int(place), {})[label_words(str(label), str(decision))] = None
-    return {place: "; ".join(texts) for place, texts in names.items() if place >= 0}
+        study_rows = study.rows_held(made["image_id"].tolist())
+        places = pd.Index(rows).get_indexer([study_rows[one] for one in made["image_id"]])
+        for position, label, decision in zip(places, made["label"], made["corrected_label"], strict=True):
+            names.setdefault(int(position), {})[label_words(str(label), str(decision))] = None
+    return {position: "; ".join(texts) for position, texts in names.items() if position >= 0}
 
 
 def notes_of(board: Leaderboard) -> list[Note]:
@@ -460,7 +460,7 @@ def pair_cells(board: Leaderboard) -> list[list[str]]:
 def leaderboard_text(board: Leaderboard, *, as_markdown: bool = False) -> str:
     """Return what `compare --leaderboard` prints, or the same as Markdown."""
     tables = [leaderboard_cells(board), pair_cells(board)]
-    shown = ["\n".join(markdown_table(one)) if as_markdown else columns_text(one) for one in tables]
+    shown = ["\n".join(markdown_table(table)) if as_markdown else columns_text(table) for table in tables]
     notes = [f"{'* ' * as_markdown}note: {note}" for note in notes_of(board)]
     head = f"{'# ' * as_markdown}{leaderboard_finding(board)}"
     parts = [head, *(["", *notes] if notes else []), "", shown[0], "", LEGEND, "", shown[1]]

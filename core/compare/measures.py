@@ -160,7 +160,7 @@ class Statistics:
     def __init__(self, studies: Sequence[StudyScores]):
         self.n, self.n_studies = studies[0].n, len(studies)
         self.means = list(studies[0].columns)
-        values = np.stack([one.columns[name] for one in studies for name in self.means])
+        values = np.stack([study.columns[name] for study in studies for name in self.means])
         self.is_finite = np.isfinite(values)
         columns = np.concatenate([np.where(self.is_finite, values, 0.0), self.is_finite])
         distinct = {column.tobytes(): column for column in columns}  # studies share most of them
@@ -168,8 +168,10 @@ class Statistics:
         self.places = [places[column.tobytes()] for column in columns]
         self.columns = np.column_stack(list(distinct.values()))
         nothing = np.full(self.n, np.nan)
-        self.rankings = [_ranked(one.score, one.correct) for one in studies]
-        self.by_confidence = [_ranked(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies]
+        self.rankings = [_ranked(study.score, study.correct) for study in studies]
+        self.by_confidence = [
+            _ranked(study.columns.get(CONFIDENCE, nothing), study.correct) for study in studies
+        ]
 
     @property
     def names(self) -> list[str]:
@@ -200,7 +202,7 @@ class Statistics:
     def outcomes(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
         """(n_studies,) misclassified and (n_studies,) correct images behind an AUROC of AUROCS."""
         rankings = self.by_confidence if measure == "confidence_auroc" else self.rankings
-        outcome_sets = [one.outcome for one in rankings]
+        outcome_sets = [ranking.outcome for ranking in rankings]
         n_right = np.array([outcome.sum() for outcome in outcome_sets])
         return np.array([len(outcome) for outcome in outcome_sets]) - n_right, n_right
 
@@ -251,7 +253,7 @@ def measure_table(
         low, high = percentile_interval(draws[:, :, at])
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
         if measure in SHARES:  # a bootstrap of images that are all right never errs
-            effect = np.array([of_mean(one.columns[measure], groups) for one in studies])
+            effect = np.array([of_mean(study.columns[measure], groups) for study in studies])
             n_effective = n[:, at] / effect
             low, high = wilson(values[:, at] * n[:, at] / effect, n_effective)
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
@@ -260,7 +262,7 @@ def measure_table(
             low, high = resampled_logit_interval(values[:, at], draws[:, :, at], n[:, at])
         if measure in AUROCS:
             n_wrong, n_right = statistics.outcomes(measure)
-            effect = np.array([_effect_of_area(one, measure, groups) for one in studies])
+            effect = np.array([_effect_of_area(study, measure, groups) for study in studies])
             low, high = area_bounds(values[:, at], n_right, n_wrong, effect=effect)
             few = np.minimum(n_wrong, n_right) < LEAST
         few |= n[:, at] < LEAST_CHANGED
@@ -307,12 +309,12 @@ def class_accuracy_changes(
     codes, classes = pd.factorize(labels, sort=True)  # -1 without a label
     for code, label in enumerate(classes):
         rows_here = np.flatnonzero((codes == code) & np.isfinite(correct).all(0))
-        here, held = correct[:, rows_here], groups_among(groups, rows_here)
+        here, groups_here = correct[:, rows_here], groups_among(groups, rows_here)
         n = here.shape[1]
         if not n:
             continue
         means = here.mean(1)
-        settings = {"resamples": resamples, "seed": seed, "groups": held}
+        settings = {"resamples": resamples, "seed": seed, "groups": groups_here}
         ends = [change_interval(here[0], one, **settings) for one in here]
         for number, name in enumerate(names):
             apart = [means[number] - means[0], *ends[number]]

@@ -54,7 +54,7 @@ def answer_notes(shared: Shared) -> list[Note]:
         return []
     by_study = ", ".join(f"{name} {answer}" for name, answer in answers.items())
     first, *others = (study.answers for study in shared.studies)
-    common = [name for name in first if all(name in held for held in others)]
+    common = [name for name in first if all(name in answer_names for answer_names in others)]
     paths = [study.path for study in shared.studies]
     command = command_line("compare", *paths, answer=common[0]) if common else ""
     text = f"the answer differs ({by_study}), so a change may be of the answer and not of the encoder"

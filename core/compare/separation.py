@@ -36,10 +36,10 @@ def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
     for name, study, places in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
         if not study.has("probe"):
             continue
-        held = study.columns("quality") if study.has("quality") else []
+        columns = study.columns("quality") if study.has("quality") else []
         correct = result_column(study, "correct")[places]
         for score, measure in SEPARATED.items():
-            if score not in held:
+            if score not in columns:
                 continue
             values = result_column(study, score)[places]
             groups = [int((np.isfinite(values) & (correct == side)).sum()) for side in (1, 0)]

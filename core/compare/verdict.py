@@ -86,7 +86,7 @@ def verdict_of(difference: float, low: float, high: float, better: int) -> str:
 def known_changes(comparison: Comparison, other: str) -> list[Change]:
     """Return the changes of all measures of compared studies with an interval, in the order of `MEASURES`."""
     changes = [change_of(comparison, name, other) for name in MEASURES]
-    return [one for one in changes if one.verdict != UNKNOWN]
+    return [change for change in changes if change.verdict != UNKNOWN]
 
 
 def verdict_sentence(comparison: Comparison, other: str) -> str:

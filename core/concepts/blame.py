@@ -64,7 +64,7 @@ class PlantedAttributes:
         train = np.flatnonzero(train_images(study))
         rows = np.sort(np.random.default_rng(seed).permutation(train)[:MOST_PLANTED])
         best = best_attributes(
-            study.array("representations").rows(rows), {name: one[rows] for name, one in values.items()}
+            study.array("representations").rows(rows), {name: value[rows] for name, value in values.items()}
         )
         causes = table["cause"].fillna("").to_numpy(object)
         return cls(*best, causes, values)
@@ -103,9 +103,9 @@ def best_attributes(
 
     n, n_features = raw.shape
     names, masks = [], []
-    for column, held in values.items():
-        for value in sorted({one for one in held if isinstance(one, str)}):
-            mask = held == value
+    for column, column_values in values.items():
+        for value in sorted({one for one in column_values if isinstance(one, str)}):
+            mask = column_values == value
             if FEWEST_PLANTED <= mask.sum() <= n - FEWEST_PLANTED:
                 names.append((column, value))
                 masks.append(mask)

@@ -52,9 +52,9 @@ class MaskedPositions:
                 counts = [fewest for one in has for fewest in (one.any(1).sum(), (~one.any(1)).sum())]
                 if min(counts) >= FEWEST:
                     self.names.append(f"{kind}={label}")
-                    for held, one in zip(parts, has, strict=True):
-                        held.append(one.ravel())
-        self.has = [np.array(held, bool) for held in parts]
+                    for marks, one in zip(parts, has, strict=True):
+                        marks.append(one.ravel())
+        self.has = [np.array(marks, bool) for marks in parts]
         y, x = (((np.arange(n) + 0.5) / n - 0.5) ** 2 for n in grid)
         blob = np.tile(-np.add.outer(y, x).ravel().round(12), len(self.images[1]))
         self.centre = average_precision(blob[:, None], self.has[1])[:, 0] if self.names else np.zeros(0)

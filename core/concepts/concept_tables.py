@@ -94,7 +94,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
 
 
 def _lengths(members: Iterable[Sized]) -> np.ndarray:
-    return np.array([len(one) for one in members], np.int32)
+    return np.array([len(member) for member in members], np.int32)
 
 
 def group_table(

@@ -77,8 +77,8 @@ def look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: P
         crops = cropper.embed(rows, np.full(len(rows), WHOLE, object), bar)
     places, parts = [np.empty(0, np.int64)], []
     with progress.stage("captions of images", total=int(crops.there.sum()), unit="images") as bar:
-        for which, held in cropper.store.blocks(crops, BLOCK_IMAGES):
-            indices, cosine, _ = tools.retrieve_images(held["embeddings"])
+        for which, arrays in cropper.store.blocks(crops, BLOCK_IMAGES):
+            indices, cosine, _ = tools.retrieve_images(arrays["embeddings"])
             places.append(which)
             parts.append((np.asarray(indices, np.int64), np.asarray(cosine, np.float32)))
             bar.update(len(which))

@@ -74,29 +74,29 @@ class CropStore:
 
     def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray] | None:
         """Read some parts of a file; None for a damaged file: it is deleted, and its crops are missing."""
-        held = seals.read_arrays(path, names) if is_inside(self.folder, path.name) else None
-        if held is None:
+        arrays = seals.read_arrays(path, names) if is_inside(self.folder, path.name) else None
+        if arrays is None:
             path.unlink(missing_ok=True)
-        return held
+        return arrays
 
     def locate(self, rows: np.ndarray, units: np.ndarray) -> Crops:
         """Find crops by row and unit."""
         parts = []
         for path in self.files():
-            held = self.read(path, ("rows", "units", "boxes", "hot"))
-            if held is None:
+            crops = self.read(path, ("rows", "units", "boxes", "hot"))
+            if crops is None:
                 continue
-            about = {"row": held["rows"], "unit": held["units"].astype(object), "hot": held["hot"]}
-            about |= {f"box{side}": held["boxes"][:, side] for side in range(4)}
-            parts.append(pd.DataFrame(about).assign(file=int(path.stem), place=np.arange(len(held["rows"]))))
+            about = {"row": crops["rows"], "unit": crops["units"].astype(object), "hot": crops["hot"]}
+            about |= {f"box{side}": crops["boxes"][:, side] for side in range(4)}
+            parts.append(pd.DataFrame(about).assign(file=int(path.stem), place=np.arange(len(crops["rows"]))))
         pairs = pd.DataFrame({"row": rows.astype(np.int64), "unit": units.astype(object)})
         if not parts:
             nothing = np.full(len(rows), -1)
             no_boxes, nowhere_hot = np.zeros((len(rows), 4), np.int32), np.zeros(len(rows), bool)
             return Crops(rows, units, no_boxes, nowhere_hot, nothing, nothing)
-        held = pd.concat(parts, ignore_index=True).drop_duplicates(["row", "unit"])
+        crops = pd.concat(parts, ignore_index=True).drop_duplicates(["row", "unit"])
         missing = {"file": -1, "place": -1, "hot": False} | {f"box{side}": 0 for side in range(4)}
-        located = pairs.merge(held, on=["row", "unit"], how="left").fillna(missing)
+        located = pairs.merge(crops, on=["row", "unit"], how="left").fillna(missing)
         boxes = located[[f"box{side}" for side in range(4)]].to_numpy(np.int32)
         whole = {name: located[name].to_numpy(np.int64) for name in ("file", "place")}
         return Crops(rows, units, boxes, located["hot"].to_numpy(bool), whole["file"], whole["place"])
@@ -113,11 +113,11 @@ class CropStore:
         for number in np.unique(crops.file[crops.there]):
             here = np.flatnonzero(crops.file == number)
             path = self.folder / f"{number:06d}.npz"
-            held = self.read(path, names)
-            if held is None:
+            arrays = self.read(path, names)
+            if arrays is None:
                 raise StudyError(f"{path} was damaged and has been deleted; run the command again")
             which.append(here)
-            parts.append({name: held[name][crops.position[here]] for name in names})
+            parts.append({name: arrays[name][crops.position[here]] for name in names})
             if sum(map(len, which)) >= size:
                 yield np.concatenate(which), _joined(parts)
                 which, parts = [], []

@@ -116,11 +116,11 @@ class Cropper:
         Returns:
             the location of each; missing images are recorded in `gone`.
         """
-        held = self.store.locate(rows, units)
-        if self._stored_of_pass(np.unique(rows[~held.there & (units == WHOLE)])):
-            held = self.store.locate(rows, units)
-        bar.skip(int(held.there.sum()))
-        lacking = pd.DataFrame({"row": rows[~held.there], "unit": units[~held.there]}).drop_duplicates()
+        located = self.store.locate(rows, units)
+        if self._stored_of_pass(np.unique(rows[~located.there & (units == WHOLE)])):
+            located = self.store.locate(rows, units)
+        bar.skip(int(located.there.sum()))
+        lacking = pd.DataFrame({"row": rows[~located.there], "unit": units[~located.there]}).drop_duplicates()
         by_row: dict[int, list[str]] = {}
         for row, unit in sorted(zip(lacking["row"].tolist(), lacking["unit"].tolist(), strict=True)):
             by_row.setdefault(row, []).append(unit)
@@ -135,7 +135,7 @@ class Cropper:
                 collected = []
         if sum(len(part.rows) for part in collected):
             self.store.put(_stacked(collected))
-        return self.store.locate(rows, units) if by_row else held
+        return self.store.locate(rows, units) if by_row else located
 
     def _stored_of_pass(self, rows: np.ndarray) -> bool:
         """Store whole images (n,) that CLIP has read in the pass of `embed`; return if there are any."""

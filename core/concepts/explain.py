@@ -215,13 +215,15 @@ class Explainer:
         parts: list[tuple[np.ndarray, ...]] = []
         texts: list[np.ndarray] = []
         with self.progress.stage("captions", total=int(crops.there.sum()), unit="crops") as bar:
-            for which, held in self.cropper.store.blocks(crops, BLOCK_CROPS):
-                totals += belongs[:, which] @ held["embeddings"].astype(np.float64)
+            for which, arrays in self.cropper.store.blocks(crops, BLOCK_CROPS):
+                totals += belongs[:, which] @ arrays["embeddings"].astype(np.float64)
                 if self.retrieve is None:
-                    texts.append(held["captions"])
-                    parts.append((which, np.full(held["scores"].shape, np.nan, np.float32), held["scores"]))
+                    texts.append(arrays["captions"])
+                    parts.append(
+                        (which, np.full(arrays["scores"].shape, np.nan, np.float32), arrays["scores"])
+                    )
                 else:
-                    indices, cosine, logsumexp = self.retrieve(held["embeddings"])
+                    indices, cosine, logsumexp = self.retrieve(arrays["embeddings"])
                     texts.append(np.asarray(indices, np.int64))
                     confidence = confidence_of(
                         self.config.confidence, cosine, logsumexp, self.config.temperature

@@ -303,13 +303,15 @@ def n_named_by_chance(
     owner = np.repeat(np.arange(len(units)), [len(positions) for positions in units])
     column = np.concatenate([*units, np.empty(0, np.int64)])
     ones: Any = np.ones(len(owner))
-    held: Any = sparse.csr_matrix((ones, (owner, column)), shape=(len(units), len(words_of_images.there)))
-    held = held[:, there]
+    word_counts: Any = sparse.csr_matrix(
+        (ones, (owner, column)), shape=(len(units), len(words_of_images.there))
+    )
+    word_counts = word_counts[:, there]
     n_named = 0
     for _ in range(DEALS):
         dealt = by_image[rng.permutation(len(there))]
         for start in range(0, len(units), BLOCK_UNITS):
-            n_named += np.count_nonzero(_has_word(held[start : start + BLOCK_UNITS], dealt, *limits))
+            n_named += np.count_nonzero(_has_word(word_counts[start : start + BLOCK_UNITS], dealt, *limits))
     return n_named / DEALS
 
 

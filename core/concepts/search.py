@@ -170,8 +170,8 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
     table = study.table("captions", ["image_id", "caption", "cosine"])
     hits = table.loc[_says(pd.Series(table["caption"]), text)]
     best = hits.groupby("image_id")["cosine"].max()
-    held = study.rows_held(best.index.tolist())
-    rows = np.array([held[name] for name in best.index], np.int64)
+    image_rows = study.rows_held(best.index.tolist())
+    rows = np.array([image_rows[name] for name in best.index], np.int64)
     cosine = best.to_numpy(np.float32)
     if among is not None:
         in_population = np.asarray(among, bool)[rows]
@@ -202,8 +202,8 @@ def own_caption(study: Study, image_id: str) -> str | None:
     """Return the caption that came with an image; None without one."""
     if not _has_own(study):
         return None
-    held = study.column("attributes", "image_id").eq(image_id).to_numpy(bool)
-    texts = study.column("attributes", OWN).loc[held].dropna()
+    of_image = study.column("attributes", "image_id").eq(image_id).to_numpy(bool)
+    texts = study.column("attributes", OWN).loc[of_image].dropna()
     return str(texts.iloc[0]) if len(texts) else None
 
 

@@ -42,11 +42,11 @@ class ClipScratch(Scratch):
         vectors, starts = np.full((len(rows), width), np.nan, np.float32), self.starts()
         numbers = np.searchsorted(starts, rows, side="right") - 1
         for number in np.unique(numbers[numbers >= 0]).tolist():
-            held = self.read(int(starts[number]), ("rows", "vectors"))
-            if held is None:
+            arrays = self.read(int(starts[number]), ("rows", "vectors"))
+            if arrays is None:
                 continue
-            here = np.flatnonzero(np.isin(rows, held["rows"]) & (numbers == number))
-            vectors[here] = held["vectors"][np.searchsorted(held["rows"], rows[here])]
+            here = np.flatnonzero(np.isin(rows, arrays["rows"]) & (numbers == number))
+            vectors[here] = arrays["vectors"][np.searchsorted(arrays["rows"], rows[here])]
         return vectors
 
 

@@ -129,7 +129,7 @@ def class_texts(labels: Sequence[str], file: str | None) -> ClassTexts:
     ids = {synset: name.partition(" (")[0] for synset, name in ids.items()}
     texts = class_texts_of(names, ids)
     prompts = [one.prompts if one else () for one in named]
-    by_text = [place for place, own in enumerate(prompts) if not own]
+    by_text = [number for number, own in enumerate(prompts) if not own]
     alike = same_texts([labels[one] for one in by_text], [texts[one] for one in by_text])
     same = [f"{text} ({', '.join(several)})" for text, several in alike]
     if same:
@@ -165,9 +165,9 @@ def _of_file(labels: Sequence[str], file: str) -> tuple[list[NamedClass | None],
         if left := match.unmatched:
             notes.append(say_of_texts("without_text", n=len(left), what=few(left), names=left, why=name))
     named: list[NamedClass | None] = [None] * len(labels)
-    for one, place in zip(listed.classes, code.tolist(), strict=True):
-        if place >= 0:
-            named[place] = one
+    for one, class_number in zip(listed.classes, code.tolist(), strict=True):
+        if class_number >= 0:
+            named[class_number] = one
     if sentences := sum(bool(one and one.prompts) for one in named):
         notes.append(say_of_texts("sentences", n=sentences, why=name))
     if listed.n_described:

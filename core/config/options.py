@@ -85,7 +85,7 @@ class Option:
 def options_of(config: type, names: Sequence[str] = ()) -> dict[str, Option]:
     """Return the options of a config dataclass by name; of these names, or all."""
     hints = typing.get_type_hints(config)
-    described = {one.name: one for one in fields(config) if "help" in one.metadata}
+    described = {field.name: field for field in fields(config) if "help" in field.metadata}
     return {
         name: Option(name, hints[name], described[name].default, described[name].metadata)
         for name in names or described
@@ -93,7 +93,7 @@ def options_of(config: type, names: Sequence[str] = ()) -> dict[str, Option]:
 
 
 _OF_COMMANDS = [options_of(config, names) for config, names in IN_ANALYZE]
-OPTIONS: Mapping[str, Option] = {name: one for options in _OF_COMMANDS for name, one in options.items()}
+OPTIONS: Mapping[str, Option] = {name: option for options in _OF_COMMANDS for name, option in options.items()}
 
 
 def given_options(settings: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -40,7 +40,7 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None, *, old:
         raise NotThisForm("an image has no file_name or no id")
     boxes: dict[str, list[tuple[str | None, float]]] = defaultdict(list)
     crowds: dict[str, list[tuple[str | None, float]]] = defaultdict(list)
-    n_crowds = sum(bool(one.get("iscrowd")) for one in annotations)
+    n_crowds = sum(bool(annotation.get("iscrowd")) for annotation in annotations)
     all_count = not old and n_crowds > CROWDS * len(annotations)
     for one in annotations:
         image = _key(one.get("image_id"))
@@ -82,7 +82,11 @@ def _captions(
     annotations: list[dict[str, Any]], ids: Sequence[str | None]
 ) -> tuple[dict[str, list[Any]], list[Record]]:
     """Return the first caption of each image as a column, where the file has captions."""
-    texts = [(_key(one.get("image_id")), one.get("caption")) for one in annotations if "caption" in one]
+    texts = [
+        (_key(annotation.get("image_id")), annotation.get("caption"))
+        for annotation in annotations
+        if "caption" in annotation
+    ]
     texts = [(image, text) for image, text in texts if isinstance(text, str)]
     if not texts:
         return {}, []
@@ -115,9 +119,9 @@ def category_names(tree: dict[str, Any]) -> tuple[dict[int | str, str | None], l
     """Return the names of a COCO file's categories by number, all different, and notes on them."""
     categories = entries(tree.get("categories", []), "categories")
     names = {
-        number: text_or_none(one.get("name"))
-        for one in categories
-        if isinstance(number := one.get("id"), (int, str))
+        number: text_or_none(category.get("name"))
+        for category in categories
+        if isinstance(number := category.get("id"), (int, str))
     }
     labels, notes = distinct_names(list(names), list(names.values()))
     return dict(zip(names, labels, strict=True)), notes

@@ -67,7 +67,9 @@ def _outlines(shape: list[Any]) -> list[array[float]] | str | None:
     if _are_points(parts):
         parts = [parts]
     coordinates = [_numbers(_flat(part)) for part in parts]
-    usable = [one for one in coordinates if one is not None and len(one) >= POINTS]
+    usable = [
+        coordinate for coordinate in coordinates if coordinate is not None and len(coordinate) >= POINTS
+    ]
     return usable or UNKNOWN
 
 
@@ -116,7 +118,7 @@ def fill_outline(shape: Any, width: int, height: int, *, scaled: bool = False) -
     outlines = [_within(part, width, height, scaled=scaled) for part in shape]
     if sum(map(_length, outlines)) > LONGEST:
         raise UnreadableImage("its outline is too long to be drawn")
-    codes = coco_mask.frPyObjects([one.tolist() for one in outlines], height, width)
+    codes = coco_mask.frPyObjects([outline.tolist() for outline in outlines], height, width)
     return np.asarray(coco_mask.decode(coco_mask.merge(codes)), np.uint8)
 
 
@@ -200,8 +202,12 @@ class Segment(NamedTuple):
 def things_of(tree: dict[str, Any]) -> set[Any]:
     """Return the ids of COCO's categories that are objects and no stuff; none where nothing says so."""
     categories = tree.get("categories")
-    kinds = [one for one in categories if isinstance(one, dict)] if isinstance(categories, list) else []
-    return {one.get("id") for one in kinds if one.get("isthing") == 1}
+    kinds = (
+        [category for category in categories if isinstance(category, dict)]
+        if isinstance(categories, list)
+        else []
+    )
+    return {kind.get("id") for kind in kinds if kind.get("isthing") == 1}
 
 
 def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any, float, Segment]]:
@@ -214,12 +220,12 @@ def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any,
     if not isinstance(file, str) or not isinstance(segments, list):
         return []
     triples = []
-    for one in segments:
-        if isinstance(one, dict) and isinstance(one.get("id"), int):
-            category, area = one.get("category_id"), one.get("area")
+    for segment in segments:
+        if isinstance(segment, dict) and isinstance(segment.get("id"), int):
+            category, area = segment.get("category_id"), segment.get("area")
             is_thing = not things or category in things
             size = float(area) if isinstance(area, int | float) and is_thing else STUFF_AREA
-            triples.append((category, size, Segment(file, one["id"])))
+            triples.append((category, size, Segment(file, segment["id"])))
     return triples
 
 
@@ -242,7 +248,7 @@ def segments_mask(folder: str, segments: Sequence[Segment]) -> np.ndarray:
         raise UnreadableImage(f"its path leaves '{folder}', the folder of the segments")
     colours = np.asarray(decode(os.path.join(folder, file))).astype(np.int32)
     ids = colours @ np.array([1, 256, 65536], np.int32)
-    return np.isin(ids, [one.number for one in segments])
+    return np.isin(ids, [segment.number for segment in segments])
 
 
 # Core masks from COCO annotations: the outlines, or else the boxes, of an image's own class.
@@ -270,8 +276,8 @@ class CocoMasks(MaskSource):
         digest = hashlib.sha256(f"{self.kind}\0{file_stamp(self.path)}\n".encode())
         for image_id, mask in self.table.itertuples(index=False):
             first = self.listing.places[mask][image_id][1][0]
-            held = first.stamp(segment_folder(self.path)) if isinstance(first, Segment) else ""
-            digest.update(f"{image_id}{held}\n".encode("utf-8", "surrogateescape"))
+            stamp = first.stamp(segment_folder(self.path)) if isinstance(first, Segment) else ""
+            digest.update(f"{image_id}{stamp}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def read(self, image_id: str, mask: str) -> np.ndarray:
@@ -289,11 +295,11 @@ class CocoMasks(MaskSource):
         return full.astype(np.float32)
 
     def _of_segments(self, segments: Sequence[Segment], width: int, height: int) -> np.ndarray:
-        held = segments_mask(segment_folder(self.path), segments)
-        if held.shape != (height, width):
-            sides = f"{held.shape[1]} x {held.shape[0]} pixels, the image {width} x {height}"
+        mask = segments_mask(segment_folder(self.path), segments)
+        if mask.shape != (height, width):
+            sides = f"{mask.shape[1]} x {mask.shape[0]} pixels, the image {width} x {height}"
             raise UnreadableImage(f"the picture of its segments has {sides}")
-        return held.astype(np.float32)
+        return mask.astype(np.float32)
 
     def _list(self) -> MaskListing:
         try:
@@ -397,13 +403,15 @@ def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
         if isinstance(image.get("file_name"), str) and _key(image.get("id")) is not None:
             images.append(image)
     shapes: Shapes = defaultdict(list)
-    for one in entries(tree["annotations"], "annotations"):
-        image, category = _key(one.get("image_id")), one.get("category_id")
+    for entry in entries(tree["annotations"], "annotations"):
+        image, category = _key(entry.get("image_id")), entry.get("category_id")
         if image is not None and isinstance(category, (int, str)):
-            shapes[image].append(_shape(one, names.get(category)))
+            shapes[image].append(_shape(entry, names.get(category)))
         elif image is not None:
-            segments = segments_of(one, things)
-            shapes[image] += [Shape(names.get(kind), area, held, False) for kind, area, held in segments]
+            segments = segments_of(entry, things)
+            shapes[image] += [
+                Shape(names.get(kind), area, segment, False) for kind, area, segment in segments
+            ]
     return images, shapes
 
 

@@ -51,7 +51,7 @@ def likeness(look: PictureOf, row: int, other: int) -> float:
     except UnreadableImage:
         return np.nan
     deviations = [one - one.mean() for one in small]
-    lengths = [float(np.linalg.norm(one)) for one in deviations]
+    lengths = [float(np.linalg.norm(deviation)) for deviation in deviations]
     if min(lengths) < 1e-6:
         return np.nan
     return float((deviations[0] * deviations[1]).sum() / (lengths[0] * lengths[1]))

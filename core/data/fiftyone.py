@@ -47,9 +47,9 @@ def _label(value: Any) -> str | None:
         return annotation_rows.text_or_none(value.get("label"))
     parts = value.get("detections", value.get("polylines"))
     parts = parts if isinstance(parts, list) else []
-    boxes = [one for one in parts if isinstance(one, dict)]
+    boxes = [part for part in parts if isinstance(part, dict)]
     return annotation_rows.largest_class(
-        (annotation_rows.text_or_none(one.get("label")), _area(one)) for one in boxes
+        (annotation_rows.text_or_none(box.get("label")), _area(box)) for box in boxes
     )
 
 

@@ -102,16 +102,16 @@ def _splits_at(tree: Mapping[str, Folder], counts: Mapping[str, int], at: str) -
     if not named:
         alike = splits_alike(children(tree, counts, at))
         named = dict(sorted(alike.items(), key=lambda item: (KINDS.index(item[1]), item[0])))
-    held = {kind for name, kind in named.items() if counts.get(join(at, name))}
-    if not held:
+    splits = {kind for name, kind in named.items() if counts.get(join(at, name))}
+    if not splits:
         return None
     others = [name for name in children(tree, counts, at) if name not in named and not _says_unlabelled(name)]
     exact_kinds = {kind for name, kind in named.items() if name.lower() in SPLIT_WORDS}
     exact = all(name.lower() in SPLIT_WORDS for name in named)
-    if {"train"} < held and ({"train"} < exact_kinds or not others):
+    if {"train"} < splits and ({"train"} < exact_kinds or not others):
         kinds = _with_classes(tree, counts, at, _without_doubles(named))
         return _of_kinds(tree, counts, at, kinds)
-    alone = not others and (exact or held in ({"train"}, {"val", "test"}))
+    alone = not others and (exact or splits in ({"train"}, {"val", "test"}))
     nested = any(children(tree, counts, join(at, name)) for name in named)
     return _of_kinds(tree, counts, at, named) if alone and nested else None
 

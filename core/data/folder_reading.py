@@ -425,8 +425,8 @@ def _are_counted(levels: Profile, tree: Tree) -> bool:
     (Danbooru)."""
     if len(levels.several) != 1 or not all(map(is_number, levels.names(levels.base))):
         return False
-    held = [(path.rpartition("/")[2], folder.images) for path, folder in tree.items() if folder.images]
-    pairs = [(folder, name.partition(".")[0]) for folder, names in held for name in names[:MOST_COUNTED]]
+    folders = [(path.rpartition("/")[2], folder.images) for path, folder in tree.items() if folder.images]
+    pairs = [(folder, name.partition(".")[0]) for folder, names in folders for name in names[:MOST_COUNTED]]
     if len(pairs) < FEWEST_COUNTED or not all(is_number(one) for pair in pairs for one in pair):
         return False
     step = gcd(*(int(folder) for folder, _ in pairs))

@@ -40,7 +40,7 @@ def table_notes(root: str, image_ids: Sequence[str]) -> list[Record]:
     tables = [] if is_url(root) else list(itertools.islice(_tables_in(root), MOST_LISTED_TABLES))
     if not tables:
         return []
-    names = {os.path.basename(one) for one in image_ids}
+    names = {os.path.basename(image_id) for image_id in image_ids}
     stems = {os.path.splitext(name)[0] for name in names}
     image_names = names | {stem for stem in stems if not stem.isdecimal()}  # a number may be anything
     for table in tables:
@@ -160,8 +160,8 @@ class ImageNames:
 
     def __init__(self, tree: Mapping[str, Folder]):
         self.tree = tree
-        held = [path for path, folder in tree.items() if folder.images]
-        self.folders = held if len(held) <= MOST_FOLDERS else []
+        with_images = [path for path, folder in tree.items() if folder.images]
+        self.folders = with_images if len(with_images) <= MOST_FOLDERS else []
         starts = [path for path in tree if path.count("/") < 1][:MOST_FOLDERS]
         self.starts = sorted({"", *starts})
 
@@ -253,8 +253,8 @@ def shard_tables(root: str, tree: Mapping[str, Folder], prefixes: Iterable[str])
         for prefix in prefixes
         for name in tree[prefix].folders
     ]
-    held = {join(prefix, name) for prefix in prefixes for name in tree[prefix].tables}
-    return {folder: table for folder, table in places if table in held}
+    tables = {join(prefix, name) for prefix in prefixes for name in tree[prefix].tables}
+    return {folder: table for folder, table in places if table in tables}
 
 
 def label_column(root: str, table: str) -> str | None:
@@ -290,5 +290,5 @@ def _read_shard_table(path: str) -> pd.DataFrame:
     """Read the keys and the columns that are not img2dataset's."""
     check_image_rows(path)
     fields = [one for one in pq.read_schema(path) if not pa.types.is_nested(one.type)]
-    names = [one.name for one in fields if one.name == SHARD_KEY or one.name not in SHARD_WRITTEN]
+    names = [field.name for field in fields if field.name == SHARD_KEY or field.name not in SHARD_WRITTEN]
     return as_frame(pq.read_table(path, columns=names))

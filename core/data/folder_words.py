@@ -266,8 +266,8 @@ def splits_alike(names: Collection[str]) -> dict[str, str]:
         if len(splits) == 1:
             rest = tuple("*" if word in SPLIT_WORDS else word for word in words)
             alike.setdefault(rest, {})[name] = splits[0]
-    held = [kinds for kinds in alike.values() if {"train"} < set(kinds.values())]
-    return held[0] if len(held) == 1 else {}
+    candidates = [kinds for kinds in alike.values() if {"train"} < set(kinds.values())]
+    return candidates[0] if len(candidates) == 1 else {}
 
 
 def beside_split(name: str) -> str:

@@ -199,7 +199,7 @@ def _parts(group_of: np.ndarray, class_of: np.ndarray, n_groups: int) -> list[li
 
 def _take_missing(side: _Side, order: list[int]) -> None:
     """Give val the smallest group of each class that it lacks, if train keeps all classes of that group."""
-    lacking = {one for one, held in enumerate(side.held) if not held and side.targets[one]}
+    lacking = {one for one, members in enumerate(side.held) if not members and side.targets[one]}
     holders: dict[int, list[tuple[int, int, int]]] = {one: [] for one in lacking}
     for rank, group in enumerate(order):
         for one, n in side.parts[group]:

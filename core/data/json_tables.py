@@ -26,16 +26,18 @@ def frame_of_json(tree: Any) -> pd.DataFrame | None:
 
 
 def _of_records(items: Sequence[Any]) -> pd.DataFrame | None:
-    if not items or not all(isinstance(one, dict) for one in items):
+    if not items or not all(isinstance(item, dict) for item in items):
         return None
-    columns = scalars([_flat(one) for one in items], ())
+    columns = scalars([_flat(item) for item in items], ())
     return _frame(columns, len(items)) if columns else None
 
 
 def _are_pairs(items: Sequence[Any]) -> bool:
     """Whether a list has pairs of an image and a label, as the dataset.json of StyleGAN."""
-    pairs = all(isinstance(one, list) and len(one) == 2 for one in items)
-    return bool(items) and pairs and all(isinstance(one[0], str) and is_image_name(one[0]) for one in items)
+    pairs = all(isinstance(item, list) and len(item) == 2 for item in items)
+    return (
+        bool(items) and pairs and all(isinstance(item[0], str) and is_image_name(item[0]) for item in items)
+    )
 
 
 def _of_pairs(items: Sequence[Any]) -> pd.DataFrame | None:

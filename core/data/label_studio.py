@@ -51,7 +51,7 @@ def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None =
         reference = _reference(task)
         if reference is None:
             raise NotThisForm("a task names no image file")
-        answers = [_answer(one, field) for one in _annotations(task)]
+        answers = [_answer(annotation, field) for annotation in _annotations(task)]
         labelled = [answer for answer in answers if answer[0] is not None]
         several += len({name for name, _ in labelled}) > 1
         name, is_box = labelled[0] if labelled else _minimal(task, field)
@@ -70,9 +70,9 @@ def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None =
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    held = [one.get("result") for one in _annotations(task)]
-    lists = [results for results in held if isinstance(results, list)]
-    return [one for results in lists for one in results if isinstance(one, dict)]
+    result_lists = [annotation.get("result") for annotation in _annotations(task)]
+    lists = [results for results in result_lists if isinstance(results, list)]
+    return [result for results in lists for result in results if isinstance(result, dict)]
 
 
 def _controls(tree: list[dict[str, Any]]) -> list[str]:
@@ -103,7 +103,7 @@ def _shape_controls(tree: list[dict[str, Any]]) -> set[str]:
 
 def _choices(task: dict[str, Any], field: str | None) -> list[list[Any]]:
     """Return the lists of choices of a task, of the control that is read."""
-    values = [one.get("value") for one in _results(task) if field in (None, one.get("from_name"))]
+    values = [result.get("value") for result in _results(task) if field in (None, result.get("from_name"))]
     values += [value for name, value in task.items() if name == field or (field is None and name == "choice")]
     lists = [value.get("choices") for value in values if isinstance(value, dict)]
     return [choices for choices in lists if isinstance(choices, list)]
@@ -119,14 +119,16 @@ def _reference(task: dict[str, Any]) -> str | None:
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
     given = task.get("annotations", task.get("completions"))
     entries = given if isinstance(given, list) else []
-    return [one for one in entries if isinstance(one, dict) and not one.get("was_cancelled")]
+    return [entry for entry in entries if isinstance(entry, dict) and not entry.get("was_cancelled")]
 
 
 def _answer(annotation: dict[str, Any], field: str | None) -> tuple[str | None, bool]:
     """Return the class of one annotation, and whether it comes from boxes."""
     given = annotation.get("result")
     results = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
-    of_field = [one.get("value") for one in results if field is None or one.get("from_name") == field]
+    of_field = [
+        result.get("value") for result in results if field is None or result.get("from_name") == field
+    ]
     values = [value for value in of_field if isinstance(value, dict)]
     for value in values:
         if (choice := _first(value.get("choices"))) is not None:

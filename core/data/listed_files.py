@@ -111,9 +111,9 @@ def missing_files(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray
     starts = np.searchsorted(folder_of[order], np.arange(len(folders) + 1))
     to_ask = [order[: starts[0]]]
     for number, folder in enumerate(folders):
-        rows, place = order[starts[number] : starts[number + 1]], resolve(f"{folder}x")
-        if place and len(rows) > FEW and not is_url(place):
-            absent = rows[_not_listed(os.path.dirname(place) or ".", hashes[rows])]
+        rows, folder_path = order[starts[number] : starts[number + 1]], resolve(f"{folder}x")
+        if folder_path and len(rows) > FEW and not is_url(folder_path):
+            absent = rows[_not_listed(os.path.dirname(folder_path) or ".", hashes[rows])]
             is_missing[absent] = True
             if is_gone(absent[:FEW]).all():
                 continue
@@ -168,8 +168,8 @@ def _not_there(paths: Sequence[str], resolve: Callable[[str], str]) -> np.ndarra
     return np.array([not (place in answered or _exists(place)) for place in places], bool)
 
 
-def _exists(place: str) -> bool:
-    return bool(place) and "\0" not in place and os.path.exists(place)
+def _exists(path: str) -> bool:
+    return bool(path) and "\0" not in path and os.path.exists(path)
 
 
 def folder_near(folder: str, paths: Sequence[str]) -> str | None:

@@ -268,7 +268,7 @@ def _image_name(mask: str, stems: set[str]) -> str:
 
 def _without_words(name: str, is_word: Callable[[str], bool]) -> str:
     *folders, end = name.split("/")
-    return "/".join([*(one for one in folders if not is_word(one.lower())), end])
+    return "/".join([*(folder for folder in folders if not is_word(folder.lower())), end])
 
 
 def _match_copies(

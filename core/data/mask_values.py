@@ -335,8 +335,8 @@ def _lossy_levels(bins: np.ndarray) -> dict[str, int]:
             peaks[-1].append(at)
         else:
             peaks.append([at])
-    held = sum(int(bins[peak].sum()) for peak in peaks)
-    if len(peaks) < 3 or max(map(len, peaks)) > 2 or held < (1 - REST) * total:
+    n_near_peaks = sum(int(bins[peak].sum()) for peak in peaks)
+    if len(peaks) < 3 or max(map(len, peaks)) > 2 or n_near_peaks < (1 - REST) * total:
         return {}
     width = 256 // BINS
     levels = {}
@@ -350,7 +350,7 @@ def _has_ignored(grey: Counter[int]) -> bool:
     numbers = [one for one in grey if 0 < one < IGNORE]
     if IGNORE not in grey or not numbers or max(numbers) > SMALL or max(grey) > IGNORE:
         return False
-    return sum(grey[one] for one in numbers) > RARE * grey[IGNORE]
+    return sum(grey[number] for number in numbers) > RARE * grey[IGNORE]
 
 
 def _is_soft(levels: Levels) -> bool:
@@ -378,7 +378,7 @@ def _decided_by_colour(levels: Levels, root: str) -> tuple[MaskReading, list[Rec
 
 def _one_hue(colours: Iterable[Value]) -> bool:
     """Return True where all colours but black are shades of one, as in a soft mask in a colour on black."""
-    shades = [np.array(one) / max(one) for one in colours if max(one) >= 32]
+    shades = [np.array(colour) / max(colour) for colour in colours if max(colour) >= 32]
     return bool(shades) and np.ptp(shades, axis=0).max() < 0.15
 
 

@@ -68,11 +68,11 @@ def named_labels(
     candidates = [_named_by(file, given, list_file) for file in files]
     if not candidates:
         return list(labels), []
-    fitting = _best([one for one in candidates if one.fit is Fitting.YES], len(given))
+    fitting = _best([candidate for candidate in candidates if candidate.fit is Fitting.YES], len(given))
     if len(fitting) != 1:
         return list(labels), [_why_none(candidates, fitting)]
     (best,) = fitting
-    others = tuple(os.path.basename(one.file) for one in candidates if one is not best)
+    others = tuple(os.path.basename(candidate.file) for candidate in candidates if candidate is not best)
     kind = "named_not_by" if others else "named"
     note = say_of_beside(kind, what=os.path.basename(best.file), names=others)
     return [None if label is None else best.name_of[label] for label in labels], [note, *best.notes]
@@ -125,7 +125,7 @@ def _why_none(candidates: list[NamesFile], fitting: list[NamesFile]) -> Record:
     if fitting:
         names = tuple(os.path.basename(one.file) for one in fitting)
         return say_of_beside("several", names=names)
-    fits = [one.fit for one in candidates]
+    fits = [candidate.fit for candidate in candidates]
     kind = next((fit for fit in (Fitting.UNDECIDED, Fitting.DEVKIT) if fit in fits), Fitting.NO)
     one = candidates[fits.index(kind)]
     file = os.path.basename(one.file)
@@ -140,19 +140,21 @@ def _named_by(file: str, given: Set[str], list_file: str) -> NamesFile:
     except (OSError, ValueError):
         return NamesFile(file, Fitting.NO, False, 0, {}, [])
     n, stated = len(listed.classes), listed.numbered
-    ids = [next(filter(None, map(wordnet_id, one.all_names)), None) for one in listed.classes]
+    ids = [next(filter(None, map(wordnet_id, class_.all_names)), None) for class_ in listed.classes]
     numbers = {number for label in given if (number := integer_of(label)) is not None}
     first, fit = _first_number(listed, numbers, ids, list_file)
     if fit is not Fitting.YES:
         return NamesFile(file, fit, stated, n, {}, [])
-    by_number = [one.number if stated else first + at for at, one in enumerate(listed.classes)]
+    by_number = [class_.number if stated else first + at for at, class_ in enumerate(listed.classes)]
     keys = [id_ or number for id_, number in zip(ids, by_number, strict=True)]
-    names = [next(filter(words_of, one.names), next(iter(one.names), None)) for one in listed.classes]
+    names = [
+        next(filter(words_of, class_.names), next(iter(class_.names), None)) for class_ in listed.classes
+    ]
     texts, notes = distinct_names(keys, names)
     label_of = dict(zip(by_number, texts, strict=True)) | dict(zip(ids, texts, strict=True))
     name_of = {label: label_of.get(wordnet_id(label) or integer_of(label)) for label in given}
-    held = {label: name for label, name in name_of.items() if name is not None}
-    return NamesFile(file, Fitting.YES if len(held) == len(given) else Fitting.NO, stated, n, held, notes)
+    named = {label: name for label, name in name_of.items() if name is not None}
+    return NamesFile(file, Fitting.YES if len(named) == len(given) else Fitting.NO, stated, n, named, notes)
 
 
 def _first_number(
@@ -193,8 +195,8 @@ def _numbers_of_list(path: str) -> set[int]:
         lines = read_small(path, MOST_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, ValueError):
         return set()
-    held = [re.split(r"[\s,;]+", line.strip()) for line in lines if line.strip() and line[0] != "#"]
-    numbers = [integer_of(parts[-1]) if len(parts) > 1 else None for parts in held]
-    if not held or None in numbers[:LOOKED_AT]:
+    rows = [re.split(r"[\s,;]+", line.strip()) for line in lines if line.strip() and line[0] != "#"]
+    numbers = [integer_of(parts[-1]) if len(parts) > 1 else None for parts in rows]
+    if not rows or None in numbers[:LOOKED_AT]:
         return set()
     return {number for number in numbers if number is not None}

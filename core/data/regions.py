@@ -58,12 +58,12 @@ def _via_label(image: dict[str, Any], field: str | None) -> str | None:
     image_label = _class_of(image.get("file_attributes"), field)
     if image_label is not None:
         return image_label
-    held = image.get("regions")
-    regions = list(held.values()) if isinstance(held, dict) else held
-    boxes = [one for one in regions if isinstance(one, dict)] if isinstance(regions, list) else []
+    entries = image.get("regions")
+    regions = list(entries.values()) if isinstance(entries, dict) else entries
+    boxes = [region for region in regions if isinstance(region, dict)] if isinstance(regions, list) else []
     return largest_class(
-        (_class_of(one.get("region_attributes"), field), _via_area(one.get("shape_attributes")))
-        for one in boxes
+        (_class_of(box.get("region_attributes"), field), _via_area(box.get("shape_attributes")))
+        for box in boxes
     )
 
 
@@ -130,7 +130,7 @@ def _labelme_label(tree: dict[str, Any]) -> str | None:
     set_flags = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
     if len(set_flags) == 1 and not shapes:
         return text_or_none(set_flags[0])
-    return largest_class((text_or_none(one.get("label")), _labelme_area(one)) for one in shapes)
+    return largest_class((text_or_none(shape.get("label")), _labelme_area(shape)) for shape in shapes)
 
 
 def _labelme_area(shape: dict[str, Any]) -> float:
@@ -210,11 +210,15 @@ def read_datumaro(tree: dict[str, Any], path: str, label: str | None = None) -> 
     labels, from_boxes = [], 0
     for item in items:
         annotations = entries(item.get("annotations") or [], "annotations")
-        image_labels = [_datumaro_label(one, names) for one in annotations if one.get("type") == "label"]
+        image_labels = [
+            _datumaro_label(annotation, names)
+            for annotation in annotations
+            if annotation.get("type") == "label"
+        ]
         boxes = [
-            (_datumaro_label(one, names), _datumaro_area(one))
-            for one in annotations
-            if one.get("type") != "label"
+            (_datumaro_label(annotation, names), _datumaro_area(annotation))
+            for annotation in annotations
+            if annotation.get("type") != "label"
         ]
         from_boxes += not image_labels and bool(boxes)
         labels.append(next((name for name in image_labels if name), None) or largest_class(boxes))
@@ -224,9 +228,9 @@ def read_datumaro(tree: dict[str, Any], path: str, label: str | None = None) -> 
 
 
 def _datumaro_classes(tree: dict[str, Any]) -> list[str | None]:
-    held: Any = tree["categories"]
-    labels = held.get("label", {}).get("labels") if isinstance(held, dict) else None
-    return [text_or_none(one.get("name")) for one in entries(labels or [], "labels")]
+    categories: Any = tree["categories"]
+    labels = categories.get("label", {}).get("labels") if isinstance(categories, dict) else None
+    return [text_or_none(entry.get("name")) for entry in entries(labels or [], "labels")]
 
 
 def _datumaro_label(annotation: dict[str, Any], names: list[str | None]) -> str | None:
@@ -308,7 +312,9 @@ def _supervisely_label(annotation: dict[str, Any], tag: str | None) -> str | Non
         return text_or_none(named[0].get("value")) if named else None
     objects = entries(annotation.get("objects") or [], "objects")
     if objects:
-        return largest_class((text_or_none(one.get("classTitle")), _supervisely_area(one)) for one in objects)
+        return largest_class(
+            (text_or_none(item.get("classTitle")), _supervisely_area(item)) for item in objects
+        )
     return text_or_none(tags[0].get("name")) if len(tags) == 1 else None
 
 

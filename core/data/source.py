@@ -101,8 +101,8 @@ class ImageSource(ABC):
     def read_as(self, reading: PixelReading) -> Self:
         """Read values of pixels as a user says, also in the sources that this one holds; return itself."""
         self.pixel_reading = reading
-        for held in vars(self).values():
-            for one in held if isinstance(held, tuple | list) else (held,):
+        for value in vars(self).values():
+            for one in value if isinstance(value, tuple | list) else (value,):
                 if isinstance(one, ImageSource):
                     one.read_as(reading)
         return self

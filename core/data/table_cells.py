@@ -57,7 +57,7 @@ def joining_mark(names: Collection[str], column: str = "") -> tuple[str, list[st
     if lists and 2 * len(lists) >= sum(name.startswith("[") for name in names):
         return ",", lists
     for mark in (*MARKS, BLANK):
-        parts = {name: held for name in names if len(held := labels_in_cell(name, mark)) > 1}
+        parts = {name: labels for name in names if len(labels := labels_in_cell(name, mark)) > 1}
         of_several = mark == BLANK and column.lower() in PLURALS
         if parts and _are_labels(mark, parts, set(names), of_several=of_several):
             return mark, list(parts)
@@ -69,15 +69,15 @@ def _are_labels(
 ) -> bool:
     if mark in SURE:
         return True
-    words = {word for held in parts.values() for word in held}
+    words = {word for labels in parts.values() for word in labels}
     if mark == BLANK and len(parts) > 1 and all(word.isdecimal() for word in words):
         return True
     joined_words = mark == BLANK and any("_" in word for word in words)
     if len(parts) < 2:
         n_alone = sum(word in names for word in words)
         return n_alone > 0 if joined_words else 2 * n_alone > len(words) and mark != BLANK
-    n_names = Counter(word for held in parts.values() for word in set(held))
-    again = [word in names or n_names[word] > 1 for held in parts.values() for word in held]
+    n_names = Counter(word for labels in parts.values() for word in set(labels))
+    again = [word in names or n_names[word] > 1 for labels in parts.values() for word in labels]
     if mark != BLANK or joined_words:
         return sum(again) > MOST * len(again)
     if of_several and all(word.isalpha() for word in words):
@@ -178,8 +178,8 @@ def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame
     if frame.columns.empty:
         return None
     columns = {name: cast(pd.Series, frame[name]) for name in frame.columns}
-    texts = {name: one for name, one in columns.items() if pd.api.types.is_string_dtype(one)}
-    filled = {name: text_column(one) for name, one in texts.items()}
+    texts = {name: column for name, column in columns.items() if pd.api.types.is_string_dtype(column)}
+    filled = {name: text_column(text) for name, text in texts.items()}
     if plain:
         filled = {name: _as_numbers(one) for name, one in filled.items()}
     return pd.DataFrame(columns | filled)

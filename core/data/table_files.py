@@ -200,6 +200,6 @@ def captions_of_metadata(root: str, names: Sequence[str]) -> list[str | None] | 
         return None
     firsts = frame.drop_duplicates(FILE)
     captions = dict(zip(firsts[FILE], firsts[column], strict=True))
-    held = [captions.get(name) for name in names]
-    texts = [text if isinstance(text, str) and text else None for text in held]
+    by_image = [captions.get(name) for name in names]
+    texts = [text if isinstance(text, str) and text else None for text in by_image]
     return texts if any(texts) else None

@@ -115,7 +115,7 @@ def _areas(frame: pd.DataFrame, boxes: tuple[list[str], bool]) -> pd.Series:
     """Return the area of the box of each row; -1 for a row without one."""
     names, has_sides = boxes
     numbers = [pd.to_numeric(cast(pd.Series, frame[name]), errors="coerce") for name in names]
-    left, top, right, bottom = (cast(pd.Series, one).astype("float64") for one in numbers)
+    left, top, right, bottom = (cast(pd.Series, number).astype("float64") for number in numbers)
     area = right * bottom if has_sides else (right - left).abs() * (bottom - top).abs()
     return area.where(np.isfinite(area), -1.0)
 

@@ -165,7 +165,7 @@ def _by_split(make: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _as_expected(make: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Return options with numbers as text where a name is expected, such as the version 2018."""
-    defaults = {key: one.default for key, one in inspect.signature(make).parameters.items()}
+    defaults = {key: parameter.default for key, parameter in inspect.signature(make).parameters.items()}
     expected = {}
     for key, value in options.items():
         is_number = isinstance(defaults[key], str) and isinstance(value, int)
@@ -243,13 +243,16 @@ def _numbers_of_ranks(data_set: Any) -> list[int] | None:
     if rank is None:
         return None
     species = [number for number, _ in data_set.index]
-    return species if rank == "full" else [data_set.categories_map[one][rank] for one in species]
+    return species if rank == "full" else [data_set.categories_map[specy][rank] for specy in species]
 
 
 def _class_names(data_set: Any) -> tuple[list[str | None], list[Record]]:
     """Return the names of the classes of a data set in the order of their numbers, all different."""
-    held = (getattr(data_set, name, None) for name in CLASS_ATTRIBUTES)
-    names = next((list(one) for one in held if isinstance(one, (list, tuple)) and one), [])
+    candidates = (getattr(data_set, name, None) for name in CLASS_ATTRIBUTES)
+    names = next(
+        (list(candidate) for candidate in candidates if isinstance(candidate, (list, tuple)) and candidate),
+        [],
+    )
     if (rank := _rank_of(data_set)) and rank != "full":
         number_of = data_set.categories_index[rank]
         names = sorted(number_of, key=number_of.get)

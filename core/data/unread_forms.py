@@ -104,8 +104,8 @@ def are_bands(bands: Collection[str]) -> bool:
 
 def _some_paths(tree: Mapping[str, Folder]) -> Iterator[str]:
     """Yield the first files of folders spread over a tree: all bands of a record lie side by side."""
-    held = [path for path, folder in tree.items() if folder.images]
-    shown = [held[int(at)] for at in evenly(len(held), MOST_BAND_FOLDERS)]
+    with_images = [path for path, folder in tree.items() if folder.images]
+    shown = [with_images[int(at)] for at in evenly(len(with_images), MOST_BAND_FOLDERS)]
     n_each = max(1, MOST_BAND_FILES // max(1, len(shown)))
     for path in shown:
         yield from (join(path, name) for name in tree[path].images[:n_each])
@@ -146,8 +146,8 @@ def unread_form(path: str) -> Record | None:
     """
     if not os.path.isdir(path):
         return _form_of_file(path, path)
-    for place in _files_of(path):
-        if (form := _form_of_file(place, os.path.relpath(place, path))) is not None:
+    for file in _files_of(path):
+        if (form := _form_of_file(file, os.path.relpath(file, path))) is not None:
             return form
     return None
 
@@ -179,17 +179,17 @@ def _form_of_file(path: str, shown: str) -> Record | None:
 
 def _index(path: str) -> dict[str, Any]:
     """The content of an `index.json` that is the file, or lies beside it."""
-    place = os.path.join(os.path.dirname(path), "index.json")
-    if not os.path.isfile(place) or os.path.getsize(place) > MOST_JSON:
+    index_path = os.path.join(os.path.dirname(path), "index.json")
+    if not os.path.isfile(index_path) or os.path.getsize(index_path) > MOST_JSON:
         return {}
-    with open(place, encoding="utf-8") as file:
+    with open(index_path, encoding="utf-8") as file:
         tree = json.load(file)
     return tree if isinstance(tree, dict) else {}
 
 
 def _is_mds(head: bytes, path: str) -> bool:
     shards = _index(path).get("shards")
-    return isinstance(shards, list) and all(isinstance(one, dict) and "format" in one for one in shards)
+    return isinstance(shards, list) and all(isinstance(shard, dict) and "format" in shard for shard in shards)
 
 
 def _is_litdata(head: bytes, path: str) -> bool:

@@ -459,9 +459,9 @@ class MapOfBackbone(nn.Module):
 
 def network_of_torchvision(file: Mapping[str, Any]) -> str | None:
     """torchvision's FCN or DeepLab with exactly the tensors of a file, by name; None for another file."""
-    for _, held in containers_of(file):
-        prefix = wrapper_of(held)
-        tensors = {key.removeprefix(prefix): tensor for key, tensor in held.items()}
+    for _, state in containers_of(file):
+        prefix = wrapper_of(state)
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if "backbone.layer4.0.conv1.weight" not in tensors or not _is_convolution(tensors):
             continue
         of_backbone = {
@@ -485,7 +485,7 @@ def torchvision_names() -> list[str]:
 
 
 def _is_convolution(tensors: Mapping[str, Tensor]) -> bool:
-    return any(key.startswith("classifier.") and one.ndim == 4 for key, one in tensors.items())
+    return any(key.startswith("classifier.") and tensor.ndim == 4 for key, tensor in tensors.items())
 
 
 def _possible_keys(name: str) -> list[set[str]]:

@@ -80,8 +80,8 @@ def bare_heads(tensors: Mapping[str, Tensor], width: int) -> list[BareHead] | st
     """
     modules = _modules(tensors)
     ends = {name: one for name, one in modules.items() if _is_classifier(name, one)}
-    reading = {name: one for name, one in ends.items() if one["weight"].shape[1] == width}
-    later = {name: one for name, one in ends.items() if name not in reading}
+    reading = {name: end for name, end in ends.items() if end["weight"].shape[1] == width}
+    later = {name: end for name, end in ends.items() if name not in reading}
     embedded = _behind_embedding(tensors, modules, later, width)
     if isinstance(embedded, BareHead):
         return [embedded]
@@ -98,7 +98,7 @@ def bare_heads(tensors: Mapping[str, Tensor], width: int) -> list[BareHead] | st
         if isinstance(module, nn.Module):
             heads.append(BareHead(module, f"{stem}{min(layers)}"))
         why = why or (module if isinstance(module, str) else "")
-    heads = [one for place, one in enumerate(heads) if not place or not _is_copy(one, heads[0])]
+    heads = [one for number, one in enumerate(heads) if not number or not _is_copy(one, heads[0])]
     further = _further(tensors, width)
     return [_with_unused(one, further) for one in heads] or why
 
@@ -107,7 +107,7 @@ def _further(tensors: Mapping[str, Tensor], width: int) -> tuple[str, ...]:
     """Names of Linears that read a vector of this width and are called like heads, but are no classifier."""
     modules = {key.rpartition(".")[0] for key in tensors}
     n_modules = Counter(map(_group, modules))
-    keys = [key for key, one in tensors.items() if one.ndim == 2 and one.shape[1] == width]
+    keys = [key for key, tensor in tensors.items() if tensor.ndim == 2 and tensor.shape[1] == width]
     names = [key.removesuffix(".weight") for key in keys if key.endswith(".weight")]
     return tuple(name for name in names if n_modules[_group(name)] == 1 and _is_head_like(name))
 
@@ -165,7 +165,7 @@ def _behind_neck(
         heads: all Linears by such names that read the vector.
     """
     necks = [one for one in modules if one not in heads and _keeps_width(modules[one], width)]
-    square = [one for one in heads if one != name and _keeps_width(heads[one], width)]
+    square = [head for head in heads if head != name and _keeps_width(heads[head], width)]
     necks = [one for one in necks if _is_alone(one, modules)] + square
     linear = _linear(layer["weight"], layer.get("bias"))
     if not necks:
@@ -191,7 +191,7 @@ def _keeps_width(layer: Mapping[str, Tensor], width: int) -> bool:
 
 def _is_alone(name: str, modules: Modules) -> bool:
     """Whether a module is one of two at most of its group, hence no part of another network."""
-    return sum(_group(one) == _group(name) for one in modules) <= 2
+    return sum(_group(module) == _group(name) for module in modules) <= 2
 
 
 def _zero_bias(linear: nn.Linear) -> Tensor:

@@ -289,7 +289,7 @@ class Encoder:
 
     def _refuse_not_finite(self) -> None:
         tensors = self.base.state_dict()
-        bad = next((name for name, one in tensors.items() if not one.isfinite().all()), None)
+        bad = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
         returns = f"{self.arch} returns NaN or infinity"
         if bad:
             raise EncoderError(f"{returns}: its weight '{bad}' holds them. Take an earlier checkpoint")
@@ -326,7 +326,7 @@ class Encoder:
 
     def _accept_random(self) -> tuple[Tensor, Tensor]:
         height, width = sides = self.transform.sides
-        device = next((one.device for one in self.base.parameters()), torch.device("cpu"))
+        device = next((parameter.device for parameter in self.base.parameters()), torch.device("cpu"))
         larger = tuple(max(side, PROBE_SIZE) for side in sides) if self.family == "cnn" else sides
         raw, problem = None, ""
         for shape in dict.fromkeys((larger, sides)):

@@ -232,7 +232,7 @@ def _timm_head(
     get_classifier: Any = network.get_classifier
     classifier = get_classifier()
     names = {module: module_name for module_name, module in network.named_modules()}
-    held = dict(model.named_modules())  # an Identity stands in the place of a classifier
+    modules = dict(model.named_modules())  # an Identity stands in the place of a classifier
     parts = []
     for head in classifier if isinstance(classifier, tuple) else (classifier,):
         if isinstance(head, nn.ModuleList) or head not in names or isinstance(head, nn.Identity):
@@ -240,9 +240,9 @@ def _timm_head(
         steps = names[head].split(".")
         outer = (".".join(steps[:n]) for n in range(1, len(steps) + 1))
         left_out = next(
-            (one for one in outer if isinstance(held.get(one, nn.Identity()), nn.Identity)), names[head]
+            (one for one in outer if isinstance(modules.get(one, nn.Identity()), nn.Identity)), names[head]
         )
-        parts.append(HeadPart(network.get_submodule(left_out), left_out if left_out in held else ""))
+        parts.append(HeadPart(network.get_submodule(left_out), left_out if left_out in modules else ""))
     return network, parts
 
 

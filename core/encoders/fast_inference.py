@@ -36,12 +36,12 @@ def fold_batch_norms(base: nn.Module, x: Tensor, outputs: Callable[[], Sequence[
     pairs = _pairs(base, x)
     if not pairs:
         return 0
-    before = [one.clone() for one in outputs()]
+    before = [output.clone() for output in outputs()]
     replaced = {name: base.get_submodule(name) for pair in pairs.items() for name in pair}
     for norm, convolution in pairs.items():
         _put(base, convolution, _folded(replaced[convolution], replaced[norm]))
         _put(base, norm, _without_norm(replaced[norm]))
-    if all(_are_close(one, other) for one, other in zip(outputs(), before, strict=True)):
+    if all(_are_close(output, other) for output, other in zip(outputs(), before, strict=True)):
         return len(pairs)
     for name, module in replaced.items():
         _put(base, name, module)

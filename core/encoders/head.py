@@ -81,12 +81,14 @@ class Head:
 
     def of_source(self, source: str) -> "Head":
         """The one of this and the others that has a name in the file."""
-        return next((one for one in self.others if one.source == source), self)
+        return next((other for other in self.others if other.source == source), self)
 
     @property
     def single(self) -> bool:
         """Whether it is one output, of which `logits` makes two."""
-        last = [one for part in self.parts for one in part.module.modules() if isinstance(one, nn.Linear)]
+        last = [
+            module for part in self.parts for module in part.module.modules() if isinstance(module, nn.Linear)
+        ]
         return self.n_outputs == 2 and bool(last) and last[-1].out_features == 1
 
     @property
@@ -224,8 +226,8 @@ def _trained_first(heads: Sequence[BareHead]) -> list[BareHead]:
     """Those classifiers that were trained, then the others, each in the order of the file."""
 
     def is_drawn(head: BareHead) -> bool:
-        linears = [one for one in head.module.modules() if isinstance(one, nn.Linear)]
-        return any(untrained(one) for one in linears[-1:])
+        linears = [module for module in head.module.modules() if isinstance(module, nn.Linear)]
+        return any(untrained(linear) for linear in linears[-1:])
 
     return sorted(heads, key=is_drawn)
 
@@ -360,7 +362,7 @@ def _with_hidden_layer(parts: Sequence[HeadPart]) -> tuple[LinearMap, LinearMap,
     if len(layers) != 3 or type(layers[1]) not in ACTIVATIONS or layers[1].extra_repr() not in USUAL:
         return None
     activation = "" if isinstance(layers[1], UnknownActivation) else type(layers[1]).__name__
-    both = [_as_linear(one, 0) for one in layers[::2] if isinstance(one, nn.Linear)]
+    both = [_as_linear(layer, 0) for layer in layers[::2] if isinstance(layer, nn.Linear)]
     maps = [(weights.cpu(), bias.cpu()) for weights, bias in filter(None, both)]
     if len(maps) < 2:
         return None

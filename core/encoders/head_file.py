@@ -94,10 +94,14 @@ def names_in(file: Any) -> list[list[str]]:
         classes = file.get(key)
         if isinstance(classes, Mapping) and all(isinstance(value, int) for value in classes.values()):
             classes = [str(name) for name, _ in sorted(classes.items(), key=lambda one: one[1])]
-        elif isinstance(classes, Mapping) and all(str(one).isdecimal() for one in classes):
+        elif isinstance(classes, Mapping) and all(str(class_).isdecimal() for class_ in classes):
             classes = [str(classes[output]) for output in sorted(classes, key=lambda one: int(one))]
-        if isinstance(classes, list | tuple) and classes and all(isinstance(one, str) for one in classes):
-            return [[one] for one in classes]
+        if (
+            isinstance(classes, list | tuple)
+            and classes
+            and all(isinstance(class_, str) for class_ in classes)
+        ):
+            return [[class_] for class_ in classes]
     parts: Collection[Any] = [file.get(key) for key in PARTS]
     return next((names for part in parts if (names := names_in(part))), [])
 
@@ -146,8 +150,8 @@ def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         if path.stat().st_size > LARGEST:
             raise CheckpointError(f"'{path}' is too large for a head; {remedy}")
         with safe_open(path, framework="numpy") as file:
-            held, names = set(file.keys()), names_stated_in(file.metadata())
-            if held != {WEIGHT, BIAS} or not names:
+            keys, names = set(file.keys()), names_stated_in(file.metadata())
+            if keys != {WEIGHT, BIAS} or not names:
                 raise CheckpointError(f"'{path}' holds no head with the names of its classes; {remedy}")
             weights, bias = (np.asarray(file.get_tensor(key), np.float32) for key in (WEIGHT, BIAS))
     except (OSError, SafetensorError) as error:
@@ -166,7 +170,7 @@ def names_stated_in(metadata: dict[str, str] | None) -> list[str]:
         names = json.loads((metadata or {}).get(CLASSES, "[]"))
     except ValueError:
         return []
-    return names if isinstance(names, list) and all(isinstance(one, str) for one in names) else []
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
 
 def names_in_metadata(path: Path) -> list[list[str]]:

@@ -84,7 +84,7 @@ def before_last_linear(base: nn.Module, head: Head) -> tuple[nn.Module, HeadPart
     is no chain that ends in a Linear, or reads something else than the output.
     """
     part, modules = head.parts[0], [part.module for part in head.parts]
-    linears = [one for one in modules if isinstance(one, nn.Linear)]
+    linears = [module for module in modules if isinstance(module, nn.Linear)]
     if len(linears) == len(modules) == 2:
         tokens = token_parts(base)
         of_both = tokens is not None and BOTH in tokens.rules
@@ -105,8 +105,10 @@ def before_last_linear(base: nn.Module, head: Head) -> tuple[nn.Module, HeadPart
 
 def _side_by_side(linears: Sequence[nn.Linear]) -> nn.Linear:
     """The mean of Linears as one, which reads the vectors of all one after another."""
-    weights = torch.cat([one.weight for one in linears], 1) / len(linears)
+    weights = torch.cat([linear.weight for linear in linears], 1) / len(linears)
     joined = nn.Linear(weights.shape[1], weights.shape[0])
-    biases = [one.bias if one.bias is not None else torch.zeros(one.out_features) for one in linears]
+    biases = [
+        linear.bias if linear.bias is not None else torch.zeros(linear.out_features) for linear in linears
+    ]
     joined.load_state_dict({"weight": weights, "bias": torch.stack(biases).mean(0)})
     return joined

@@ -178,7 +178,9 @@ def with_whole_prefix(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Put the layers of a ViT-MSN with a classifier below `vit.`: transformers 5.24 forgets it on saving."""
     if "vit.embeddings.cls_token" not in tensors or "encoder.layer.0.layernorm_before.weight" not in tensors:
         return tensors
-    return {f"vit.{key}" if key.startswith("encoder.layer.") else key: one for key, one in tensors.items()}
+    return {
+        f"vit.{key}" if key.startswith("encoder.layer.") else key: tensor for key, tensor in tensors.items()
+    }
 
 
 def _renamed(family: Family, prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

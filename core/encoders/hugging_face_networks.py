@@ -100,18 +100,18 @@ def build_network(
         "convnext": _convnext,
         "DINOv3": _dinov3,
     }
-    make, held = makers.get(family, _transformer), dict(state)
+    make, tensors = makers.get(family, _transformer), dict(state)
     try:
-        own_sides = _own_sides(held, config)
-        if "pos_embed" in held and not of_timm:
+        own_sides = _own_sides(tensors, config)
+        if "pos_embed" in tensors and not of_timm:
             check_held(config, {"image_size": own_sides[0] if own_sides[0] == own_sides[1] else own_sides})
         view = (
             View(_usual(family, own_sides)) if of_timm else read_view(path, family, _usual(family, own_sides))
         )
         view = _checked(view, family, own_sides, flags)
         sides = view.transform.sides if view.stated and family in ANY_SIZE else own_sides
-        held = _on_grid(held, family, sides)
-        model, arguments = make(held, config, family, sides)
+        tensors = _on_grid(tensors, family, sides)
+        model, arguments = make(tensors, config, family, sides)
     except MISFITS as error:
         raise CheckpointError(
             f"its keys are those of {family} in Hugging Face transformers, but its shapes are not "
@@ -127,7 +127,7 @@ def build_network(
     if left := untaken(config):
         notes.append(assumed("network_untaken", names=tuple(left)))
     stated_by = CONFIG if len(config) else ""
-    return BuiltNetwork(model, arch.replace(" ", ""), view, notes, held, stated_by)
+    return BuiltNetwork(model, arch.replace(" ", ""), view, notes, tensors, stated_by)
 
 
 def _own_sides(state: Tensors, config: Config) -> tuple[int, int]:
@@ -358,8 +358,8 @@ def _beit(
     arguments["use_rel_pos_bias"] = "blocks.0.attn.relative_position_bias_table" in state
     arguments["use_shared_rel_pos_bias"] = shared_bias in state
     arguments["global_pool"] = "avg" if "fc_norm.weight" in state else "token"
-    held = {"hidden_size": len(patch), "num_hidden_layers": arguments["depth"], "intermediate_size": hidden}
-    check_held(config, held | {"patch_size": patch.shape[-1]})
+    stated = {"hidden_size": len(patch), "num_hidden_layers": arguments["depth"], "intermediate_size": hidden}
+    check_held(config, stated | {"patch_size": patch.shape[-1]})
     eps = stated_number(config, "layer_norm_eps") or EPSILON[family]
     norm: Any = partial(LayerNorm, eps=eps)
     model = Beit(**arguments, num_classes=0, init_values=1.0, norm_layer=norm)
@@ -392,8 +392,8 @@ def _convnext(
     arguments: dict[str, Any] = {"depths": depths, "dims": dims}
     arguments["patch_size"] = state["stem.0.weight"].shape[-1]
     arguments["use_grn"] = "stages.0.blocks.0.mlp.grn.weight" in state
-    held = {"depths": arguments["depths"], "hidden_sizes": arguments["dims"]}
-    check_held(config, held | {"patch_size": arguments["patch_size"]})
+    stated = {"depths": arguments["depths"], "hidden_sizes": arguments["dims"]}
+    check_held(config, stated | {"patch_size": arguments["patch_size"]})
     if state["stages.0.blocks.0.mlp.fc1.weight"].ndim == 4:
         arguments["conv_mlp"] = True
     scale = 1.0 if "stages.0.blocks.0.gamma" in state else None

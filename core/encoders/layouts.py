@@ -231,9 +231,9 @@ def _whole(
     containers: list[tuple[tuple[str, ...], dict[str, Tensor]]], expected: Collection[str]
 ) -> list[Candidate]:
     """The containers that hold every tensor of a network, by its own names or wrapped."""
-    held = ((path, tensors, wrapper_of(tensors)) for path, tensors in containers)
+    wrapped = ((path, tensors, wrapper_of(tensors)) for path, tensors in containers)
     candidates = []
-    for path, tensors, wrapper in held:
+    for path, tensors, wrapper in wrapped:
         if all(f"{wrapper}{name}" in tensors for name in expected):
             candidates.append(Candidate(path, wrapper, "other", tensors))
     return candidates

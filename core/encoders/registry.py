@@ -468,7 +468,7 @@ def _of_unit_pixels(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[R
     if mean is None or max(mean, default=0) <= 1:
         return dict(settings), []
     scaled_ones = {
-        key: tuple(one / 255 for one in settings[key]) for key in ("mean", "std") if key in settings
+        key: tuple(setting / 255 for setting in settings[key]) for key in ("mean", "std") if key in settings
     }
     words = [",".join(f"{one:.4g}" for one in values) for values in scaled_ones.values()]
     note = assumed("pixels_of_255", names=(words[0], words[-1] if "std" in scaled_ones else "as it was"))

@@ -133,7 +133,9 @@ def _names_of(
     Within a group parameters keep their order in the model; which group the next one belongs to, its shape
     tells.
     """
-    shapes = {number: one["z"].shape for number, one in states.items() if isinstance(one.get("z"), Tensor)}
+    shapes = {
+        number: state["z"].shape for number, state in states.items() if isinstance(state.get("z"), Tensor)
+    }
     queues = [list(group.get("params", ())) for group in groups]
     names = parameters(tensors)
     if sum(map(len, queues)) != len(names):

@@ -35,8 +35,8 @@ def converted_by_timm(file: Mapping[str, Any], spec: Spec, model: nn.Module) -> 
     Where these are the network's and the part's own are not; else the file as it is.
     """
     expected = {key: one for key, one in model.state_dict().items() if "num_batches_tracked" not in key}
-    held = list(containers_of(file))
-    parts = [(path, _unwrapped(tensors)) for path, tensors in held]
+    containers = list(containers_of(file))
+    parts = [(path, _unwrapped(tensors)) for path, tensors in containers]
     if any(_fits(tensors, expected) for _, tensors in parts):
         return file
     for path, tensors in parts:
@@ -97,8 +97,8 @@ def efficientnet_of(file: Mapping[str, Any], spec: Spec) -> str | None:
 
     None for another file, and where the user names another network.
     """
-    for _, held in containers_of(file):
-        tensors = _unwrapped(held)
+    for _, state in containers_of(file):
+        tensors = _unwrapped(state)
         if EFFICIENTNET not in tensors or "_conv_head.weight" not in tensors:
             continue
         n_blocks = sum(key.endswith("._depthwise_conv.weight") for key in tensors)
@@ -137,4 +137,4 @@ def state_of_npz(spec: Spec, path: Path) -> dict[str, Any]:
 
 
 def _shapes(model: nn.Module) -> list[tuple[int, ...]]:
-    return [tuple(one.shape) for one in model.parameters()]
+    return [tuple(parameter.shape) for parameter in model.parameters()]

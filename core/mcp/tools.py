@@ -26,7 +26,7 @@ from core.measures.slice import Slice
 from core.measures.slice_comparison import images_of, shown_images
 from core.measures.slice_features import similar_features
 from core.measures.slice_words import feature_words
-from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.of_image import look_at, predictor_of_images
 from core.publish.export_files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.publish.meanings import meaning
 from core.publish.served import open_current, resolve, split_basis, study_entries
@@ -101,15 +101,15 @@ class StudyTools:
         opened = self.opened(name, answer)
         study, among = of_slice(opened, table, self.slice(opened, where) if where else None)
         frame = read_table(study, table, slice=among)
-        held = [str(column) for column in frame.columns]
+        present = [str(column) for column in frame.columns]
         columns = list(dict.fromkeys(columns))
         for column in columns:
-            if column not in held:
+            if column not in present:
                 raise SettingsError(
-                    unknown_name(f"no column '{column[:80]}' in '{table}'", column, held, "It has")
+                    unknown_name(f"no column '{column[:80]}' in '{table}'", column, present, "It has")
                 )
         start, n = bounded(page[0], "offset", 0, 1 << 62), bounded(page[1], "limit", 1, MOST_ROWS)
-        part = frame.iloc[start : start + n][columns or held]
+        part = frame.iloc[start : start + n][columns or present]
         next_offset = start + len(part) if start + len(part) < len(frame) else None
         pages = {"n_rows": len(frame), "offset": start, "next_offset": next_offset}
         note = note_on_train_images(study, table, slice=among)
@@ -147,9 +147,11 @@ class StudyTools:
             if study.has(table):
                 facts |= without_folder(study, plain_rows(read_table(study, table).iloc[[row]]))[0]
         if study.has("representations"):
-            words, look = feature_words(study), look_at(study, asked_of_images(study), row)
+            words, look = feature_words(study), look_at(study, predictor_of_images(study), row)
             features = plain_rows(look.features.head(LISTED))
-            facts["features"] = [one | {"words": words.get(one["feature"], [])} for one in features]
+            facts["features"] = [
+                feature | {"words": words.get(feature["feature"], [])} for feature in features
+            ]
             decided = {"answer": look.answer, "rival": look.rival, "lead": look.lead, "note": look.note}
             facts["decision"] = decided if look.answer else None
         return {**facts, "link": self.link("image", name, image=with_folder(study, image_id), answer=answer)}
@@ -221,7 +223,7 @@ class StudyTools:
     def slice(self, study: Study, text: str) -> Slice:
         """Parse a slice. Raises SliceError."""
         where = Slice.parse(text)
-        return replace(where, image_ids=tuple(with_folder(study, one) for one in where.image_ids))
+        return replace(where, image_ids=tuple(with_folder(study, image_id) for image_id in where.image_ids))
 
     def link(self, page: str, name: str, **parts: str) -> str:
         """Return the address of a page of the dashboard."""

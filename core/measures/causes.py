@@ -73,9 +73,9 @@ def with_ranks(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table.reset_index(drop=True)
     table = table.assign(holds=table["outcome"] == HOLDS)
-    held = table.loc[table["holds"].to_numpy(bool)]
-    order = order_of_causes(held["cause"].to_numpy(object), held["gain"].to_numpy(float))
-    ranks = held.iloc[order].groupby("image_id", sort=False).cumcount() + 1
+    holding = table.loc[table["holds"].to_numpy(bool)]
+    order = order_of_causes(holding["cause"].to_numpy(object), holding["gain"].to_numpy(float))
+    ranks = holding.iloc[order].groupby("image_id", sort=False).cumcount() + 1
     rank = ranks.reindex(table.index, fill_value=0).to_numpy()
     table = table.assign(rank=np.where(rank > MOST_CAUSES, 0, rank))
     table[WHY] = table["image_id"].map(_first_of_images(table))
@@ -150,7 +150,7 @@ def cause_rates(
     errors = causes.drop_duplicates("image_id")
     right = controls.loc[~controls["reference"].to_numpy(bool)].drop_duplicates("image_id")
     why, gaps = errors[WHY].to_numpy(object), errors["gap"].to_numpy(float)
-    held, false = _has_outcome(HOLDS, causes, errors), _has_outcome(HOLDS, controls, right)
+    holds, false = _has_outcome(HOLDS, causes, errors), _has_outcome(HOLDS, controls, right)
     too_few = _has_outcome(TOO_FEW, causes, errors)
     alike = _alike(right["gap"].to_numpy(float), gaps)
     tried_on_right = set(controls.loc[controls["outcome"] != NOT_TRIED, "cause"])
@@ -160,7 +160,7 @@ def cause_rates(
         is_decided = errors["by_decision"].notna().to_numpy(bool)
     for cause in (*CAUSES, *NO_CAUSE):
         is_cause = cause in CAUSES
-        here = held[:, CAUSES.index(cause)] if is_cause else why == cause
+        here = holds[:, CAUSES.index(cause)] if is_cause else why == cause
         is_judged = cause in tried_on_right and len(right) >= LEAST_ALIKE
         wrongly = false[:, CAUSES.index(cause)] if is_judged else None
         rows_judged = np.flatnonzero(~too_few[:, CAUSES.index(cause)]) if is_cause else np.arange(n)
@@ -184,12 +184,12 @@ def _share(here: np.ndarray, rows: np.ndarray, groups: np.ndarray | None) -> tup
 
 def _has_outcome(outcome: str, table: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
     """(len(images), len(CAUSES)) bool: of which causes the outcome is this of each image, a row each."""
-    held = np.zeros((len(images), len(CAUSES)), bool)
+    has_outcome = np.zeros((len(images), len(CAUSES)), bool)
     rows = table.loc[table["outcome"] == outcome]
     image = pd.Index(images["image_id"].to_numpy(object)).get_indexer(rows["image_id"].to_numpy(object))
     cause = pd.Index(CAUSES).get_indexer(rows["cause"].to_numpy(object))
-    held[image[image >= 0], cause[image >= 0]] = True
-    return held
+    has_outcome[image[image >= 0], cause[image >= 0]] = True
+    return has_outcome
 
 
 def _alike(right: np.ndarray, gaps: np.ndarray) -> np.ndarray:
@@ -214,6 +214,6 @@ def cause_rates_inside(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     rows = causes_inside(study, mask)
     rows = rows.loc[rows["drawn"].to_numpy(bool)].reset_index(drop=True)
     first = rows.drop_duplicates("image_id")["image_id"].tolist()
-    held = study.rows_held(first)
-    groups = groups_among(study.groups, np.array([held[name] for name in first], np.int64))
+    study_rows = study.rows_held(first)
+    groups = groups_among(study.groups, np.array([study_rows[name] for name in first], np.int64))
     return cause_rates(rows, study.table("cause_controls"), groups)

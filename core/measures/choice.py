@@ -41,17 +41,17 @@ class Decision:
         Args:
             what: is chosen, such as "order of the classes". names: of the candidates, the documented first.
         """
-        others = [place for place in range(len(names)) if place != self.taken]
+        others = [candidate for candidate in range(len(names)) if candidate != self.taken]
         if not self.n:
-            left = tuple(names[place] for place in others)
+            left = tuple(names[candidate] for candidate in others)
             return say_of_choice("untried", why=what, what=names[self.taken], names=left)
         parts = []
-        for place in others:
-            n_right = self.n_right[place]
-            parts.append(say_of_choice("other", what=names[place], n=n_right, value=n_right / self.n))
+        for candidate in others:
+            n_right = self.n_right[candidate]
+            parts.append(say_of_choice("other", what=names[candidate], n=n_right, value=n_right / self.n))
         n_right = self.n_right[self.taken]
         kind = "by_labels" if self.taken else "documented"
-        names_of_others = tuple(names[place] for place in others)
+        names_of_others = tuple(names[candidate] for candidate in others)
         value, chance = n_right / self.n, self.n_right[0] / self.n
         name = names[self.taken]
         return say_of_choice(
@@ -91,9 +91,9 @@ def choose(right: np.ndarray, *, of: int | None = None, groups: np.ndarray | Non
     p = [min(1.0, others * mcnemar(*pair)) for pair in discordant]
     p[0] = 1.0
     n_right = right.sum(1).tolist()
-    more_right = [place for place in range(1, len(right)) if won[place] > lost[place]]
-    ahead = [place for place in more_right if p[place] < LEVEL]
-    taken = max(ahead, key=lambda place: n_right[place], default=0)
+    more_right = [candidate for candidate in range(1, len(right)) if won[candidate] > lost[candidate]]
+    ahead = [candidate for candidate in more_right if p[candidate] < LEVEL]
+    taken = max(ahead, key=lambda candidate: n_right[candidate], default=0)
     return Decision(taken, right.shape[1], tuple(n_right), tuple(p))
 
 

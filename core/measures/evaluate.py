@@ -170,7 +170,7 @@ def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np
     allowed = study.class_names
     if column == "predicted" and not set(classes) <= set(allowed):  # an output may be no label
         allowed = [*allowed, *column_values(study, column).dropna().unique()]
-    classes = tuple(class_id(one, allowed) for one in classes)
+    classes = tuple(class_id(class_, allowed) for class_ in classes)
     _check_known(column, classes, allowed)
     if column not in slice_columns(study) or not set(classes) <= set(study.class_names):
         return _equals(study, column, classes)
@@ -289,10 +289,10 @@ def _traced(study: StudyReader, column: str, values: tuple[str, ...]) -> np.ndar
         for value in values:
             if value not in traces.image_tags:
                 raise SliceError(f"no image has the tag '{value}'.{did_you_mean(value, traces.image_tags)}")
-        tagged = [name for name, one in traces.images.items() if set(values) & set(one.tags)]
+        tagged = [name for name, image in traces.images.items() if set(values) & set(image.tags)]
         return study.column("images", "image_id").isin(tagged).to_numpy(dtype=bool)
     _check_known(column, values, ("true", "false"))
-    marked = [name for name, one in traces.images.items() if one.wrong_label]
+    marked = [name for name, image in traces.images.items() if image.wrong_label]
     is_marked = study.column("images", "image_id").isin(marked).to_numpy(dtype=bool)
     return np.logical_or.reduce([is_marked == (value == "true") for value in values])
 

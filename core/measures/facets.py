@@ -121,8 +121,8 @@ def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str,
         texts and ranges. A value without images is left out; images without a value are in no count.
     """
     if ranges := ranges_of(study, facet) if facet not in FACETS else []:
-        held = {text: evaluate.mask(Slice(ranges={facet: range_in(facet, text)}), study) for text in ranges}
-        return {text: n for text, inside in held.items() if (n := int(np.count_nonzero(inside & among)))}
+        masks = {text: evaluate.mask(Slice(ranges={facet: range_in(facet, text)}), study) for text in ranges}
+        return {text: n for text, inside in masks.items() if (n := int(np.count_nonzero(inside & among)))}
     if facet == SPLIT:
         n_val = int(np.count_nonzero(study.is_val & among))
         counts = {"val": n_val, "train": int(np.count_nonzero(among)) - n_val}

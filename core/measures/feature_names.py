@@ -219,8 +219,8 @@ def majority_answer(study: StudyReader) -> dict[int, str]:
     without named outputs. In a basis it answers on the images, not on what latents rebuild of them.
     """
     whole = study if study.below is None else StudyReader(study.below)
-    held = all(map(whole.has, ("head_weights", "head_bias", "head_classes"))) and study.has("top_images")
-    if len(study.class_names) > 1 or study.has("concepts") or not held:
+    has_head = all(map(whole.has, ("head_weights", "head_bias", "head_classes"))) and study.has("top_images")
+    if len(study.class_names) > 1 or study.has("concepts") or not has_head:
         return {}
     names = [name.partition(",")[0].strip() for name in texts(whole.table("head_classes", ["name"]), "name")]
     top = study.vector("top_images")[:, :JUDGED]

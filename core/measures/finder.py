@@ -272,7 +272,7 @@ def _tested(
     rate, rest = safe_divide(errors, n), safe_divide(marked - errors, totals - n)
     counts = (errors, n, marked, totals)
     if effect != 1.0:
-        counts = tuple(np.rint(one / effect).astype(np.int64) for one in counts)
+        counts = tuple(np.rint(count / effect).astype(np.int64) for count in counts)
     p = at_least(*counts)
     lift = safe_divide(rate, np.nan_to_num(rest))
     q = benjamini_hochberg(np.where(totals > n, p, np.nan))

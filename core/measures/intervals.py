@@ -289,8 +289,8 @@ def auroc_difference(
     x, y = map(Spread.of, differences)
     if not x.n or not y.n:
         return np.nan, np.nan, np.nan
-    held = design_effect.groups_among(groups, both_finite)
-    effect = design_effect.of_placements(differences[0], differences[1], positive, held)
+    finite_groups = design_effect.groups_among(groups, both_finite)
+    effect = design_effect.of_placements(differences[0], differences[1], positive, finite_groups)
     half = Z * np.sqrt(effect * (x.variance / x.n + y.variance / y.n))
     low, high = np.maximum(x.mean - half, -1.0), np.minimum(x.mean + half, 1.0)
     return x.mean, float(low), float(high)

@@ -232,7 +232,7 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
     if not words or not has_firing(study):
         return [None] * len(members)
     features = np.array(sorted(words))
-    counts = count_firing_images(study, [_mask(study, rows), *(_mask(study, one) for one in members)])
+    counts = count_firing_images(study, [_mask(study, rows), *(_mask(study, member) for member in members)])
     every, names_of = counts[0][features], []
     for inside, mine in zip(members, counts[1:, features], strict=True):
         n, others = len(inside), len(rows) - len(inside)

@@ -68,8 +68,8 @@ class Means:
         """Return mean, low, high and n of each column over the selected rows, (n_rows,) bool."""
         key = np.packbits(selected).tobytes()
         if key not in self._known:
-            held = groups_among(self.groups, selected)
-            self._known[key] = mean_intervals(self.values[selected], within=SHARE, groups=held)
+            selected_groups = groups_among(self.groups, selected)
+            self._known[key] = mean_intervals(self.values[selected], within=SHARE, groups=selected_groups)
         return self._known[key]
 
 
@@ -208,10 +208,10 @@ def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     for at, kind in enumerate(MASKS):
         inside = both if images == BOTH else mask & masked[:, at]
         reason = _why_undefined(mask, inside, kind)
-        held = groups_among(study.groups, inside)
-        rows.append(_row(kind, ENCODER, values[inside, at], images, reason, held))
+        groups_inside = groups_among(study.groups, inside)
+        rows.append(_row(kind, ENCODER, values[inside, at], images, reason, groups_inside))
         for number, name in enumerate(CONTROLS):
-            rows.append(_row(kind, name, controls[inside, at, number], images, reason, held))
+            rows.append(_row(kind, name, controls[inside, at, number], images, reason, groups_inside))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

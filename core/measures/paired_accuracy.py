@@ -56,10 +56,10 @@ def paired_accuracy(
     both, only_first, only_second = (int(np.sum(mask)) for mask in masks)
     n = int(in_all.sum())
     agrees = np.asarray(predicted[0, in_all] == predicted[1, in_all], bool)
-    held = groups_among(groups, in_all)
-    effect = of_mean(second.astype(float) - first, held)
+    paired_groups = groups_among(groups, in_all)
+    effect = of_mean(second.astype(float) - first, paired_groups)
     low, high = difference_interval(both / effect, only_first / effect, only_second / effect, n / effect)
-    share_low, share_high = share_bounds(agrees, held)
+    share_low, share_high = share_bounds(agrees, paired_groups)
     discordant = round(only_first / effect), round(only_second / effect)
     both_wrong = n - both - only_first - only_second
     difference = (only_second - only_first) / n if n else np.nan
@@ -124,8 +124,8 @@ def accuracy_by_class(
     codes, classes = pd.factorize(labelled, sort=True)  # -1 without a label
     for code, label in enumerate(classes):
         here = correct[:, codes == code]
-        held = groups_among(groups, codes == code)
-        pair = paired_accuracy(here, np.empty(here.shape, object), held)
+        class_groups = groups_among(groups, codes == code)
+        pair = paired_accuracy(here, np.empty(here.shape, object), class_groups)
         first, second = (right / pair.n for right in pair.n_right)
         rows.append([label, names[0], pair.n, first, np.nan, np.nan, np.nan])
         rows.append([label, names[1], pair.n, second, pair.difference, pair.low, pair.high])

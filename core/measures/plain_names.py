@@ -92,15 +92,15 @@ def plain_name(where: Slice, words: Mapping[int, str] | None = None, kind: str =
     label = " or ".join(where.labels)
     if not phrases:
         return plural(label)
-    if not label and all(one.alone for one in phrases):
-        return ", ".join(one.behind for one in phrases)
+    if not label and all(phrase.alone for phrase in phrases):
+        return ", ".join(phrase.behind for phrase in phrases)
     comma = [
-        one.behind
-        for one in phrases
-        if one.alone or (one.behind.startswith("with ") and not one.behind.startswith(RELATIVE))
+        phrase.behind
+        for phrase in phrases
+        if phrase.alone or (phrase.behind.startswith("with ") and not phrase.behind.startswith(RELATIVE))
     ]
-    direct = _joined([one.behind for one in phrases if one.behind and one.behind not in comma])
-    before = [one.before for one in phrases if one.before]
+    direct = _joined([phrase.behind for phrase in phrases if phrase.behind and phrase.behind not in comma])
+    before = [phrase.before for phrase in phrases if phrase.before]
     subject = label
     if before or direct:
         of_images = not before or before == [VERDICT.get(where.correct)]

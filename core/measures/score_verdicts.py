@@ -251,8 +251,8 @@ def score_evidence(
     among_rows = study.is_val if mask is None else mask
     n_wrong, n_right = outcomes(row)
     low, high = (row.get(f"auroc_{end}", row.get(end, np.nan)) for end in ("low", "high"))
-    held = slice_columns(study)
-    has_plain = score != PLAIN and held.get(PLAIN) == "quality"
+    columns = slice_columns(study)
+    has_plain = score != PLAIN and columns.get(PLAIN) == "quality"
     names = [score, PLAIN] if has_plain else [score]
     firsts = _firsts(study, names, among_rows) if n_wrong and n_right else {}
     reason = str(row.get("note", row.get("reason", "")) or "")
@@ -280,12 +280,12 @@ def _firsts(study: StudyReader, names: Sequence[str], mask: np.ndarray) -> dict[
     if PLAIN in values and np.isfinite(values[PLAIN][judged]).any():
         judged &= np.isfinite(values[PLAIN])
     else:
-        values = {name: one for name, one in values.items() if name != PLAIN or name == names[0]}
+        values = {name: value for name, value in values.items() if name != PLAIN or name == names[0]}
     judged &= np.isfinite(values[names[0]])
     if not judged.any():
         return {}
     groups = groups_among(study.groups, judged)
-    return {name: found_first(one[judged], correct[judged], groups) for name, one in values.items()}
+    return {name: found_first(value[judged], correct[judged], groups) for name, value in values.items()}
 
 
 def score_verdicts(

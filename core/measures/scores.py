@@ -206,8 +206,8 @@ def score_causes(
         if errors.sum() < LEAST:
             continue
         rows = np.flatnonzero(errors | (correct == 1))
-        held = groups_among(groups, rows)
-        metrics_of_cause = metrics.evaluate(scores.iloc[rows], correct[rows], resamples=0, groups=held)
+        row_groups = groups_among(groups, rows)
+        metrics_of_cause = metrics.evaluate(scores.iloc[rows], correct[rows], resamples=0, groups=row_groups)
         metrics_of_cause = metrics_of_cause.rename(
             columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_")
         )

@@ -37,8 +37,10 @@ def metrics(
     if not {"q_score", "correct"} <= set(columns):
         return table
     judged = mask & np.isfinite(columns["correct"])
-    held = groups_among(groups, judged)
-    area = intervals.auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1, held)
+    judged_groups = groups_among(groups, judged)
+    area = intervals.auroc_interval(
+        columns["q_score"][judged], columns["correct"][judged] == 1, judged_groups
+    )
     table.loc[len(table)] = ["q_auroc", *area]
     return table
 
@@ -61,15 +63,15 @@ def means(
     rows: list[tuple[str, float, float, float, int]] = []
     rows.append(("n_images", float(n_images), np.nan, np.nan, n_images))
     values = {name: column[inside] for name, column in columns.items()}
-    held = groups_among(groups, inside)
+    inside_groups = groups_among(groups, inside)
     if "correct" in values:
         is_known = np.isfinite(values["correct"])
         outcomes = values["correct"][is_known]
-        low, high = intervals.share_bounds(outcomes, groups_among(held, is_known))
+        low, high = intervals.share_bounds(outcomes, groups_among(inside_groups, is_known))
         rows.append(("accuracy", float(safe_divide(outcomes.sum(), len(outcomes))), low, high, len(outcomes)))
     for name, within in MEANS.items():
         if name in values:
-            rows.append((name, *intervals.mean_interval(values[name], within=within, groups=held)))
+            rows.append((name, *intervals.mean_interval(values[name], within=within, groups=inside_groups)))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
 
 
@@ -184,7 +186,7 @@ def with_split(study: StudyReader, where: Slice) -> Slice:
     """
     for condition in ("labels", "predicted", "confusion"):
         if classes := getattr(where, condition):
-            ids = tuple(class_id(one, study.class_names) for one in classes)
+            ids = tuple(class_id(class_, study.class_names) for class_ in classes)
             where = replace(where, **{condition: ids})
     if named_splits(where, study) or names_images(where, study) or not study.is_val.any():
         return where

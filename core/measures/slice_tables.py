@@ -34,8 +34,8 @@ def judged_scores(
     """The scores of the images of a mask with a probe result, their correctness (1, 0) and their rows."""
     correct, tables = result_column(study, "correct"), slice_columns(study)
     rows = np.flatnonzero(mask & np.isfinite(correct))
-    held = [name for name in SCORES if tables.get(name) == "quality" and name in (scores or SCORES)]
-    table = pd.DataFrame({name: result_column(study, name)[rows] for name in held}, index=range(len(rows)))
+    names = [name for name in SCORES if tables.get(name) == "quality" and name in (scores or SCORES)]
+    table = pd.DataFrame({name: result_column(study, name)[rows] for name in names}, index=range(len(rows)))
     return table, correct[rows], rows
 
 

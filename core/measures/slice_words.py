@@ -223,8 +223,8 @@ def name_verdicts(study: StudyReader) -> dict[int, Verdict]:
 
 def _name_verdicts(study: StudyReader) -> dict[int, Verdict]:
     shares = ["score", "elsewhere", "auc_low", "auc_high"]
-    held = [name for name in shares if name in study.columns("concepts")]
-    table = study.table("concepts", ["group", "word", *held]).reindex(columns=["group", "word", *shares])
+    names = [name for name in shares if name in study.columns("concepts")]
+    table = study.table("concepts", ["group", "word", *names]).reindex(columns=["group", "word", *shares])
     numbers_of = {(group, word): numbers for group, word, *numbers in table.itertuples(index=False)}
     of_group = Counter(study.column("highly_activating", "group").astype(str))
     verdicts = {}

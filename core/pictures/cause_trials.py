@@ -26,7 +26,7 @@ from core.measures.evaluate import class_column
 from core.measures.image_columns import FEATURE, LABEL, NEIGHBOURS, unit_codes
 from core.pictures.alterations import alike_in_area, fill_colour
 from core.pictures.drawn_errors import DrawnImages
-from core.pictures.look import Answering
+from core.pictures.look import Predictor
 from core.pictures.picture_changes import VIEWS, Improvement, changed_views
 from core.pictures.trial_outcomes import Trial
 from core.store import Study
@@ -81,13 +81,13 @@ def object_masks(study: Study, rows: np.ndarray, run: RunOptions, seed: int) -> 
     )
     for positions, batch in zip(batches, stream, strict=True):
         _add_masks(packed, areas, places[positions], batch)
-    held = np.array(sorted(packed), np.int64)
+    masked_rows = np.array(sorted(packed), np.int64)
     others: dict[int, int] = {}
-    if len(held) > 1:
+    if len(masked_rows) > 1:
         pairs = alike_in_area(
-            np.array([areas[position] for position in held.tolist()]), np.random.default_rng(seed)
+            np.array([areas[position] for position in masked_rows.tolist()]), np.random.default_rng(seed)
         )
-        others = dict(zip(held.tolist(), held[pairs].tolist(), strict=True))
+        others = dict(zip(masked_rows.tolist(), masked_rows[pairs].tolist(), strict=True))
     return ObjectMasks({position: packed[position] for position in others}, others, transform.sides)
 
 
@@ -158,8 +158,8 @@ class PictureAnswers:
         dtype: in which representations are stored.
     """
 
-    def __init__(self, encoder: Encoder, asked: Answering, dtype: str):
-        self.encoder, self.asked, self.dtype = encoder, asked, dtype
+    def __init__(self, encoder: Encoder, predictor: Predictor, dtype: str):
+        self.encoder, self.predictor, self.dtype = encoder, predictor, dtype
 
     @cached_property
     def head(self) -> Head:
@@ -172,13 +172,13 @@ class PictureAnswers:
     @torch.inference_mode()
     def logits(self, pixels: torch.Tensor) -> np.ndarray:
         """(n, H, W, 3) uint8 input views -> (n, n_names) float64."""
-        asked = self.asked
-        if asked.classifier is None:
+        predictor = self.predictor
+        if predictor.classifier is None:
             outputs = self.encoder.represent_with_logits(pixels, self.head)[1].double().cpu().numpy()
         else:
             raw = as_stored(self.encoder.represent(pixels).cpu().numpy(), self.dtype)
-            outputs = asked.classifier.logits(asked.rows(raw))
-        return class_logits.by_class(outputs, asked.column, len(asked.names))
+            outputs = predictor.classifier.logits(predictor.rows(raw))
+        return class_logits.by_class(outputs, predictor.column, len(predictor.names))
 
     def gaps(
         self, pictures: ChangedPictures, drawn: DrawnImages, places: np.ndarray, run: RunOptions, bar: Bar
@@ -227,7 +227,7 @@ BLOCK = 256  # images at a time
 
 
 def trials_without_pictures(
-    study: Study, asked: Answering, drawn: DrawnImages, seed: int
+    study: Study, predictor: Predictor, drawn: DrawnImages, seed: int
 ) -> dict[str, Trial]:
     """Make the trials of why images are wrong that need no changed pictures, by their causes.
 
@@ -237,8 +237,8 @@ def trials_without_pictures(
     units = unit_codes(study)
     made = {
         LABEL: label_trial(study, drawn),
-        NEIGHBOURS: neighbour_trial(study, asked, drawn, units),
-        FEATURE: feature_trial(study, asked, drawn, seed),
+        NEIGHBOURS: neighbour_trial(study, predictor, drawn, units),
+        FEATURE: feature_trial(study, predictor, drawn, seed),
     }
     return {cause: trial for cause, trial in made.items() if trial is not None}
 
@@ -259,7 +259,7 @@ def label_trial(study: Study, drawn: DrawnImages) -> Trial | None:
     return Trial(-numbers(table, "margin"), listed, np.full(len(listed), -np.inf), evidence=evidence)
 
 
-def neighbour_trial(study: Study, asked: Answering, drawn: DrawnImages, units: np.ndarray) -> Trial:
+def neighbour_trial(study: Study, predictor: Predictor, drawn: DrawnImages, units: np.ndarray) -> Trial:
     """Try whether an image is wrong since the images around it belong to the wrong class.
 
     gain = share of the wrong class among the N_NEIGHBOURS nearest labelled images of other units less the
@@ -270,7 +270,7 @@ def neighbour_trial(study: Study, asked: Answering, drawn: DrawnImages, units: n
     Args:
         units: (n_images,) int, images of one unit of data are no neighbours of each other.
     """
-    names = pd.Index(asked.names)
+    names = pd.Index(predictor.names)
     codes = names.get_indexer(pd.Index([*study.class_names]))
     label = class_column(study, "label")
     nearest = nearest_of_others(study, drawn.rows, np.flatnonzero(label >= 0), units)
@@ -310,13 +310,13 @@ def nearest_of_others(
     return np.where(np.isfinite(best), nearest, -1)
 
 
-def feature_trial(study: Study, asked: Answering, drawn: DrawnImages, seed: int) -> Trial | None:
+def feature_trial(study: Study, predictor: Predictor, drawn: DrawnImages, seed: int) -> Trial | None:
     """Try whether one feature makes an image wrong: the one that adds most, set to its mean.
 
     Its control is the largest gain among N_RANDOM features of like activation, each set to its mean. None
     where the layers of the classifier are not stored.
     """
-    if asked.classifier is None:
+    if predictor.classifier is None:
         return None
     n, rng = len(drawn.rows), np.random.default_rng(seed)
     gain, control = np.full(n, np.nan), np.full(n, -np.inf)
@@ -324,37 +324,37 @@ def feature_trial(study: Study, asked: Answering, drawn: DrawnImages, seed: int)
     feature, value = np.full(n, -1), np.full(n, np.nan)
     for start in range(0, n, BLOCK):
         part = slice(start, start + BLOCK)
-        raw = asked.rows(study.array("representations").rows(drawn.rows[part]))
-        strongest = _strongest(asked, raw, drawn.answer[part], drawn.target[part])
+        raw = predictor.rows(study.array("representations").rows(drawn.rows[part]))
+        strongest = _strongest(predictor, raw, drawn.answer[part], drawn.target[part])
         feature[part], value[part] = strongest, raw[np.arange(len(raw)), strongest]
-        gain[part], answered[part] = _without(asked, raw, drawn, part, strongest[:, None])
+        gain[part], answered[part] = _without(predictor, raw, drawn, part, strongest[:, None])
         others = random_alike(raw, np.repeat(strongest[:, None], N_RANDOM, 1), rng)
         for other in others.T:
-            without, _ = _without(asked, raw, drawn, part, other[:, None])
+            without, _ = _without(predictor, raw, drawn, part, other[:, None])
             control[part] = np.where(other >= 0, np.maximum(control[part], without), control[part])
-    evidence = {"feature": feature, "value": value, "usual": asked.means[feature]}
+    evidence = {"feature": feature, "value": value, "usual": predictor.means[feature]}
     return Trial(gain, answered, control, evidence=evidence)
 
 
-def _strongest(asked: Answering, raw: np.ndarray, answer: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _strongest(predictor: Predictor, raw: np.ndarray, answer: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(n,) int64: the feature that adds most to the lead of the answer, gradient times value."""
-    assert asked.classifier is not None
-    logits = asked.classifier.logits(raw)
+    assert predictor.classifier is not None
+    logits = predictor.classifier.logits(raw)
     sides = (
-        class_logits.class_gradients(asked.classifier, raw, logits, asked.column, of)
+        class_logits.class_gradients(predictor.classifier, raw, logits, predictor.column, of)
         for of in (answer, target)
     )
     return ((next(sides) - next(sides)) * raw).argmax(1)
 
 
 def _without(
-    asked: Answering, raw: np.ndarray, drawn: DrawnImages, part: slice, features: np.ndarray
+    predictor: Predictor, raw: np.ndarray, drawn: DrawnImages, part: slice, features: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The gain without some features, and whether the answer is then the target."""
-    assert asked.classifier is not None
-    started = asked.classifier.start(raw)
-    outputs = logits_without(asked.classifier, started, raw, asked.means, features)
-    logits = class_logits.by_class(outputs, asked.column, len(asked.names))
+    assert predictor.classifier is not None
+    started = predictor.classifier.start(raw)
+    outputs = logits_without(predictor.classifier, started, raw, predictor.means, features)
+    logits = class_logits.by_class(outputs, predictor.column, len(predictor.names))
     at, target = np.arange(len(raw)), drawn.target[part]
     gap = logits[at, target] - logits[at, drawn.answer[part]]
     return gap - drawn.gap[part], logits.argmax(1) == target

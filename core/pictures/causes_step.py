@@ -27,8 +27,8 @@ from core.pictures.cause_tables import (
 )
 from core.pictures.cause_trials import ChangedPictures, PictureAnswers, object_masks, trials_without_pictures
 from core.pictures.drawn_errors import DrawnImages, draw_images
-from core.pictures.look import Answering
-from core.pictures.of_image import asked_of_images
+from core.pictures.look import Predictor
+from core.pictures.of_image import predictor_of_images
 from core.pictures.picture_changes import VIEWS, Improvement, Usual, usual_measures
 from core.store import Study
 from core.study.chunked_array import chunk_name
@@ -64,12 +64,12 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
         SettingsError: the answer cannot be asked again, or there is no error.
         EncoderError: the encoder can no longer be loaded, or has changed.
     """
-    read, asked = answer_of(study, config)
+    read, predictor = answer_of(study, config)
     earlier = EarlierRun.of(study, config)
-    drawn = draw_images(read, asked, config, earlier.named)
-    usual = usual_measures(read, asked, drawn)
-    tried = trials_without_pictures(read, asked, drawn, config.seed)
-    passes = Passes(study, asked, drawn, usual, config.seed)
+    drawn = draw_images(read, predictor, config, earlier.named)
+    usual = usual_measures(read, predictor, drawn)
+    tried = trials_without_pictures(read, predictor, drawn, config.seed)
+    passes = Passes(study, predictor, drawn, usual, config.seed)
     if passes.has_encoder:
         tried |= trials_of_views(passes.gaps(step, run, earlier), usual)
     table = judged_table(read, drawn, tried)
@@ -92,7 +92,7 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
         run.progress.note(note)
 
 
-def answer_of(study: Study, config: CausesConfig) -> tuple[Study, Answering]:
+def answer_of(study: Study, config: CausesConfig) -> tuple[Study, Predictor]:
     """Return the study as the answer of `causes` reads it, and its classifier.
 
     Raises:
@@ -103,14 +103,14 @@ def answer_of(study: Study, config: CausesConfig) -> tuple[Study, Answering]:
         raise SettingsError(
             f"'{study.path}' has no answers, so no image is wrong. Run: {command_line('probe', study.path)}"
         )
-    asked = asked_of_images(read)
-    if asked is None:
+    predictor = predictor_of_images(read)
+    if predictor is None:
         name = read.answer.name if read.answer else PROBE
         raise SettingsError(
             f"the answer '{name}' of '{study.path}' gives no logits of changed pictures, so nothing can be "
             "tried. Name the encoder's own classifier or the linear probe: --answer head, --answer probe"
         )
-    return read, asked
+    return read, predictor
 
 
 class EarlierRun:
@@ -139,8 +139,10 @@ class EarlierRun:
 class Passes:
     """The changed pictures of the drawn images, asked chunk by chunk."""
 
-    def __init__(self, study: Study, asked: Answering, drawn: DrawnImages, usual: Usual | None, seed: int):
-        self.study, self.asked, self.drawn, self.usual, self.seed = study, asked, drawn, usual, seed
+    def __init__(
+        self, study: Study, predictor: Predictor, drawn: DrawnImages, usual: Usual | None, seed: int
+    ):
+        self.study, self.predictor, self.drawn, self.usual, self.seed = study, predictor, drawn, usual, seed
         self.has_encoder = not study.facts(EmbedFacts).encoder.is_given
         self.n_passes = self.n_unreadable = 0
 
@@ -157,11 +159,11 @@ class Passes:
             for number in todo:
                 places = chunks[number]
                 values, unreadable = np.full((len(places), len(VIEWS), 2), np.nan), 0
-                held = earlier_position[places] >= 0
-                if held.any():
-                    values[held] = earlier.gaps[earlier_position[places[held]]]
-                if ask is not None and not held.all():
-                    values[~held], unreadable = ask(places[~held], bar)
+                has_earlier = earlier_position[places] >= 0
+                if has_earlier.any():
+                    values[has_earlier] = earlier.gaps[earlier_position[places[has_earlier]]]
+                if ask is not None and not has_earlier.all():
+                    values[~has_earlier], unreadable = ask(places[~has_earlier], bar)
                 array.put(number, values, {"n_unreadable": unreadable})
         self.n_unreadable = sum(array.extra(number)["n_unreadable"] for number in range(len(chunks)))
         gaps = np.concatenate([np.load(array.folder / chunk_name(number)) for number in range(len(chunks))])
@@ -176,7 +178,7 @@ class Passes:
         improvements = self.usual.improvements() if self.usual else [Improvement()] * len(self.drawn.rows)
         pictures = ChangedPictures(self.study, encoder.transform, self.drawn.rows, improvements, masks)
         dtype = str(self.study.settings("embed").get("dtype", "float32"))
-        answers = PictureAnswers(encoder, self.asked, dtype)
+        answers = PictureAnswers(encoder, self.predictor, dtype)
         return lambda places, bar: answers.gaps(pictures, self.drawn, places, run.options, bar)
 
 
@@ -198,11 +200,11 @@ def plan_of_causes(study: Study, options: Mapping[str, Any]) -> dict[str, Any]:
         SettingsError, EncoderError: as the step.
     """
     config = settings_of("causes", options)
-    read, asked = answer_of(study, config)
+    read, predictor = answer_of(study, config)
     earlier = EarlierRun.of(study, config)
-    drawn = draw_images(read, asked, config, earlier.named)
+    drawn = draw_images(read, predictor, config, earlier.named)
     todo = np.array([row not in earlier.position for row in drawn.rows.tolist()])
-    passes = Passes(study, asked, drawn, usual_measures(read, asked, drawn), config.seed)
+    passes = Passes(study, predictor, drawn, usual_measures(read, predictor, drawn), config.seed)
     n_images, seconds = int(todo.sum()) if passes.has_encoder else 0, 0.0
     if n_images:
         run = StepRun(Progress.silent(), resolve_device(run_options(options).device), run_options(options))

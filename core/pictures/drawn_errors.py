@@ -12,7 +12,7 @@ from core.config import CausesConfig
 from core.errors import SettingsError
 from core.measures.causes import n_alike
 from core.measures.slice_comparison import shown_images
-from core.pictures.look import Answering
+from core.pictures.look import Predictor
 from core.pictures.trial_outcomes import n_compared
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS
@@ -57,7 +57,7 @@ class DrawnImages:
 
 
 def draw_images(
-    study: Study, asked: Answering, config: CausesConfig, before: Sequence[str] = ()
+    study: Study, predictor: Predictor, config: CausesConfig, before: Sequence[str] = ()
 ) -> DrawnImages:
     """Draw the errors, and right images, to find the causes of, among evaluation images if there are any.
 
@@ -68,11 +68,13 @@ def draw_images(
     Raises:
         SettingsError: there is nothing to explain, or a named image is no error.
     """
-    label, answer, correct = label_outcomes(study, asked)
+    label, answer, correct = label_outcomes(study, predictor)
     shown = shown_images(study)
     wrong = np.flatnonzero(shown & (correct == 0))
     right = np.flatnonzero(shown & (correct == 1))
-    named = np.array([row_of_error(study, correct, one) for one in dict.fromkeys((*before, *config.image))])
+    named = np.array(
+        [row_of_error(study, correct, fromkey) for fromkey in dict.fromkeys((*before, *config.image))]
+    )
     if not len(wrong) and not len(named):
         raise SettingsError(
             f"'{study.path}': none of {len(right):,} answers is wrong, so there is nothing to explain"
@@ -83,7 +85,7 @@ def draw_images(
     rows, order = np.unique(np.concatenate([drawn_wrong, drawn_right]), return_index=True)
     is_error = order < len(drawn_wrong)
     is_reference = np.concatenate([np.zeros(len(drawn_wrong), bool), reference])[order]
-    logits = stored_logits(study, asked, rows)
+    logits = stored_logits(study, predictor, rows)
     target = np.where(is_error, label[rows], second_class(logits, answer[rows]))
     at = np.arange(len(rows))
     gap = logits[at, target] - logits[at, answer[rows]]
@@ -106,13 +108,13 @@ def needed(drawn: DrawnImages) -> np.ndarray:
     return keep
 
 
-def label_outcomes(study: Study, asked: Answering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def label_outcomes(study: Study, predictor: Predictor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The label, the answer and the correctness of all images, of which errors are drawn.
 
     Label and answer as places among the names of the answer, -1 for others, and whether the answer is
     correct: 1, 0, or NaN where either is not among them.
     """
-    names = pd.Index(asked.names)
+    names = pd.Index(predictor.names)
     table = study.table("probe", ["predicted", "correct"])
     label = names.get_indexer(pd.Index(study.column("images", "label").to_numpy(object)))
     answer = names.get_indexer(pd.Index(table["predicted"].to_numpy(object)))
@@ -129,16 +131,16 @@ def row_of_error(study: Study, correct: np.ndarray, image_id: str) -> int:
     return row
 
 
-def stored_logits(study: Study, asked: Answering, rows: np.ndarray) -> np.ndarray:
+def stored_logits(study: Study, predictor: Predictor, rows: np.ndarray) -> np.ndarray:
     """(n, n_names) float64: logits of some images by the classifier as it answers for pictures."""
-    parts = [np.empty((0, len(asked.names)))]
+    parts = [np.empty((0, len(predictor.names)))]
     for start in range(0, len(rows), CHUNK_ROWS):
         part = rows[start : start + CHUNK_ROWS]
-        if asked.classifier is None:
+        if predictor.classifier is None:
             outputs = class_logits.output_logits(study, part)
         else:
-            outputs = asked.classifier.logits(asked.rows(study.array("representations").rows(part)))
-        parts.append(class_logits.by_class(outputs, asked.column, len(asked.names)))
+            outputs = predictor.classifier.logits(predictor.rows(study.array("representations").rows(part)))
+        parts.append(class_logits.by_class(outputs, predictor.column, len(predictor.names)))
     return np.concatenate(parts)
 
 

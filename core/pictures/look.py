@@ -32,7 +32,7 @@ NORM_FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
-class Answering:
+class Predictor:
     """A classifier as it answers for a picture.
 
     Attributes:
@@ -103,7 +103,7 @@ class Look:
         return bool(self.answer) and bool(np.isfinite(self.features["push"].to_numpy()).any())
 
 
-def answering(study: Study) -> Answering | None:
+def predictor_of(study: Study) -> Predictor | None:
     """The classifier that looks at a picture: of a study's answer, with all classes; else the default's."""
     kind = study.answer.kind if study.answer else PROBE
     if kind not in (HEAD, PROBE) and study.has("probe_weights"):
@@ -111,7 +111,7 @@ def answering(study: Study) -> Answering | None:
     if kind not in (HEAD, PROBE) or (kind == PROBE and not study.has(PROBE)):
         other = study.answering()
         if other is not study:
-            return answering(other)
+            return predictor_of(other)
     if kind == HEAD or (kind == PROBE and not study.has("probe_weights")):
         return _of_head(study)
     if not study.has("probe_weights"):
@@ -119,14 +119,14 @@ def answering(study: Study) -> Answering | None:
     return linear(study, PROBE)
 
 
-def linear(study: Study, name: str) -> Answering:
+def linear(study: Study, name: str) -> Predictor:
     """Return a study's answer whose labels have weights, to look at a picture by."""
     names, means = tuple(study.class_names), train_means(study)
     classifier, columns = class_logits.class_weights(study), np.arange(len(names))
-    return Answering(name, names, names, columns, means, classifier, reads_unit_rows(study))
+    return Predictor(name, names, names, columns, means, classifier, reads_unit_rows(study))
 
 
-def _of_head(study: Study) -> Answering | None:
+def _of_head(study: Study) -> Predictor | None:
     if not study.has("head_classes"):
         return None
     settings, labels = study.settings("answers"), study.class_names
@@ -150,7 +150,7 @@ def of_outputs(
     *,
     restrict: bool = False,
     code: np.ndarray | None = None,
-) -> Answering:
+) -> Predictor:
     """A classifier for pictures whose outputs mean labels where they match, else what they are called.
 
     Args:
@@ -162,7 +162,7 @@ def of_outputs(
     else:
         match = match_as_stated(names, code, labels, "as stored")
     if match is None:
-        class_names = tuple(next(iter(one), f"output {at}") for at, one in enumerate(names))
+        class_names = tuple(next(iter(name), f"output {at}") for at, name in enumerate(names))
         columns = ClassColumns(class_names, np.arange(len(class_names)))
     else:
         columns = ClassColumns.of(match, labels, restrict=restrict)
@@ -170,7 +170,7 @@ def of_outputs(
     for output in np.flatnonzero(columns.column >= 0)[::-1].tolist():
         if WORDNET.fullmatch(columns.names[columns.column[output]]) and len(names[output]) > 1:
             spoken[columns.column[output]] = str(names[output][-1]).partition(",")[0]
-    return Answering(HEAD, columns.names, tuple(spoken), columns.column, means, classifier)
+    return Predictor(HEAD, columns.names, tuple(spoken), columns.column, means, classifier)
 
 
 def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.
 
 
 def decide(
-    asked: Answering | None,
+    predictor: Predictor | None,
     seen: Any,
     *,
     off: Sequence[int] = (),
@@ -213,39 +213,39 @@ def decide(
         pushes: (n_features,) by the names of answer and rival, where there is no classifier to ask.
     """
     raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
-    raw = raw if asked is None else asked.rows(raw[None])[0]
+    raw = raw if predictor is None else predictor.rows(raw[None])[0]
     nothing = np.full(len(raw), np.nan)
-    if asked is None or len(asked.names) < 2:
+    if predictor is None or len(predictor.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
         return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing), class_logits.NO_PUSH)
-    classifier = asked.classifier
+    classifier = predictor.classifier
     if classifier is None:
         logits = changed = seen.logits.astype(np.float64)
     else:
         started = classifier.start(raw[None])
         logits = classifier.finish(started)[0]
         removed = np.unique(np.asarray(off, np.int64))[None]
-        changed = logits_without(classifier, started, raw[None], asked.means, removed)[0]
+        changed = logits_without(classifier, started, raw[None], predictor.means, removed)[0]
     both = np.stack([logits, changed])
-    by_class = class_logits.by_class(both, asked.column, len(asked.names))
+    by_class = class_logits.by_class(both, predictor.column, len(predictor.names))
     ranked = np.argsort(-by_class, axis=1, kind="stable")  # shares may be 0 of all but one
     answer, rival = ranked[0, :2].tolist()
-    if true in asked.names and asked.names.index(true) != answer:
-        rival = asked.names.index(true)
+    if true in predictor.names and predictor.names.index(true) != answer:
+        rival = predictor.names.index(true)
     push = nothing
     if classifier is not None:
         twice, same = (np.stack([one] * 2) for one in (raw, logits))
         toward = class_logits.class_gradients(
-            classifier, twice, same, asked.column, np.array([answer, rival])
+            classifier, twice, same, predictor.column, np.array([answer, rival])
         )
         push = (toward[0] - toward[1]) * raw
     elif pushes is not None:
-        push = pushes(asked.names[answer], asked.names[rival])
-    is_local = asked.is_local or (classifier is None and bool(np.isfinite(push).all()))
+        push = pushes(predictor.names[answer], predictor.names[rival])
+    is_local = predictor.is_local or (classifier is None and bool(np.isfinite(push).all()))
     return Look(
-        _likely(asked, asked.shares(both), ranked, {true, *also}),
-        asked.spoken[answer],
-        asked.spoken[rival],
+        _likely(predictor, predictor.shares(both), ranked, {true, *also}),
+        predictor.spoken[answer],
+        predictor.spoken[rival],
         float(by_class[0, answer] - by_class[0, rival]),
         ranked_features(raw, fires, push),
         class_logits.LOCAL if is_local else class_logits.NO_PUSH if classifier is None else "",
@@ -253,16 +253,16 @@ def decide(
 
 
 def _likely(
-    asked: Answering, shares: np.ndarray, ranked: np.ndarray, also: Collection[str | None]
+    predictor: Predictor, shares: np.ndarray, ranked: np.ndarray, also: Collection[str | None]
 ) -> pd.DataFrame:
     """Tabulate classes of a picture; shares, ranked: (2, n_names), before and after features are off."""
-    named = {code for code, name in enumerate(asked.names) if name in also}
+    named = {code for code, name in enumerate(predictor.names) if name in also}
     first = named.union(ranked[0, :2].tolist(), ranked[1, :MOST_CLASSES].tolist())
     codes = [code for code in ranked[1].tolist() if code in first]
     return pd.DataFrame(
         {
-            "name": [asked.names[code] for code in codes],
-            "spoken": [asked.spoken[code] for code in codes],
+            "name": [predictor.names[code] for code in codes],
+            "spoken": [predictor.spoken[code] for code in codes],
             "before": shares[0, codes],
             "after": shares[1, codes],
         }
@@ -279,8 +279,8 @@ def nearest_images(study: Study, raw: np.ndarray, k: int) -> tuple[np.ndarray, n
 def heat_of(seen: Glance, features: Sequence[int]) -> np.ndarray | None:
     """The heatmap of some features in a picture's input view; None where one has no map."""
     places = np.searchsorted(seen.features, np.asarray(features, np.int64))
-    held = places < len(seen.features)
-    if not len(features) or not held.all() or (seen.features[places] != features).any():
+    fits = places < len(seen.features)
+    if not len(features) or not fits.all() or (seen.features[places] != features).any():
         return None
     stored = StoredMaps(*(part[places] for part in seen.stored_maps))
     return combine(stored.restored(), stored.peaks, "mean", seen.sides.tolist())

@@ -12,7 +12,7 @@ from core.answers.answer import HEAD, PROBE
 from core.answers.class_logits import units_of
 from core.errors import SettingsError
 from core.measures.slice_features import firing_pairs
-from core.pictures.look import Answering, Look, answering, decide
+from core.pictures.look import Look, Predictor, decide, predictor_of
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS
 from core.study.stored_heatmaps import check_features
@@ -29,30 +29,30 @@ class Stored:
     logits: np.ndarray
 
 
-def asked_of_images(study: Study) -> Answering | None:
+def predictor_of_images(study: Study) -> Predictor | None:
     """Return the classifier that a study's images are looked at by; None where its outputs are not known."""
     kind = study.answer.kind if study.answer else PROBE
     if kind not in (HEAD, PROBE) and not study.has("probe_weights"):
         return None
-    asked = answering(study)
-    is_answered = asked is None or asked.classifier is not None or study.has("head_logits")
-    return asked if is_answered else None
+    predictor = predictor_of(study)
+    is_answered = predictor is None or predictor.classifier is not None or study.has("head_logits")
+    return predictor if is_answered else None
 
 
-def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[int] = ()) -> Look:
+def look_at(study: Study, predictor: Predictor | None, row: int, *, off: Sequence[int] = ()) -> Look:
     """Say what an answer makes of an image of a study, and which features push it.
 
     Args:
-        asked: `asked_of_images`. off: features set to their means.
+        predictor: `predictor_of_images`. off: features set to their means.
     """
     raw, units = (one.array("representations")[row] for one in (study, class_logits.units_of(study)))
-    if asked is not None and asked.classifier is not None:
-        asked = replace(asked, classifier=asked.classifier.for_image(raw, units))
+    if predictor is not None and predictor.classifier is not None:
+        predictor = replace(predictor, classifier=predictor.classifier.for_image(raw, units))
     raw = raw.astype(np.float64)
     fires = np.zeros(len(raw), bool)
     if study.has("firing_features"):
         fires[firing_pairs(study, np.array([row]))["feature"].to_numpy()] = True
-    is_stored = asked is not None and asked.classifier is None
+    is_stored = predictor is not None and predictor.classifier is None
     logits = class_logits.output_logits(study, np.array([row]))[0] if is_stored else np.empty(0)
 
     def stored(answer: str, rival: str) -> np.ndarray:
@@ -64,7 +64,9 @@ def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[in
 
     label = study.images["label"].iat[row]
     true = label if isinstance(label, str) else None
-    look = decide(asked, Stored(raw, fires, logits), off=off, true=true, pushes=stored if is_stored else None)
+    look = decide(
+        predictor, Stored(raw, fires, logits), off=off, true=true, pushes=stored if is_stored else None
+    )
     only_wrong = is_stored and class_logits.has_gradients(study) and not look.pushes
     return replace(look, note=class_logits.ONLY_WRONG) if only_wrong else look
 
@@ -80,7 +82,7 @@ NOT_KNOWN = (
 
 def without_features(
     study: Study, rows: np.ndarray, features: Sequence[int]
-) -> tuple[Answering, SwitchedOff]:
+) -> tuple[Predictor, SwitchedOff]:
     """Predict images again with some features switched off, by the answer that a study is read by.
 
     Args:
@@ -91,22 +93,24 @@ def without_features(
         SettingsError: no such feature, or the answer has no stored layers.
     """
     off = check_features(study, features)
-    asked = asked_of_images(study)
-    if asked is None or asked.classifier is None:
+    predictor = predictor_of_images(study)
+    if predictor is None or predictor.classifier is None:
         raise SettingsError(NOT_KNOWN.format(path=study.path))
     raw, units = (one.array("representations") for one in (study, units_of(study)))
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(rows), CHUNK_ROWS):
             part = rows[start : start + CHUNK_ROWS]
-            read = asked.rows(raw.rows(part))
-            yield read, read if study.below is None else asked.rows(units.rows(part))
+            read = predictor.rows(raw.rows(part))
+            yield read, read if study.below is None else predictor.rows(units.rows(part))
 
     total = np.zeros(raw.shape[1])
     for chunk, _ in chunks():
         total += chunk.sum(0)
-    labels = pd.Index(asked.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
+    labels = pd.Index(predictor.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
     true = np.where(labels < 0, np.nan, labels.astype(float))
     average = total / max(len(rows), 1)
-    made = switched_off(chunks(), asked.classifier, asked.means, asked.codes, off.tolist(), true, average)
-    return asked, made
+    made = switched_off(
+        chunks(), predictor.classifier, predictor.means, predictor.codes, off.tolist(), true, average
+    )
+    return predictor, made

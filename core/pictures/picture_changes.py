@@ -12,7 +12,7 @@ from core.encoders.transform import INTERPOLATIONS, Transform
 from core.measures.slice_comparison import shown_images
 from core.pictures.alterations import removed
 from core.pictures.drawn_errors import DrawnImages, label_outcomes
-from core.pictures.look import Answering
+from core.pictures.look import Predictor
 from core.store import Study
 
 # Changes of a picture that trials make before the encoder looks at it again (docs/method.md 9.3).
@@ -192,7 +192,7 @@ class Usual:
         return improvements
 
 
-def usual_measures(study: Study, asked: Answering, drawn: DrawnImages) -> Usual | None:
+def usual_measures(study: Study, predictor: Predictor, drawn: DrawnImages) -> Usual | None:
     """Compare the drawn images with right ones; None where the study holds no measures of its pictures.
 
     The median is that of the evaluation images that are answered correctly as the target; of all that are
@@ -202,9 +202,9 @@ def usual_measures(study: Study, asked: Answering, drawn: DrawnImages) -> Usual 
         return None
     table, shown = study.table("pictures", [*MEASURES]), shown_images(study)
     values = np.stack([numbers(table, name) for name in MEASURES], axis=1)
-    label, _, correct = label_outcomes(study, asked)
+    label, _, correct = label_outcomes(study, predictor)
     right = np.flatnonzero(shown & (correct == 1))
-    medians = np.empty((len(asked.names), len(MEASURES)))
+    medians = np.empty((len(predictor.names), len(MEASURES)))
     medians[:] = _medians(values[right])
     for code in np.unique(label[right]).tolist():
         medians[code] = _medians(values[right[label[right] == code]])

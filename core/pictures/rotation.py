@@ -17,7 +17,7 @@ from core.config import RotationConfig
 from core.encoders.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
-from core.pictures.look import Answering, answering
+from core.pictures.look import Predictor, predictor_of
 from core.store import Study
 from core.study.writer import StepRun, StepWriter
 
@@ -44,13 +44,13 @@ def compute_rotation(study: Study, step: StepWriter, config: RotationConfig, run
     answer is most confident, and by how much its confidence exceeds that of the picture as it is; NaN where
     the picture cannot be read."""
     read = study.answering()
-    asked = answering(read)
+    predictor = predictor_of(read)
     encoder = encoder_of(study, str(run.device))
-    head = None if asked is None or asked.classifier is not None else encoder.find_head()
-    if asked is None or isinstance(head, str):
+    head = None if predictor is None or predictor.classifier is not None else encoder.find_head()
+    if predictor is None or isinstance(head, str):
         step.summary = {"skipped": NO_ANSWER}
         return
-    confidences = _confidences(study, encoder, asked, head, run)
+    confidences = _confidences(study, encoder, predictor, head, run)
     is_complete = np.isfinite(confidences).all(1)
     gain = confidences.max(1) - confidences[:, 0]
     best = np.where(gain > ROUNDING, np.nan_to_num(confidences).argmax(1), 0)
@@ -59,11 +59,11 @@ def compute_rotation(study: Study, step: StepWriter, config: RotationConfig, run
     ids = study.column("images", "image_id")
     step.table("rotation", pd.DataFrame({"image_id": ids, "rotation": turns, "rotation_gain": gain}))
     n_turned = int((is_complete & (best > 0)).sum())
-    step.summary = {"answer": asked.name, "n_images": int(is_complete.sum()), "n_turned": n_turned}
+    step.summary = {"answer": predictor.name, "n_images": int(is_complete.sum()), "n_turned": n_turned}
 
 
 def _confidences(
-    study: Study, encoder: Encoder, asked: Answering, head: Head | None, run: StepRun
+    study: Study, encoder: Encoder, predictor: Predictor, head: Head | None, run: StepRun
 ) -> np.ndarray:
     """(n_images, 4) float32: the largest probability of the answer after each turn; NaN without a picture."""
     listing = pd.Index(study.source.table["image_id"])
@@ -80,17 +80,17 @@ def _confidences(
         for batch_rows, batch in zip(batches, stream, strict=True):
             here = [row_of[place] for place in batch.rows]
             for turn, views in enumerate(batch.looks if batch.rows else ()):
-                confidences_of_turns[here, turn] = _confidence(encoder, views, asked, head)
+                confidences_of_turns[here, turn] = _confidence(encoder, views, predictor, head)
             bar.update(len(batch_rows))
     return confidences_of_turns
 
 
-def _confidence(encoder: Encoder, views: torch.Tensor, asked: Answering, head: Head | None) -> np.ndarray:
+def _confidence(encoder: Encoder, views: torch.Tensor, predictor: Predictor, head: Head | None) -> np.ndarray:
     """(n,) the largest probability that an answer gives to each view."""
     with torch.inference_mode():
-        if asked.classifier is not None:
+        if predictor.classifier is not None:
             raw = encoder.represent(views).float().cpu().numpy()
-            logits = asked.classifier.logits(asked.rows(raw))
+            logits = predictor.classifier.logits(predictor.rows(raw))
         else:
             logits = encoder.represent_with_logits(views, head)[1].float().cpu().numpy()
-    return asked.shares(logits).max(1)
+    return predictor.shares(logits).max(1)

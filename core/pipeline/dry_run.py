@@ -251,7 +251,10 @@ def sample_images(source: ImageSource, n: int, *, pictures: bool) -> list[dict[s
     """
     rows = np.unique(np.linspace(0, len(source.table) - 1, n).round().astype(int))
     records = source.table.iloc[rows][["image_id", "split", "label"]].to_dict("records")
-    samples = [{**one, "label": one["label"] if isinstance(one["label"], str) else None} for one in records]
+    samples = [
+        {**record, "label": record["label"] if isinstance(record["label"], str) else None}
+        for record in records
+    ]
     if pictures:
         for row, one in zip(rows, samples, strict=True):
             one["thumbnail"] = _data_uri(source, int(row))

@@ -388,8 +388,12 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
 def count_parameters(encoder: Encoder) -> int:
     """Count the numbers of a network that make a representation: without the classifier behind it."""
     name = encoder.classifier
-    behind = set() if name is None else {id(one) for one in encoder.base.get_submodule(name).parameters()}
-    return sum(one.numel() for one in encoder.model.parameters() if id(one) not in behind)
+    behind = (
+        set()
+        if name is None
+        else {id(parameter) for parameter in encoder.base.get_submodule(name).parameters()}
+    )
+    return sum(parameter.numel() for parameter in encoder.model.parameters() if id(parameter) not in behind)
 
 
 def _enlarged(source: ImageSource, encoder: Encoder, config: EmbedConfig) -> list[str]:

@@ -58,7 +58,7 @@ def sae_lens_parts(
     settings |= {"apply_b_dec_to_input": subtracts, "normalize_activations": NORMS[norm]}
     settings["reshape_activations"] = "none"
     settings |= {"k": int(card.get("k") or len(decoder))} if "topk" in settings["architecture"] else {}
-    return {name: np.ascontiguousarray(one, np.float32) for name, one in tensors.items()}, settings
+    return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}, settings
 
 
 def write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndarray], out: Path) -> None:
@@ -70,8 +70,8 @@ def write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndar
         SettingsError: as `sae_lens_parts`, or a cfg.json of something else lies there.
     """
     tensors, settings = sae_lens_parts(parts, basis.card)
-    place = out.with_name(SETTINGS)
-    _check_place(place)
+    settings_file = out.with_name(SETTINGS)
+    _check_place(settings_file)
     facts = study.facts(EmbedFacts).encoder
     model = "" if facts.is_given else study.encoder_name or facts.spec
     about = {
@@ -84,20 +84,20 @@ def write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndar
     }
     with complete_file(out) as temporary:
         save_file(tensors, temporary)
-    with complete_file(place) as temporary:
+    with complete_file(settings_file) as temporary:
         temporary.write_text(json_text({**settings, "metadata": about}), encoding="utf-8")
 
 
-def _check_place(place: Path) -> None:
+def _check_place(path: Path) -> None:
     """Raise SettingsError where a cfg.json is not such a one."""
-    if not place.exists():
+    if not path.exists():
         return
     try:
-        metadata = read_json_file(place).get("metadata", {})
+        metadata = read_json_file(path).get("metadata", {})
     except (OSError, ValueError, AttributeError, json.JSONDecodeError):
         metadata = {}
     if OURS not in metadata:
-        raise SettingsError(f"'{place}' is of something else; name a file in a folder of its own")
+        raise SettingsError(f"'{path}' is of something else; name a file in a folder of its own")
 
 
 # Export a basis of a study: its dictionary and codes as .npz, or a table of its latents.

@@ -48,7 +48,7 @@ def write_datasets(known: KnownImages, folder: Path) -> int:
     (folder / "data").mkdir()
     schema = _schema(known)
     for split in dict.fromkeys(known.fields["split"]):
-        rows = [at for at, one in enumerate(known.fields["split"]) if one == split]
+        rows = [at for at, field in enumerate(known.fields["split"]) if field == split]
         _write_split(known, rows, SPLITS[split], schema, folder / "data")
     return len(known)
 

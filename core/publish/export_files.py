@@ -76,8 +76,8 @@ def has_ids(study: StudyReader) -> bool:
 
 def name_columns(columns: Iterable[Any]) -> list[str]:
     """Return the columns of an exported table with classes, which get a column of names each."""
-    held = set(columns)
-    return [name for name in OF_CLASSES if name in held]
+    present = set(columns)
+    return [name for name in OF_CLASSES if name in present]
 
 
 def with_name_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -215,7 +215,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 COLUMNS["quality"] += tuple(name for name in SCORES if name not in COLUMNS["quality"])
 STORED_AS = {"metrics": "quality_metrics"}
-MADE = {  # of what the study holds, when it is asked for
+COMPUTED_TABLES = {  # of what the study holds, when it is asked for
     "answers": answers_table,
     "labels": labels_table,
     "concept_features": concept_features,
@@ -330,13 +330,13 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     elif table in OF_BOTH_SPLITS and slice:
         _check_there(study, table, table)
         frame, slice = issues_of(study, slice), None
-    elif table in MADE:
-        frame = MADE[table](study)
+    elif table in COMPUTED_TABLES:
+        frame = COMPUTED_TABLES[table](study)
     else:
         stored = STORED_AS.get(table, table)
         _check_there(study, table, stored)
-        held = study.columns(stored)  # without labels, or without an encoder, a study lacks some
-        frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
+        columns = study.columns(stored)  # without labels, or without an encoder, a study lacks some
+        frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in columns] or None)
     frame = frame if slice is None or not slice else _only(study, table, frame, slice)
     frame = without_image_folder(study, table, frame)
     if table != "labels" and has_ids(study):

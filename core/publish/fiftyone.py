@@ -102,9 +102,9 @@ def _maps(known: KnownImages, at: int, maps: ImageMaps) -> dict[str, Any]:
     """Heatmap and masks of an image, held in the sample: relative paths of files are read below `rel_dir`."""
     labels = {}
     for name, values in maps.of_image(int(known.rows[at])).items():
-        held = _binary(values)
+        binary = _binary(values)
         is_heat = name == HEAT
-        inside = {"map": held, "range": [0.0, float(LEVELS)]} if is_heat else {"mask": held}
+        inside = {"map": binary, "range": [0.0, float(LEVELS)]} if is_heat else {"mask": binary}
         kind, field = ("Heatmap", HEAT) if is_heat else ("Segmentation", f"mask_{name}")
         labels[f"{PREFIX}{field}"] = _label(kind, known.paths[at], field, **inside)
     return labels

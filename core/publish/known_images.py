@@ -236,7 +236,9 @@ def known_images(study: Study, among: Slice | None = None) -> KnownImages:
     for name, kind in FIELDS.items():
         if name in columns:
             fields[name] = [_plain(columns[name][row], kind) for row in rows]
-    fields = {name: values for name, values in fields.items() if any(one not in (None, []) for one in values)}
+    fields = {
+        name: values for name, values in fields.items() if any(value not in (None, []) for value in values)
+    }
     root, paths = _root_and_paths(study, rows)
     tags = [_tags(fields, at) for at in range(len(rows))]
     for at, names in enumerate(_left_tags(study, rows)):
@@ -257,8 +259,8 @@ def _of_answer(study: Study) -> dict[str, Any]:
     """What the answer predicts, and Q."""
     columns = {}
     for table, names in {"probe": ("predicted", "confidence", "correct"), "quality": ("q_score",)}.items():
-        held = [name for name in names if study.has(table) and name in study.columns(table)]
-        columns |= {name: study.column(table, name).to_numpy(object) for name in held}
+        present = [name for name in names if study.has(table) and name in study.columns(table)]
+        columns |= {name: study.column(table, name).to_numpy(object) for name in present}
     if "predicted" in columns and has_ids(study):
         columns["predicted_name"] = names_of_classes(study.column("probe", "predicted")).to_numpy(object)
     return columns
@@ -356,12 +358,12 @@ def _root_and_paths(study: Study, rows: np.ndarray) -> tuple[str, list[str]]:
         places = [""]
     if not all(map(os.path.isfile, places)):
         return "", _of_images(study)["image_id"][rows].tolist()
-    whole = [os.path.abspath(place) for place in places]
+    whole = [os.path.abspath(path) for path in places]
     stated = study.facts(EmbedFacts).source.root
     root = os.path.abspath(stated) if stated else ""
-    if not root or not all(place.startswith(f"{root}{os.sep}") for place in whole):
+    if not root or not all(path.startswith(f"{root}{os.sep}") for path in whole):
         root = os.path.commonpath(list(map(os.path.dirname, whole))) if whole else ""
-    return root, [os.path.relpath(place, root) for place in whole]
+    return root, [os.path.relpath(path, root) for path in whole]
 
 
 _PLAIN: dict[str, Callable[[Any], Any]] = {TEXT: str, NUMBER: float, WHOLE: int, TRUTH: bool}

@@ -72,7 +72,7 @@ def write_links(study: Study, frame: pd.DataFrame, rows: np.ndarray, out: Path) 
     """
     check_new_folder(out)
     places = image_places(study, rows)
-    is_file = np.array([os.path.isfile(place) for place in places], bool)
+    is_file = np.array([os.path.isfile(path) for path in places], bool)
     labelled = frame["label"].notna().to_numpy(bool)
     folders = class_folders([label for label in words(frame, "label") if label])
     taken: set[Path] = set()

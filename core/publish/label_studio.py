@@ -102,9 +102,9 @@ def _run(length: int, value: int) -> str:
     n_whole, rest = divmod(length, longest)
     if not rest:
         return whole * n_whole
-    place = next(at for at, size in enumerate(SIZES) if rest <= 1 << size)
-    size = SIZES[place]
-    return whole * n_whole + f"1{place:02b}{rest - 1:0{size}b}{value:0{WORD}b}"
+    at_size = next(at for at, size in enumerate(SIZES) if rest <= 1 << size)
+    size = SIZES[at_size]
+    return whole * n_whole + f"1{at_size:02b}{rest - 1:0{size}b}{value:0{WORD}b}"
 
 
 def _interface(known: KnownImages, maps: ImageMaps) -> str:

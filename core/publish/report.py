@@ -119,8 +119,8 @@ def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) 
 
 def study_sections(source: Source) -> list[Section]:
     """Return every chapter of a report about one study, its settings and the definitions."""
-    held = [one for one in CHAPTERS if not STEPS[one.step].on_request or source.study.has(one.needs)]
-    return [*(chapter.of(source) for chapter in held), definition_section()]
+    chapters = [one for one in CHAPTERS if not STEPS[one.step].on_request or source.study.has(one.needs)]
+    return [*(chapter.of(source) for chapter in chapters), definition_section()]
 
 
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:

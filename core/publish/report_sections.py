@@ -286,7 +286,7 @@ def quality(source: Source) -> list[Markup]:
     if of_q:
         pieces.append(parts.cards(_headline(of_q[0])))
     pieces += source.charts.row("errors_found", "baselines", "q_distribution", "roc", "risk_coverage")
-    words = {name: one.word for name, one in score_verdicts(study, metrics).items()}
+    words = {name: verdict.word for name, verdict in score_verdicts(study, metrics).items()}
     return [*pieces, _metrics(metrics.to_dict("records"), words), *source.charts.row("by_cause")]
 
 

@@ -57,7 +57,9 @@ def rerun_command(study: Study, folder: Path, table: Path, *, head: Path | None 
     images = f"{table}?{urlencode({'group': group})}" if group else str(table)
     settings = dict(_settings(study, OF_IMAGES))
     if head is not None:
-        settings = {key: one for key, one in settings.items() if key not in OF_OWN_HEAD} | {"head": str(head)}
+        settings = {key: setting for key, setting in settings.items() if key not in OF_OWN_HEAD} | {
+            "head": str(head)
+        }
     return Analyze.of(folder, dry_run=False, images=images, **settings)
 
 

@@ -144,7 +144,7 @@ class _Site:
             pictures = {row: self._image(row, there) for row, there in kept.items()}
             data = {"rows": rows, "pictures": pictures, "features": cards}
             sections = study_sections(source)
-            at = next(i for i, one in enumerate(sections) if one.anchor == "features") + 1
+            at = next(i for i, section in enumerate(sections) if section.anchor == "features") + 1
             sections[at:at] = [self._browser(len(rows), len(cards))]
             sections[-1].parts.append(parts.data(data))
             script = TEMPLATES.get_template("site.js").render()
@@ -187,4 +187,4 @@ def picture_name(row: int) -> str:
 def size_of(out: Path) -> int:
     """Return the bytes of a published site, a folder or an archive."""
     files = [out] if out.is_file() else [one for one in out.rglob("*") if one.is_file()]
-    return sum(one.stat().st_size for one in files)
+    return sum(file.stat().st_size for file in files)

@@ -97,8 +97,8 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
         return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     try:
         entry = study.manifest["items"][stored]
-        held = set(entry["columns"])  # without labels, or without an encoder, a study lacks some
-        columns = [name for name in COLUMNS.get(table, ()) if name in held] or None
+        present = set(entry["columns"])  # without labels, or without an encoder, a study lacks some
+        columns = [name for name in COLUMNS.get(table, ()) if name in present] or None
         path = checked_table(study.path, stored, entry, columns)
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except (*NO_TABLE, Damaged) as error:
@@ -109,10 +109,12 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
 def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     """Return a part of a table as `export` writes it: without the folder of the images."""
     part = _with_names(study, with_group_names(table, part))
-    held = [name for name in NAMES if name in part.column_names]
-    if not held or not (table in ("images", "skipped") or folder_of_ids(study.column("images", "image_id"))):
+    present = [name for name in NAMES if name in part.column_names]
+    if not present or not (
+        table in ("images", "skipped") or folder_of_ids(study.column("images", "image_id"))
+    ):
         return part
-    shown = without_image_folder(study, table, as_frame(part.select(held)))
+    shown = without_image_folder(study, table, as_frame(part.select(present)))
     for name in shown:
         position, field = part.column_names.index(name), part.schema.field(name)
         part = part.set_column(position, field, pa.array(shown[name], field.type, from_pandas=True))

@@ -234,5 +234,5 @@ def factors_of(study: Study) -> dict[str, list[object]]:
             **{name: attributes[name].to_numpy() for name in attributes if name not in frame}
         )
     factors = {name: frame[name].astype(object).tolist() for name in FACTORS if name in frame}
-    levels = {name: {one for one in values if isinstance(one, str)} for name, values in factors.items()}
+    levels = {name: {value for value in values if isinstance(value, str)} for name, values in factors.items()}
     return {name: values for name, values in factors.items() if len(levels[name]) > 1}

@@ -147,13 +147,13 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
         part, first, second, jaccard (NaN without a defined class), n_classes, n_undefined; no rows for one
         domain.
     """
-    rows, held = [], images.is_val if images.is_val.any() else ~images.is_val
+    rows, evaluated = [], images.is_val if images.is_val.any() else ~images.is_val
     for part, columns in part_slices(k, images.raw.shape[1]).items():
         h = unit_rows(images.raw[:, columns])
         for first, second in itertools.combinations(range(len(images.domain_names)), 2):
             values, n_undefined = [], 0
             for code in range(len(images.class_names)):
-                of_class = held & (images.classes == code)
+                of_class = evaluated & (images.classes == code)
                 sides = [of_class & (images.domains == side) for side in (first, second)]
                 if not all(side.any() for side in sides):
                     continue

@@ -208,8 +208,8 @@ class FourierChain(FourierTransform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         if not self.clip_each:
             return super().transform(inpt, params)
-        for one in self.transforms:
-            inpt = one.transform(inpt, params)
+        for transform in self.transforms:
+            inpt = transform.transform(inpt, params)
         return inpt
 
     def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:

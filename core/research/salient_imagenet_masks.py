@@ -379,7 +379,7 @@ class SalientImageNet(MaskSource):
         *folders, end = path.split("/")
         name = image_name(end)
         candidates = (*reversed(folders), name.partition("_")[0], label)
-        wnid = next((one for one in candidates if one in self._indices), None)
+        wnid = next((candidate for candidate in candidates if candidate in self._indices), None)
         return TrainImage(str(wnid), name) if wnid else None
 
     def _list(self) -> MaskListing:
@@ -396,9 +396,9 @@ class SalientImageNet(MaskSource):
             )
         ids = self._image_ids()
         places: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
-        for one in masks:
-            kind = self._judged[one.wnid, one.feature].kind
-            places[kind].setdefault(ids[one.row], []).append(one.file)
+        for mask in masks:
+            kind = self._judged[mask.wnid, mask.feature].kind
+            places[kind].setdefault(ids[mask.row], []).append(mask.file)
         report = self._report(coverage(len(ids), places), set(rows.values()), missing_classes, missing)
         report["n_unjudged_features"] = len(unjudged)
         report["notes"] += self._notes(missing_classes, missing, unjudged, ambiguous) + self._answers[1]
@@ -451,8 +451,12 @@ class SalientImageNet(MaskSource):
             folder = self._folder(wnid)
             masks += [Usable(row, wnid, feature, file) for feature, file in folder.files(name).items()]
             missing += folder.missing(name)
-        unjudged = {(one.wnid, one.feature) for one in masks} - self._judged.keys()
-        return [one for one in masks if (one.wnid, one.feature) not in unjudged], sorted(unjudged), missing
+        unjudged = {(mask.wnid, mask.feature) for mask in masks} - self._judged.keys()
+        return (
+            [mask for mask in masks if (mask.wnid, mask.feature) not in unjudged],
+            sorted(unjudged),
+            missing,
+        )
 
     def _feature_table(self, masks: Sequence[Usable], ids: Sequence[str]) -> pd.DataFrame:
         pairs = [self._judged[one.wnid, one.feature] for one in masks]
@@ -477,7 +481,9 @@ class SalientImageNet(MaskSource):
         missing_classes: list[str],
         missing: list[str],
     ) -> dict[str, Any]:
-        listed = [TrainImage(wnid, name) for wnid, one in self._folders.items() for name in one.features]
+        listed = [
+            TrainImage(wnid, name) for wnid, folder in self._folders.items() for name in folder.features
+        ]
         left = [f"{image.wnid}/{image.name}" for image in listed if image not in matched]
         report = {"kind": self.kind, "n_masks": len(listed)} | covered
         for name, examples in (

@@ -82,10 +82,10 @@ def grouping_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
 def slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
     """('column: value', rows) of slices for back tests of estimated accuracy (research)."""
     for name, values in columns.items():
-        held = pd.Series(values, dtype=object)
-        for value, count in held.dropna().map(str).value_counts().items():
+        column = pd.Series(values, dtype=object)
+        for value, count in column.dropna().map(str).value_counts().items():
             if LEAST <= count < n:
-                yield f"{name}: {value}", np.flatnonzero((held.map(str) == value).to_numpy(bool))
+                yield f"{name}: {value}", np.flatnonzero((column.map(str) == value).to_numpy(bool))
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ def on_slices(
         predictions: of n evaluation images; correct: (n,) bool. columns: name -> (n,) values that slices are
             made of, their labels say.
     """
-    first, held = halves(len(predictions), seed)
-    predicted, right, inside = predictions.at(held), correct[held], np.zeros(len(held), bool)
+    first, second = halves(len(predictions), seed)
+    predicted, right, inside = predictions.at(second), correct[second], np.zeros(len(second), bool)
     cases = []
-    for name, rows in slices_of({key: values[held] for key, values in columns.items()}, len(held)):
+    for name, rows in slices_of({key: values[second] for key, values in columns.items()}, len(second)):
         cases.append(Case(name, predicted, right, inside.copy()))
         cases[-1].inside[rows] = True
     return BackTest(predictions.at(first), correct[first], tuple(cases))

@@ -104,16 +104,16 @@ class OwnProbe:
             half_codes = codes[train[half]]
             probes.append(train_probe(raw[half], half_codes, len(names), lr=probe.lr, recipe=recipe))
         first, second = probes
-        held = np.flatnonzero(study.is_val & (codes >= 0))
+        rows = np.flatnonzero(study.is_val & (codes >= 0))
         made = cls(probe, (first, second), names, *([None] * 4))  # pyright: ignore[reportArgumentType]
-        labelled = made.predictions(study.array("representations").rows(held).astype(np.float32))
-        correct = labelled.predicted == codes[held]
-        columns = {"label": study.images["label"].to_numpy(object)[held]}
+        labelled = made.predictions(study.array("representations").rows(rows).astype(np.float32))
+        correct = labelled.predicted == codes[rows]
+        columns = {"label": study.images["label"].to_numpy(object)[rows]}
         if study.has("attributes"):
-            columns |= back_tests.grouping_columns(study.table("attributes").iloc[held])
+            columns |= back_tests.grouping_columns(study.table("attributes").iloc[rows])
         slices = back_tests.on_slices(labelled, correct, columns, seed=seed)
-        some = np.sort(np.random.default_rng(seed).permutation(len(held))[:n_corrupted])
-        corrupted = made._copies(study, encoder, held[some], codes, after_image)
+        some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_corrupted])
+        corrupted = made._copies(study, encoder, rows[some], codes, after_image)
         copies = back_tests.on_copies(labelled, correct, corrupted)
         return cls(probe, (first, second), names, labelled, correct, slices, copies)
 

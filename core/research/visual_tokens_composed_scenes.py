@@ -78,7 +78,7 @@ def scene_graph(plan: ScenePlan, size: int = 96) -> SceneGraph:
 def seen_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
     """List the objects of which enough is visible; a shape without a solid pixel is not."""
     objects = planted_objects(plan, size)
-    return [one for one in objects if one.visible >= SEEN and (one.alpha >= SOLID).any()]
+    return [item for item in objects if item.visible >= SEEN and (item.alpha >= SOLID).any()]
 
 
 def graph_of(plan: ScenePlan, seen: list[PlantedObject], size: int) -> SceneGraph:

@@ -180,8 +180,8 @@ class ChunkedArray:
         except NO_ARRAY as error:
             raise self.damage(f"{file} cannot be read: {first_line(error).rstrip('. ')}") from error
         if (rows.shape, rows.dtype) != (expected, self.dtype):
-            held, declared = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
-            raise self.damage(f"{file} holds {held}, but the manifest says {declared}")
+            actual, declared = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
+            raise self.damage(f"{file} holds {actual}, but the manifest says {declared}")
         checksum = self._unchecked.get(chunk)
         if checksum is not None and file_sha256(path) != checksum:
             raise self.damage(f"{file} has changed since it was written (checksum differs)")

@@ -18,8 +18,8 @@ from core.study.chunked_array import ChunkedArray, chunk_name
 from core.study.steps import STEPS
 
 FOLDER = "bases"
-BELOW = "below"  # of a step or an item that shows through
-MADE = "made"  # of an item that is computed as it is read: by CODES, WEIGHTS or BIAS
+SHOWN_THROUGH = "below"  # of a step or an item that shows through
+COMPUTED = "made"  # of an item that is computed as it is read: by CODES, WEIGHTS or BIAS
 CODES, WEIGHTS, BIAS = "codes", "weights", "bias"
 READERS = ("probe", "head", "head_hidden")  # of representations, with weights and bias; beside answer_NAME
 ROWS = 16 << 20  # entries of a dense block
@@ -51,18 +51,18 @@ def name_of(folder: Path) -> str:
 
 def home(folder: Path, whole: Path | None, entry: Mapping[str, Any]) -> Path:
     """The study folder in which an item lies: that of the study below for what shows through a basis."""
-    return whole if whole is not None and BELOW in entry else folder
+    return whole if whole is not None and SHOWN_THROUGH in entry else folder
 
 
 def by_home(
     folder: Path, whole: Path | None, items: Mapping[str, dict[str, Any]]
 ) -> list[tuple[Path, dict[str, dict[str, Any]]]]:
     """The items of a study that lie on disk, by the folder, of the study or a basis, in which they do."""
-    held: dict[Path, dict[str, dict[str, Any]]] = {}
+    by_folder: dict[Path, dict[str, dict[str, Any]]] = {}
     for name, entry in items.items():
-        if MADE not in entry:
-            held.setdefault(home(folder, whole, entry), {})[name] = entry
-    return [*held.items()]
+        if COMPUTED not in entry:
+            by_folder.setdefault(home(folder, whole, entry), {})[name] = entry
+    return [*by_folder.items()]
 
 
 def read_layered(folder: Path) -> dict[str, Any]:
@@ -79,7 +79,9 @@ def read_layered(folder: Path) -> dict[str, Any]:
     has_own = (folder / manifests.MANIFEST).exists()
     layer_manifest = manifests.read_manifest(folder) if has_own else manifests.empty_manifest()
     if any(
-        {BELOW, MADE} & entry.keys() for part in ("steps", "items") for entry in layer_manifest[part].values()
+        {SHOWN_THROUGH, COMPUTED} & entry.keys()
+        for part in ("steps", "items")
+        for entry in layer_manifest[part].values()
     ):
         what = "says of its own items that they lie in another study"
         raise DamagedManifest(folder / manifests.MANIFEST, what, f"Delete '{folder}'")
@@ -94,7 +96,7 @@ def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
 def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the steps and items that a basis's manifest has itself, not through the study below."""
     return {
-        part: {name: entry for name, entry in manifest[part].items() if BELOW not in entry}
+        part: {name: entry for name, entry in manifest[part].items() if SHOWN_THROUGH not in entry}
         for part in ("steps", "items")
     }
 
@@ -108,8 +110,8 @@ def card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, An
     }
     card = cards.get(name)
     if not isinstance(card, dict):
-        held = f"It has: {', '.join(cards)}" if cards else "It has none"
-        raise StudyError(f"no basis '{name}' in '{study}'.{did_you_mean(name, cards)} {held}")
+        options = f"It has: {', '.join(cards)}" if cards else "It has none"
+        raise StudyError(f"no basis '{name}' in '{study}'.{did_you_mean(name, cards)} {options}")
     if manifests.step_state(dict(manifest), f"basis-{name}") != "done":
         command = command_line("basis", study, kind=card.get("kind"), name=name)
         raise StudyError(f"the basis '{name}' of '{study}' is of earlier representations. Run: {command}")
@@ -125,10 +127,10 @@ def _layered(
         is_shown = not row.is_of_basis if row else not step.startswith("basis-")
         if is_shown and manifests.step_state(of, step) == "done":
             outside = {key: value for key, value in entry["inputs"].items() if key.startswith("@")}
-            steps[step] = {**entry, "inputs": outside, BELOW: True}
+            steps[step] = {**entry, "inputs": outside, SHOWN_THROUGH: True}
     for item, entry in of["items"].items():
         if entry["step"] in steps and item != "head_logits":
-            items[item] = {**entry, BELOW: True}
+            items[item] = {**entry, SHOWN_THROUGH: True}
     _through_decoder(of, items, name, card)
     encoder = steps["embed"]["summary"].get("encoder", {})
     is_nonnegative = card.get("activation") not in ("magnitude", "raw-topk")
@@ -154,9 +156,9 @@ def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card:
     for of_parts in together:
         digest = manifests.digest([one["sha256"] for one in of_parts])
         chunks.append({"rows": of_parts[0]["rows"], "sha256": digest})
-    made = {"kind": "array", "dtype": "<f4", "step": "embed", BELOW: True}
+    made = {"kind": "array", "dtype": "<f4", "step": "embed", SHOWN_THROUGH: True}
     shape = [parts[0]["shape"][0], card["size"]]
-    items["representations"] = {**made, "shape": shape, "chunks": chunks, MADE: CODES}
+    items["representations"] = {**made, "shape": shape, "chunks": chunks, COMPUTED: CODES}
     # A reconstruction is linear in the codes, but where each vector has its own scale, or an image has the
     # largest codes of its positions.
     pooled = of["steps"]["embed"]["summary"].get("encoder", {}).get("pool")
@@ -168,7 +170,7 @@ def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card:
             continue
         mark = manifests.digest([entry["chunks"], of["items"][f"basis_{name}_decoder"]["chunks"]])
         shape = [entry["shape"][0], *([card["size"]] if kind_of(item) == WEIGHTS else [])]
-        entry = {**entry, "dtype": "<f4", "shape": shape, MADE: kind_of(item)}
+        entry = {**entry, "dtype": "<f4", "shape": shape, COMPUTED: kind_of(item)}
         items[item] = {**entry, "chunks": [{"rows": shape[0], "sha256": mark}]}
 
 

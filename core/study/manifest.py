@@ -57,7 +57,9 @@ def _step_fault(step: Any) -> str | None:
     outputs = step.get("outputs")
     if not isinstance(outputs, list):
         return "no outputs"
-    strange = next((one for one in outputs if not (isinstance(one, str) and ITEM.fullmatch(one))), None)
+    strange = next(
+        (output for output in outputs if not (isinstance(output, str) and ITEM.fullmatch(output))), None
+    )
     return None if strange is None else f"its output {str(strange)[:80]!r} is not a valid item name"
 
 
@@ -110,11 +112,13 @@ def _array_fault(item: dict[str, Any]) -> str | None:
     chunks = item.get("chunks")
     if not isinstance(chunks, list):
         return "no chunks"
-    if not all(isinstance(one, dict) and _is_count(one.get("rows")) for one in chunks):
+    if not all(isinstance(chunk, dict) and _is_count(chunk.get("rows")) for chunk in chunks):
         return "chunks without rows"
-    if not all(isinstance(one.get("sha256"), str) for one in chunks):
+    if not all(isinstance(chunk.get("sha256"), str) for chunk in chunks):
         return "chunks without checksums"
-    return None if sum(one["rows"] for one in chunks) == item["shape"][0] else "chunks of a different length"
+    return (
+        None if sum(chunk["rows"] for chunk in chunks) == item["shape"][0] else "chunks of a different length"
+    )
 
 
 def _is_dtype(name: Any) -> bool:
@@ -268,10 +272,10 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _packed(item: dict[str, Any]) -> dict[str, Any]:
     chunks = item.get("chunks", ())
-    if len(chunks) < LONG or not all(CHECKSUM.fullmatch(one["sha256"]) for one in chunks):
+    if len(chunks) < LONG or not all(CHECKSUM.fullmatch(chunk["sha256"]) for chunk in chunks):
         return item
-    texts = {"rows": " ".join(str(one["rows"]) for one in chunks)}
-    return item | {"chunks": texts | {"sha256": "".join(one["sha256"] for one in chunks)}}
+    texts = {"rows": " ".join(str(chunk["rows"]) for chunk in chunks)}
+    return item | {"chunks": texts | {"sha256": "".join(chunk["sha256"] for chunk in chunks)}}
 
 
 def _unpacked(item: Any) -> Any:

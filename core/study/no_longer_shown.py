@@ -68,8 +68,8 @@ def _items(manifest: Mapping[str, Any]) -> list[NoLongerShown]:
 
 def _by_table(manifest: Mapping[str, Any]) -> Iterator[NoLongerShown]:
     for made_by, names in ITEMS.items():
-        if held := tuple(name for name in names if name in manifest["items"]):
-            yield NoLongerShown(held, made_by)
+        if present := tuple(name for name in names if name in manifest["items"]):
+            yield NoLongerShown(present, made_by)
 
 
 def _of_bases(manifest: Mapping[str, Any]) -> Iterator[NoLongerShown]:
@@ -79,11 +79,13 @@ def _of_bases(manifest: Mapping[str, Any]) -> Iterator[NoLongerShown]:
             continue
         name = card.get("name")
         arrays = tuple(OF_SECOND.format(name=name, part=part) for part in PARTS_OF_SECOND)
-        if held := tuple(one for one in arrays if one in manifest["items"]):
-            yield NoLongerShown(held, TWO_ENCODERS, f"the basis '{name}' is, by this study's encoder alone")
+        if present := tuple(array for array in arrays if array in manifest["items"]):
+            yield NoLongerShown(
+                present, TWO_ENCODERS, f"the basis '{name}' is, by this study's encoder alone"
+            )
 
 
 def _files(folder: Path) -> Iterator[NoLongerShown]:
     for made_by, names in FILES.items():
-        if held := tuple(one for one in names if is_inside(folder, one) and (folder / one).is_file()):
-            yield NoLongerShown(held, made_by)
+        if present := tuple(name for name in names if is_inside(folder, name) and (folder / name).is_file()):
+            yield NoLongerShown(present, made_by)

@@ -204,8 +204,8 @@ class StudyReader(KeptColumns):
     def set_damage_aside(self) -> None:
         """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""
         unread = names_no_longer_shown(self.manifest)
-        held = {name: item for name, item in self.manifest["items"].items() if name not in unread}
-        served = {name: item for name, item in held.items() if self.has(name)}
+        readable = {name: item for name, item in self.manifest["items"].items() if name not in unread}
+        served = {name: item for name, item in readable.items() if self.has(name)}
         for folder, stored in layers.by_home(self.path, self.below, served):
             self._set_aside(find_damage(folder, stored))
 
@@ -275,9 +275,9 @@ class StudyReader(KeptColumns):
     def array(self, name: str) -> ChunkedArray:
         """Return an array of any size, memory-mapped by chunk."""
         folder, entry = self._current_entry(name, "array")
-        if name not in self._arrays and self.below is not None and layers.MADE in entry:
+        if name not in self._arrays and self.below is not None and layers.COMPUTED in entry:
             whole = StudyReader(self.below)
-            self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])
+            self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.COMPUTED])
         if name not in self._arrays:
             say = partial(self._damage_found, name)
             check = partial(self._snapshot.check, name)

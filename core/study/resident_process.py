@@ -68,7 +68,7 @@ def _line(error: Exception) -> str:
 
 def _say(answers: BinaryIO, message: Mapping[str, Any]) -> None:
     arrays: dict[str, np.ndarray] = message.get("arrays", {})
-    shapes = {name: [one.dtype.str, list(one.shape)] for name, one in arrays.items()}
+    shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
     answers.write(json.dumps({**message, **({"arrays": shapes} if arrays else {})}).encode() + b"\n")
     for one in arrays.values():
         answers.write(np.ascontiguousarray(one).tobytes())

@@ -68,7 +68,7 @@ def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
         raise Damaged(f"is damaged ({' '.join(str(error).split())})") from None
     if not isinstance(value, dict):
         raise Damaged("is damaged (not a JSON object)")
-    value = {key: held for key, held in value.items() if key != CHECKSUM or not fits}
+    value = {key: entry for key, entry in value.items() if key != CHECKSUM or not fits}
     if strange := sorted(set(value) - set(entries)):
         raise Damaged(f"has changed since it was written (unknown entry '{strange[0]}')")
     return value
@@ -218,8 +218,8 @@ def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], exp
 
 
 def _table_fault(path: Path, n_rows: int) -> str | None:
-    held = count_rows(path)
-    return None if held == n_rows else f"has {held:,} rows instead of {n_rows:,}"
+    n_stored = count_rows(path)
+    return None if n_stored == n_rows else f"has {n_stored:,} rows instead of {n_rows:,}"
 
 
 def _chunk_fault(path: Path, n_bytes: int) -> str | None:

@@ -17,7 +17,7 @@ from core.study import manifest as manifests
 from core.study import seals
 from core.study.heatmaps import check_combination
 from core.study.heatmaps import combine as combine_maps
-from core.study.layers import MADE
+from core.study.layers import COMPUTED
 from core.study.missing import ReadableStudy
 from core.study.scratch import MAPS, Scratch
 
@@ -75,15 +75,15 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
         "encoder": encoder.fingerprint,
         "layer": encoder.layer,
     }
-    if MADE in (codes := study.manifest["items"].get("representations", {})):
+    if COMPUTED in (codes := study.manifest["items"].get("representations", {})):
         made_from["codes"] = codes["chunks"]
     return inside(study.path, f"{REQUESTED}/{row}-{manifests.digest(made_from)[:20]}.npz")
 
 
 def read_requested(path: Path) -> StoredMaps | None:
     """Read a study's heatmaps from a file of `requested_path`; None if it is missing or damaged."""
-    held = seals.read_arrays(path, StoredMaps._fields)
-    return None if held is None else StoredMaps(**held)
+    arrays = seals.read_arrays(path, StoredMaps._fields)
+    return None if arrays is None else StoredMaps(**arrays)
 
 
 def add_requested(path: Path, computed: StoredMaps) -> None:
@@ -93,10 +93,10 @@ def add_requested(path: Path, computed: StoredMaps) -> None:
     """
     path.parent.mkdir(exist_ok=True)
     with FileLock(path.with_name(REQUESTS_LOCK)):
-        held = read_requested(path)
-        if held is not None:
-            new = ~np.isin(held.features, computed.features)
-            both = [np.concatenate([old[new], part]) for old, part in zip(held, computed, strict=True)]
+        stored = read_requested(path)
+        if stored is not None:
+            new = ~np.isin(stored.features, computed.features)
+            both = [np.concatenate([old[new], part]) for old, part in zip(stored, computed, strict=True)]
             order = np.argsort(both[0])
             computed = StoredMaps(*(part[order] for part in both))
         seals.write_arrays(path, computed._asdict())
@@ -156,8 +156,8 @@ class HeatmapReader:
         places = start + _places(self._stored_features(row), features)
         if not stop or (places < start).any():
             return None
-        held = map(self.study.array, ("heatmap_maps", "heatmap_peaks", "heatmap_floors"))
-        return StoredMaps(features, *(one.rows(places) for one in held))
+        arrays = map(self.study.array, ("heatmap_maps", "heatmap_peaks", "heatmap_floors"))
+        return StoredMaps(features, *(array.rows(places) for array in arrays))
 
     def _with_requested(self, row: int, features: np.ndarray) -> StoredMaps:
         """Add the maps from the file of requested ones to the stored maps."""

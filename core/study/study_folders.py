@@ -145,7 +145,7 @@ def _held(root: Path, folder: Path) -> Iterator[None]:
     except ValueError:
         below = Path("..")
     steps = [root / Path(*below.parts[: at + 1]) for at in range(len(below.parts))]
-    if not below.parts or ".." in below.parts or any(one.is_symlink() for one in steps):
+    if not below.parts or ".." in below.parts or any(step.is_symlink() for step in steps):
         raise StudyError(f"'{folder.name}' is reached through a link or lies elsewhere, so it is left alone")
     if not any((folder / mark).is_file() for mark in (manifests.MANIFEST, PROGRESS)):
         raise StudyError(f"there is no study '{folder.name}' any more")

@@ -175,9 +175,9 @@ def with_group_names(name: str, table: pa.Table) -> pa.Table:
     column, (tables, _) = "group", KEYS["group"]
     if name not in tables or column not in table.column_names:
         return table
-    place = table.column_names.index(column)
-    names = pc.replace_substring(table.column(place), EARLIER, JOINED_BY)  # pyright: ignore[reportAttributeAccessIssue]
-    return table.set_column(place, table.field(place), names)
+    column_number = table.column_names.index(column)
+    names = pc.replace_substring(table.column(column_number), EARLIER, JOINED_BY)  # pyright: ignore[reportAttributeAccessIssue]
+    return table.set_column(column_number, table.field(column_number), names)
 
 
 def checked_table(folder: Path, name: str, entry: dict[str, Any], columns: Sequence[str] | None) -> Path:
@@ -264,11 +264,11 @@ def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any
     ranges: dict[str, tuple[Any, Any]] = {}
     for number, leaf in enumerate(about.leaves):
         chunks = [group.chunks[number] for group in about.groups]
-        held = [one for one in chunks if one.n_nulls is None or one.n_nulls < one.n_values]
-        ends = [one.ends for one in held if one.ends is not None]
-        if held and len(ends) == len(held):
+        filled = [chunk for chunk in chunks if chunk.n_nulls is None or chunk.n_nulls < chunk.n_values]
+        ends = [one.ends for one in filled if one.ends is not None]
+        if filled and len(ends) == len(filled):
             ranges[leaf.path] = min(least for least, _ in ends), max(most for _, most in ends)
-        elif held:
+        elif filled:
             ranges[leaf.path] = None, None
     return ranges
 

@@ -56,8 +56,8 @@ def change_images(
         trace_limits.checked_note(note),
     )
     names = list(dict.fromkeys(image_ids))
-    held = study.rows_held(names)
-    if absent := [name for name in names if name not in held]:
+    rows = study.rows_held(names)
+    if absent := [name for name in names if name not in rows]:
         study.row_of(absent[0])
     labels = wrong_label if isinstance(wrong_label, Mapping) else dict.fromkeys(names, wrong_label)
     for label in {label for label in labels.values() if label and label != UNSURE}:
@@ -219,8 +219,8 @@ def remove_view(study: StudyReader, name: str) -> None:
 def _in_place_of(now: str, new: str, seen: str | None) -> str:
     """The new text, unless somebody has replaced the one that its writer saw by a third."""
     if seen is not None and now not in (seen, new):
-        held = f"it is '{' '.join(now.split()):.200}' now" if now else "it is empty now"
-        raise TraceError(f"somebody else has changed this meanwhile: {held}; save yours again to replace it")
+        state = f"it is '{' '.join(now.split()):.200}' now" if now else "it is empty now"
+        raise TraceError(f"somebody else has changed this meanwhile: {state}; save yours again to replace it")
     return new
 
 
@@ -243,8 +243,8 @@ def _change_feature(study: StudyReader, feature: int, change: Callable[[FeatureT
     stored = study.manifest["items"].get("representations")
     n_features = stored["shape"][1] if stored else 0
     if isinstance(feature, bool) or int(feature) != feature or not 0 <= feature < n_features:
-        held = f"it has 0 to {n_features - 1}" if n_features else "its images are not embedded yet"
-        raise TraceError(f"no feature {feature} in this study; {held}")
+        choice = f"it has 0 to {n_features - 1}" if n_features else "its images are not embedded yet"
+        raise TraceError(f"no feature {feature} in this study; {choice}")
     number = int(feature)
 
     def changed(traces: Traces) -> Traces:

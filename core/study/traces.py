@@ -89,16 +89,16 @@ class Traces:
 
     @property
     def image_tags(self) -> list[str]:
-        return sorted({tag for one in self.images.values() for tag in one.tags}, key=_alphabetical)
+        return sorted({tag for image in self.images.values() for tag in image.tags}, key=_alphabetical)
 
     @property
     def feature_tags(self) -> list[str]:
-        return sorted({tag for one in self.features.values() for tag in one.tags}, key=_alphabetical)
+        return sorted({tag for feature in self.features.values() for tag in feature.tags}, key=_alphabetical)
 
     @property
     def feature_names(self) -> dict[int, str]:
         """The names that people gave."""
-        return {number: one.name for number, one in self.features.items() if one.name}
+        return {number: feature.name for number, feature in self.features.items() if feature.name}
 
     def content(self) -> dict[str, Any]:
         """Return what the file holds: nothing that is empty."""

@@ -223,7 +223,7 @@ class StudyWriter:
             "summary": writer.summary,
             "outputs": sorted(writer.items),
         }
-        items = {item: held | {"step": name} for item, held in writer.items.items()}
+        items = {item: entry_of | {"step": name} for item, entry_of in writer.items.items()}
         if is_again:
             self._replace(home, name, entry, items)
         else:
@@ -234,8 +234,8 @@ class StudyWriter:
 
     def _stands(self, name: str) -> bool:
         """Return whether a step has a result of its own that readers may be shown."""
-        entry = self.manifest["steps"].get(name, {layers.BELOW: True})
-        return layers.BELOW not in entry and manifests.step_state(self.manifest, name) == "done"
+        entry = self.manifest["steps"].get(name, {layers.SHOWN_THROUGH: True})
+        return layers.SHOWN_THROUGH not in entry and manifests.step_state(self.manifest, name) == "done"
 
     def _begin_again(self, name: str) -> None:
         self._again.add(name)

@@ -268,7 +268,8 @@ class Batches:
             def views(settings: list[AugmentConfig]) -> list[ViewParameters]:
                 batch = self.config.batch_size
                 return [
-                    draw_parameters(batch, self.size[0], self.size[1], one, generator) for one in settings
+                    draw_parameters(batch, self.size[0], self.size[1], setting, generator)
+                    for setting in settings
                 ]
 
             large = views(self.view_settings)

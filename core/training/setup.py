@@ -138,8 +138,8 @@ def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) ->
                 key = derived_seed(seed, f"order {codes[group]} {rounds[group]}", epoch)
                 again = np.random.default_rng(key).permutation(members[group])
                 rounds[group] += 1
-                held = np.isin(again, taken)  # go last, beyond what this batch still needs
-                queue, missing = np.concatenate([again[~held], again[held]]), n - len(taken)
+                is_repeated = np.isin(again, taken)  # go last, beyond what this batch still needs
+                queue, missing = np.concatenate([again[~is_repeated], again[is_repeated]]), n - len(taken)
                 taken, queue = np.concatenate([taken, queue[:missing]]), queue[missing:]
             queues[group] = queue
             batches.append(taken)

@@ -94,12 +94,12 @@ def strongest(study: Study, name: str, features: tuple[int, ...], n: int) -> dic
     if name == UNITS:
         values = study.array("representations")[:][:, list(features)]
         order = np.argsort(-values, axis=0, kind="stable")[:n]
-        return {one: order[:, at].tolist() for at, one in enumerate(features)}
+        return {feature: order[:, at].tolist() for at, feature in enumerate(features)}
     codes = codes_of(study, study.bases[name])
     at = np.flatnonzero(np.isin(codes.features, features))
     at = at[np.argsort(-codes.values[at], kind="stable")]
     rows, of = np.searchsorted(codes.indptr, at, side="right") - 1, codes.features[at]
-    return {one: rows[of == one][:n].tolist() for one in features}
+    return {feature: rows[of == feature][:n].tolist() for feature in features}
 
 
 @st.cache_resource(ttl=600, show_spinner=False)
@@ -153,25 +153,27 @@ def view_of_positions(study: Study, row: int) -> tuple[float, float, float, floa
 
 
 @cached_read(max_entries=64)
-def latents_at(study: Study, row: int, place: int) -> pd.DataFrame:
+def latents_at(study: Study, row: int, position: int) -> pd.DataFrame:
     """The latents that are active at a place, strongest first: latent, value."""
-    return at_position(served_studies.in_units(study), _basis(study), row, *_centre(study, row, place))
+    return at_position(served_studies.in_units(study), _basis(study), row, *_centre(study, row, position))
 
 
 @cached_read(max_entries=64, spinner="Looking for this elsewhere")
-def places_like(study: Study, row: int, place: int) -> pd.DataFrame:
+def places_like(study: Study, row: int, position: int) -> pd.DataFrame:
     """The most similar positions, one an image: row, place, cosine."""
-    return similar_positions(served_studies.in_units(study), _basis(study), row, *_centre(study, row, place))
+    return similar_positions(
+        served_studies.in_units(study), _basis(study), row, *_centre(study, row, position)
+    )
 
 
 @cached_read(max_entries=256)
-def marked_places(study: Study, row: int, place: int) -> str:
+def marked_places(study: Study, row: int, position: int) -> str:
     """The thumbnail of an image with a place outlined, as an address that holds it."""
     picture = study.thumbnail_image(row).convert("RGB")
     left, top, right, bottom = view_of_positions(study, row)
     rows, columns = position_grid(study)
     x, y = (right - left) / columns, (bottom - top) / rows
-    corner = left + place % columns * x, top + place // columns * y
+    corner = left + position % columns * x, top + position // columns * y
     sides = [corner[0], corner[1], corner[0] + x, corner[1] + y]
     limits = [picture.width, picture.height] * 2
     pixels = [min(max(side * limit, 0), limit - 1) for side, limit in zip(sides, limits, strict=True)]
@@ -179,10 +181,10 @@ def marked_places(study: Study, row: int, place: int) -> str:
     return image_address(image_file(picture, quality=88))
 
 
-def _centre(study: Study, row: int, place: int) -> tuple[float, float]:
+def _centre(study: Study, row: int, position: int) -> tuple[float, float]:
     left, top, right, bottom = view_of_positions(study, row)
     rows, columns = position_grid(study)
-    across, down = (place % columns + 0.5) / columns, (place // columns + 0.5) / rows
+    across, down = (position % columns + 0.5) / columns, (position // columns + 0.5) / rows
     return left + across * (right - left), top + down * (bottom - top)
 
 

@@ -58,7 +58,7 @@ def _read(
     from core.charts.registry import CHARTS
 
     beside = None if CHARTS[name].same_images else where
-    studies = [narrowed(study, where), *(narrowed(one, beside) for one in others)]
+    studies = [narrowed(study, where), *(narrowed(other, beside) for other in others)]
     return CHARTS[name].read(studies, options)
 
 

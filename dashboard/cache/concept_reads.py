@@ -280,7 +280,7 @@ def joint(study: Study) -> pd.DataFrame:
     joined = table.assign(
         name=[plain_name(group) for group in names],
         words=[text.replace("; ", " · ") for text in own_words],
-        members=[" | ".join(one) for one in member_words],
+        members=[" | ".join(word) for word in member_words],
         explained=np.isin(names, explained.index.to_numpy(object)),
     )
     sizes = joined["n_features"].to_numpy(), -joined["n_images"].to_numpy()

@@ -282,10 +282,10 @@ def strongest(
     pairs = _stored_pairs(study, population)
     pairs = pairs.loc[np.isin(pairs["feature"].to_numpy(), features)].reset_index(drop=True)
     row, feature = pairs["row"].to_numpy(), pairs["feature"].to_numpy()
-    held = np.zeros(len(pairs), bool)
+    is_listed = np.zeros(len(pairs), bool)
     for one in features:
-        held |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
-    stored = strongest_images(pairs.loc[held].reset_index(drop=True), features, limit)
+        is_listed |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
+    stored = strongest_images(pairs.loc[is_listed].reset_index(drop=True), features, limit)
     strongest_rows = {}
     for one in features:
         rows = stored[one]

@@ -4,19 +4,19 @@ from PIL import Image
 
 from core.common.picture_bytes import image_address, image_file
 from core.pictures.look import Look
-from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.of_image import look_at, predictor_of_images
 from core.store import Study
 from core.training import preview
 from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
 
-asked = cached_read(max_entries=8)(asked_of_images)
+predictor = cached_read(max_entries=8)(predictor_of_images)
 
 
 @cached_read(max_entries=512)
 def look(study: Study, row: int, off: tuple[int, ...] = ()) -> Look:
     """See `look_at`."""
-    return look_at(study, asked(study), row, off=off)
+    return look_at(study, predictor(study), row, off=off)
 
 
 @cached_read(max_entries=4)

@@ -50,9 +50,9 @@ PARTS = ("rest_umap", "rest", "prefix_umap", "prefix")  # maps of the parts of a
 
 def kinds(study: Study) -> list[str]:
     """The maps that the study holds, UMAP first: it shows groups that PCA draws on top of one another."""
-    held = study.columns("domain_map") if study.has("domain_map") else ()
+    columns = study.columns("domain_map") if study.has("domain_map") else ()
     whole = [kind for kind in ("umap", "pca") if study.has(f"map_{kind}")]
-    return whole + [part for part in PARTS if f"x_{part}" in held]
+    return whole + [part for part in PARTS if f"x_{part}" in columns]
 
 
 def places(study: Study, kind: str) -> np.ndarray:
@@ -169,7 +169,7 @@ def set_apart(
     if study.has("concepts"):
         tables = tables[0], slice_words(study, inside, others)
     more = tables[0].loc[tables[0]["difference"] > 0]
-    features, words = (one.loc[(one["difference"] > 0) & (one["q"] <= SIGNIFICANT)] for one in tables)
+    features, words = (table.loc[(table["difference"] > 0) & (table["q"] <= SIGNIFICANT)] for table in tables)
     features = more.head(LEANING) if features.empty else features
     return features, words.loc[words["word"].isin(different_words(words["word"]))] if len(words) else words
 

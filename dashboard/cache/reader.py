@@ -87,7 +87,7 @@ def cached_read(
         def returned(*args: P.args, **kwargs: P.kwargs) -> T:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()  # one entry, whichever way an argument is given
-            given = [one for name, one in bound.arguments.items() if name[0] != "_"]
+            given = [argument for name, argument in bound.arguments.items() if name[0] != "_"]
             stamps = saved_stamp(*given, names_features=names_features)
             key, others = as_text([*given, stamps])
             result: Any = cached(key=key, others=others, _call=partial(read, *args, **kwargs))
@@ -120,7 +120,7 @@ def saved_stamp(
     traced = (
         names_features
         or any(map(may_depend_on_traces, slices))
-        or not AS_DECIDED.keys().isdisjoint(one for one in arguments if isinstance(one, str))
+        or not AS_DECIDED.keys().isdisjoint(argument for argument in arguments if isinstance(argument, str))
     )
     stamps: list[int] = []
     for study in of if isinstance(of, tuple) else (of,):
@@ -130,11 +130,11 @@ def saved_stamp(
 
 
 def _slices(arguments: Iterable[Any]) -> Iterable[Slice]:
-    for one in arguments:
-        if isinstance(one, Slice):
-            yield one
-        elif isinstance(one, tuple):
-            yield from _slices(one)
+    for argument in arguments:
+        if isinstance(argument, Slice):
+            yield argument
+        elif isinstance(argument, tuple):
+            yield from _slices(argument)
 
 
 def _read_only(value: Any) -> Any:

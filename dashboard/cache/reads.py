@@ -91,8 +91,8 @@ def images(study: Study) -> LazyTable:
     The index is the row number that thumbnails, firing sets and neighbours use.
     """
     tables = slice_columns(study)  # a column of several tables is that by which filters are read
-    held = filter(study.has, ("images", "probe", "quality"))
-    names = dict.fromkeys(name for table in held for name in study.columns(table))
+    present = filter(study.has, ("images", "probe", "quality"))
+    names = dict.fromkeys(name for table in present for name in study.columns(table))
 
     @cache
     def verdicts() -> pd.Series:
@@ -125,8 +125,8 @@ def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     if new:
         if len(cached) > MOST_FACTS:
             cached.clear()
-        held = images(study)
-        frame = held.frame([name for name in FACTS if name in held])
+        listing = images(study)
+        frame = listing.frame([name for name in FACTS if name in listing])
         # Slices cost nothing; `iloc[new]` would copy each column of strings whole.
         records = pd.concat([frame.iloc[row : row + 1] for row in new]).to_dict("records")
         facts |= zip(new, records, strict=True)

@@ -98,8 +98,8 @@ def lowest(study: Study, where: Slice) -> tuple[str, np.ndarray] | None:
 
 def picked_first(study: Study) -> str:
     """The score that a page opens with: the recommended one, else the first of the study."""
-    held, best = reads.scores(study), recommended(study, with_split(study, Slice()))
-    return best.score if best and best.score in held else held[0]
+    scores, best = reads.scores(study), recommended(study, with_split(study, Slice()))
+    return best.score if best and best.score in scores else scores[0]
 
 
 # Cached reads of why images are wrong.

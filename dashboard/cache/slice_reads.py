@@ -80,7 +80,7 @@ def tags(study: Study) -> tuple[list[str], bool]:
         traces = reads.traces(study)
     except PeregrineError:
         return [], False
-    return traces.image_tags, any(one.wrong_label for one in traces.images.values())
+    return traces.image_tags, any(image.wrong_label for image in traces.images.values())
 
 
 @cached_read(max_entries=128)

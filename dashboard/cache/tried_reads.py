@@ -14,7 +14,7 @@ from core.common.picture_bytes import image_address, image_file
 from core.common.records import Templates
 from core.measures.image_columns import unit_codes
 from core.measures.slice import Slice
-from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
+from core.pictures.look import SHOWN, Look, Predictor, decide, nearest_images, picture_overlay, predictor_of
 from core.pictures.of_image import without_features
 from core.pictures.seen import Alteration, Glance, samples
 from core.store import Study
@@ -85,29 +85,29 @@ def look(
     return decide(classifier(study), one.seen, off=off, true=picture.true, also=also)
 
 
-def classifier(study: Study | None) -> Answering | None:
+def classifier(study: Study | None) -> Predictor | None:
     """The classifier that is asked; without a study that of the packaged encoder."""
     return _packaged() if study is None else _classifier(study)
 
 
 def instead_of(study: Study | None) -> str:
     """Whose answer a picture gets, where the answer that the study is read by cannot be asked; else empty."""
-    asked = classifier(study)
-    if study is None or asked is None:
+    predictor = classifier(study)
+    if study is None or predictor is None:
         return ""
     mine, answers = study.answer.name if study.answer else PROBE, study.answers
-    if mine == asked.name or not {mine, asked.name} <= set(answers):
+    if mine == predictor.name or not {mine, predictor.name} <= set(answers):
         return ""
-    return _say("instead", names=(answers[mine].title, answers[asked.name].title))
+    return _say("instead", names=(answers[mine].title, answers[predictor.name].title))
 
 
 def speaks_for(study: Study | None, feature: int) -> str:
     """The class that a feature speaks most for, in words, where there is nothing else to call it by."""
-    asked = classifier(study) if study is None else None
-    if asked is None or asked.classifier is None:
+    predictor = classifier(study) if study is None else None
+    if predictor is None or predictor.classifier is None:
         return ""
-    output = int(asked.classifier.weights[:, feature].argmax())
-    return _say("speaks_for", what=asked.spoken[asked.column[output]])
+    output = int(predictor.classifier.weights[:, feature].argmax())
+    return _say("speaks_for", what=predictor.spoken[predictor.column[output]])
 
 
 @cached_read(max_entries=32)
@@ -161,8 +161,8 @@ def without(
         SettingsError: no feature can be switched off.
     """
     rows = np.flatnonzero(reads.mask(study, where))
-    asked, made = without_features(study, rows, features)
-    return asked.spoken, rows, made
+    predictor, made = without_features(study, rows, features)
+    return predictor.spoken, rows, made
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,8 @@ def without_one(study: Study, where: Slice, feature: int) -> OneOff:
     """
     every = np.flatnonzero(reads.mask(study, where))
     rows = evenly_spaced(every)
-    asked, made = without_features(study, rows, (feature,))
-    return OneOff(asked.spoken, tuple(asked.names), rows, len(every), made, unit_codes(study)[rows])
+    predictor, made = without_features(study, rows, (feature,))
+    return OneOff(predictor.spoken, tuple(predictor.names), rows, len(every), made, unit_codes(study)[rows])
 
 
 def _of_whole(study: Study | None, seen: Glance) -> list[int]:
@@ -206,8 +206,8 @@ def _of_whole(study: Study | None, seen: Glance) -> list[int]:
     return np.flatnonzero(fires & telling).tolist()
 
 
-_classifier = cached_read(max_entries=8)(answering)
-_packaged = st.cache_resource(show_spinner=False)(resident_models.packaged_answering)
+_classifier = cached_read(max_entries=8)(predictor_of)
+_packaged = st.cache_resource(show_spinner=False)(resident_models.packaged_predictor)
 
 
 def _address(jpeg: bytes) -> str:

@@ -21,7 +21,7 @@ def browser_half(
         style: rules that stand before those of its style sheet. isolate_styles: False: they hold everywhere.
     """
     sheet = COMPONENTS / f"{name}.css"
-    paths = (COMPONENTS / "shared.js", *(COMPONENTS / one for one in scripts or (f"{name}.js",)))
+    paths = (COMPONENTS / "shared.js", *(COMPONENTS / script for script in scripts or (f"{name}.js",)))
     parts = (path.read_text(encoding="utf-8") for path in paths)
     return component(
         f"peregrine_{name}",

@@ -121,7 +121,7 @@ def cards(
     _CARDS(
         key=key,
         data={
-            "cards": [asdict(one) | _named(one) for one in items],
+            "cards": [asdict(item) | _named(item) for item in items],
             "label": label,
             "width": width,
             "wide": wide,

@@ -41,6 +41,6 @@ def facets(items: Sequence[Facet], *, key: str, on_press: Callable[[str, str], N
 
     _FACETS(
         key=key,
-        data={"facets": [asdict(one) for one in items], "first": FIRST},
+        data={"facets": [asdict(item) for item in items], "first": FIRST},
         on_pressed_change=on_sent(key, "pressed", on_press, str, str),
     )

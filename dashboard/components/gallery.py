@@ -189,7 +189,7 @@ def _heat_bar(tiles: Sequence[Tile]) -> ColourBar | None:
     from dashboard.state.overlay_images import style_of  # OpenCV takes long to load
 
     overlays = (one for tile in tiles for one in (tile.src, *tile.beside) if one.startswith("overlay/"))
-    styles = (style_of(dict(parse_qsl(one.partition("?")[2]))) for one in overlays)
+    styles = (style_of(dict(parse_qsl(overlay.partition("?")[2]))) for overlay in overlays)
     colours = next((style.colour_map for style in styles if style.features), None)
     if colours is None:
         return None

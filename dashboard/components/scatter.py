@@ -54,7 +54,7 @@ def scatter(
             "outline": [list(map(float, corner)) for corner in outline],
             "label": label,
             "clusters": list(clusters),
-            "found": [list(one) for one in search_hits],
+            "found": [list(hit) for hit in search_hits],
             "pressed": list(pressed),
             "widest": widest,
             "filters": on_legend is not None,

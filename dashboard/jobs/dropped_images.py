@@ -137,8 +137,8 @@ def safe_place(name: str) -> PurePosixPath | None:
     odd = any(part.startswith(".") or len(part) > LONGEST or ALIEN.search(part) for part in parts)
     if odd or not parts or len(parts) > DEEPEST or name.startswith("/"):
         return None
-    place = PurePosixPath(*parts)
-    return place if place.suffix.lower().lstrip(".") in ENDINGS else None
+    path = PurePosixPath(*parts)
+    return path if path.suffix.lower().lstrip(".") in ENDINGS else None
 
 
 def within_one_folder(places: Sequence[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:
@@ -149,9 +149,9 @@ def within_one_folder(places: Sequence[PurePosixPath]) -> tuple[str, list[PurePo
     >>> within_one_folder([PurePosixPath("1.jpg")])
     ('', [PurePosixPath('1.jpg')])
     """
-    tops = {place.parts[0] if len(place.parts) > 1 else "" for place in places}
+    tops = {path.parts[0] if len(path.parts) > 1 else "" for path in places}
     top = next(iter(tops)) if len(tops) == 1 else ""
-    return top, [PurePosixPath(*place.parts[1:]) if top else place for place in places]
+    return top, [PurePosixPath(*path.parts[1:]) if top else path for path in places]
 
 
 Contents = dict[PurePosixPath, bytes]
@@ -164,34 +164,34 @@ def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[Contents, Contents,
     refused: dict[str, str] = {}
     numbers: dict[PurePosixPath, Iterator[int]] = {}
     for name, data in files:
-        place = safe_place(name)
-        if place is None:
+        path = safe_place(name)
+        if path is None:
             refused[name[-60:]] = f"no name of a picture; {uploads.ACCEPTED}"
             continue
-        if place.suffix.lower() == CAPTION:
-            texts[place] = data[:LONGEST_CAPTION]
+        if path.suffix.lower() == CAPTION:
+            texts[path] = data[:LONGEST_CAPTION]
             continue
         try:
             uploads.check_picture(data[: uploads.HEAD], len(data))
         except PeregrineError as error:
             refused[name[-60:]] = str(error)
             continue
-        pictures[_free(place, pictures, numbers)] = data
-    named = {place.with_suffix("") for place in pictures}
-    captions = {place: data for place, data in texts.items() if place.with_suffix("") in named}
-    refused |= {str(place)[-60:]: "no picture has its name" for place in texts if place not in captions}
+        pictures[_free(path, pictures, numbers)] = data
+    named = {path.with_suffix("") for path in pictures}
+    captions = {path: data for path, data in texts.items() if path.with_suffix("") in named}
+    refused |= {str(path)[-60:]: "no picture has its name" for path in texts if path not in captions}
     return pictures, captions, refused
 
 
 def _free(
-    place: PurePosixPath, taken: Mapping[PurePosixPath, bytes], numbers: dict[PurePosixPath, Iterator[int]]
+    path: PurePosixPath, taken: Mapping[PurePosixPath, bytes], numbers: dict[PurePosixPath, Iterator[int]]
 ) -> PurePosixPath:
     """The place, or it with the next number of its own, which `numbers` remember."""
-    if place not in taken:
-        return place
-    further = numbers.setdefault(place, itertools.count(2))
-    others = (place.with_stem(f"{place.stem}-{number}") for number in further)
-    return next(one for one in others if one not in taken)
+    if path not in taken:
+        return path
+    further = numbers.setdefault(path, itertools.count(2))
+    others = (path.with_stem(f"{path.stem}-{number}") for number in further)
+    return next(other for other in others if other not in taken)
 
 
 def folder_name(top: str) -> str:

@@ -156,8 +156,8 @@ def start_again(study: Study, name: str, remedy: str = "") -> Job:
     head = remedy_head_bytes(study, remedy) if remedy else b""
     begins = HEAD_OF if remedy else LABELS_OF
     table = dropped_images.keep_table(f"{begins}{study.name}", buffer.getvalue(), head)
-    place = table.with_name(dropped_images.HEAD) if remedy else None
-    return launcher.start(rerun_command(study, folder, table, head=place))
+    head_file = table.with_name(dropped_images.HEAD) if remedy else None
+    return launcher.start(rerun_command(study, folder, table, head=head_file))
 
 
 def next_studies(study: Study, begins: str = LABELS_OF) -> Iterator[str]:

@@ -11,7 +11,7 @@ from core.common.step_facts import EmbedFacts
 from core.concepts.search import KIND, embed_picture, embed_text, index_facts, tidy
 from core.config import ENCODER_SETTINGS
 from core.errors import ClipError, EncoderError, PeregrineError
-from core.pictures.look import Answering, of_outputs
+from core.pictures.look import Predictor, of_outputs
 from core.pictures.seen import EPSILON, Alteration, Glance, how_to_see
 from core.store import Study
 from core.study import resident
@@ -132,7 +132,7 @@ def see(
     return seen
 
 
-def packaged_answering() -> Answering:
+def packaged_predictor() -> Predictor:
     """The classifier of the packaged encoder, by its own names; features are switched off to zero."""
     answer = _asked(None, {"head": True})
     weights, bias = (answer["arrays"][part].astype(np.float64) for part in ("weights", "bias"))

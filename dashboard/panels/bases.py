@@ -73,7 +73,7 @@ def _basis_place(judged: Verdict) -> int:
 
 def lacking_control(bases: Mapping[str, Basis]) -> Basis | None:
     """The learned basis that explains most, where it has no random directions to be judged by."""
-    learned = [one for one in bases.values() if one.kind not in CONTROLS]
+    learned = [basis for basis in bases.values() if basis.kind not in CONTROLS]
     best = max(learned, key=explained, default=None)
     return best if best is not None and math.isnan(explained_by_random(best, bases)) else None
 
@@ -111,7 +111,7 @@ def twins(study: Study, whole: Study) -> None:
         features = np.asarray(shown[column])
         if pictured:
             shown = shown.assign(**_twin_pictures(whole, column, basis, features))
-        links = [session.href("feature", whole, feature=str(one), basis=basis) for one in features]
+        links = [session.href("feature", whole, feature=str(feature), basis=basis) for feature in features]
         shown = shown.assign(**{column: links})
     columns = [
         "latent",
@@ -155,7 +155,7 @@ def _twin_pictures(
 ) -> dict[str, list[str | None]]:
     """The addresses of the strongest images of some latents, a column for each of the first PICTURES."""
     rows = basis_reads.strongest(whole, basis, tuple(features.tolist()), TWIN_PICTURES)
-    urls = [served_studies.picture_urls(whole, rows[int(one)]) for one in features]
+    urls = [served_studies.picture_urls(whole, rows[int(feature)]) for feature in features]
     columns = {}
     for at, name in enumerate(_twin_names(column)):
         columns[name] = [of_latent[at] if at < len(of_latent) else None for of_latent in urls]
@@ -338,7 +338,9 @@ def _known(whole: Study) -> None:
     cells = {"Basis": frame["basis"], "Features": frame["width"]}
     for title, measure in MEASURES.items():
         values = frame[[f"{measure}{minus}{end}" for end in ("", "_low", "_high")]].itertuples(index=False)
-        cells[title] = [signed_interval(*one) if minus else with_interval(*one, digits=2) for one in values]
+        cells[title] = [
+            signed_interval(*value) if minus else with_interval(*value, digits=2) for value in values
+        ]
     st.dataframe(
         pd.DataFrame(cells),
         hide_index=True,
@@ -382,7 +384,7 @@ def _fit(whole: Study) -> None:
         usual_size = KINDS[kind].default_size(vectors[1], n_vectors)
         usual_k = KINDS[kind].default_k(usual_size)
         if kind == "random" and (
-            learned := [one for one in whole.bases.values() if one.kind not in CONTROLS]
+            learned := [basis for basis in whole.bases.values() if basis.kind not in CONTROLS]
         ):
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
             usual_size = max(FEWEST_LATENTS, usual_size)

@@ -193,8 +193,8 @@ def classes_and_scores(comparison: Comparison, other: str) -> None:
 def _distributions(comparison: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
     title_slot = st.container()
-    held = scores_of(comparison.separation) or ["q_score"]
-    choices = {label: name for label, name in SCORES.items() if name in held}
+    scores = scores_of(comparison.separation) or ["q_score"]
+    choices = {label: name for label, name in SCORES.items() if name in scores}
     label = choose_one("Score", choices, key="compare_score", default=next(iter(choices)))
     score = choices[label]
     values = {}
@@ -270,7 +270,7 @@ def answers(study: Study, among: Slice) -> None:
 def others_of(study: Study) -> list[str]:
     """The answers that the one a study is read by is compared with: none out of fold, a probe once more."""
     mine = study.answer.name if study.answer else PROBE
-    return [name for name, one in study.answers.items() if name != mine and not one.is_out_of_fold]
+    return [name for name, answer in study.answers.items() if name != mine and not answer.is_out_of_fold]
 
 
 def add_button(study: Study) -> None:

@@ -163,34 +163,36 @@ def paper_figures(comparison: Comparison) -> None:
 
 
 def _overlap(comparison: Comparison) -> None:
-    held = {
+    with_overlap = {
         name: study
         for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
         if study.has("overlap_summary")
     }
-    if not held:
+    if not with_overlap:
         widgets.needs(comparison.shared.studies[0], "overlap_summary", "The overlap with masks")
         return
-    first, *others = held.values()
+    first, *others = with_overlap.values()
     show_chart(first, MIOU, name="compare_miou", others=others)
 
 
 def _representations(comparison: Comparison) -> None:
     """Kalibhat 2024, Fig. 3 of each study: its own strongest discriminative features, on the same classes."""
-    held = [study for study in comparison.shared.studies if study.has("class_means_correct")]
-    if not held:
+    with_means = [study for study in comparison.shared.studies if study.has("class_means_correct")]
+    if not with_means:
         widgets.needs(comparison.shared.studies[0], "class_means_correct", "The comparison of the two groups")
         return
-    names = held[0].class_names
+    names = with_means[0].class_names
     classes = {
         names[number]
-        for number in class_representations.choose_classes(reads.vector(held[0], "group_counts"), most=8)
+        for number in class_representations.choose_classes(
+            reads.vector(with_means[0], "group_counts"), most=8
+        )
     }
     st.caption(
         "Mean activation of features on correct and on misclassified images of the same classes. Each study "
         "is shown by its own strongest discriminative features: those of different encoders are not related."
     )
-    for column, study in zip(st.columns(len(held), gap="large"), held, strict=True):
+    for column, study in zip(st.columns(len(with_means), gap="large"), with_means, strict=True):
         numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in classes], np.int64)
         features = class_representations.choose_features(
             reads.vector(study, "class_means"), reads.discriminative(study), numbers_of, fewest=12
@@ -211,18 +213,18 @@ def _representations(comparison: Comparison) -> None:
 
 def _one_feature(comparison: Comparison) -> None:
     """Kalibhat 2024, A.10: the top images of one feature number, with its heatmap, in each study."""
-    held = [(name, study) for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
+    named = [(name, study) for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
             if study.has("top_images")]  # fmt: skip
-    if not held:
+    if not named:
         widgets.needs(comparison.shared.studies[0], "top_images", "The collection of features")
         return
-    n = min(len(reads.table(study, "features", ("feature",))) for _, study in held)
+    n = min(len(reads.table(study, "features", ("feature",))) for _, study in named)
     feature = feature_number("Feature number", n, key="compare_feature", width=170)
     st.caption(
         "The images on which the feature is largest. A number means the same feature only where one encoder "
         "was trained on from the other."
     )
-    for column, (name, study) in zip(st.columns(len(held), gap="large"), held, strict=True):
+    for column, (name, study) in zip(st.columns(len(named), gap="large"), named, strict=True):
         with column:
             st.markdown(f"**{widgets.plain(name)}**: {widgets.plain(reads.feature_name(study, feature))}")
             _feature_gallery(comparison, comparison.names.index(name), study, feature)
@@ -261,7 +263,7 @@ EACH = 6  # features on either side, a page
 def gained_and_lost(comparison: Comparison, other: str) -> None:
     """Discriminative features of the other study that the first one has nothing like, and the other way."""
     number = comparison.names.index(other)
-    if comparison.pair or not all(one.has("features") for one in comparison.shared.studies):
+    if comparison.pair or not all(study.has("features") for study in comparison.shared.studies):
         return
     if int(comparison.shared.judged.sum()) < LEAST:
         st.caption(f"Which features either study lacks is told by {LEAST} evaluation images or more.")

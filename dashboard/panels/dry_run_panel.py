@@ -152,8 +152,14 @@ def _folders(images: Found) -> None:
     if images.get("levels"):
         with st.expander(f"Levels of folders ({len(images['levels'])})", icon=":material/folder_open:"):
             rows = [
-                (one["level"], one["role"], one["n_names"], one["n_images"], ", ".join(one["names"]))
-                for one in images["levels"]
+                (
+                    image["level"],
+                    image["role"],
+                    image["n_names"],
+                    image["n_images"],
+                    ", ".join(image["names"]),
+                )
+                for image in images["levels"]
             ]
             frame = pd.DataFrame(rows, columns=["", "read as", "folders", "images", "names"])
             st.dataframe(frame, hide_index=True, alt="Levels of folders and what they are read as")
@@ -163,15 +169,15 @@ def _samples(samples: list[Found], *, with_split: bool) -> None:
     tiles = [
         Tile(
             id=number,
-            src=one["thumbnail"],
-            alt=one["image_id"],
+            src=sample["thumbnail"],
+            alt=sample["image_id"],
             lines=(
-                one["label"] or str(one["image_id"]).rpartition("/")[2],
-                *["evaluation" if one["split"] == "val" else one["split"]] * with_split,
+                sample["label"] or str(sample["image_id"]).rpartition("/")[2],
+                *["evaluation" if sample["split"] == "val" else sample["split"]] * with_split,
             ),
         )
-        for number, one in enumerate(samples)
-        if "thumbnail" in one
+        for number, sample in enumerate(samples)
+        if "thumbnail" in sample
     ]
     if tiles:
         gallery(tiles, key="new_samples", label="samples of the images", columns=4)

@@ -169,8 +169,8 @@ def _overlay_urls(
 ) -> list[str]:
     """Addresses of the overlays, also of those whose maps the study does not hold."""
     urls = overlay_urls(study, rows, [masked(study, row, style) for row in rows])
-    held = [set(style.features) <= heatmap_reads.features_of(study, row) for row in rows]
-    return [url if there else unstored(row) for row, url, there in zip(rows, urls, held, strict=True)]
+    is_stored = [set(style.features) <= heatmap_reads.features_of(study, row) for row in rows]
+    return [url if there else unstored(row) for row, url, there in zip(rows, urls, is_stored, strict=True)]
 
 
 def masked(study: Study, row: int, style: OverlayStyle) -> OverlayStyle:

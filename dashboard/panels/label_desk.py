@@ -246,14 +246,14 @@ def _progress(queue: Queue) -> None:
 
 def _draw(study: Study, queue: Queue) -> None:
     asked = queue.place_of(session.url_text(AT))
-    place = queue.next_open(_last_rank(study)) if asked is None else asked
-    if place is None:
+    position = queue.next_open(_last_rank(study)) if asked is None else asked
+    if position is None:
         _all_decided(study, queue)
         if guest_is_asking():
             return
         desk_keys({"u": KEYS["u"]}, desk=DESK, field=FIELD, turn=_turns())
         return
-    one = Shown.of(study, queue, place)
+    one = Shown.of(study, queue, position)
     left, middle, right = st.columns([5, 6, 5], gap="medium")
     with left:
         _picture(study, one)
@@ -269,11 +269,11 @@ def _draw(study: Study, queue: Queue) -> None:
     desk_keys(keys, desk=DESK, field=FIELD, turn=_turns(), ahead=_picture_of(study, queue, ahead))
 
 
-def _picture_of(study: Study, queue: Queue, place: int | None) -> str:
+def _picture_of(study: Study, queue: Queue, position: int | None) -> str:
     """The address of the picture at a place of the queue; "" for none."""
-    if place is None:
+    if position is None:
         return ""
-    row = study.row_of(str(queue.table["image_id"].iat[place]))
+    row = study.row_of(str(queue.table["image_id"].iat[position]))
     return served_studies.picture_url(study, row, "image")
 
 
@@ -401,8 +401,8 @@ def _nearest(study: Study, one: Shown) -> None:
         for rank in range(1, NEAREST + 1)
         if not widgets.undefined(one.facts[f"near_{rank}"]) and one.facts[f"near_{rank}"]
     ]
-    held = study.rows_held([name for name, _ in near])
-    pairs = [(held[name], similarity) for name, similarity in near if name in held]
+    rows = study.rows_held([name for name, _ in near])
+    pairs = [(rows[name], similarity) for name, similarity in near if name in rows]
     st.markdown("The nearest images are labelled")
     if not pairs:
         st.caption("No other image has a representation to compare with.")

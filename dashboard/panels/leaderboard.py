@@ -175,9 +175,11 @@ def _disagreements(board: Leaderboard) -> None:
 
 def _lines(board: Leaderboard, row: Mapping[Any, Any], decided: Mapping[int, str]) -> tuple[str, str]:
     """The label, with what people decided on it, and who gives it; then what the others say."""
-    place = int(row["place"])
-    answers = list(zip(board.names, board.correct[:, place], board.predicted[:, place], strict=True))
-    label = decided.get(place, board.folds.class_names[int(board.folds.codes[place])])
+    row_number = int(row["place"])
+    answers = list(
+        zip(board.names, board.correct[:, row_number], board.predicted[:, row_number], strict=True)
+    )
+    label = decided.get(row_number, board.folds.class_names[int(board.folds.codes[row_number])])
     right = tuple(name for name, is_right, _ in answers if is_right)
     wrong = [_say("wrong", what=name, why=str(answer)) for name, is_right, answer in answers if not is_right]
     return _say("right", what=label, names=right), "; ".join(wrong)

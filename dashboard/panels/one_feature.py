@@ -449,8 +449,10 @@ def _largest(study: Study, feature: int, population: Slice) -> None:
     st.caption("It fires on none of these images. It is largest on:")
     values = heatmap_reads.activations(study, feature, rows)
     badges = {int(row): formatted(value, ".2f") for row, value in zip(rows, values, strict=True)}
-    held = np.isin(rows, heatmap_reads.rows_with(study, feature)).all()
-    _gallery(study, feature, rows, badges, HEAT if held else PLAIN, key="feature_largest", page_size=2 * EACH)
+    all_stored = np.isin(rows, heatmap_reads.rows_with(study, feature)).all()
+    _gallery(
+        study, feature, rows, badges, HEAT if all_stored else PLAIN, key="feature_largest", page_size=2 * EACH
+    )
 
 
 def _gallery(
@@ -468,11 +470,11 @@ def _gallery(
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         urls = served_studies.picture_urls(study, some)
         if look != PLAIN:
-            held = set(heatmap_reads.rows_with(study, feature).tolist())
+            stored = set(heatmap_reads.rows_with(study, feature).tolist())
             style = OverlayStyle(features=(feature,), crop=look == CROP)
             heats = overlay_urls(study, some, [style] * len(some))
             urls = [
-                heat if row in held else plain for row, heat, plain in zip(some, heats, urls, strict=True)
+                heat if row in stored else plain for row, heat, plain in zip(some, heats, urls, strict=True)
             ]
         return [(address,) for address in urls]
 

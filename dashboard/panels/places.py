@@ -26,14 +26,14 @@ HEAT = 96  # pixels of a heatmap, drawn half as large
 
 def places_part(study: Study, row: int, facts: dict[str, Any]) -> None:
     rows, columns = basis_reads.position_grid(study)
-    place = session.url_int(PLACE, below=rows * columns, what="place")
+    position = session.url_int(PLACE, below=rows * columns, what="place")
     left, right = st.columns([5, 6], gap="large")
     with left:
         position_grid(
             served_studies.picture_url(study, row, "image"),
             (rows, columns),
             basis_reads.view_of_positions(study, row),
-            place,
+            position,
             key="image_places",
             name=image_name(facts),
             on_choose=lambda chosen: session.set_url(PLACE, chosen),
@@ -41,18 +41,18 @@ def places_part(study: Study, row: int, facts: dict[str, Any]) -> None:
         st.caption(
             "Click a place to see which latents are active there. Each one is a vector of the encoder."
         )
-    if place is None:
+    if position is None:
         return
     with right:
-        _latents(study, row, place)
-    _similar(study, row, place)
+        _latents(study, row, position)
+    _similar(study, row, position)
 
 
-def _latents(study: Study, row: int, place: int) -> None:
+def _latents(study: Study, row: int, position: int) -> None:
     """The latents, strongest first, each with its words and where in the image it is active."""
-    table = basis_reads.latents_at(study, row, place)
+    table = basis_reads.latents_at(study, row, position)
     _, columns = basis_reads.position_grid(study)
-    where = f"row {place // columns + 1}, column {place % columns + 1}"
+    where = f"row {position // columns + 1}, column {position % columns + 1}"
     st.markdown(f"**{counted(len(table), 'latent')} {'is' if len(table) == 1 else 'are'} active** at {where}")
     words, values = feature_reads.names(study), numbers(table, "value")
     most = float(np.abs(values).max(initial=0.0)) or 1.0
@@ -76,8 +76,8 @@ def _latents(study: Study, row: int, place: int) -> None:
             st.caption(f"{value:.2f}", width=48)
 
 
-def _similar(study: Study, row: int, place: int) -> None:
-    similar = basis_reads.places_like(study, row, place)
+def _similar(study: Study, row: int, position: int) -> None:
+    similar = basis_reads.places_like(study, row, position)
     if similar.empty:
         return
     st.header("Similar places in other images", anchor=False)

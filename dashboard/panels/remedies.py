@@ -159,7 +159,7 @@ def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
         study,
         np.asarray(rows),
         key=f"remedies_{change}",
-        captions={row: _caption(one) for row, one in records.items()},
+        captions={row: _caption(record) for row, record in records.items()},
         page_size=PAGE,
         select=True,
         marked=False,  # the group says it; whether the answer in use is right is another question

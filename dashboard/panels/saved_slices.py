@@ -118,8 +118,8 @@ def _saving(study: Study, current: Slice) -> None:
     session.attempt(OF, keep)
 
 
-def _manage(study: Study, held: list[str]) -> None:
-    name = st.selectbox("Saved slices", held, key=CHOSEN, format_func=lambda one: _with_count(study, one))
+def _manage(study: Study, names: list[str]) -> None:
+    name = st.selectbox("Saved slices", names, key=CHOSEN, format_func=lambda one: _with_count(study, one))
     st.caption(tooltips.plain(_described(study, name)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))

@@ -160,7 +160,7 @@ def _strip(
 def _looked_at(population: Slice, score: str, threshold: float) -> Slice:
     """The images of a population up to a threshold; what it asks of the score itself still holds."""
     if score in population.extras:  # single values, such as n_firing=2,3
-        values = tuple(one for one in population.extras[score] if float(one) <= threshold)
+        values = tuple(extra for extra in population.extras[score] if float(extra) <= threshold)
         return replace(population, extras={**population.extras, score: values})
     low, high = population.ranges.get(score, (-np.inf, np.inf))
     return replace(population, ranges={**population.ranges, score: (low, min(high, _upwards(threshold)))})
@@ -218,8 +218,8 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
 @widgets.stable_container
 def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
-    held = reads.scores(study)
-    lacking = tuple(score_label(name) for name in score_pair.usual_pair(held) if name not in held)
+    scores = reads.scores(study)
+    lacking = tuple(score_label(name) for name in score_pair.usual_pair(scores) if name not in scores)
     if lacking:
         widgets.empty_state("Not two scores", nothing("lacking_scores", names=lacking))
         return

@@ -177,8 +177,8 @@ def _said(row: dict) -> str:
 @widgets.stable_container
 def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     table, shared = slice_reads.differences(study, sides[0].parts, sides[1].parts)
-    held = set(table["kind"])
-    there = [title for title, kind in KINDS.items() if kind in held]
+    kinds = set(table["kind"])
+    there = [title for title, kind in KINDS.items() if kind in kinds]
     if not there:
         return
     st.header("More common in one than in the other", help=widgets.help_text("slice_difference"))

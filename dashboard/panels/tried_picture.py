@@ -65,7 +65,7 @@ def _samples(slot: DeltaGenerator, *, small: bool, leads_there: bool, stacked: b
         names = list(samples())
         thumbnails = tried_reads.thumbnails()
         gallery(
-            [Tile(at, thumbnails[one], samples()[one].about, (one,)) for at, one in enumerate(names)],
+            [Tile(at, thumbnails[name], samples()[name].about, (name,)) for at, name in enumerate(names)],
             key="try_samples",
             label="pictures to try",
             tile=150 if stacked else 64 if small else 96,

@@ -42,7 +42,7 @@ CHANGED_TILES = 24
 @widgets.stable_container
 def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
     """Choose features of the page, as `listed` there, and see what the answer is without them."""
-    if image_reads.asked(study) is None or not len(listed):
+    if image_reads.predictor(study) is None or not len(listed):
         return
     st.header("Without some features", help=widgets.help_text("removal"))
     offered = listed[:OFFERED].tolist()
@@ -139,7 +139,7 @@ def harm_part(study: Study, feature: int, population: Slice) -> None:
     """What the answers on the images of a filter would be without a feature; nothing where they cannot be
     asked again.
     """
-    if image_reads.asked(study) is None:
+    if image_reads.predictor(study) is None:
         return
     try:
         one = tried_reads.without_one(study, population, feature)
@@ -245,7 +245,7 @@ def switch_row(
         src=src,
         marked=fires,
         off=feature in off if has_push and off is not None else None,
-        examples=tuple(one.src for one in pictures),
+        examples=tuple(picture.src for picture in pictures),
     )
 
 

@@ -235,12 +235,12 @@ def _of_fewer_images(comparison: Comparison) -> None:
     shared = comparison.shared
     if any(one.answer is not None and one.answer.is_out_of_fold for one in shared.studies):
         return
-    held = all(CROSSFIT in one.answers for one in shared.studies)
+    has_crossfit = all(CROSSFIT in one.answers for one in shared.studies)
     study, other = shared.studies[:2]
     whole = comparison_reads.shared_by(shared.studies)
     of_both_splits = reads.mask(study, image_filter.of_page())[whole.rows[0]]
     n, n_labelled = int(shared.judged.sum()), int(pd.notna(whole.labels[of_both_splits]).sum())
-    if not held or n_labelled <= n:
+    if not has_crossfit or n_labelled <= n:
         return
     out_of_fold = {"answer": CROSSFIT, "compare_what": STUDIES, WITH: served_studies.name_of(other)}
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_fewer"):

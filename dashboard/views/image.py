@@ -94,7 +94,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     """The picture with its heatmap, and the features that push the answer most, each with where it looks."""
     if not widgets.needs(study, "firing_features", "Which features fire"):
         return
-    look, asked = image_reads.look(study, row), image_reads.asked(study)
+    look, asked = image_reads.look(study, row), image_reads.predictor(study)
     table = look.features.head(SHOWN)
     numbers = table["feature"].tolist()
     removed = switched_off(REMOVED, study.array("representations").shape[1])

@@ -38,7 +38,7 @@ from core.encoders.registry import load_encoder
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import EncoderError, SettingsError
 from core.measures.choice import choose
-from core.pictures.of_image import asked_of_images, look_at, without_features
+from core.pictures.of_image import look_at, predictor_of_images, without_features
 from core.pipeline.run import run_step
 from core.store import Study, open_study
 from core.study.progress import Progress
@@ -540,7 +540,7 @@ def test_an_image_taken_for_what_no_image_is__is_explained_by_the_weights_of_tha
             added = study.array("representations")[row] * last.weight[names.index(name)].detach().numpy()
             np.testing.assert_allclose(part["contribution"], np.sort(added)[::-1][: len(part)], rtol=1e-4)
             assert len(part) and (mine["predicted"] == told).all()
-    asked = asked_of_images(study)
+    asked = predictor_of_images(study)
     for row in range(study.n_images):  # the page of an image says what the table does
         first = look_at(study, asked, row).classes.nlargest(1, "before")
         assert first["name"].item() == table["predicted"][row]

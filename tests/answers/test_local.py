@@ -34,8 +34,8 @@ from core.config import BasisConfig
 from core.measures.confusions import confusions
 from core.pictures.confused import OTHER, behind_confusion, without_feature
 from core.pictures.decomposition import describe
-from core.pictures.look import answering, decide
-from core.pictures.of_image import asked_of_images, look_at, without_features
+from core.pictures.look import decide, predictor_of
+from core.pictures.of_image import look_at, predictor_of_images, without_features
 from core.pipeline.run import run_step
 from core.store import Study, open_study
 from core.study.progress import Progress
@@ -169,7 +169,7 @@ def test_features_of_an_image__push_its_lead(case, correct):
         row = next(row for row, one in enumerate(logits) if LABELS[one.argmax()] == labels[row])
         told, true = (LABELS[code] for code in np.argsort(-logits[row])[:2])
     r, g = gradient(case, row, told, true)
-    made = look_at(case.study, asked_of_images(case.study), row)
+    made = look_at(case.study, predictor_of_images(case.study), row)
     table = made.features
     assert (made.answer, made.rival) == (told, true)
     order = table["feature"].to_numpy()
@@ -197,7 +197,7 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
     for row, told in enumerate(table["predicted"]):
         if told in LABELS:
             continue
-        look, r = look_at(study, asked_of_images(study), row), case.raw[row].clone().requires_grad_()
+        look, r = look_at(study, predictor_of_images(study), row), case.raw[row].clone().requires_grad_()
         assert (look.answer, look.rival) == (told, labels[row])
         lead = case.classify(r[None])[0][lone] - logit(case, r, str(labels[row]), means)
         (g,) = torch.autograd.grad(lead, r)
@@ -289,7 +289,7 @@ def test_decompose_and_blame(case):
 
 def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
     row, true, told = misclassified(case)[0]
-    asked, r = answering(case.study), case.raw[row]
+    asked, r = predictor_of(case.study), case.raw[row]
     assert asked is not None and set(LABELS) < set(asked.names)
     with torch.no_grad():
         outputs = case.classify(r[None])[0].numpy()
@@ -331,7 +331,7 @@ def test_in_a_basis__latents_add_to_the_answer_for_the_image_whatever_they_leave
         sides = (np.array([LABELS.index(name)]) for name in (told, true))
         found = lead_gradients(study, np.array([row]), *sides)[0]
         np.testing.assert_allclose(found, g, rtol=1e-3, atol=1e-3 * float(g.abs().max()))
-        look = look_at(study, asked_of_images(study), row)
+        look = look_at(study, predictor_of_images(study), row)
         assert (look.answer, look.lead) == (told, pytest.approx(float(lead.detach()), rel=1e-3))
         said = describe(study, z[row].numpy(), units=case.raw[row].numpy())["answer"]
         assert said["predicted"] == told
@@ -380,12 +380,12 @@ def test_a_classifier_of_a_map__adds_what_each_feature_does_at_all_positions(tmp
         logits = network.get_submodule("classifier")(values * scale[:, None, None]).flatten()
         told, true = (LABELS.index(one) for one in (table["predicted"][row], labels[row]))
         added = torch.autograd.grad(logits[told] - logits[true], scale)[0]
-        found = look_at(study, asked_of_images(study), row).features
+        found = look_at(study, predictor_of_images(study), row).features
         order = found["feature"].to_numpy()
         np.testing.assert_allclose(
             found["push"], added.numpy()[order], rtol=1e-2, atol=1e-3 * float(added.abs().max())
         )
     right = next((row for row in range(study.n_images) if row not in wrong), None)
     if right is not None:
-        look = look_at(study, asked_of_images(study), right)
+        look = look_at(study, predictor_of_images(study), right)
         assert look.note == ONLY_WRONG and look.features["push"].isna().all()

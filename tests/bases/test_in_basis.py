@@ -88,7 +88,11 @@ def test_what_is_not_of_features_shows_through(made):
     assert study.thumbnail(0) == whole.thumbnail(0)
     own = read_manifest(study.path)
     assert "features" in own["steps"] and not {"embed", "probe", "neighbours"} & own["steps"].keys()
-    assert not [item for item, entry in own["items"].items() if layers.BELOW in entry or layers.MADE in entry]
+    assert not [
+        item
+        for item, entry in own["items"].items()
+        if layers.SHOWN_THROUGH in entry or layers.COMPUTED in entry
+    ]
 
 
 def test_weights_are_those_of_the_reconstruction(made):
@@ -261,7 +265,7 @@ def test_a_latent_says_what_it_is_and_whether_to_trust_it():
     assert not any("a control" in text for text in said.values())
 
 
-@pytest.mark.parametrize("mark", [layers.BELOW, layers.MADE])
+@pytest.mark.parametrize("mark", [layers.SHOWN_THROUGH, layers.COMPUTED])
 def test_a_manifest_of_a_basis_cannot_point_elsewhere(made, tmp_path, mark):
     folder = Path(shutil.copytree(made, tmp_path / "study")) / "bases" / "sae"
     own = read_manifest(folder)

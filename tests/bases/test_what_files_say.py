@@ -13,7 +13,7 @@ import torch
 from core.bases.dictionary import Coder
 from core.bases.dictionary_measures import chosen
 from core.bases.files import ReadDictionary, read_dictionary
-from core.bases.reading import Asked
+from core.bases.reading import StatedSettings
 from core.errors import CheckpointError
 from tests.bases.foreign_files import K, M, R, saev, tensors, torch_file, weights
 
@@ -31,7 +31,7 @@ def read(folder: Path, arrays: dict[str, Any], settings: Any = None, **asked: An
     path = torch_file(folder / "sae.pt", **arrays)
     if settings is not None:
         (folder / "config.json").write_text(json.dumps(settings))
-    return read_dictionary(path, asked=Asked(**asked))
+    return read_dictionary(path, asked=StatedSettings(**asked))
 
 
 def kinds(found: ReadDictionary) -> list[str]:
@@ -125,7 +125,7 @@ def test_settings_of_a_checkpoint_lie_one_folder_up_and_in_the_file_itself(tmp_p
 @pytest.mark.parametrize(("asked", "subtracted"), [(None, True), (False, False)])
 def test_saev_without_a_schema_subtracts_unless_told_otherwise(tmp_path, asked, subtracted):
     path = saev(tmp_path, W, {"d_vit": R, "exp_factor": 2})
-    found = read_dictionary(path, asked=Asked(pre_bias=asked))
+    found = read_dictionary(path, asked=StatedSettings(pre_bias=asked))
     assert found.dictionary.pre_bias.any() == subtracted and not found.notes
 
 

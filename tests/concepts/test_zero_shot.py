@@ -24,7 +24,7 @@ from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError
 from core.measures.slice_comparison import train_images
 from core.pictures.decompose import decompose
-from core.pictures.look import answering, decide
+from core.pictures.look import decide, predictor_of
 from core.pictures.of_image import Stored
 from core.pipeline.run import analyze
 from core.publish.export_files import read_table
@@ -235,7 +235,7 @@ def test_what_features_do_and_pictures_are_read_off_unit_rows_too(made):
     read = study.answering("zero-shot")
     rows = unit_rows(study.vector("representations"))
     np.testing.assert_allclose(train_means(read), rows[train_images(study)].mean(0), atol=1e-6)
-    asked = answering(read)
+    asked = predictor_of(read)
     assert asked is not None and asked.name == "zero-shot"
     shares = np.exp(slow - slow.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)

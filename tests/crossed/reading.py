@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.bases.dictionary import Coder
 from core.bases.files import read_dictionary
-from core.bases.reading import Asked
+from core.bases.reading import StatedSettings
 from core.encoders.encoder import Encoder
 from core.encoders.head import NO_WEIGHTS, Head
 from core.encoders.registry import load_encoder
@@ -207,7 +207,7 @@ def _read_answers(written: Written, classes: list[str], reading: Reading, folder
 
 
 def _read_dictionary(written: Written, reading: Reading, folder: Path) -> None:
-    asked = Asked(**written.dictionary_options)
+    asked = StatedSettings(**written.dictionary_options)
     found = read_dictionary(written.dictionary.format(folder=folder), asked=asked)
     dictionary = found.dictionary
     raw = torch.from_numpy(written.vectors)

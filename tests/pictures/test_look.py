@@ -13,8 +13,8 @@ from PIL import Image
 from core.analysis.heatmaps_on_demand import study_encoder
 from core.answers.class_logits import Classifier
 from core.errors import SettingsError
-from core.pictures.look import answering, decide, heat_of, nearest_images, of_outputs, picture_overlay
-from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.look import decide, heat_of, nearest_images, of_outputs, picture_overlay, predictor_of
+from core.pictures.of_image import look_at, predictor_of_images
 from core.pictures.resident_encoder import see
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
@@ -49,12 +49,12 @@ def encoder(study):
 def test_picture_of_the_study__gives_what_is_stored(study, encoder):
     true = str(study.images["label"].iat[ROW])
     seen = see(encoder, study.image(ROW), **how_to_see(study))
-    made = decide(answering(study), seen)
+    made = decide(predictor_of(study), seen)
     raw = study.array("representations")[ROW]
     assert_allclose(seen.raw, raw, atol=1e-5 * np.abs(raw).max())
-    decided = look_at(study, asked_of_images(study), ROW)
+    decided = look_at(study, predictor_of_images(study), ROW)
     stored = decided.features
-    same = decide(answering(study), seen, true=true)
+    same = decide(predictor_of(study), seen, true=true)
     assert (same.answer, same.rival) == (decided.answer, decided.rival)
     assert same.lead == pytest.approx(decided.lead, abs=1e-4)
     ours = same.features.set_index("feature").loc[stored["feature"]]
@@ -80,14 +80,14 @@ def test_heatmaps__are_those_of_the_study(study, encoder):
 
 def test_switching_off__is_the_answer_to_the_changed_vector_and_needs_no_encoder(study, encoder):
     seen = see(encoder, study.image(ROW), **how_to_see(study))
-    asked = answering(study)
+    asked = predictor_of(study)
     assert asked is not None and asked.classifier is not None
-    off = decide(answering(study), seen).features["feature"].head(3).tolist()
+    off = decide(predictor_of(study), seen).features["feature"].head(3).tolist()
     changed = seen.raw.astype(np.float64)
     changed[off] = study.vector("representations")[~study.is_val].astype(np.float64).mean(0)[off]
     logits = asked.classifier.weights @ changed + asked.classifier.bias
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-    after = decide(answering(study), seen, off=off).classes.set_index("name")["after"]
+    after = decide(predictor_of(study), seen, off=off).classes.set_index("name")["after"]
     assert_allclose(after.loc[list(asked.names)], expected, atol=1e-9)
 
 

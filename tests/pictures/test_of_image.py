@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from core.pictures.look import Look
-from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.of_image import look_at, predictor_of_images
 from core.store import Study, open_study
 
 
 def looked(study: Study, row: int) -> Look:
-    return look_at(study, asked_of_images(study), row)
+    return look_at(study, predictor_of_images(study), row)
 
 
 def test_pushes__add_up_to_the_lead_of_the_answer(shared_study):

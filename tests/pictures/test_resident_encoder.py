@@ -81,7 +81,7 @@ def test_study__what_the_process_sees_and_what_it_refuses(tmp_path, monkeypatch)
 
 
 def test_no_study__the_packaged_encoder_answers_by_name():
-    asked = resident_models.packaged_answering()
+    asked = resident_models.packaged_predictor()
     assert len(asked.names) == 1000
     seen = resident_models.see(None, samples()["flower"].path.read_bytes(), Alteration())
     made = decide(asked, seen)

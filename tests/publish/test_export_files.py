@@ -22,8 +22,8 @@ from core.measures.slice import Slice
 from core.publish import export_files
 from core.publish.export_files import (
     COLUMNS,
+    COMPUTED_TABLES,
     EXTENSIONS,
-    MADE,
     STORED_AS,
     TABLES,
     WRITERS,
@@ -235,7 +235,7 @@ def test_unknown_table_or_format(table: str, name: str, message: str, study: Stu
 
 
 @pytest.mark.parametrize(
-    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes", *MADE)]
+    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes", *COMPUTED_TABLES)]
 )
 def test_missing_table_names_its_command(table: str, tmp_path: Path) -> None:
     with write_study(tmp_path / "early") as writer, writer.step("embed", {}) as step:

@@ -17,7 +17,7 @@ from core.concepts import blame
 from core.errors import JobError
 from core.measures.slice_features import feature_classes
 from core.pictures.decomposition import stored
-from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.of_image import look_at, predictor_of_images
 from core.research.visual_tokens_beside_study import keep_tables
 from core.research.visual_tokens_graph import Node, SceneGraph
 from core.store import Study, open_study
@@ -47,7 +47,7 @@ def opened(open_page, study, row: int, part: str = "Crops in words"):
 
 
 def looked(study, row: int):
-    return look_at(study, asked_of_images(study), row)
+    return look_at(study, predictor_of_images(study), row)
 
 
 def looked_at(app) -> dict:

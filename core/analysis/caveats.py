@@ -45,11 +45,8 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
     rate = np.asarray(rate, np.float64)
     if not len(rate) or not rate.any() or np.percentile(rate, low) > 0:
         return ""
-    rest = f" but the most general {100 - high:g} %" if high < 100 else ""
-    return (
-        f"{int((rate == 0).sum()):,} of {len(rate):,} features fire on no train image. All others{rest} "
-        "count as discriminative."
-    )
+    n_silent = int((rate == 0).sum())
+    return _say("silent_and_general" if high < 100 else "silent", n=n_silent, of=len(rate), value=100 - high)
 
 
 def few_images_note(facts: FeaturesFacts) -> str:
@@ -59,10 +56,7 @@ def few_images_note(facts: FeaturesFacts) -> str:
         return ""
     if share >= FEW_IMAGES or facts.epsilon_note:  # auto has said why it found no better
         return ""
-    return (
-        f"Only {100 * share:.0f} % of the images have a feature that fires at epsilon {epsilon:g}; "
-        "features with --epsilon auto takes the largest epsilon at which half of the train images have one."
-    )
+    return _say("few_fire", value=share, chance=epsilon)
 
 
 def notes_on_features(study: Study) -> list[str]:
@@ -145,17 +139,11 @@ def rate_note(lr: float, searched: Mapping[float, float]) -> str:
     """
     if len(searched) < 2 or sum(value == max(searched.values()) for value in searched.values()) > 1:
         return ""
-    ends = {
-        min(searched): ("smallest", "smaller", lr * BETWEEN),
-        max(searched): ("largest", "larger", lr / BETWEEN),
-    }
-    if lr not in ends:
-        return ""
-    end, beyond, next_rate = ends[lr]
-    return (
-        f"The probe learnt best at the {end} of {len(searched)} rates, {lr:g}. "
-        f"A {beyond} one, such as {next_rate:.1g}, may be better."
-    )
+    if lr == min(searched):
+        return _say("smallest_rate", n=len(searched), value=lr, chance=lr * BETWEEN)
+    if lr == max(searched):
+        return _say("largest_rate", n=len(searched), value=lr, chance=lr / BETWEEN)
+    return ""
 
 
 def whose_accuracy(study: Study) -> str:

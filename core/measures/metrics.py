@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import check_same_length, evenly, safe_divide
+from core.common.records import Templates
 from core.measures import design_effect
 from core.measures.chance import FEW, too_few
 from core.measures.design_effect import groups_among
@@ -26,6 +27,7 @@ from core.measures.intervals import (
 )
 from core.measures.placements import spreads
 
+_say = Templates.beside(__file__)
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
 REFERENCE = "q_score"  # the score that the others are compared with
 DIFFERENCE = ("auroc_difference", "auroc_difference_low", "auroc_difference_high")
@@ -264,12 +266,10 @@ def evaluate(
 def _why_undefined(ranking: Ranking) -> str:
     n_correct = int(ranking.outcome.sum())
     if ranking.n == 0:
-        return "the score is undefined for every image"
+        return _say("no_score")
     if n_correct == ranking.n:
-        return f"all {ranking.n} images are classified correctly: there is no error to predict"
-    if n_correct == 0:
-        return f"all {ranking.n} images are misclassified: there is no success to predict"
-    return ""
+        return _say("no_error", n=ranking.n)
+    return "" if n_correct else _say("no_success", n=ranking.n)
 
 
 def _row(
@@ -321,10 +321,10 @@ def _remarks(ranking: Ranking, n_images: int) -> str:
     """Return the cautions beside the metrics of a ranking that has them."""
     remarks = []
     if ranking.n < n_images:
-        remarks.append(f"undefined for {n_images - ranking.n} of {n_images} images, which are left out")
+        remarks.append(_say("left_out", n=n_images - ranking.n, of=n_images))
     n_right = int(ranking.outcome.sum())
     if few := too_few(ranking.n - n_right, n_right, least=FEW):
-        remarks.append(f"few errors: with {few}, intervals of differences are rough")
+        remarks.append(_say("few_errors", what=few))
     return "; ".join(remarks)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.records import Templates
 from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column
 from core.measures.headline import NO_IMAGES
@@ -19,6 +20,7 @@ from core.study.reader import StudyReader
 # `scores` is always the table `overlap`: one row per image and mask.
 
 
+_say = Templates.beside(__file__)
 GROUPS = ("all", "correct", "misclassified")
 SPLITS = ("all", "train", "val")
 IMAGES = ("both masks", "any mask")
@@ -249,7 +251,7 @@ def _row(
 def _why_undefined(mask: np.ndarray, masked: np.ndarray, kind: str) -> str:
     if not mask.any():
         return NO_IMAGES
-    return "" if masked.any() else f"no image of the slice has a {kind} mask"
+    return "" if masked.any() else _say("no_mask", what=kind)
 
 
 # Object preference: how much more of the heat lies on the object than a uniform heatmap would lay there.
@@ -332,12 +334,12 @@ def overlap_sentence(scale: pd.DataFrame) -> str:
     by_mask = {mask: scale.loc[scale["mask"] == mask] for mask in MASKS}
     defined = {mask: part for mask, part in by_mask.items() if np.isfinite(_encoder(part, "value"))}
     if not defined:
-        return f"Where heatmaps lie is not known: {_reason(scale)}."
+        return _say("not_known", why=_reason(scale))
     if any(np.isnan(_encoder(part, "low")) for part in defined.values()):
         return TOO_FEW
     sides = {mask: _relation(part, "uniform") for mask, part in defined.items()}
     if not all(sides.values()):
-        return "How far heatmaps lie on the masks cannot be compared: no control heatmaps are stored."
+        return _say("no_controls")
     if len(sides) == 1:
         ((mask, side),) = sides.items()
         sentence, prefers = ALONE[mask][side], mask == "core" and side == ABOVE

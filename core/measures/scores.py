@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.records import Templates
 from core.common.score_names import SCORES
 from core.measures import metrics, placements
 from core.measures.chance import LEAST
@@ -18,6 +19,9 @@ from core.measures.placements import spreads
 from core.study.reader import StudyReader
 
 # AUROC of scores within predicted classes: what is left when the class itself tells nothing.
+
+
+_say = Templates.beside(__file__)
 
 
 def pooled_auroc(
@@ -302,12 +306,11 @@ def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:
     if not judged:
         return NO_VERDICTS
     if not n:
-        return "no image of the slice has this score"
+        return _say("no_score")
     if not n_wrong:
-        return "all images are classified correctly"
+        return _say("all_correct")
     if n_wrong == n:
-        return "all images are misclassified"
+        return _say("all_misclassified")
     if min(n_wrong, n - n_wrong) < 2:
-        which = "misclassified" if n_wrong == 1 else "classified correctly"
-        return f"only one image is {which}: AUGRC has no interval"
+        return _say("one_misclassified" if n_wrong == 1 else "one_correct")
     return ""

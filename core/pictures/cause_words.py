@@ -178,9 +178,10 @@ def evidence_text(row: Mapping[str, Any]) -> str:
     if cause == LABEL and (corrected := corrected_class(row)) is not None:
         return _say("corrected_short", what=corrected) if corrected else _say("taken_for_wrong_short")
     if cause == LABEL:
-        return f"perhaps {with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
+        suggested = with_class_names(str(row["suggested"]))
+        return _say("suggested_short", what=suggested, value=float(row["value"]))
     if cause == NEIGHBOURS:
-        return f"{100 * float(row['value']):.0f} % of its neighbours"
+        return _say("neighbours_short", value=float(row["value"]))
     detail = ""
     if cause == TURN and np.isfinite(row["degrees"]):
         detail = f"by {row['degrees']:.0f}°, "

@@ -20,6 +20,7 @@ from core.common.csv_text import write_csv
 from core.common.formatting import json_number
 from core.common.inside import check_output_file
 from core.common.private_paths import common_folder, folder_of_ids, relative_paths
+from core.common.records import Templates
 from core.common.score_names import COLUMNS as PICTURE_COLUMNS
 from core.common.score_names import DUPLICATE_OF, NEAR_DUPLICATE_OF, SCORES
 from core.common.step_facts import EmbedFacts
@@ -47,6 +48,7 @@ from core.study.reader import StudyReader
 # The labels of a study's images, as they are or as people corrected them (`core.study.label_decisions`).
 
 
+_say = Templates.beside(__file__)
 LABEL_COLUMNS = ("path", "label", "split")
 
 
@@ -364,12 +366,10 @@ def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None
     inside = slice.mask(study) if slice else np.ones(study.n_images, bool)
     if not (inside & ~study.is_val).any():
         return ""
-    parts = ["scores that compare an image with the train images are empty"] * (table == "quality")
-    if study.has("probe") and study.answer is None:
-        parts.append(
-            "correct, confidence, margin and energy are optimistic, since the probe was trained on them"
-        )
-    return f"on train images, {', and '.join(parts)}. --where split=val leaves them out" if parts else ""
+    is_optimistic = study.has("probe") and study.answer is None
+    if table == "quality":
+        return _say("empty_and_optimistic" if is_optimistic else "empty")
+    return _say("optimistic") if is_optimistic else ""
 
 
 def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.DataFrame:

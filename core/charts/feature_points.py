@@ -9,7 +9,10 @@ import plotly.graph_objects as go
 from core.charts.marks import dots, points_kind
 from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers, words
-from core.store import Study
+from core.measures.slice import Slice
+from core.measures.slice_comparison import population
+from core.measures.telling_features import telling_features
+from core.store import Narrowed, Study
 
 TAILS = ("lower", "middle", "upper")
 TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
@@ -117,27 +120,10 @@ def mark_selected(
     fig.add_trace(selected_point)
 
 
-def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None) -> list[int]:
-    """List the features of a chart that are worth a look, best first.
-
-    Args:
-        features: table `features`.
-        strength: (n_features,) by feature number, such as a class's mean activations; None: the share of
-            firing train images that belong to the feature's most common class.
-    Returns:
-        the discriminative features with a defined strength or, if there are none, all features by how often
-        they fire; that also orders equal strengths, as where each class has one image.
-    """
-    number, rate = features["feature"].to_numpy(np.int64), numbers(features, "activation_rate")
-    if strength is None:
-        value = np.round(numbers(features, "purity") * rate, 9)  # of equal counts equal
-    else:
-        value = np.asarray(strength, np.float64)[number]
-    candidates = features["discriminative"].to_numpy(bool) & np.isfinite(value)
-    if not candidates.any():
-        candidates, value = np.ones(len(features), bool), rate
-    order = np.lexsort((-rate, -value))
-    return number[order[candidates[order]]].tolist()
+def most_telling(study: Study) -> list[int]:
+    """List the features of a study or of its slice, as the page *Features* does (`telling_features`)."""
+    whole, where = (study.whole, study.slice) if isinstance(study, Narrowed) else (study, Slice())
+    return telling_features(whole, *population(whole, where))
 
 
 def rated_images(study: Study) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.charts.feature_points import telling_features
+from core.charts.feature_points import most_telling
 from core.charts.options import FigureOptions
 from core.charts.panels import Picture
 from core.common.captions import shortened
@@ -26,6 +26,7 @@ SIDE = 224  # minimum pixels of an image in a file, so that small images are enl
 IMAGE = "image"
 COLOURS = "inferno"  # brighter is hotter, also for the colour-blind and in grey print
 OPACITY = 0.6
+MOST_SHOWN = 6  # features of a figure that names none
 LONGEST_NAME = 16  # characters of a class name under an image
 STORED_ONLY = "stored"  # the device of a reader that computes nothing
 
@@ -281,21 +282,10 @@ def top_images_of(
     """Return feature, title and top images of the requested features, else of the best ones."""
     table = study.table("features").set_index("feature", drop=False)
     rows = []
-    for feature in options.features or _of_different_classes(table):
+    for feature in options.features or most_telling(study)[:MOST_SHOWN]:
         row = table.loc[feature]
         title = f"<b>{feature}</b>"
         if isinstance(row["top_class"], str) and row["purity"] > 0:
             title += f"<br>{100 * row['purity']:.0f} % {as_text(short(row['top_class']))}"
         rows.append((int(feature), title, source.shown(strongest_rows(study, feature, n))))
     return rows
-
-
-def _of_different_classes(table: pd.DataFrame, most: int = 6) -> list[int]:
-    """Choose the best features, of different classes as far as possible."""
-    ordered = telling_features(table.reset_index(drop=True))
-    seen, first, rest = set(), [], []
-    for feature in ordered:
-        label = table["top_class"].get(feature)
-        (rest if label in seen else first).append(feature)
-        seen.add(label)
-    return [*first, *rest][:most]

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.caveats import notes_on_features
-from core.charts.feature_points import telling_features
+from core.charts.feature_points import most_telling
 from core.charts.sentences import bands_sentence
 from core.common.captions import with_class_names
 from core.common.dataframes import evenly, numbers
@@ -46,7 +46,7 @@ def features(source: Source) -> list[Markup]:
     pieces = [parts.paragraph(f"{bands_sentence(table)} Epsilon is {shown_epsilon:g}.")]
     pieces += [parts.paragraph(note) for note in notes_on_features(study)]
     pieces += source.charts.row("sorted_activation", "purity")
-    pieces.append(parts.heading("The most telling discriminative features"))
+    pieces.append(parts.heading("The most telling features"))
     pieces.append(
         parts.quiet("With the images on which each is largest, and where it looks if that is stored.")
     )
@@ -64,7 +64,7 @@ def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
     by_number = {row["feature"]: row for row in table.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
     images = "train images" if study.chosen is None else "images of the slice"
-    for feature in telling_features(table)[:most]:
+    for feature in most_telling(study)[:most]:
         fact = by_number[feature]
         facts = f"fires on {fact['activation_rate']:.3g} % of the {images}"
         if isinstance(fact["top_class"], str):

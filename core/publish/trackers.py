@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from core.bases.basis import UNITS
-from core.charts.feature_points import telling_features
+from core.charts.feature_points import most_telling
 from core.charts.figure_files import find_browser, render_all
 from core.charts.table_file import file_stem, identity, provenance
 from core.common.dataframes import numbers
@@ -145,7 +145,7 @@ def tracked_pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndar
     source = Source(study)
     has_features = study.has("top_images") and study.has("features")
     top = study.vector("top_images") if has_features else np.empty((0, 0), np.int64)
-    for feature in telling_features(study.table("features"))[:features] if has_features else []:
+    for feature in most_telling(study)[:features] if has_features else []:
         rows = [int(row) for row in top[feature] if row >= 0][:STRIP]
         strip = [one for row in rows if (one := _pixels(source, row, int(feature))) is not None]
         if strip:

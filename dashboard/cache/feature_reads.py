@@ -11,6 +11,7 @@ from core.answers.class_logits import class_push
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.common.group_names import is_joint
+from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.measures.slice_features import class_firing as core_class_firing
 from core.measures.slice_features import classes_tell as core_classes_tell
@@ -19,20 +20,19 @@ from core.measures.slice_features import (
     firing_class,
     firing_pairs,
     firing_rows,
-    likeness_of_strongest,
     more_often_on,
     partly_labelled,
     similar_features,
     strongest_images,
 )
 from core.measures.slice_features import most_common_classes as core_most_common_classes
+from core.measures.telling_features import telling_features
 from core.store import Study
 from dashboard.cache import concept_reads, heatmap_reads, reads
 from dashboard.cache.reader import cached_read
 
 SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")
 VERDICTS = ("core", "spurious", "undecided")
-FULL = 8  # images of a card without words, which fewer leave half empty
 OFTEN = 0.01  # share of images from which on a feature counts in the sentence above the list
 
 
@@ -107,64 +107,38 @@ def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
     ].reset_index(drop=True)
     if asked.verdict:
         features = features.loc[np.array(texts(features, "verdict")) == asked.verdict].reset_index(drop=True)
-    strength, number = _strength(study, features, asked.sort), features["feature"].to_numpy()
-    keys = [-strength, -numbers(features, "rate"), number]
-    if asked.sort == SORTS[0] and len(features) and not np.isfinite(numbers(features, "difference")).any():
+    number = features["feature"].to_numpy()
+    keys = [-_strength(study, population, features, asked.sort), -numbers(features, "rate"), number]
+    if asked.sort == SORTS[0] and not np.isfinite(numbers(features, "difference")).any():
         lifts = _lifts(study, asked.verdict).reindex(number).to_numpy()  # the clearest first, as on Overview
-        meanings = _variety(study, population, features, strength)
-        keys = [*([-lifts] if np.isfinite(lifts).any() else meanings), *keys]
+        keys = [-lifts, *keys] if np.isfinite(lifts).any() else keys
     return features.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
 
-def _strength(study: Study, features: pd.DataFrame, sort: str) -> np.ndarray:
+def _strength(study: Study, population: Slice, features: pd.DataFrame, sort: str) -> np.ndarray:
     """(n,) float64: what a list is ordered by, largest first; undefined values come last."""
+    if sort == SORTS[0]:
+        return -np.argsort(telling(study, population))[features["feature"].to_numpy()].astype(float)
     if sort == "By number":
         value = -numbers(features, "feature")
     elif sort == "Most frequent first":
         value = numbers(features, "rate")
     elif sort == "Purest first":
         value = numbers(features, "purity")
-    elif sort == "Best words first":
-        value = numbers(features, "word_score")
     else:
-        value = numbers(features, "difference")
-        if not np.isfinite(value).any():  # nothing to compare with
-            value = _strength_of_all(study, features)
+        value = numbers(features, "word_score")
     return np.where(np.isfinite(value), value, -np.inf)
 
 
-def _strength_of_all(study: Study, features: pd.DataFrame) -> np.ndarray:
-    """The share of all images that are of its class and make it fire; where classes are too small to say
-    anything, how alike its strongest images are.
-    """
-    if not classes_tell(study) and study.has("top_images"):
-        return likeness(study)[features["feature"].to_numpy()]
-    value = numbers(features, "purity") * numbers(features, "rate")
-    return np.where(np.isfinite(value), value, numbers(features, "rate"))
+@cached_read(max_entries=32, names_features=True)
+def telling(study: Study, population: Slice) -> list[int]:
+    """See `telling_features`: of the images of a filter; without names of people that cannot be read."""
+    masks = reads.population(study, population)
+    try:
+        return telling_features(study, *masks)
+    except PeregrineError:  # a page says so where it shows that itself
+        return telling_features(study, *masks, named=False)
 
-
-def _variety(
-    study: Study, population: Slice, features: pd.DataFrame, strength: np.ndarray
-) -> list[np.ndarray]:
-    """Order features so that the strongest of each meaning (its words, else its name) comes first and a page
-    does not show one thing five times; where classes are too small to tell, before that those that fire on
-    FULL images or more.
-    """
-    order = np.argsort(-strength, kind="stable")
-    given, words = reads.names_given(study), reads.words_alone(study)
-    named = zip(features["feature"].tolist(), texts(features, "name"), strict=True)
-    meaning = pd.Series(
-        [" ".join(words.get(one, ())) * (one not in given) or name or str(one) for one, name in named]
-    )
-    nth = np.empty(len(features), np.int64)
-    nth[order] = meaning.iloc[order].groupby(meaning.iloc[order]).cumcount().to_numpy()
-    if classes_tell(study) or not study.has("top_images"):
-        return [nth]
-    n = int(reads.population(study, population)[0].sum())
-    return [numbers(features, "rate") * n < FULL - 0.5, nth]
-
-
-likeness = cached_read(max_entries=4)(likeness_of_strongest)
 
 classes_tell = cached_read(max_entries=8)(core_classes_tell)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts.feature_points import telling_features
 from core.common.records import Record, Templates
 from core.measures.slice import Slice
 from core.store import Study
@@ -16,7 +15,7 @@ from core.study.commands import RequestHeatmaps
 from core.study.jobs import Job, read_job
 from core.study.missing import nothing
 from core.study.overlay_image import OverlayStyle, colour_table
-from dashboard.cache import heatmap_reads, reads
+from dashboard.cache import feature_reads, heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one, pick_one, press_some
@@ -429,23 +428,15 @@ def choose_feature(study: Study, population: Slice) -> int | None:
 
 
 def ranked(study: Study, population: Slice) -> list[int]:
-    """The features with a stored heatmap: first those with one on the page's images, strongest first."""
-    features = reads.table(study, "features")
-    order = np.array(telling_features(features, _strength(study, population)), np.int64)
-    rest = np.setdiff1d(features["feature"].to_numpy(np.int64), order)
-    order = np.concatenate([order, rest])
+    """The features with a stored heatmap: first those with one on the page's images: the
+    most telling, or of one class those with the largest mean in it, first.
+    """
+    order = np.array(feature_reads.telling(study, population), np.int64)
+    if len(population.labels) == 1 and study.has("class_means"):
+        means = reads.vector(study, "class_means")[:, study.class_names.index(population.labels[0])]
+        order = order[np.argsort(-np.nan_to_num(means[order], nan=-np.inf), kind="stable")]
     here, anywhere = heatmap_reads.map_counts(study, population), heatmap_reads.map_counts(study, Slice())
     on_these = here[order] > 0
     elsewhere = ~on_these & (anywhere[order] > 0)
     first, second = order[on_these], order[elsewhere]
     return [*first.tolist(), *second.tolist()] or order.tolist()
-
-
-def _strength(study: Study, population: Slice) -> np.ndarray | None:
-    """(n_features,): mean activation in the filter's class, or how much more often it fires, or None."""
-    if len(population.labels) == 1 and study.has("class_means"):
-        return reads.vector(study, "class_means")[:, study.class_names.index(population.labels[0])]
-    if any(part.split is None for part in population.parts()):
-        table = reads.feature_differences(study, population)
-        return table.sort_values("feature")["difference"].to_numpy(float)
-    return None

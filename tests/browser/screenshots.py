@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from urllib.parse import quote
 
-from core.charts.feature_points import telling_features
+from core.charts.feature_points import most_telling
 from core.store import Study, open_study
 from tests.browser.harness import MOUSE, ROOT, chromium, dashboard, find_browser, settle
 
@@ -112,7 +112,7 @@ def _links(studies: Path, study: str) -> dict[str, str]:
     opened = images["image_id"].iloc[int((images["split"] == "val").argmax())]  # else the first train image
     links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
     image = f"image={quote(opened, safe='')}"
-    telling = telling_features(opened_study.table("features"))[0]
+    telling = most_telling(opened_study)[0]
     feature = f"heatmaps?{chosen}&heat_of=One+feature"
     dialog = f"images?{chosen}&{image}"
     why_wrong = {}

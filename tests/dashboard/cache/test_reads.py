@@ -76,14 +76,6 @@ def test_classes_tell__is_counted_once_for_all_runs_of_the_map(studies, monkeypa
     assert len(counted) == 1 and answers == {names_tell(study.images["label"].to_numpy(object))}
 
 
-def test_features_to_show__without_labels_fire_on_the_images_that_are_shown(unlabelled_study):
-    study = open_study(unlabelled_study)
-    fires = count_firing_images(study, [study.is_val])[0]
-    shown = highlight_reads.features_to_show(study, Slice(split="val"), 8)
-    counts = [min(fires[number], highlight_reads.PICTURES) for number in shown]
-    assert counts == sorted(counts, reverse=True) and 0 not in counts
-
-
 def test_facts_of__are_those_of_each_row_and_nobody_else_s(studies):
     study = open_study(studies / "demo")
     frame = reads.images(study)

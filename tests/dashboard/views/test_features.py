@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.measures import telling_features
 from core.measures.feature_rates import feature_differences
 from core.measures.slice import Slice
 from core.measures.slice_comparison import population
+from core.measures.slice_features import likeness_of_strongest
 from core.measures.slice_words import slice_words
 from core.store import open_study
 from dashboard.cache import feature_reads
@@ -246,11 +248,11 @@ def test_order__follows_what_is_asked(sort, column, studies, open_page):
 
 def test_telling_first__one_of_each_meaning_before_the_next_of_any(studies, monkeypatch):
     words = {0: ["sky"], 1: ["sky"], 2: ["sea", "blue"], 3: ["sky"], 4: ["sea", "blue"]}
-    monkeypatch.setattr("dashboard.cache.reads.words_alone", lambda _: words)
-    monkeypatch.setattr("dashboard.cache.reads.names_given", lambda _: {3: "mine"})
+    called = words | {3: ["mine"]}
+    monkeypatch.setattr(telling_features, "feature_words", lambda *_, **__: called)
     study, val = open_study(studies / "demo"), Slice(split="val")
-    order = feature_reads.in_order(study, val, feature_reads.Listing(dead=True))["feature"].tolist()
-    called = feature_reads.names(study) | {one: " ".join(some) for one, some in words.items() if one != 3}
+    order = feature_reads.in_order(study, val, feature_reads.Listing())["feature"].tolist()
+    called = feature_reads.names(study) | {one: " ".join(some) for one, some in called.items()}
     meanings = [called.get(feature, str(feature)) for feature in order]
     is_first = [meaning not in meanings[:at] for at, meaning in enumerate(meanings)]
     assert is_first == sorted(is_first, reverse=True) and is_first.count(False) >= 2  # then the next of each
@@ -269,12 +271,12 @@ def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(stud
     assert set(told.columns) - set(untold.columns) == {"likeliest", "likeliest_rate", "purity", "name"}
     named = drawn_cards(open_page("features", study="demo", features_find="CAT"), "features_cards")
     assert named and all("cat" in card["title"] for card in named)
-    monkeypatch.setattr(feature_reads, "FULL", 3)
+    monkeypatch.setattr(telling_features, "FULL", 3)
     features = feature_reads.in_order(
         open_study(studies / "apart"), Slice(split="val"), feature_reads.Listing()
     )
-    likeness = feature_reads.likeness(open_study(studies / "apart"))[features["feature"].to_numpy()]
-    full = 84 * features["rate"].to_numpy() > feature_reads.FULL - 0.5
+    likeness = likeness_of_strongest(open_study(studies / "apart"))[features["feature"].to_numpy()]
+    full = 84 * features["rate"].to_numpy() > telling_features.FULL - 0.5
     assert full.any() and (np.diff(full.astype(int)) <= 0).all()  # those with a full card come first
     first = features["name"].iloc[: np.argmin(full)]
     repeated, alike = first.duplicated().to_numpy(), likeness[: np.argmin(full)]

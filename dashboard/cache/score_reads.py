@@ -7,6 +7,7 @@ from core.analysis import recommendation
 from core.common.dataframes import numbers
 from core.common.step_facts import EmbedFacts
 from core.common.verdict_words import Verdict
+from core.measures.confidence import confidence_sentence as measured_confidence
 from core.measures.image_columns import TABLE, tells_causes
 from core.measures.score_verdicts import score_verdicts
 from core.measures.scores import SCORE_COLUMNS
@@ -76,6 +77,9 @@ def aurocs(study: Study, where: Slice) -> pd.DataFrame:
 def verdict(study: Study, where: Slice, score: str) -> Verdict | None:
     """What a score is worth on the images of a filter; None where it is not tested there."""
     return recommendation.verdict(reads.narrowed(study, where), score, aurocs(study, where))
+
+
+confidence_sentence = cached_read(max_entries=32)(reads.of_filter(measured_confidence))
 
 
 @cached_read(max_entries=8)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.analysis.recommendation import advise
+from core.analysis.recommendation import CONFIDENCE, advise
 from core.analysis.trust_check import headline_of_all
 from core.charts import baselines, score_curves, score_pair, sentences
 from core.charts.causes import BY_CAUSE
@@ -183,6 +183,8 @@ def about_scores(study: Study, population: Slice, score: str) -> None:
     """What the picked score is, and what it is worth on the images of the filter."""
     if worth := score_reads.verdict(study, population, score):
         verdict(worth)
+    if score == CONFIDENCE and (calibrated := score_reads.confidence_sentence(study, population)):
+        st.markdown(widgets.plain(calibrated))
     st.caption(widgets.plain(sentences.describe_score(score)), help=widgets.help_text(score))
 
 

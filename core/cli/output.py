@@ -63,6 +63,8 @@ def info_text(report: Report) -> str:
     lines += _titled("probe", report.get("probe_notes", []))
     for one in others:
         lines += _titled("answer", [one["words"], *one["notes"]])
+    several = [one["sentence"] for one in report.get("accuracies", [])]
+    lines += _titled("accuracy", several if len(several) > 1 else [])
     for one in report.get("bases", []):
         lines += _titled("basis", [one["words"], *one["notes"]])
     lines += _titled("Q-Score", _quality_lines(report))

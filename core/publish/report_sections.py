@@ -26,6 +26,7 @@ from core.common.private_paths import without_folders
 from core.common.score_names import score_label
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
+from core.measures.accuracies import accuracies, accuracies_line, table_of
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.evaluate import result_column
 from core.measures.intervals import share_bounds, wilson
@@ -224,7 +225,14 @@ def accuracy(source: Source) -> list[Markup]:
     if probe.train_top1 is not None:
         cards.append(("On train images", percent(probe.train_top1), "optimistic: it was trained on them"))
     notes = [before_corrections(study, shown_images(study)), *notes_on_accuracy(study)]
-    return [parts.cards(cards), *map(parts.paragraph, filter(None, notes)), *_confusions(source)]
+    beside_it = _accuracies(study) if study.chosen is None else []
+    return [parts.cards(cards), *map(parts.paragraph, filter(None, notes)), *beside_it, *_confusions(source)]
+
+
+def _accuracies(study: Study) -> list[Markup]:
+    """Every accuracy of the study beside each other; nothing where there is one."""
+    rows = accuracies(study)
+    return [parts.heading(accuracies_line(rows)), parts.table(*table_of(rows))] if len(rows) > 1 else []
 
 
 def _bounds_of_accuracy(study: Study, top1: float, n: int) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from core.common.step_facts import (
     ProbeFacts,
 )
 from core.encoders.readout import readout_words
+from core.measures.accuracies import accuracies
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.label_issues import issues_sentence, why_not_checked
@@ -116,6 +117,7 @@ def _answers(study: Study, read: Study) -> dict[str, Any]:
         "accuracy": probe.top1,
         "top5": top5,
         "answers": answers,
+        "accuracies": [one.as_json() | {"sentence": str(one.sentence)} for one in accuracies(read)],
         "bases": bases_report(study, study.bases),
         "probe_notes": notes,
     }

@@ -9,6 +9,7 @@ import pandas as pd
 from core.common.dataframes import words
 from core.common.records import Record
 from core.errors import PeregrineError
+from core.measures.accuracies import accuracies as measured_accuracies
 from core.measures.corrected_accuracy import before_corrections as measured
 from core.measures.slice import Slice
 from core.store import Study
@@ -37,6 +38,9 @@ def decided(study: Study) -> dict[str, str]:
 def before_corrections(study: Study, where: Slice) -> Record | str:
     """See `core.measures.corrected_accuracy`: of the images of a filter."""
     return measured(study, reads.inside(study, where)[0])
+
+
+accuracies = cached_read(max_entries=8, names_features=True)(measured_accuracies)  # of whole splits
 
 
 def issue_of(study: Study, row: int) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import html
 import math
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.analysis.caveats import doubt, doubts_on_accuracy, notes_on_accuracy, whose_accuracy
@@ -15,6 +16,7 @@ from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.common.write_access import guest_is_asking
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
+from core.measures.accuracies import accuracies_line, table_of
 from core.measures.overlap import ENCODER
 from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered
@@ -23,7 +25,15 @@ from core.store import Study
 from core.study.commands import Resume
 from core.study.missing import Missing
 from core.study.steps import STEPS
-from dashboard.cache import feature_reads, highlight_reads, image_filter, reads, score_reads, slice_reads
+from dashboard.cache import (
+    feature_reads,
+    highlight_reads,
+    image_filter,
+    label_reads,
+    reads,
+    score_reads,
+    slice_reads,
+)
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.job_follower import making_command, run_button
@@ -89,6 +99,7 @@ def _assumed(study: Study) -> None:
 def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
     """What holds of the images of the filter; research speaks of the whole study."""
     _headline(study, population, filtered=filtered)
+    _accuracies(study)
     leakage(study, population)
     with st.container(key="overview_places", gap="xsmall"):
         findings.look_first(study, population)
@@ -175,6 +186,19 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     widgets.metric(f"{name}, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail)
 
 
+def _accuracies(study: Study) -> None:
+    """Every accuracy that the study holds, whatever the filter; nothing where there is one."""
+    rows = label_reads.accuracies(study)
+    if len(rows) < 2:
+        return
+    with st.expander(widgets.plain(accuracies_line(rows)), icon=":material/percent:"):
+        heads, cells = table_of(rows)
+        table = pd.DataFrame(cells, columns=heads)
+        st.dataframe(
+            table, hide_index=True, alt="Accuracies, their images and the commands that they are from"
+        )
+
+
 def _why_no_accuracy(study: Study) -> str:
     if len(study.class_names) == 1:
         return "All images are of one class, so there is nothing to tell apart."
@@ -251,7 +275,10 @@ def _prediction(study: Study, population: Slice) -> None:
     worth = score_reads.verdict(study, population, recommended.score)
     line = f"**Which score to trust?** {advise(recommended, worth)}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(line, width="stretch")
+        with st.container(width="stretch", gap="xsmall"):
+            st.markdown(line)
+            if calibrated := score_reads.confidence_sentence(study, population):
+                st.markdown(f"**How sure is it?** {widgets.plain(calibrated)}")
         link(
             "predicting_errors",
             _say("compared", n=len(tested)) if len(tested) else _say("scores", n=len(reads.scores(study))),

@@ -336,6 +336,17 @@ def _of_the_first(frame: pd.DataFrame) -> Record:
     return _say("best", what=name, value=value, n=n)
 
 
+def encoder_to_take(board: Leaderboard) -> Record:
+    """Say which encoder of a leaderboard to go on with: of those level with the first the fastest."""
+    level = board.frame.loc[board.frame["group"] == 1].reset_index(drop=True)
+    costs = numbers(level, "milliseconds")
+    if len(level) == 1 or not np.isfinite(costs).all():
+        return _say("take", what=str(level["study"].iloc[0]))
+    fastest = level.iloc[int(costs.argmin())]
+    cost = float(fastest["milliseconds"])
+    return _say("take_fastest", what=str(fastest["study"]), n=len(level), value=cost)
+
+
 def disagreements(board: Leaderboard) -> pd.DataFrame:
     """List the images that some encoders of a leaderboard get right and others wrong, most divided first.
 

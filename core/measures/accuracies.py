@@ -9,13 +9,13 @@ import numpy as np
 from core.answers.answer import Answer, evaluated
 from core.answers.kinds import KINDS
 from core.common.formatting import percent
-from core.measures.intervals import share_bounds
 from core.common.records import Record, Templates
 from core.common.step_facts import RemediesFacts
 from core.errors import PeregrineError
 from core.measures.corrected_accuracy import corrected_accuracy
 from core.measures.evaluate import result_column
 from core.measures.headline import as_corrected, evaluation_images
+from core.measures.intervals import share_bounds
 from core.measures.slice_comparison import shown_images
 
 _say = Templates.beside(__file__)

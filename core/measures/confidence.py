@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.measures.intervals import share_bounds
 from core.common.records import Record, Templates
 from core.measures.evaluate import result_column
+from core.measures.intervals import share_bounds
 from core.study.reader import StudyReader
 
 WIDTH = 0.1  # of a band of confidence; their centres are its multiples

@@ -22,6 +22,7 @@ from core.compare.leaderboard import (
     Leaderboard,
     decided_labels,
     disagreements,
+    encoder_to_take,
     leaderboard_finding,
     notes_of,
     number_cells,
@@ -39,6 +40,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import select_some
 from dashboard.components.job_follower import follow, is_written, start_button
+from dashboard.components.page_link import link
 from dashboard.jobs import launcher
 from dashboard.panels import study_progress
 
@@ -73,6 +75,7 @@ def leaderboard_page(studies: tuple[Study, ...]) -> None:
     board = comparison_reads.leaderboard(studies)
     st.header(widgets.plain(leaderboard_finding(board)), anchor=False)
     st.caption(_say("scope", what=out_of_fold(board.folds.n)))
+    _take(board)
     _table(board)
     _notes(board)
     first, *others = studies
@@ -111,6 +114,15 @@ def _to_compute(studies: tuple[Study, ...], folds: SharedFolds, missing: Sequenc
             follow(written[0].path, lambda _: st.caption(waits))
 
 
+def _take(board: Leaderboard) -> None:
+    """Which encoder to go on with, and a way to it."""
+    take = encoder_to_take(board)
+    study = board.studies[board.names.index(take.what)]
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{widgets.plain(full_sentence(take))}**", width="stretch")
+        link("overview", _say("open", what=widgets.plain(take.what)), study, icon_right="arrow_forward")
+
+
 @widgets.stable_container
 def _table(board: Leaderboard) -> None:
     """Each encoder below its study, each interval below its number."""
@@ -122,6 +134,7 @@ def _table(board: Leaderboard) -> None:
         rows.append("".join(f"<td>{_lines_of(cell)}</td>" for cell in cells))
     _table_html(titles, rows)
     st.caption(LEGEND)
+    st.caption(_say("read"))
     download(board.folds.shared.studies, board.frame, name="leaderboard")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.compare.leaderboard import (
     PROMISED,
     Leaderboard,
     disagreements,
+    encoder_to_take,
     leaderboard,
     leaderboard_cells,
     leaderboard_finding,
@@ -53,6 +55,16 @@ def test_frame__has_the_promised_columns_best_first(board: Leaderboard) -> None:
     assert level.kind == "level" and [one.what for one in better] == frame["study"].tolist()[:2]
     assert {one.names for one in better} == {("weak",)}
     assert len(leaderboard_cells(board)) == 4
+
+
+def test_encoder_to_take__is_the_fastest_of_those_level_with_the_first(board: Leaderboard) -> None:
+    first, level = board.frame["study"].tolist()[:2]
+    assert (encoder_to_take(board).kind, encoder_to_take(board).what) == ("take", first)  # times are unknown
+    timed = replace(board, frame=board.frame.assign(milliseconds=[9.0, 4.0, 1.0]))
+    take = encoder_to_take(timed)
+    assert (take.kind, take.what, take.n, take.value) == ("take_fastest", level, 2, 4.0)
+    alone = replace(timed, frame=timed.frame.assign(group=[1, 2, 2]))
+    assert (encoder_to_take(alone).kind, encoder_to_take(alone).what) == ("take", first)
 
 
 def test_numbers__against_twins(board: Leaderboard) -> None:

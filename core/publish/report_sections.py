@@ -26,7 +26,6 @@ from core.common.private_paths import without_folders
 from core.common.score_names import score_label
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
-from core.measures.accuracies import accuracies, accuracies_line, table_of
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.evaluate import result_column
 from core.measures.intervals import share_bounds, wilson
@@ -34,6 +33,7 @@ from core.measures.label_issues import errors_in_doubt
 from core.measures.leaks import leakage
 from core.measures.score_verdicts import score_verdicts
 from core.measures.slice_comparison import shown_images
+from core.publish.accuracies import accuracies, accuracies_line, table_of
 from core.publish.finding import study_finding
 from core.publish.image_sections import telling
 from core.publish.report_page import Source, lowest, parts

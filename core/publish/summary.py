@@ -17,13 +17,13 @@ from core.common.step_facts import (
     ProbeFacts,
 )
 from core.encoders.readout import readout_words
-from core.measures.accuracies import accuracies
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.label_issues import issues_sentence, why_not_checked
 from core.measures.leaks import leakage
 from core.measures.slice_comparison import shown_images
 from core.pipeline.verify import Problem, verify
+from core.publish.accuracies import accuracies
 from core.publish.finding import study_finding
 from core.store import Answered, Study
 from core.study.steps import STEPS, in_analysis

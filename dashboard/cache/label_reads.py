@@ -9,9 +9,9 @@ import pandas as pd
 from core.common.dataframes import words
 from core.common.records import Record
 from core.errors import PeregrineError
-from core.measures.accuracies import accuracies as measured_accuracies
 from core.measures.corrected_accuracy import before_corrections as measured
 from core.measures.slice import Slice
+from core.publish.accuracies import accuracies as measured_accuracies
 from core.store import Study
 from core.study.label_decisions import decisions
 from core.study.traces import UNSURE

@@ -16,11 +16,11 @@ from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.common.write_access import guest_is_asking
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
-from core.measures.accuracies import accuracies_line, table_of
 from core.measures.overlap import ENCODER
 from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered
 from core.measures.slice_features import FEW_OF_A_CLASS
+from core.publish.accuracies import accuracies_line, table_of
 from core.store import Study
 from core.study.commands import Resume
 from core.study.missing import Missing

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.measures.accuracies import accuracies, accuracies_line, table_of
 from core.measures.corrected_accuracy import corrected_accuracy
+from core.publish.accuracies import accuracies, accuracies_line, table_of
 from core.store import Study, open_study
 from core.study import label_decisions
 

@@ -185,6 +185,17 @@ MEASURED = (  # reproductions/bases.md
 )
 ENTERED = "_basis_entered"  # in the session: what the form began with last
 VECTORS = {"whole images": "pooled", "patches": "positions"}
+ABOUT_LATENTS = (
+    "How many parts the basis has. Each is then read like a feature: pictures, words, heatmaps. More of them "
+    "are finer, and need more images to be found again."
+)
+ABOUT_ACTIVE = (
+    "How many of the latents describe one image at most: fewer are easier to read, more explain more."
+)
+ABOUT_RUNS = (
+    "How often the basis is learned, each time from another random start. Two runs tell which latents are "
+    "found again; each takes as long."
+)
 ABOUT_VECTORS = (
     "Whole images: quick. Places in images: the page of an image then shows which latents are active where "
     "you click; the encoder has to look at every image again for that."
@@ -392,9 +403,11 @@ def _fit(whole: Study) -> None:
         of = f"{kind}_{VECTORS[on]}_{served_studies.name_of(whole)}"
         keys = [f"basis_{what}_{of}" for what in ("size", "k", "fits")]
         first_size, first_k, first_fits = map(entered.get, keys, fit.first_sizes)
-        size = columns[3].number_input("Latents", FEWEST_LATENTS, value=first_size, key=keys[0])
-        k = columns[4].number_input("Active at once", 1, value=first_k, key=keys[1])
-        seeds = columns[5].number_input("Runs", 1, 8, first_fits, key=keys[2], help=ABOUT_STABILITY)
+        size = columns[3].number_input(
+            "Latents", FEWEST_LATENTS, value=first_size, key=keys[0], help=ABOUT_LATENTS
+        )
+        k = columns[4].number_input("Active at once", 1, value=first_k, key=keys[1], help=ABOUT_ACTIVE)
+        seeds = columns[5].number_input("Runs", 1, 8, first_fits, key=keys[2], help=ABOUT_RUNS)
         sizes = int(size), int(k), int(seeds)
         options = typed(kind=kind, size=sizes[0], k=sizes[1], seeds=sizes[2], on=VECTORS[on])
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")

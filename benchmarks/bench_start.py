@@ -44,7 +44,6 @@ Progress.step = timed
 run()
 print(sum(steps))
 """
-COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # Python keeps what it has compiled, as it does by itself
 
 
 def run() -> Iterator[Result]:
@@ -63,7 +62,7 @@ def analyses(folder: Path, cores: list[int]) -> Iterator[Result]:
     wholes, besides = [], []
     for number in range(ROUNDS + 1):
         words = [sys.executable, "-c", TIMED, "analyze", str(folder / f"study{number}"), *given]
-        used = measured(words, cores, env=COMPILED)
+        used = measured(words, cores)
         wholes.append(used.processor)
         besides.append(used.processor - float(used.output.splitlines()[-1]))
     detail = f"of one picture, least of {ROUNDS} runs after a first"
@@ -73,7 +72,7 @@ def analyses(folder: Path, cores: list[int]) -> Iterator[Result]:
 
 def maps(folder: Path, cores: list[int]) -> Iterator[Result]:
     """The same map in two processes that share a cache, which is empty before the first."""
-    env = {CACHE: str(folder / "cache"), **COMPILED}
+    env = {CACHE: str(folder / "cache")}
     words = [sys.executable, "-m", "core.analysis.warm_map"]
     cold, warm = (measured(words, cores, env=env).processor for _ in range(2))
     yield Result("UMAP, cold", cold, "s", COLD, False, "100 points, nothing compiled before")

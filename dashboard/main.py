@@ -26,7 +26,7 @@ from dashboard.server import warm_up
 from dashboard.state import served_studies, session
 from dashboard.state.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 
-ANSWER_FIELD, BASIS_FIELD = "answer_field", "basis_field"
+STUDY_FIELD, ANSWER_FIELD, BASIS_FIELD = "study_field", "answer_field", "basis_field"
 WHAT_A_BASIS_IS = (
     "The encoder's own units, or the latents of a dictionary that was fitted to them. A unit is one number "
     "that the encoder computes. A latent is a direction of such numbers that few images have: each image is "
@@ -79,13 +79,15 @@ def _selected_study() -> served_studies.Entry | None:
     if not by_name:
         return None
     name = session.enter_study(tuple(by_name))
+    names = list(by_name)
     with st.sidebar:
-        st.selectbox("Study", list(by_name), key=session.STUDY, on_change=_switch_study)
+        field = session.show_in_widget(STUDY_FIELD, name, _switch_study)
+        st.selectbox("Study", names, names.index(name), **field)
     return by_name[name]
 
 
-def _switch_study() -> None:
-    session.choose_study(session.value(session.STUDY))
+def _switch_study(name: str) -> None:
+    session.choose_study(name)
     session.set_widget(image_filter.SWITCHED, True)
 
 
@@ -130,22 +132,20 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
     with slot:
         sidebar.facts(st.container(), read)
         if len(names) > 1:
-            st.session_state[BASIS_FIELD] = name
             st.selectbox(
                 "Features are",
                 names,
-                key=BASIS_FIELD,
+                names.index(name),
                 format_func=lambda one: (
                     study.bases[one].title if one in study.bases else "units of the encoder"
                 ),
-                on_change=_choose_basis,
                 help=WHAT_A_BASIS_IS,
+                **session.show_in_widget(BASIS_FIELD, name, _choose_basis),
             )
     return read
 
 
-def _choose_basis() -> None:
-    basis = session.value(BASIS_FIELD)
+def _choose_basis(basis: str) -> None:
     session.set_url(session.BASIS, None if basis == UNITS else basis)
     for part in session.OF_FEATURES:  # a number means another feature there
         session.set_url(part, None)
@@ -168,15 +168,16 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
         session.set_url(session.ANSWER, None)
     head = head if head in names else default_answer(study.answers)
     if len(names) > 1:
-        st.session_state[ANSWER_FIELD] = head
         with slot:
             st.selectbox(
                 "Whose mistakes",
                 names,
-                key=ANSWER_FIELD,
+                names.index(head),
                 format_func=lambda name: _title(study.answers[name]),
-                on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
                 help=widgets.help_text("answer"),
+                **session.show_in_widget(
+                    ANSWER_FIELD, head, lambda name: session.set_url(session.ANSWER, name)
+                ),
             )
     return study.answering(head if head in names else None)
 

@@ -107,15 +107,13 @@ def pick_one(
 
     further: as `st.selectbox` takes it.
     """
-    session.show_in_widget(key, choice)
     st.selectbox(
         label,
         options,
         index=None if choice is None else options.index(choice),
-        key=key,
-        on_change=lambda: on_pick(session.value(key)),
         width=width,
         label_visibility="visible" if shows_label else "collapsed",
+        **session.show_in_widget(key, choice, on_pick),
         **further,
     )
 
@@ -161,16 +159,14 @@ def select_classes(
     named = session.drop_unknown(key, classes)[:most]
     session.set_url(key, named)
     selection = named or list(default)
-    session.show_in_widget(key, selection)
     st.multiselect(
         label,
         classes,
         default=selection,
-        key=key,
         format_func=with_class_names,
-        on_change=lambda: session.set_url(key, session.value(key)),
         max_selections=most,
         help=help,
+        **session.show_in_widget(key, selection, lambda names: session.set_url(key, names)),
     )
     return selection
 
@@ -234,17 +230,15 @@ def feature_number(
     """
     asked = session.url_int(key, below=n_features, what="feature")
     shown = default if asked is None else asked
-    session.show_in_widget(key, shown)
     number = st.number_input(
         label,
         0,
         n_features - 1,
         shown,
         step=1,
-        key=key,
-        on_change=lambda: session.set_url(key, int(session.value(key))),
         width=width,
         label_visibility="visible" if shows_label else "collapsed",
+        **session.show_in_widget(key, shown, lambda number: session.set_url(key, int(number))),
     )
     return int(number)
 

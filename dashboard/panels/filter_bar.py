@@ -29,6 +29,7 @@ from dashboard.state.pages import of_labels
 
 
 SLIDERS = ("q_score", "confidence")
+CONDITIONS = "filter_text"
 HELP_WHERE = (
     "Conditions as `column=value`, all of which must hold, for instance `fires=12,40`, "
     "`confusion=dog>cat`, `n_firing=3..8`, `concept=red`, or any further column of the images, such as "
@@ -77,24 +78,21 @@ def classes(
     label_visibility: Literal["visible", "collapsed"] = "visible",
 ) -> None:
     """Class names, any of which fits."""
-    key = f"filter_{field}"
 
-    def changed() -> None:
-        image_filter.put(study, **{field: tuple(session.value(key))})
+    def changed(names: list[str]) -> None:
+        image_filter.put(study, **{field: tuple(names)})
 
-    session.show_in_widget(key, list(value))
     st.multiselect(
         label,
         _with_others(study, value),
         default=value,
-        key=key,
         placeholder="Any class",
         format_func=with_class_names,
-        on_change=changed,
         select_all=False,
         filter_mode="contains",
         width=width,
         label_visibility=label_visibility,
+        **session.show_in_widget(f"filter_{field}", list(value), changed),
     )
 
 
@@ -105,27 +103,27 @@ def _with_others(study: Study, value: tuple[str, ...]) -> list[str]:
 
 def _confusion(study: Study, current: Slice) -> None:
     """A true class and what it was taken for; it counts once both are chosen."""
-    keys = "filter_confused", "filter_taken_for"
+    fields, pair = ("filter_confused", "filter_taken_for"), current.confusion
+    if pair is None:  # half a pair is no condition yet, and stays in its field
+        halves = [session.recall(session.key_now(field)) for field in fields]
+        pair = (None, None) if all(halves) else tuple(halves)
 
-    def changed() -> None:
-        pair = tuple(session.value(key) for key in keys)
+    def changed(name: str | None) -> None:
+        pair = tuple(session.value(session.key_now(field)) for field in fields)
         before = image_filter.current(study).confusion
         if all(pair) or before:
             image_filter.put(study, confusion=pair if all(pair) else None)
 
-    pair = current.confusion or (None, None)
-    for column, key, label, name in zip(st.columns(2), keys, ("Images of", "taken for"), pair, strict=True):
-        if name:
-            session.show_in_widget(key, name)
+    labels = "Images of", "taken for"
+    for column, field, label, name in zip(st.columns(2), fields, labels, pair, strict=True):
         with column:
             st.selectbox(
                 label,
                 _with_others(study, (name,) if name else ()),
-                index=None,
-                key=key,
+                index=None if name is None else _with_others(study, (name,)).index(name),
                 placeholder="Any",
                 format_func=with_class_names,
-                on_change=changed,
+                **session.show_in_widget(field, name, changed),
             )
 
 
@@ -135,10 +133,12 @@ def _range(study: Study, current: Slice, column: str, label: str) -> None:
     if ends is None:
         return
     low, high, step, digits = _rounded(*ends)
-    key = f"filter_{column}"
+    set_to = current.ranges.get(column, (low, high))
+    limited = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
+    ends_shown = min(limited), max(limited)
 
-    def changed() -> None:
-        one, other = session.value(key)
+    def changed(ends: tuple[float, float]) -> None:
+        one, other = ends
         before = image_filter.current(study)
         ranges = {name: pair for name, pair in before.ranges.items() if name != column}
         extras = {name: some for name, some in before.extras.items() if name != column}
@@ -146,10 +146,6 @@ def _range(study: Study, current: Slice, column: str, label: str) -> None:
             ranges[column] = (-math.inf if one <= low else one, math.inf if other >= high else other)
         image_filter.put(study, ranges=ranges, extras=extras)
 
-    set_to = current.ranges.get(column, (low, high))
-    limited = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
-    ends_shown = min(limited), max(limited)
-    session.show_in_widget(key, ends_shown)
     st.slider(
         label,
         low,
@@ -157,9 +153,8 @@ def _range(study: Study, current: Slice, column: str, label: str) -> None:
         ends_shown,
         step=step,
         format=f"%.{digits}f",
-        key=key,
-        on_change=changed,
         help=tooltips.help_text(column) if column in tooltips.TEXTS else None,
+        **session.show_in_widget(f"filter_{column}", ends_shown, changed),
     )
 
 
@@ -181,16 +176,15 @@ def _several(
     put: Callable[..., None] = image_filter.put,
 ) -> None:
     """A field of which any value fits. put: takes the study and what is chosen, by the name of the field."""
-    key = f"filter_{field}"
-    session.show_in_widget(key, list(value))
     st.multiselect(
         label,
         options,
         default=[one for one in value if one in options],
-        key=key,
         format_func=name_of,
         placeholder="Any",
-        on_change=lambda: put(study, **{field: tuple(session.value(key))}),
+        **session.show_in_widget(
+            f"filter_{field}", list(value), lambda chosen: put(study, **{field: tuple(chosen)})
+        ),
     )
 
 
@@ -215,13 +209,16 @@ def _tags(study: Study, current: Slice) -> None:
         pressed = current.extras.get(TAG, ())
         _several(study, "Tags", "tags", tags, pressed, put=lambda study, tags: _put_extra(study, TAG, tags))
     if any_doubted and columns[WRONG_LABEL] == TRACES:
-        key, marked = "filter_wrong_label", ("true",)
-        session.show_in_widget(key, current.extras.get(WRONG_LABEL) == marked)
+        marked = ("true",)
+        is_on = current.extras.get(WRONG_LABEL) == marked
         st.checkbox(
             "Label marked as wrong",
-            current.extras.get(WRONG_LABEL) == marked,
-            key=key,
-            on_change=lambda: _put_extra(study, WRONG_LABEL, marked if session.value(key) else ()),
+            is_on,
+            **session.show_in_widget(
+                "filter_wrong_label",
+                is_on,
+                lambda is_on: _put_extra(study, WRONG_LABEL, marked if is_on else ()),
+            ),
         )
 
 
@@ -237,7 +234,7 @@ def _overlap(study: Study, current: Slice) -> None:
         return
     before = next((column for column in current.ranges if column in columns), None)
     if before and session.recall("filter_overlap") is None:
-        session.show_in_widget("filter_overlap", before)
+        session.set_widget("filter_overlap", before)
     column = st.selectbox(
         "Overlap of heatmap and mask",
         columns,
@@ -250,35 +247,34 @@ def _overlap(study: Study, current: Slice) -> None:
 
 def _conditions(study: Study, current: Slice) -> None:
     """Everything else, in text form. Text that cannot be read stays in its field, with the reason."""
-    key, columns = "filter_text", set(slice_reads.overlap_columns(study)) | set(SLIDERS)
+    columns = set(slice_reads.overlap_columns(study)) | set(SLIDERS)
 
     def rest(of: Slice) -> Slice:
         ranges = {name: pair for name, pair in of.ranges.items() if name not in columns}
         return Slice(ranges=ranges, extras=of.extras, image_ids=of.image_ids, saved=of.saved)
 
-    def changed() -> None:
+    def changed(text: str | None) -> None:
         before = image_filter.current(study)
         others = [part for part in before.parts() if part not in rest(before).parts()]
         try:
-            new = Slice.joined([*others, *Slice.parse(session.value(key) or "").parts()])
-            text = slice_text.checked(str(new))
+            new = Slice.joined([*others, *Slice.parse(text or "").parts()])
+            checked = slice_text.checked(str(new))
             reads.mask(study, new)
         except SliceError as error:
-            session.keep_problem(key, str(error))
+            session.keep_problem(CONDITIONS, str(error))
             return
-        session.keep_problem(key, None)
-        session.set_filter(text)
+        session.keep_problem(CONDITIONS, None)
+        session.set_filter(checked)
 
-    problem = session.problem_of_text(key)
-    if problem is None:
-        session.show_in_widget(key, str(rest(current)))
+    problem = session.problem_of_text(CONDITIONS)
+    # Text that cannot be read stays where it was typed.
+    shown = str(rest(current)) if problem is None else session.recall(session.key_now(CONDITIONS), "")
     st.text_input(
         "Any other conditions",
-        value=str(rest(current)) if problem is None else session.value(key),
-        key=key,
+        value=shown,
         placeholder="n_firing=3..8 background=sand",
         help=HELP_WHERE,
-        on_change=changed,
+        **session.show_in_widget(CONDITIONS, shown, changed),
     )
     if problem is not None:
         st.warning(tooltips.plain(problem), icon=":material/filter_alt_off:")
@@ -336,22 +332,18 @@ def _before_corrections(study: Study, population: Slice) -> None:
 
 
 def _choice(study: Study, label: str, options: dict, field: str, value: object) -> None:
-    key = f"filter_{field}"
 
-    def changed() -> None:
-        word = session.value(key)
+    def changed(word: str) -> None:
         choice = next((name for name, text in options.items() if text == word), None)
         image_filter.put(study, **{field: None if choice == "val" else choice})
 
-    session.show_in_widget(key, options[value])
     st.segmented_control(
         label,
         list(options.values()),
         default=options[value],
         required=True,
-        key=key,
-        on_change=changed,
         label_visibility="collapsed",
+        **session.show_in_widget(f"filter_{field}", options[value], changed),
     )
 
 

@@ -263,10 +263,9 @@ def _choose(study: Study, row: int) -> list[int]:
     options = [*firing, *(feature for feature in features if feature not in firing)]
     if not options:
         return features
-    key = f"detail_features_{row}"
 
-    def write() -> None:
-        session.set_url(FEATURES, ",".join(map(str, session.value(key))) or None)
+    def write(choice: list[int]) -> None:
+        session.set_url(FEATURES, ",".join(map(str, choice)) or None)
 
     st.pills(
         "Features, strongest first; without a choice, all discriminative features that fire",
@@ -274,8 +273,7 @@ def _choose(study: Study, row: int) -> list[int]:
         selection_mode="multi",
         default=features,
         format_func=lambda feature: widgets.plain(reads.list_names(study, [feature])[0]),
-        key=key,
-        on_change=write,
+        **session.show_in_widget(f"detail_features_{row}", features, write),
     )
     return features
 

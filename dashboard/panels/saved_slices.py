@@ -33,23 +33,19 @@ def chips(study: Study) -> None:
     listed = [name for name in names(study) if name not in late][:SHOWN]
     if not listed:
         return
-    key = "filter_saved"
-
-    def changed() -> None:
-        name = session.value(key)
-        session.set_filter(applied(study, name) if name else "")
-
     here = session.filter_text()
     pressed = next((name for name in listed if here and applied(study, name) == here), None)
-    session.show_in_widget(key, pressed)
+
+    def changed(name: str | None) -> None:
+        session.set_filter(applied(study, name) if name else "")
+
     st.pills(
         "Saved slices",
         listed,
         default=pressed,
-        key=key,
         format_func=lambda name: tooltips.plain(_with_count(study, name)),
-        on_change=changed,
         label_visibility="collapsed",
+        **session.show_in_widget("filter_saved", pressed, changed),
     )
 
 

@@ -10,6 +10,8 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
+from dashboard.state import address
+from dashboard.state.address import OF_LINKS, STUDY, WHERE
 from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
 
 # Every session key and every part of the URL; nothing outside this folder touches either.
@@ -18,16 +20,14 @@ from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of,
 # else is written with `set_url`. One filter for all views, as a slice's text: `where=split=val label=dog`.
 
 
-STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
-WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 # Parts whose numbers mean other features in another basis.
 OF_FEATURES = (
     *("feature", "features", "detail_features", "removed"),
     *("under", "map_feature", "groups_feature", "group"),
 )
-OWN = {STUDY, IMAGE, PICKED, WHERE, ANSWER, BASIS}  # parts of the URL of no widget of a view
+OWN = {*OF_LINKS, IMAGE, PICKED}  # parts of the URL of no widget of a view
 LEFT = {  # parts of old links, of switches that no page has any more: dropped without a note
     *("slices_kinds", "twins_order", "features_log", "overlap_score", "quality_metric", "quality_shown"),
     *("images_size", "heat_size", "overlap_look_size", "group_size", "group_diagonal", "concept_beside"),
@@ -43,6 +43,9 @@ _AMONG = "_image_among"
 _SEEN = "_seen_among"  # by page and study: the image that was opened there last, and its rows
 _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
+_TURNS = "_turns"  # by widget: how often another one took its place
+_SENT, _ON_ITS_WAY = "_sent", "_on_its_way"  # values of widgets, by this run and by the last one
+_PLAIN = (str, int, float, bool, list, tuple)  # types of the values of widgets
 _TARGET = "_target"
 _LINK = "_link"
 _NOTED = "_noted"
@@ -62,7 +65,7 @@ def set_current_study(study: Study | None) -> None:
 def url_text(name: str) -> str | None:
     """One part of the query string, or None. For parts that no widget is bound to."""
     st.session_state.setdefault(_READ, set()).add(name)
-    return st.query_params.get(name)
+    return address.query().get(name)
 
 
 def url_int(name: str, *, below: int, what: str) -> int | None:
@@ -83,11 +86,9 @@ def url_int(name: str, *, below: int, what: str) -> int | None:
 
 def set_url(name: str, value: str | int | Sequence[str] | None) -> None:
     """Write one part of the query string (None or an empty sequence removes it)."""
-    if value is None or (not isinstance(value, str | int) and not value):
-        if name in st.query_params:
-            del st.query_params[name]
-        return
-    st.query_params[name] = str(value) if isinstance(value, str | int) else list(value)
+    several = value or () if not isinstance(value, str | int) else (value,)
+    values = [str(one) for one in several]
+    address.write(name, values)
 
 
 def filter_text() -> str:
@@ -152,10 +153,12 @@ def link_query(study: str | Study | None, where: str | None = None) -> dict[str,
 
 def enter_page(page: str) -> None:
     """Remember for `leave_page` what a link asks for. Called by `main.py` alone, before the view."""
+    _send_again()
     # Streamlit reports no navigation. Only on another page than before is the address somebody's link.
     if st.session_state.get(_PAGE) != page:
+        query = address.query()
         st.session_state[_NOTED] = set()
-        st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
+        st.session_state[_LINK] = {name: query.get_all(name) for name in query}
     st.session_state[_PAGE] = page
 
 
@@ -178,6 +181,8 @@ def enter_study(names: Sequence[str]) -> str:
 def leave_page() -> None:
     """Note which parts of a link were left out, and drop those that nothing here knows. For `main.py`."""
     st.session_state[_DRAWN] = here()
+    for name in address.drawn() & st.session_state.keys():
+        st.session_state.setdefault(_SENT, {})[name] = st.session_state[name]
     # Which widgets a view draws is known only after it ran. Popped: the next run has no link to explain.
     link = st.session_state.pop(_LINK, None)
     for name, asked in (link or {}).items():
@@ -190,7 +195,7 @@ def leave_page() -> None:
             if name not in LEFT:
                 notify(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
         # A widget that got a value which it cannot hold falls back to its default without a word.
-        elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
+        elif address.query().get_all(name) != asked and not _same(st.session_state[name], asked):
             values = ", ".join(asked)[:60]
             notify(f"{name[:40]!r} cannot be {values!r} here, so that part of the link was dropped.")
 
@@ -212,16 +217,35 @@ def _same(value: Any, asked: list[str]) -> bool:
     return [plain(part) for part in parts] == [plain(part) for part in asked]
 
 
-def show_in_widget(widget: str, value: object) -> None:
-    """Make a widget of the filter show what the URL says. Meant for before the widget is drawn.
+def show_in_widget(widget: str, value: object, changed: Callable[[Any], None]) -> dict[str, Any]:
+    """Return the `key` and the `on_change` with which a widget shows what the URL says. Meant for before the
+    widget is drawn; `changed` gets what the reader chooses in it.
 
-    The browser's widget is a new one on another page, or for another study, and has to be told even what
-    this session knows already; afterwards only what differs is told, which disturbs nobody who is typing.
-    Give the widget the same value as its default: where the browser skips a run, it never heard of this one.
+    The browser may hear of a value after its reader has clicked something else, and that click brings along
+    the widget's value of before, as if the reader had set it. So a widget that is to show another value than
+    it does is another widget, of another key: what the browser says of the one before counts no more. Give it
+    the same value as its default: where the browser skips a run, it never heard of this one.
     """
-    is_drawn = st.session_state.get(_DRAWN) == here() and widget in st.session_state
-    if not is_drawn or st.session_state[widget] != value:
-        st.session_state[widget] = value
+    turns = st.session_state.setdefault(_TURNS, {})
+    key = key_now(widget)
+    if key in st.session_state and st.session_state[key] != value:
+        turns[widget] = turns.get(widget, 0) + 1
+        key = key_now(widget)
+    # On another page, or for another study, the browser's widget is a new one, and has to be told.
+    if st.session_state.get(_DRAWN) != here() or key not in st.session_state:
+        st.session_state[key] = value
+
+    def taken() -> None:
+        if key == key_now(widget):
+            changed(st.session_state[key])
+
+    return {"key": key, "on_change": taken}
+
+
+def key_now(widget: str) -> str:
+    """The key under which `show_in_widget` shows a widget at present."""
+    turn = st.session_state.get(_TURNS, {}).get(widget)
+    return f"{widget}_{turn}" if turn else widget
 
 
 def here() -> tuple[Any, Any]:  # page and study of this run
@@ -230,7 +254,7 @@ def here() -> tuple[Any, Any]:  # page and study of this run
 
 def drop_unknown(name: str, options: Iterable[str]) -> list[str]:
     """What a part of the link names among the options; of anything else it says that it is not there."""
-    allowed, linked = set(options), st.query_params.get_all(name)
+    allowed, linked = set(options), address.query().get_all(name)
     st.session_state.setdefault(_READ, set()).add(name)
     for text in linked:
         if text not in allowed:
@@ -242,6 +266,23 @@ def drop_unknown(name: str, options: Iterable[str]) -> list[str]:
 def set_widget(widget: str, value: object) -> None:
     """Set a widget by its key. Meant for callbacks: after the widget was drawn it is too late in a run."""
     st.session_state[widget] = value
+    st.session_state.setdefault(_SENT, {})[widget] = value
+
+
+def _send_again() -> None:
+    """Send the browser once more what its widgets hold where they did not take what the last run sent them.
+
+    They hold what they held before it reached them, or what the reader chose since: the page is drawn with it
+    in either case, and the widget shall not show what is still on its way.
+    """
+    for widget, value in st.session_state.pop(_ON_ITS_WAY, {}).items():
+        if widget in st.session_state and not _equal(st.session_state[widget], value):
+            set_widget(widget, st.session_state[widget])
+    st.session_state[_ON_ITS_WAY] = st.session_state.pop(_SENT, {})
+
+
+def _equal(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, _PLAIN) and type(one) is type(other) and one == other)
 
 
 def choose_study(name: str | None) -> None:
@@ -400,7 +441,7 @@ _PICKED = "_picked"  # all marked images
 
 def picked_rows(study: Study) -> list[int]:
     """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
-    linked = st.query_params.get_all(PICKED)
+    linked = address.query().get_all(PICKED)
     marked = st.session_state.get(_PICKED, [])
     return rows_held(study, marked if marked[:MAX_PICKED] == linked else linked)
 
@@ -421,7 +462,7 @@ _QUERY = "_query_asked"
 def view_address() -> str:
     """The page as it is now: its name and its query."""
     parameters = {
-        name: st.query_params.get_all(name) for name in st.query_params if name not in (STUDY, BASIS)
+        name: address.query().get_all(name) for name in address.query() if name not in (STUDY, BASIS)
     }
     page, query = here()[0], urlencode(parameters, doseq=True)
     return f"{page}?{query}" if query else page
@@ -448,9 +489,9 @@ def told_to_widgets(query: Mapping[str, Any]) -> dict[str, Any]:
     other parts. Streamlit refuses these in an address that a script writes. Meant for before a page is drawn.
     """
     rest = dict(query)
-    for name in {*rest, *st.query_params} - OWN:
+    for name in {*rest, *address.query()} - OWN:
         if name in st.session_state and name in rest:
-            st.session_state[name] = _value(st.session_state[name], rest.pop(name))
+            set_widget(name, _value(st.session_state[name], rest.pop(name)))
         elif name in st.session_state:
             del st.session_state[name]
     return rest

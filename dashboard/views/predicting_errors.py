@@ -150,15 +150,13 @@ def choose_part(*, judged: bool) -> str:
     part = _asked(groups)
     group = next(name for name, members in groups.items() if part in members)
 
-    session.show_in_widget(GROUP, group)
     st.segmented_control(
         "Part",
         list(groups),
         default=group,
         required=True,
-        key=GROUP,
-        on_change=lambda: _show(groups, groups[session.value(GROUP)][0]),
         label_visibility="collapsed",
+        **session.show_in_widget(GROUP, group, lambda name: _show(groups, groups[name][0])),
     )
     with st.container(width="content"):  # keeps its place, as in `stable_container`
         if len(groups[group]) > 1:

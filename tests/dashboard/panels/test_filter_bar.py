@@ -185,7 +185,7 @@ def test_a_column_that_is_not_there__is_named_without_all_that_are(studies, open
 def test_filter_that_another_study_cannot_meet(studies, shelf, unlabelled_study, open_page):
     shelf.serve("unlabelled", unlabelled_study)
     app = open_page("images", study="demo", where="label=ant split=val", answer="probe")
-    app.selectbox(key="study").select("unlabelled").run()
+    app.selectbox(key="study_field").select("unlabelled").run()
     assert not app.exception
     assert where(app) == "split=val" and "answer" not in app.query_params
     assert len(app.info) == 1 and "class = ant" in notes(app) and "split" not in notes(app)

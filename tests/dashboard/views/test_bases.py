@@ -528,9 +528,10 @@ def test_switch__of_basis_or_study_drops_the_features_of_the_one_before(served, 
         ("heatmaps", "groups_feature", {"heat_part": "Mean representations"}),
     ):
         app = open_page(page, study="demo", **link, **{part: "40"})
-        app.selectbox(key="study").set_value("seen").run()
+        app.selectbox(key="study_field").set_value("seen").run()
         assert not app.exception and "'40'" in all_text(app)
-        assert app.number_input(key=part).value < 32 and part not in app.query_params
+        (field,) = (one for one in app.number_input if str(one.key).startswith(part))
+        assert field.value < 32 and part not in app.query_params
 
 
 def test_sizes_of_a_fit__are_quick_where_the_usual_take_long(served, started, open_page, monkeypatch):
@@ -555,7 +556,7 @@ def test_sizes_of_a_fit__are_those_of_each_study(served, shelf, seen_study, open
     shelf.serve("seen", seen_study)
     app = open_page("features", study="demo", features_as="Bases")
     app.number_input(key=SIZES[0]).set_value(77).run()
-    app.selectbox(key="study").set_value("seen").run()
+    app.selectbox(key="study_field").set_value("seen").run()
     usual = open_page("features", study="seen", features_as="Bases").number_input(
         key=SIZES[0].replace("demo", "seen")
     )

@@ -316,7 +316,7 @@ def test_broken_study__clear_error_and_the_others_go_on(manifest, says, studies,
     app = open_page(study="bad")
     assert not app.exception
     assert says in unescaped(app.error[0].value)
-    app.selectbox(key="study").select("demo").run()
+    app.selectbox(key="study_field").select("demo").run()
     assert not app.error
     assert app.metric
 

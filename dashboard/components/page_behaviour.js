@@ -8,6 +8,7 @@ export default function ({ data, setTriggerValue }) {
   if (window.peregrineBehaviour) return; // once, also where this file is loaded again
   window.peregrineBehaviour = true;
   oneStepPerAction(data.kept);
+  followLinksFromPopovers();
   followLinksHere();
   closeAfterChoice(data.closing);
   focusField(data.asking);

@@ -1,3 +1,6 @@
+// A link to a page is followed with the first click, also while a popover is open: Streamlit answers the click with the
+// page, and then with the run that the closing popover asks for, which shows the page before once more.
+//
 // A popover that keys opened takes the focus, keeps Tab inside while it is open, and gives the focus back to its
 // button when it closes: by Escape, or because what was saved in it is done. Streamlit leaves the focus on the button,
 // and its content at the end of the page, behind everything that stands between.
@@ -15,6 +18,25 @@ function keyOf(button) {
 function stops(body) {
   const all = [...body.querySelectorAll(TAKES_FOCUS)];
   return all.filter((one) => one.tabIndex >= 0 && one.getClientRects().length > 0);
+}
+
+// Closes the popover first, and follows the link when the run of that was asked for.
+function followLinksFromPopovers() {
+  window.addEventListener("click", (event) => {
+    const link = event.target.closest?.("[data-testid=stPageLink] a");
+    const body = document.querySelector(BODY);
+    if (!link || !body || body.contains(link) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    for (const type of ["keydown", "keyup"])
+      body.dispatchEvent(new KeyboardEvent(type, { key: "Escape", bubbles: true, cancelable: true }));
+    const started = performance.now();
+    const follow = () => {
+      const isOpen = document.querySelector(BODY) && performance.now() - started < 1000;
+      setTimeout(isOpen ? follow : () => link.click(), 20);
+    };
+    follow();
+  }, true);
 }
 
 function focusPopovers() {

@@ -170,3 +170,38 @@ def test_part_of_a_page__is_the_one_whose_tab_is_lit(visit_slowly):
         come_to_rest(page)
         assert page.url == shown
         assert second in page.locator(f"{MAIN} [role=radio][aria-checked=true]").all_inner_texts()
+
+
+def test_link_with_a_popover_open__is_followed_by_one_click(visit_slowly, slices):
+    page = visit_slowly("images")
+    for name in ("errors", "map"):
+        page.get_by_role("button", name="More filters").last.click()
+        page.locator("[data-testid=stPopoverBody]").wait_for()
+        come_to_rest(page)
+        page.locator(f".st-key-link_{name} a").click(delay=60)
+        page.wait_for_url(re.compile(f"/{name}"))
+        come_to_rest(page)
+        assert urlsplit(page.url).path == f"/{name}"
+        assert page.locator("[data-testid=stPopoverBody]").count() == 0
+
+
+def test_palette__has_what_was_typed_before_its_field_was_there(visitor, address):
+    one = visitor()
+    one.run_first(HOLD)
+    page = one.page
+    page.goto(f"{address}/images?study=seen", wait_until="domcontentloaded")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("Featx")
+    page.keyboard.press("Backspace")
+    field = page.locator("[role=dialog] input").first
+    expect(field).to_have_value("Feat")
+    page.keyboard.type("ures")
+    expect(field).to_have_value("Features")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/features*")
+    come_to_rest(page)
+    with held(page):
+        page.keyboard.press("Control+k")
+        page.keyboard.type("Ma")
+    expect(page.locator("[role=dialog] input").first).to_have_value("Ma")
+    page.keyboard.press("Escape")

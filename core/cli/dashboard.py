@@ -6,7 +6,6 @@ import secrets
 import subprocess
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from core.cli import options
 from core.common.addresses import study_folder
@@ -112,12 +111,12 @@ def dashboard(args: argparse.Namespace) -> int:
 def links(address: str, port: int) -> dict[str, str]:
     """Return the links that the command `dashboard` prints, by the access they give; none without tokens.
 
-    A token stands behind a #, which browsers send to no server. Guests without one get one for this run.
+    Guests without a token get one for this run.
 
     Raises:
         SettingsError: a token could be guessed.
     """
-    from core.publish.server_token import GUEST_TOKEN, TOKEN, check_token
+    from core.publish.server_token import GUEST_TOKEN, TOKEN, check_token, entrance
 
     token = os.environ.get(TOKEN, "").strip()
     if not token:
@@ -130,7 +129,7 @@ def links(address: str, port: int) -> dict[str, str]:
     host = listed or ("localhost" if address in UNSPECIFIED else address)
     origin = f"http://{host}" if ":" in host.rpartition("]")[2] else f"http://{host}:{port}"
     both = {"full access:": token, "read-only:": guest_token}
-    return {access: f"{origin}/?enter#{quote(one, safe='')}" for access, one in both.items()}
+    return {access: entrance(origin, one) for access, one in both.items()}
 
 
 def _studies(args: argparse.Namespace) -> Path:

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import quote
 
 from core.common.processes import TOKENS
 from core.errors import SettingsError
@@ -27,6 +28,15 @@ def check_token(token: str, variable: str = TOKEN) -> None:
             f"{variable} has {len(token)} characters and needs {SHORTEST} or more. "
             'Make one: python -c "import secrets; print(secrets.token_urlsafe())"'
         )
+
+
+def entrance(origin: str, token: str) -> str:
+    """Return the link that lets in with a token. It stands behind a #, which browsers send to no server.
+
+    >>> entrance("http://lab.example:8501", "a token of 16 characters")
+    'http://lab.example:8501/?enter#a%20token%20of%2016%20characters'
+    """
+    return f"{origin}/?enter#{quote(token, safe='')}"
 
 
 def fits(given: str, token: str) -> bool:

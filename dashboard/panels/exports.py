@@ -21,6 +21,7 @@ from dashboard.jobs import launcher
 from dashboard.panels import study_progress
 from dashboard.panels.study_progress import controls
 from dashboard.state import served_studies
+from dashboard.state.visitor import guest_link
 
 # What others can open without Peregrine: made in the background, then offered as downloads.
 
@@ -36,10 +37,7 @@ COLLEAGUE = (
     "**A read-only link** lets a colleague look at these pages as they are now: all filters, searches and "
     "downloads, and nothing that changes a study or starts a command."
 )
-FROM_TERMINAL = (
-    "The terminal in which this dashboard was started has printed it, as *read-only*, below that for "
-    "full access. It holds until the server stops; `PEREGRINE_GUEST_TOKEN`, set before, makes it last."
-)
+HOLDS = "It holds until the server stops; `PEREGRINE_GUEST_TOKEN`, set before, makes it last."
 WITH_TOKENS = (
     "This dashboard was started without a token, for this machine alone. Started as below, with a token of "
     "16 characters or more and this machine's name, it prints a link for full access and a *read-only* one."
@@ -66,9 +64,10 @@ def report_section(study: Study) -> None:
 
 
 def _read_only_link() -> None:
-    """Explain how to get a read-only link; only people with full access see this."""
+    """Show the read-only link, or how to get one; only people with full access see this."""
     if lets_guests_in():
-        st.caption(f"{COLLEAGUE} {FROM_TERMINAL}")
+        st.caption(f"{COLLEAGUE} {HOLDS}")
+        st.code(guest_link(), language=None, wrap_lines=True)
         return
     st.caption(f"{COLLEAGUE} {WITH_TOKENS}")
     st.code(START_WITH_TOKEN, language="bash", wrap_lines=True)

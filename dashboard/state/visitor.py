@@ -4,12 +4,16 @@ The guard judges each connection and writes what it found into its headers (`hea
 makes the user of the session. A session is taken up again by a connection of the same user alone.
 """
 
+import os
 from typing import Any
+from urllib.parse import urlsplit
 
+import streamlit as st
 from streamlit import config
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
-from core.common.write_access import ask_before_writing, name_browsers
+from core.common.write_access import ask_before_writing, guest_is_asking, name_browsers
+from core.publish.server_token import GUEST_TOKEN, entrance
 from dashboard.state.presence import ACCESS, BROWSER, FULL
 
 
@@ -37,6 +41,14 @@ def browser() -> str:
     """Return the name of this session's browser, "" where it keeps none: only the same browser has it."""
     context = get_script_run_ctx(suppress_warning=True)
     return str(_user(context).get(BROWSER) or "") if context is not None else ""
+
+
+def guest_link() -> str:
+    """Return the link that lets guests in, by the address of this browser; "" for and without guests."""
+    token, asked = os.environ.get(GUEST_TOKEN, "").strip(), urlsplit(st.context.url or "")
+    if not token or not asked.netloc or guest_is_asking():
+        return ""
+    return entrance(f"{asked.scheme}://{asked.netloc}", token)
 
 
 def _user(context: Any) -> dict[str, Any]:

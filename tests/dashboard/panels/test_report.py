@@ -1,7 +1,9 @@
 """What others can open without Peregrine: a report and pages."""
 
+import streamlit as st
+
 from core.common import write_access
-from core.publish.server_token import GUEST_TOKEN
+from core.publish.server_token import GUEST_TOKEN, entrance
 from core.store import open_study
 from core.study.trace_changes import name_feature
 from dashboard.jobs import launcher
@@ -22,7 +24,7 @@ def test_a_study_is_published_and_reported_from_the_overview(studies, open_page,
     assert [command.name for command, _ in started] == ["report", "publish"]
 
 
-def test_share__names_the_read_only_link_of_the_terminal_or_how_to_get_one(studies, open_page, monkeypatch):
+def test_share__shows_the_read_only_link_or_how_to_get_one(studies, open_page, monkeypatch):
     def codes() -> list[str]:
         app = open_page("overview", study="demo")
         app.session_state["report"] = True
@@ -30,7 +32,13 @@ def test_share__names_the_read_only_link_of_the_terminal_or_how_to_get_one(studi
 
     assert any(GUEST_TOKEN.replace("GUEST_", "") in one and "--host" in one for one in codes())
     monkeypatch.setattr(write_access, "_is_guest", lambda: False)  # as a server with two tokens registers it
-    assert not any("--host" in one for one in codes())
+    monkeypatch.setenv(GUEST_TOKEN, "a-token-of-guests")
+    monkeypatch.setattr(
+        type(st.context), "url", property(lambda _: "http://lab.example:8501/overview?study=demo")
+    )
+    assert codes() == [entrance("http://lab.example:8501", "a-token-of-guests")]
+    monkeypatch.setattr(write_access, "_is_guest", lambda: True)
+    assert codes() == []
 
 
 def test_a_report_made_before_a_feature_was_named_stays_and_says_so(studies, open_page, started, trusted):

@@ -139,7 +139,7 @@ def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[
             for _, when in sides
         ]
         return f"{label}{comparison.names[0]} {parts[0]}", f"{other} {parts[1]}"
-    classes = f"{label}{row['predicted_before']} → {row['predicted_after']}"
+    classes = f"{label}before {row['predicted_before']}, after {row['predicted_after']}"
     parts = []
     if not widgets.undefined(row["confidence_before"]):
         parts.append(

@@ -29,7 +29,7 @@ from dashboard.components.page_link import link
 from dashboard.jobs import further_studies
 from dashboard.panels import traces
 from dashboard.panels.new_study_request import usual_name
-from dashboard.panels.study_progress import open_by_name
+from dashboard.panels.next_study import open_made
 from dashboard.state import served_studies, session
 from dashboard.state.pages import of_labels
 
@@ -114,6 +114,13 @@ def _run_again(study: Study) -> None:
         "A study of the same images with the corrected labels, by the same encoder and settings. Every step "
         "runs again; it can be compared with this one once its images are read."
     )
+    path, started = session.recall(STARTED) or (None, "")
+    is_made = open_made(
+        further_studies.next_studies(study),
+        started if path == study.path else "",
+        lambda name: (study, {"compare_what": "Studies", "compare_with": name}),
+        key=AGAIN,
+    )
     widgets.problem_of(AGAIN)
     usual = usual_name(f"{study.name}-corrected", served_studies.studies_folder())
     st.text_input("Name", key=NAME, placeholder=usual, max_chars=60)
@@ -121,24 +128,13 @@ def _run_again(study: Study) -> None:
     st.button(
         "Run again",
         key="desk_again_start",
-        type="primary",
+        type="secondary" if is_made else "primary",
         icon=":material/play_arrow:",
         disabled=refused is not None,
         on_click=partial(_start, study, usual),
     )
     if refused is not None:
         st.caption(widgets.plain(full_sentence(refused)))
-    path, started = session.recall(STARTED) or (None, "")
-    if path == study.path:
-        st.button(
-            f"Open {widgets.plain(started)}", key="desk_again_open", on_click=partial(open_by_name, started)
-        )
-    for name in further_studies.next_studies(study):
-        label, query = (
-            f"Compare with {widgets.plain(name)}",
-            {"compare_what": "Studies", "compare_with": name},
-        )
-        link("compare", label, study, icon="difference", **query)
 
 
 def _start(study: Study, usual: str) -> None:

@@ -14,6 +14,7 @@ from core.charts.table_file import file_stem
 from core.common.captions import with_class_names
 from core.common.formatting import counted, full_sentence
 from core.common.step_facts import RemediesFacts
+from core.common.write_access import guest_is_asking
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.remedies import (
     BROKEN,
@@ -46,8 +47,8 @@ from dashboard.components.page_link import link
 from dashboard.jobs import further_studies
 from dashboard.panels import marks
 from dashboard.panels.new_study_request import usual_name
+from dashboard.panels.next_study import open_made
 from dashboard.panels.other_encoders import other_encoders_menu
-from dashboard.panels.study_progress import open_by_name
 from dashboard.state import served_studies, session
 from dashboard.state.pages import of_labels
 
@@ -109,7 +110,8 @@ def _next_step(study: Study, facts: RemediesFacts) -> None:
 
 
 def _labels_link(study: Study) -> None:
-    link("errors", "Decide on labels that may be wrong", study, icon="flag", **of_labels())
+    label = "Labels that may be wrong" if guest_is_asking() else "Decide on labels that may be wrong"
+    link("errors", label, study, icon="flag", **of_labels())
 
 
 @widgets.stable_container
@@ -134,12 +136,15 @@ def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: 
             placeholder="Choose a remedy to see its images",
             width=340,
         )
+        if name is None and guest_is_asking():
+            return
         if name is None:
             st.button("Use this head", icon=":material/play_arrow:", key=f"{NEXT}_none", disabled=True)
             st.caption(NOTHING_GAINS, width="content")
             return
         remedy = names[name]
-        _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
+        if not guest_is_asking():
+            _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
     changed = reads.table(study, IMAGES)
     ids = study.column("images", "image_id").to_numpy(object)[where.mask(study)]
     changed = changed.loc[(changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)]
@@ -168,8 +173,8 @@ def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
 
 
 def _caption(row: dict[str, Any]) -> tuple[str, ...]:
-    truth, *answers = (with_class_names(str(row[name])) for name in ("label", "before", "after"))
-    return (f"{truth}: {' → '.join(answers)}",)
+    truth, before, after = (with_class_names(str(row[name])) for name in ("label", "before", "after"))
+    return (f"{truth}: before {before}, after {after}",)
 
 
 def _next_menu(study: Study, row: dict[str, Any]) -> None:
@@ -178,7 +183,7 @@ def _next_menu(study: Study, row: dict[str, Any]) -> None:
     Args:
         row: of table `remedies`; the menu invites only where the remedy gains.
     """
-    kind = "primary" if row["outcome"] == GAINS else "secondary"
+    kind = "primary" if row["outcome"] == GAINS and not _started(study) else "secondary"
     menu = st.popover("Use this head", icon=":material/play_arrow:", key=NEXT, type=kind, on_change="rerun")
     if menu.open:
         with menu:
@@ -189,6 +194,8 @@ def _next(study: Study, row: dict[str, Any]) -> None:
     remedy = str(row["remedy"])
     st.markdown(widgets.plain(full_sentence(remedy_sentence(row))))
     facts = study.facts(RemediesFacts)
+    names = further_studies.next_studies(study, further_studies.HEAD_OF)
+    is_made = open_made(names, _started(study), partial(head_comparison, study), key=NEXT)
     st.caption(widgets.plain(fitted_sentence(facts, unseen=bool(study.is_val.any()))))
     widgets.problem_of(NEXT)
     usual = usual_name(f"{study.name}-{remedy.replace('+', '-')}", served_studies.studies_folder())
@@ -197,7 +204,7 @@ def _next(study: Study, row: dict[str, Any]) -> None:
     st.button(
         "Analyse as the next study",
         key="remedy_next_start",
-        type="primary",
+        type="secondary" if is_made else "primary",
         icon=":material/play_arrow:",
         disabled=refused is not None,
         on_click=partial(_start, study, usual, remedy),
@@ -214,14 +221,12 @@ def _next(study: Study, row: dict[str, Any]) -> None:
         type="tertiary",
         on_click="ignore",
     )
-    path, started = session.recall(STARTED) or (None, "")
-    if path == study.path:
-        st.button(
-            f"Open {widgets.plain(started)}", key="remedy_next_open", on_click=partial(open_by_name, started)
-        )
-    for name in further_studies.next_studies(study, further_studies.HEAD_OF):
-        of, query = head_comparison(study, name)
-        link("compare", f"Compare with {widgets.plain(name)}", of, icon="difference", **query)
+
+
+def _started(study: Study) -> str:
+    """The name of the study that this session started with a head; "" where it started none."""
+    path, name = session.recall(STARTED) or (None, "")
+    return name if path == served_studies.in_units(study).path else ""
 
 
 def head_comparison(study: Study, name: str) -> tuple[Study, dict[str, str]]:

@@ -155,7 +155,7 @@ def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGene
     suggested = dict(zip(rows, table["suggested"].astype(str), strict=True))
     marks.action_bar(study, rows, key="wrong_labels_bar", suggested=suggested)
     pairs = zip(rows, table["label"], table["suggested"], strict=True)
-    captions = {row: (f"{label} → {better}",) for row, label, better in pairs}
+    captions = {row: (f"label {label}, likely {better}",) for row, label, better in pairs}
     badges = {row: f"{100 * sure:.0f} %" for row, sure in zip(rows, table["confidence"], strict=True)}
     widgets.image_gallery(
         study,

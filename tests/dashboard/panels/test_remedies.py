@@ -80,7 +80,7 @@ def test_page__says_what_gains_and_shows_what_changes_side(seen, open_page):
     assert app.selectbox(key="remedy").value == remedy_name("slices")  # the one that gains
     for row, change in enumerate((MENDED, BROKEN)):
         (tile,) = tiles(app, f"remedies_{change}")
-        assert tile["id"] == row and tile["lines"][0].endswith(": bee → ant")
+        assert tile["id"] == row and tile["lines"][0].endswith(": before bee, after ant")
         assert tile["verdict"] == ""  # that of the answer in use would contradict the group
     app = open_page("errors", study=seen.name, where="correct=true label=cat", **TAB)
     assert not app.exception  # a filter narrows the lists, not the gains

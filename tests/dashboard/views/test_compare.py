@@ -181,9 +181,8 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     shown = tiles(app, "compare_gallery")
     assert [tile["id"] for tile in shown] == gained["row"].tolist()[: FRAMES // 2]
     first = gained.iloc[0]
-    assert (
-        shown[0]["lines"][0] == f"{first['label']}: {first['predicted_before']} → {first['predicted_after']}"
-    )
+    sides = f"before {first['predicted_before']}, after {first['predicted_after']}"
+    assert shown[0]["lines"][0] == f"{first['label']}: {sides}"
     assert f"Q {first['q_before']:.3f} → {first['q_after']:.3f}" in shown[0]["lines"][1]
 
 

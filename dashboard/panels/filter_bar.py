@@ -183,7 +183,7 @@ def _several(
         format_func=name_of,
         placeholder="Any",
         **session.show_in_widget(
-            f"filter_{field}", list(value), lambda chosen: put(study, **{field: tuple(chosen)})
+            f"filter_{field}", list(value), lambda values: put(study, **{field: tuple(values)})
         ),
     )
 

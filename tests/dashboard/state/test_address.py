@@ -84,16 +84,16 @@ def test_link_to_another_page__of_before_takes_along_what_was_written(run):
 
 def test_widget_that_shows_another_value__is_another_one(monkeypatch):
     monkeypatch.setattr(st, "session_state", {})
-    chosen: list[object] = []
-    first = session.show_in_widget("filter", "All", chosen.append)
+    choices: list[object] = []
+    first = session.show_in_widget("filter", "All", choices.append)
     assert first["key"] == "filter" and st.session_state["filter"] == "All"
     st.session_state["filter"] = "Correct"  # the reader chose it
     first["on_change"]()
-    assert session.show_in_widget("filter", "Correct", chosen.append)["key"] == "filter"
-    second = session.show_in_widget("filter", "All", chosen.append)
+    assert session.show_in_widget("filter", "Correct", choices.append)["key"] == "filter"
+    second = session.show_in_widget("filter", "All", choices.append)
     assert second["key"] != "filter" and st.session_state[second["key"]] == "All"
     first["on_change"]()  # what the browser still says of the one before
-    assert chosen == ["Correct"]
+    assert choices == ["Correct"]
 
 
 def test_widget__is_sent_again_what_it_holds_where_it_did_not_take_what_was_sent(monkeypatch):

@@ -57,7 +57,7 @@ def best_strength(losses: Mapping[float, float], strengths: Sequence[float]) -> 
     Args:
         losses: by strength, of those that were tried. strengths: all; the smallest where none was tried.
     """
-    return min(sorted(losses), key=lambda one: losses[one]) if losses else min(strengths)
+    return min(sorted(losses), key=lambda loss: losses[loss]) if losses else min(strengths)
 
 
 def draw_per_class(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -93,20 +93,20 @@ def search_penalty(
     tolerance = min(TOLERANCE, OF_A_CLASS / n_classes)
     parts = _folds(rows.labels.cpu().numpy(), groups, seed)
     optima: list[Tensor | None] = [None] * len(parts)
-    n_held = sum(len(held) for _, held in parts)
+    n_held = sum(len(held_out) for _, held_out in parts)
     accuracies: dict[float, float] = {}
     losses: dict[float, float] = {}
     start = None
     for strength in until_worse(strengths, losses):
         accuracy = loss = 0.0
-        for number, (used, held) in enumerate(parts):
+        for number, (used, held_out) in enumerate(parts):
             penalty, before = 1 / (strength * len(used)), optima[number]
             options = {"used": used, "start": before, "tolerance": tolerance}
             fitted = fit_classes(rows, n_classes, penalty, curvature, **options)
             optima[number] = fitted
-            shares, means = linear_probe.accuracy_and_loss(linear_probe.Fit.of(fitted[None]), rows, held)
-            accuracy += float(shares[0]) * len(held) / n_held
-            loss += float(means[0]) * len(held) / n_held
+            shares, means = linear_probe.accuracy_and_loss(linear_probe.Fit.of(fitted[None]), rows, held_out)
+            accuracy += float(shares[0]) * len(held_out) / n_held
+            loss += float(means[0]) * len(held_out) / n_held
         accuracies[strength], losses[strength] = accuracy, loss
         after_each()
         if best_strength(losses, strengths) == strength:
@@ -122,9 +122,9 @@ def _folds(labels: np.ndarray, groups: np.ndarray | None, seed: int) -> list[tup
     parts, n_held = [], 0
     for fold in range(N_FOLDS):
         used = np.flatnonzero(folds != fold)
-        held = np.flatnonzero((folds == fold) & np.isin(labels, labels[used]))
-        if len(held) and n_held < ENOUGH_HELD:
-            parts.append((used, held))
-            n_held += len(held)
+        held_out = np.flatnonzero((folds == fold) & np.isin(labels, labels[used]))
+        if len(held_out) and n_held < ENOUGH_HELD:
+            parts.append((used, held_out))
+            n_held += len(held_out)
     everything = np.arange(len(labels))
     return parts or [(everything, everything)]

@@ -35,7 +35,9 @@ class Recommendation:
     reason: Record
 
 
-def recommend(held: Collection[str], calibration: CalibrationFacts | None = None) -> Recommendation | None:
+def recommend(
+    computed: Collection[str], calibration: CalibrationFacts | None = None
+) -> Recommendation | None:
     """Recommend a score to predict errors: an answer's confidence, a calibration's, or distinctiveness.
 
     Args:
@@ -43,15 +45,15 @@ def recommend(held: Collection[str], calibration: CalibrationFacts | None = None
     Returns:
         None where the images have none of these scores.
     """
-    if CONFIDENCE in held:
+    if CONFIDENCE in computed:
         return Recommendation(CONFIDENCE, say_of_scores("without_labels"))
     facts = calibration or CalibrationFacts()
     standing = calibrated(facts) if calibration else "too_few"
     is_told = standing != "too_few" and (facts.auroc or 0) > CHANCE
-    if is_told and facts.score in held:
+    if is_told and facts.score in computed:
         kind = "calibrated" if standing == "above" else "calibrated_in_vain"
         return Recommendation(str(facts.score), say_of_scores(kind, n=facts.n))
-    if DISTINCTIVENESS not in held:
+    if DISTINCTIVENESS not in computed:
         return None
     is_vain = standing in ("level", "below")
     advised = say_of_scores("none_works", n=facts.n) if is_vain else say_of_scores("calibrate")

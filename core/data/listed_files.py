@@ -163,9 +163,9 @@ def _not_listed(folder: str, hashes: np.ndarray) -> np.ndarray:
 
 def _not_there(paths: Sequence[str], resolve: Callable[[str], str]) -> np.ndarray:
     places = [resolve(path) for path in paths]
-    remote = [place for place in places if is_url(place)]
-    answered = {place for place, about in zip(remote, stat_all(remote), strict=True) if about}
-    return np.array([not (place in answered or _exists(place)) for place in places], bool)
+    remote = [listed for listed in places if is_url(listed)]
+    answered = {listed for listed, about in zip(remote, stat_all(remote), strict=True) if about}
+    return np.array([not (listed in answered or _exists(listed)) for listed in places], bool)
 
 
 def _exists(path: str) -> bool:

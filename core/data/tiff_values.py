@@ -183,7 +183,7 @@ def _channels_of_ome(tiff: tifffile.TiffFile) -> list[Any] | None:
     text = tiff.ome_metadata or ""
     names = [name.lower() for name in re.findall(r"<Channel\b[^>]*\bName=\"([^\"]*)\"", text)]
     shades = re.findall(r"<Channel\b[^>]*\bColor=\"([^\"]*)\"", text)
-    named = len(names) == 3 and all(one in of for one, of in zip(names, RED_GREEN_BLUE, strict=True))
+    named = len(names) == 3 and all(name in of for name, of in zip(names, RED_GREEN_BLUE, strict=True))
     if not named and tuple(shades) != PURE:
         return None
     pages: list[Any] = list(tiff.pages)

@@ -307,7 +307,7 @@ def _chains(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Layers]]:
     for pattern in CHAINS:
         matches = {key: match for key in tensors if (match := pattern.fullmatch(key))}
         for stem in dict.fromkeys(match["stem"] for match in matches.values()):
-            members = [key for key, one in matches.items() if one["stem"] == stem]
+            members = [key for key, match in matches.items() if match["stem"] == stem]
             module = matches[members[0]].groupdict().get("module", "")
             inside = "" if pattern is CHAINS[1] else f"{module}." if stem != module else stem
             if len(members) < sum(key.startswith(inside) for key in tensors):

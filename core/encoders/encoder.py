@@ -321,7 +321,7 @@ class Encoder:
         if self._accepted is None:
             self._accepted = self._accept_random()
         x, raw = self._accepted
-        device = next((one.device for one in self.base.parameters()), torch.device("cpu"))
+        device = next((parameter.device for parameter in self.base.parameters()), torch.device("cpu"))
         return x.to(device), raw
 
     def _accept_random(self) -> tuple[Tensor, Tensor]:

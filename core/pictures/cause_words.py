@@ -121,9 +121,9 @@ def image_sentences(rows: pd.DataFrame) -> list[Record]:
         rows: those of the image in table `causes`. Without a cause that holds, changes that make the answer
             right are named where too few right images can be compared with.
     """
-    held = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank")
-    if len(held):
-        return [cause_sentence(row) for row in held.to_dict("records")]
+    ranked = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank")
+    if len(ranked):
+        return [cause_sentence(row) for row in ranked.to_dict("records")]
     few = rows.loc[rows["outcome"].to_numpy(object) == TOO_FEW].to_dict("records")
     if not few:
         return [_say("unexplained")]

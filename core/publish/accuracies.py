@@ -66,7 +66,7 @@ def accuracies(study: Any) -> list[NamedAccuracy]:
     while hasattr(whole, "whole"):
         whole = whole.whole
     name = study.answer.name if study.answer else "probe"
-    answers = sorted(whole.answers.values(), key=lambda one: one.name != name)
+    answers = sorted(whole.answers.values(), key=lambda answer: answer.name != name)
     rows = [row for answer in answers if (row := _of_answer(whole, answer, is_shown=answer.name == name))]
     corrected = [*_corrected(whole, name, rows[0])] if rows and rows[0].is_shown else []
     return [*rows[:1], *corrected, *rows[1:], *_refitted(whole)]

@@ -136,11 +136,11 @@ def traces_stamp(folder: Path) -> tuple[int, ...]:
     return *KEPT.stamp(folder), *KEPT.stamp(traces_home(folder))
 
 
-def _parsed(held: dict[str, Any]) -> Traces:
+def _parsed(content: dict[str, Any]) -> Traces:
     try:
-        images = {str(key): ImageTrace(**one) for key, one in held["images"].items()}
-        features = {_number(key): FeatureTrace(**one) for key, one in held["features"].items()}
-        return Traces(images, features, held.get("views", {}))
+        images = {str(key): ImageTrace(**one) for key, one in content["images"].items()}
+        features = {_number(key): FeatureTrace(**one) for key, one in content["features"].items()}
+        return Traces(images, features, content.get("views", {}))
     except TraceError as error:
         raise Damaged(f"holds something that is no trace ({error})") from error
 

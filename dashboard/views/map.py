@@ -165,7 +165,9 @@ def _choices(study: Study) -> dict[str, str]:
     scores = reads.scores(study)
     if scores:  # without labels the first one gives the colour
         first = score_reads.picked_first(study)
-        columns |= {score_label(column): column for column in sorted(scores, key=lambda one: one != first)}
+        columns |= {
+            score_label(column): column for column in sorted(scores, key=lambda score: score != first)
+        }
     for column in map_reads.amounts(study):
         columns.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.PICTURE}{column}")
     if study.has("row_stats"):

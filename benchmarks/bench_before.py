@@ -122,7 +122,11 @@ def steps(tree: Path, name: str, precision: str, n_images: int) -> dict[str, flo
 
 
 def analyses(tree: Path) -> Iterator[Result | Absent]:
-    """`analyze` to its end, nothing taken off: without and with masks and words of a CLIP."""
+    """`analyze` to its end, nothing taken off: without and with masks and words of a CLIP.
+
+    What UMAP takes is compiled before, as `make setup` does; 0.3.0 compiled it in each analysis.
+    """
+    measured([sys.executable, "-m", "core.analysis.warm_map"], ONE)
     for name, more, goals in (("", [], ANALYSIS), (" with masks and a CLIP", words_and_masks(), WITH_WORDS)):
         before = analyzed(tree, FLOAT32, more)
 

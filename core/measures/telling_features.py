@@ -28,12 +28,12 @@ def telling_features(
     """List all features, the most telling of the images of a slice first (docs/method.md 9).
 
     Where there are other images: by how much more often a feature fires on those of the slice. Else the
-    strongest of each meaning come first (its words, else its name), so that a page does not show one thing
-    five times; among these the features that people named, and those whose word is reliable or useful; then
-    by the share of the images that make a feature fire and are of the class of most of these. Where classes
-    are too small to tell, the features that fire on `FULL` images or more lead, and how alike the strongest
-    images of a feature are takes the place of that share. Equal ones by how often they fire, then by number;
-    those that fire on none of the images are the last.
+    strongest of each meaning come first (its first word, else its name), so that a page does not show one
+    thing five times; among these the features that people named, and those whose word is reliable or useful;
+    then by the share of the images that make a feature fire and are of the class of most of these. Where
+    classes are too small to tell, the features that fire on `FULL` images or more lead, and how alike the
+    strongest images of a feature are takes the place of that share. Equal ones by how often they fire, then
+    by number; those that fire on none of the images are the last.
 
     Args:
         inside, others: (n_images,) bool, without common images (see `population`).
@@ -80,7 +80,7 @@ def _keys_of_meaning(
     clear[[one for one, verdict in name_verdicts(study).items() if verdict.word in CLEAR]] = True
     clear[[one for one in given if one < len(clear)]] = True
     words = feature_words(study, named=named)
-    called = feature_names(study, named=named) | {one: " ".join(some) for one, some in words.items()}
+    called = feature_names(study, named=named) | {one: some[0] for one, some in words.items()}
     meanings = pd.Series([called.get(one, str(one)) for one in range(len(counts))], dtype=object)
     best_first = np.lexsort([-strength, ~clear])
     nth = np.empty(len(counts), np.int64)

@@ -252,7 +252,7 @@ def test_telling_first__one_of_each_meaning_before_the_next_of_any(studies, monk
     monkeypatch.setattr(telling_features, "feature_words", lambda *_, **__: called)
     study, val = open_study(studies / "demo"), Slice(split="val")
     order = feature_reads.in_order(study, val, feature_reads.Listing())["feature"].tolist()
-    called = feature_reads.names(study) | {one: " ".join(some) for one, some in called.items()}
+    called = feature_reads.names(study) | {one: some[0] for one, some in called.items()}
     meanings = [called.get(feature, str(feature)) for feature in order]
     is_first = [meaning not in meanings[:at] for at, meaning in enumerate(meanings)]
     assert is_first == sorted(is_first, reverse=True) and is_first.count(False) >= 2  # then the next of each

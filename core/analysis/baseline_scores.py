@@ -229,9 +229,9 @@ def baseline_scores(
     weights, bias = (study.vector(name).astype(np.float64) for name in ("probe_weights", "probe_bias"))
     array = study.array("representations")
     mean = raw_moments(study, array)[0]
-    patterns = correct_patterns(study)
+    patterns = _correct_patterns(study)
     origin = vim_origin(weights, bias)
-    second = vim_second_moment(study, origin, seed=seed)
+    second = _vim_second_moment(study, origin, seed=seed)
     outside = None if second is None else outside_axes(second, kept=min(KEPT, len(mean) // 2))
     of_rows = _OfRows(array, weights, mean, patterns, origin, outside)
     ends = np.searchsorted(val, array.starts).tolist()
@@ -305,7 +305,7 @@ def _guided(queries: torch.Tensor, train: torch.Tensor, energy: np.ndarray, k: i
     return torch.cat([*parts]).cpu()
 
 
-def correct_patterns(study: Study) -> np.ndarray:
+def _correct_patterns(study: Study) -> np.ndarray:
     """Mean raw row of each class over its correct train images, (n_classes, n_features), for SHE."""
     correct = study.table("probe", ["correct"])["correct"].fillna(False).to_numpy(bool)
     code = np.where(correct & ~study.is_val, class_column(study, "label"), -1)
@@ -327,7 +327,7 @@ def _class_sums(array: ChunkedArray, chunk: int, code: np.ndarray) -> tuple[np.n
     return classes, np.add.reduceat(array.chunk(chunk)[order], firsts, axis=0, dtype=np.float64)
 
 
-def vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndarray | None:
+def _vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndarray | None:
     """The second moment of train images that the score ViM is made of.
 
     X^T X of at most TRAIN_ROWS seeded raw train rows around the origin; None for too many features.

@@ -99,7 +99,7 @@ def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def best_single(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
+def _best_single(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """Weights of scores with 1 or -1 for the one whose AUROC is farthest from chance, 0 for others."""
     aurocs = np.array([auroc(column, correct == 1) for column in ranks.T])
     best = int(np.argmax(np.abs(aurocs - 0.5)))
@@ -126,7 +126,7 @@ def score_of_other_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    n_folds = most_folds(correct, groups)
+    n_folds = _most_folds(correct, groups)
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     chance = np.full(len(correct), np.nan)
     if n_folds < 2:
@@ -137,7 +137,7 @@ def score_of_other_folds(
     return chance
 
 
-def most_folds(correct: np.ndarray, groups: np.ndarray | None) -> int:
+def _most_folds(correct: np.ndarray, groups: np.ndarray | None) -> int:
     """Folds of a calibration of scores: FOLDS, or as many as images, or groups, of the rarer outcome."""
     if groups is None:
         return int(min(FOLDS, (correct == 1).sum(), (correct == 0).sum()))
@@ -171,14 +171,14 @@ def calibrate(
         return table, facts, None
     ranks = ranks_among(values, values)
     tried = {}
-    for method in (regressed, best_single):
+    for method in (regressed, _best_single):
         of_others = score_of_other_folds(method, ranks, correct, seed=seed, groups=groups)
         tried[method] = auroc_interval(of_others, correct == 1, groups)[:3]
-    weights, single = regressed(ranks, correct), best_single(ranks, correct)
+    weights, single = regressed(ranks, correct), _best_single(ranks, correct)
     at = int(np.argmax(np.abs(single)))
     facts |= dict(zip(("auroc", "low", "high"), map(float, tried[regressed]), strict=True))
     facts |= {"score": CALIBRATED, "single": names[at], "sign": int(single[at])}
-    facts |= {"single_auroc": float(tried[best_single][0])}
+    facts |= {"single_auroc": float(tried[_best_single][0])}
     return table.assign(weight=weights), facts, Calibration(values, weights, tuple(names))
 
 

@@ -84,7 +84,7 @@ class ChunkRows:
         height = max(1, len(self)) if self.stored.dtype == np.float32 else size
         for first in range(0, len(self), height):
             here = slice(first, min(first + height, len(self)))
-            yield here, as_float32(self.stored[here])
+            yield here, _as_float32(self.stored[here])
 
     def _dense_blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Codes are dense in one buffer that stays in the cache, which is cleared entry by entry."""
@@ -105,7 +105,7 @@ def _unwritten(values: np.ndarray) -> np.ndarray:
     return view
 
 
-def as_float32(block: np.ndarray) -> np.ndarray:
+def _as_float32(block: np.ndarray) -> np.ndarray:
     """Convert a chunk of representations to float32 exactly; torch widens half precision fast."""
     if block.dtype == np.float16:
         return torch.from_numpy(np.array(block)).float().numpy()
@@ -115,7 +115,7 @@ def as_float32(block: np.ndarray) -> np.ndarray:
 # Statistics that can be accumulated: sums of columns, and the highest-valued rows of each feature.
 
 
-def by_group(group: np.ndarray) -> np.ndarray:
+def _by_group(group: np.ndarray) -> np.ndarray:
     """Rows of images with a group, in the order of the groups; group: (n,) int, -1 for none."""
     return np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
 
@@ -182,10 +182,10 @@ class ColumnSums:
         entries = self.local, chunk.begin, chunk.columns, chunk.values, scale
         if self._by_cell:
             cells, sums = np.empty((len(chunk.columns), 2), np.int32), np.empty(len(chunk.columns))
-            n = kernels.sum_cells(by_group(self.local), *entries, np.full(chunk.n_features, -1), cells, sums)
+            n = kernels.sum_cells(_by_group(self.local), *entries, np.full(chunk.n_features, -1), cells, sums)
             self.cells, self.sums = cells[:n], sums[:n]
         elif chunk.is_sparse:
-            kernels.sum_rows(by_group(self.local), *entries, self.sums)
+            kernels.sum_rows(_by_group(self.local), *entries, self.sums)
 
     def add_to(self, group_sums: np.ndarray) -> None:
         """Add the sums to those of all groups, (n_groups, n_features) float64."""

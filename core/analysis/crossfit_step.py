@@ -36,7 +36,7 @@ WEIGHTS = "crossfit_weights"
 SHOWN = 5  # largest classes of an answer
 
 
-def why_no_crossfit(study: Study, several: np.ndarray, codes: np.ndarray) -> str | None:
+def _why_no_crossfit(study: Study, several: np.ndarray, codes: np.ndarray) -> str | None:
     """Explain why no label of a study can be checked, or return None."""
     if not study.labelled:
         return "the images have no labels"
@@ -57,7 +57,7 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
     labelled = np.flatnonzero(codes >= 0)
     folds = assign_folds(codes[labelled], units[labelled], config.folds, config.seed)
     several = in_several(codes[labelled], folds)
-    if reason := why_no_crossfit(study, several, codes[labelled]):
+    if reason := _why_no_crossfit(study, several, codes[labelled]):
         step.summary = {"skipped": reason}
         return
     rows = labelled[several]
@@ -65,7 +65,7 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
     of_fold = np.unique(folds[several], return_inverse=True)[1]
     array = study.array("representations")
     images = crossfit.Labelled(array, rows, of_class, units[rows], of_fold)
-    largest, searched = predict_out_of_fold(images, step, config, run, len(study.images), names)
+    largest, searched = _predict_out_of_fold(images, step, config, run, len(study.images), names)
     answered = np.searchsorted(names, largest.codes[rows])
     answers = OutOfFold(answered, largest.probabilities[rows], largest.of_label[rows], of_class, len(names))
     _write_probabilities(step, largest, images, array.by_chunk)
@@ -118,7 +118,7 @@ class Largest:
             self.values[name][rows] = score(logits).cpu().numpy()
 
 
-def predict_out_of_fold(
+def _predict_out_of_fold(
     images: crossfit.Labelled,
     step: StepWriter,
     config: CrossfitConfig,
@@ -337,7 +337,7 @@ def _fitted(
     folds = images.folds[order]
     labelled = crossfit.Labelled(array, images.rows[order], images.codes[order], images.units[order], folds)
     columns = np.arange(len(images.class_names))
-    largest, searched = predict_out_of_fold(labelled, step, config, run, study.n_images, columns, item)
+    largest, searched = _predict_out_of_fold(labelled, step, config, run, study.n_images, columns, item)
     predicted, confidence = largest.codes[images.rows, 0], largest.probabilities[images.rows, 0]
     return predicted, confidence.astype(float), {"strength": searched["strength"]}
 

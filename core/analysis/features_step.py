@@ -126,7 +126,7 @@ def compute_features(study: Study, step: StepWriter, config: FeaturesConfig, run
         raise of_latents(error, study) from None
     if choice.note:
         run.progress.note(f"note: {choice.note}")
-    feature_pass = scan_study(study, step, config, run.progress, choice=choice)
+    feature_pass = _scan_study(study, step, config, run.progress, choice=choice)
     try:
         table = _feature_table(study, feature_pass, config)
     except NoDiscriminativeFeatures as error:
@@ -136,7 +136,7 @@ def compute_features(study: Study, step: StepWriter, config: FeaturesConfig, run
             raise of_latents(offer, study) from None
         run.progress.note(f"note: {smaller.note}")
         feature_pass.store.stop()
-        feature_pass = scan_study(study, step, config, run.progress, choice=smaller)
+        feature_pass = _scan_study(study, step, config, run.progress, choice=smaller)
         table = _feature_table(study, feature_pass, config)
     # Compressing and syncing wait for different resources, so the parts of the result are written in
     # parallel.
@@ -186,12 +186,12 @@ class FeaturePass:
         return bool((self.rows.std <= CONSTANT * np.abs(self.rows.mean)).all())
 
 
-def scan_study(
+def _scan_study(
     study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress, *, choice: Choice
 ) -> FeaturePass:
     """Run the pass of the step `features` over representations; firing sets are written as they arrive."""
     array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
-    group, sizes = train_groups(study)
+    group, sizes = _train_groups(study)
     with progress.stage("features", total=len(array), unit="images") as bar:
         statistics, top = one_pass.FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
         sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
@@ -248,7 +248,7 @@ def _summary(feature_pass: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:
     return summary | note
 
 
-def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
+def _train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
     """Return the class code of each train image, and the size of each class.
 
     Returns:
@@ -309,7 +309,7 @@ def _with_offer(
             f"{feature_pass.choice.epsilon:g} or at a smaller candidate of auto: {flat}. "
             "Check the weights and the input size of the encoder, or use more images"
         )
-    command = ready_command(study.path, progress.command, epsilon)
+    command = _ready_command(study.path, progress.command, epsilon)
     return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
 
 
@@ -328,12 +328,12 @@ def of_latents(error: NoDiscriminativeFeatures, study: Study) -> NoDiscriminativ
     )
 
 
-def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
+def _ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
     """Return the failed command with another epsilon of `features`, or `features` if another failed.
 
-    >>> ready_command(Path("my study"), ["python", "-m", "core", "analyze", "s", "--epsilon", "9"], 3.5)
+    >>> _ready_command(Path("my study"), ["python", "-m", "core", "analyze", "s", "--epsilon", "9"], 3.5)
     'python -m core analyze s --epsilon 3.5'
-    >>> ready_command(Path("my study"), ["python", "-m", "core", "features", "s"], 3.5)
+    >>> _ready_command(Path("my study"), ["python", "-m", "core", "features", "s"], 3.5)
     "python -m core features 'my study' --epsilon 3.5"
     """
     words = list(command[len(PREFIX) :])

@@ -19,7 +19,7 @@ from core.store import Study
 # Heatmaps of latents: their own activation at each position, without a gradient (docs/method.md 18.5).
 
 
-def dictionary_of(study: Study) -> Dictionary:
+def _dictionary_of(study: Study) -> Dictionary:
     """Return the dictionary of the basis in which a study is read, for Grad-CAM of its latents."""
     basis, whole = study.basis, Study(study.below or study.path)
     assert basis is not None
@@ -42,7 +42,7 @@ class LatentEncoder:
     """
 
     def __init__(self, encoder: Encoder, study: Study):
-        about = dictionary_of(study)
+        about = _dictionary_of(study)
         self.of_units = encoder
         self._encoder, self.n_features, self.norm = encoder, about.size, about.norm
         self._coder = Coder(about, encoder.device)

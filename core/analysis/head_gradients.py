@@ -59,7 +59,7 @@ def write_gradients(
                     part = slice(chunk * CHUNK_ROWS + start, min(chunk * CHUNK_ROWS + start + BATCH, end))
                     sides = (torch.from_numpy(side[part]).to(encoder.device) for side in (predicted, true))
                     raw, read = _read(study, encoder, head, rows[part])
-                    gradients = gradients_of_lead(head, raw, read, codes, *sides)
+                    gradients = _gradients_of_lead(head, raw, read, codes, *sides)
                     made[start : start + BATCH] = gradients.cpu().numpy()
                     bar.update(len(raw))
                 array.put(chunk, made)
@@ -88,7 +88,7 @@ def _read(study: Study, encoder: Encoder, head: Head, rows: np.ndarray) -> tuple
         return encoder.represent(torch.from_numpy(pixels)), read()
 
 
-def gradients_of_lead(
+def _gradients_of_lead(
     head: Head, raw: Tensor, read: Sequence[Tensor], codes: Tensor, classes: Tensor, rivals: Tensor
 ) -> Tensor:
     """(n, n_features): gradient of the head's logit of `classes` minus that of `rivals` at each `raw`.

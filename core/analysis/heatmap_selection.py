@@ -52,7 +52,7 @@ def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
     """
     top_rows, top_features = top_pairs(study, config.top)
     selected = study.is_val | config.train
-    selected[masked_rows(study, config)] = True
+    selected[_masked_rows(study, config)] = True
     selected[top_rows] = True
     rows = np.flatnonzero(selected)
     firing_rows, firing_features = discriminative_pairs(study, selected)
@@ -115,7 +115,7 @@ def _most_active(pairs: pd.DataFrame, label: np.ndarray, each: int) -> pd.DataFr
     return pairs.iloc[order[is_kept]]
 
 
-def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
+def _masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
     """The images that have a core or spurious mask, whose heatmaps are stored."""
     masks = masks_of(study, config)
     if masks is None:

@@ -90,7 +90,7 @@ def _kept_maps(study: Study) -> MapScratch | None:
     return MapScratch.of(study) if study.source.fingerprint() == embedded else None
 
 
-def native_size(encoder: Encoder) -> tuple[int, int]:
+def _native_size(encoder: Encoder) -> tuple[int, int]:
     """Return (h, w) of the Grad-CAM maps of an encoder's layer."""
     _, maps = encoder.represent_with_map(torch.zeros(1, *encoder.transform.sides, 3, dtype=torch.uint8))
     return int(maps.shape[2]), int(maps.shape[3])
@@ -120,7 +120,7 @@ class _Network:
     @cached_property
     def native(self) -> tuple[int, int]:
         """(h, w) of the maps."""
-        return self._kept_shape or native_size(self.encoder)
+        return self._kept_shape or _native_size(self.encoder)
 
     @property
     def method(self) -> str:

@@ -28,7 +28,7 @@ CurvaturePairs = list[tuple[Tensor, Tensor, float]]
 Preconditioner = Callable[[Tensor], Tensor]  # an approximate inverse Hessian, applied to a gradient
 
 
-def minimise(
+def _minimise(
     evaluate: Callable[[Tensor], tuple[float, Tensor]],
     at: Tensor,
     pairs: CurvaturePairs,
@@ -239,14 +239,14 @@ def fit(
     """Train K = len(lrs) linear probes together: SGD on the mean cross-entropy, cosine rate to 0.
 
     All start at 0 and use the same batches, so each result is the same as for a probe trained alone. With a
-    penalty each is `fit_optimum`.
+    penalty each is `_fit_optimum`.
 
     Args:
         used: positions of the rows to train on. masks: (K, n_features) bool, the features each probe may use.
     """
     if recipe.penalty is not None:
         each = masks if masks is not None else [None] * len(lrs)
-        optima = [fit_optimum(rows, used, n_classes, recipe.penalty, mask=one) for one in each]
+        optima = [_fit_optimum(rows, used, n_classes, recipe.penalty, mask=one) for one in each]
         for _ in range(recipe.epochs):  # what waits counts epochs
             after_epoch()
         return Fit.of(torch.stack(optima))
@@ -293,7 +293,7 @@ def _fit(
     return Fit(weights.view(k, n_classes, r), bias.view(k, n_classes))
 
 
-def fit_optimum(
+def _fit_optimum(
     rows: ShuffledRows,
     used: np.ndarray,
     n_classes: int,
@@ -312,7 +312,7 @@ def fit_optimum(
 
     Args:
         used: positions of the rows to train on. mask: (n_features,) bool, the features it may use.
-        start: as returned; None: 0. pairs, preconditioner, tolerance: of `minimise`.
+        start: as returned; None: 0. pairs, preconditioner, tolerance: of `_minimise`.
         counts: (len(used),) how much each row counts in the mean, at least 0; None: all alike.
     Returns:
         (n_classes, n_features + 1) float32, the last column is the bias.
@@ -341,7 +341,7 @@ def fit_optimum(
 
     at = torch.zeros(n_classes, rows.n_features + 1, device=device) if start is None else start
     with _threads_for(2 * min(PART_ROWS, len(rows)) * at.numel()):
-        return minimise(evaluate, at, [] if pairs is None else pairs, preconditioner, tolerance)
+        return _minimise(evaluate, at, [] if pairs is None else pairs, preconditioner, tolerance)
 
 
 def accuracy_and_loss(
@@ -376,7 +376,7 @@ class TrainSet:
     def of(cls, study: Study) -> "TrainSet":
         array, codes = study.array("representations"), class_column(study, "label")
         rows = np.flatnonzero(~study.is_val & (codes >= 0))
-        return cls(array, rows, codes[rows], Standard.of(column_moments(array, rows)))
+        return cls(array, rows, codes[rows], Standard.of(_column_moments(array, rows)))
 
     def load(self, device: str | torch.device) -> Callable[[np.ndarray], Tensor]:
         return lambda positions: torch.from_numpy(self.array.rows(self.rows[positions])).to(device)
@@ -388,7 +388,7 @@ class TrainSet:
         )
 
 
-def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
+def _column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
     """Moments of the raw features over `rows`, chunk by chunk, by which a probe standardises."""
     is_used = np.zeros(len(array), bool)
     is_used[rows] = True
@@ -469,7 +469,7 @@ def fit_classes(
     """
     positions = np.arange(len(rows)) if used is None else used
     preconditioner = curvature.preconditioner(rows, n_classes, penalty, start)
-    return fit_optimum(
+    return _fit_optimum(
         rows,
         positions,
         n_classes,

@@ -157,7 +157,7 @@ def compute_map(study: Study, step: StepWriter, config: MapConfig, run: StepRun)
         step.vector(f"map_{method}", xy)
     step.summary["shares"] = shares
     if config.method == "umap":
-        step.summary["n_fitted_umap"] = len(rows_for_umap(len(array), config))
+        step.summary["n_fitted_umap"] = len(_rows_for_umap(len(array), config))
 
 
 def places_of_columns(
@@ -180,7 +180,7 @@ def places_of_columns(
         reduced = project(array, components, bar, columns)
     places = {"pca": reduced[:, :2].copy()}
     if config.method == "umap":
-        for_umap = rows_for_umap(len(array), config)
+        for_umap = _rows_for_umap(len(array), config)
         with progress.stage("umap", total=len(array), unit="images") as bar:
             places["umap"] = umap_map(reduced, for_umap, config, bar)
     return places, [float(share) for share in components.shares[:2]]
@@ -198,7 +198,7 @@ def project(
     return np.concatenate(placed)
 
 
-def rows_for_umap(n_images: int, config: MapConfig) -> np.ndarray:
+def _rows_for_umap(n_images: int, config: MapConfig) -> np.ndarray:
     """The rows, ascending, to which UMAP is fitted: a seeded fifth of the sample."""
     return sample_rows(np.arange(n_images), max(config.sample // 5, 2), config.seed)
 

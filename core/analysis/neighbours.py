@@ -78,11 +78,11 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
     val = np.flatnonzero(study.is_val)
     against = sample_rows(train, config.max_train, config.seed)
     with run.progress.stage("components", total=2 * array.n_chunks, unit="parts") as bar:
-        step.summary = spectral_scores(array, config, run.device)
+        step.summary = _spectral_scores(array, config, run.device)
         step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
         step.summary |= write_principal_scores(study, step, against, bar=bar)
     with run.progress.stage("nearest train images", total=len(array), unit="images") as bar:
-        write_nearest_train(study, step, config, run.device, bar)
+        _write_nearest_train(study, step, config, run.device, bar)
     with run.progress.stage("neighbours", total=len(val), unit="images") as bar:
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
@@ -92,7 +92,7 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
     step.vector("neighbour_similarity", cosine)
 
 
-def write_nearest_train(
+def _write_nearest_train(
     study: Study, step: StepWriter, config: NeighboursConfig, device: str | torch.device, bar: Bar
 ) -> None:
     """Write the table `nearest_train`, a score: how far each image is from train images of other units.
@@ -134,7 +134,7 @@ def largest_of_others(queries: Tensor, train: Tensor, of_queries: Tensor, of_tra
     return best.masked_fill(best == -torch.inf, torch.nan)
 
 
-def spectral_scores(
+def _spectral_scores(
     array: ChunkedArray, config: NeighboursConfig, device: str | torch.device
 ) -> dict[str, float | int]:
     """Compute RankMe and alpha-ReQ of a seeded sample of raw rows."""

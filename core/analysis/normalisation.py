@@ -61,13 +61,13 @@ def remaining_candidates(right: np.ndarray, left: Iterable[int]) -> list[int]:
     Returns:
         0 and those others.
     """
-    n, ahead = right.shape[1], leads(right)
+    n, ahead = right.shape[1], _leads(right)
     others = sorted((candidate for candidate in left if candidate), key=lambda one: -ahead[one])
     others = [candidate for candidate in others if ahead[candidate] >= (n - BATCH) / (HALF - BATCH)]
     return [0, *others[: 1 if n >= HALF else None]]
 
 
-def leads(right: np.ndarray) -> np.ndarray:
+def _leads(right: np.ndarray) -> np.ndarray:
     """By how much each normalisation of pixels is ahead of the study's own in correct answers.
 
     (n_normalisations,) by how many of McNemar's standard deviations each is ahead of the first one.

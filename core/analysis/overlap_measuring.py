@@ -62,7 +62,7 @@ def control_heatmaps(
         each (n_images, S, S) float32 in [0, 1].
     """
     size = core.shape[-2:]
-    random = noise_maps(size, native=native, rows=rows, seed=seed)
+    random = _noise_maps(size, native=native, rows=rows, seed=seed)
     centre = np.broadcast_to(centre_gaussian(size), core.shape)
     return {
         "perfect core": core,
@@ -91,7 +91,7 @@ def control_overlaps(
     """
     size = masks.shape[-2:]
     shape = (len(masks), *size)
-    same = {"noise": noise_maps(size, native=native, rows=rows, seed=seed)}
+    same = {"noise": _noise_maps(size, native=native, rows=rows, seed=seed)}
     same |= {"uniform": np.ones(shape, np.float32), "centre": np.broadcast_to(centre_gaussian(size), shape)}
     overlaps = np.empty((*masks.shape[:2], len(CONTROLS)))
     for kind in range(masks.shape[1]):
@@ -102,7 +102,7 @@ def control_overlaps(
     return overlaps
 
 
-def noise_maps(
+def _noise_maps(
     size: Sequence[int], *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int
 ) -> np.ndarray:
     """(n_images, *size) float32: control heatmaps of noise, enlarged from the resolution of Grad-CAM maps."""

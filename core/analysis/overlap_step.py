@@ -58,17 +58,17 @@ def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: 
         for part in stream_in_order(measurer.measure, measurer.batches()):
             parts.append(part)
             bar.update(len(part.area))
-    step.summary = write_overlap_tables(step, measurer, Measured.joined(parts))
+    step.summary = _write_overlap_tables(step, measurer, Measured.joined(parts))
     for note in step.summary["notes"]:
         run.progress.note(note)
 
 
-def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measured) -> dict[str, Any]:
+def _write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measured) -> dict[str, Any]:
     """Write every table of the step `overlap` of heatmaps with masks, and return its summary."""
     study, masks, config = measurer.study, measurer.masks, measurer.config
     assert masks is not None
     image, number = np.nonzero(measurer.exists)  # image after image, core before spurious
-    scores = image_overlaps(measurer, measured, image, number)
+    scores = _image_overlaps(measurer, measured, image, number)
     pairs = measured.pair_table()
     summary = measures.summary_table(scores, study.groups)
     step.table("overlap", scores)
@@ -78,13 +78,13 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
     keywords = feature_keywords(study, pairs, masks)
     step.table("overlap_by_feature", overlap_by_feature(pairs, keywords, config, study.groups))
     step.table("overlap_controls", measures.control_table(measured.controls))
-    numbers = counts(scores, measurer, measured)
-    notes = [*overlap_notes(numbers, scores), *stretched_note(scores, measured.stretched[image, number])]
+    numbers = _counts(scores, measurer, measured)
+    notes = [*_overlap_notes(numbers, scores), *_stretched_note(scores, measured.stretched[image, number])]
     about = {"masks": masks.describe(), "mask_report": masks.report, "notes": notes}
     return measures.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
 
 
-def image_overlaps(
+def _image_overlaps(
     measurer: Measurer, measured: Measured, image: np.ndarray, number: np.ndarray
 ) -> pd.DataFrame:
     """Build the table `overlap`: the columns that `core.publish.export_files` promises, and the grouping
@@ -97,7 +97,7 @@ def image_overlaps(
     images = measurer.study.images.iloc[rows].reset_index(drop=True)
     values = dict(zip(VARIANTS, measured.scores[image, number].T, strict=True))
     controls = dict(zip(map(control_column, CONTROLS), measured.scale[image, number].T, strict=True))
-    correct = verdicts(measurer.study)[rows]
+    correct = _verdicts(measurer.study)[rows]
     fallback = measurer.heat.pairs.fallback[image]
     of_images = {
         "row": rows.astype(np.int32),
@@ -113,14 +113,14 @@ def image_overlaps(
     return pd.DataFrame(columns)
 
 
-def verdicts(study: Study) -> Any:
+def _verdicts(study: Study) -> Any:
     """(n_images,) nullable bool: correctness by the probe for the step `overlap`; missing without one."""
     if study.has("probe"):
         return study.table("probe", ["correct"])["correct"].astype("boolean").array
     return pd.array([pd.NA] * study.n_images, dtype="boolean")
 
 
-def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict[str, int]:
+def _counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict[str, int]:
     """Count the images and masks behind the overlap of heatmaps, and those left out."""
     both = np.unique(scores["row"].to_numpy()[measures.has_both(scores)])
     area, miou = (scores[name].to_numpy(float) for name in ("mask_area", "paper"))
@@ -135,7 +135,7 @@ def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict
     return numbers
 
 
-def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]:
+def _overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]:
     """Return what a reader of the overlap of heatmaps with masks should know, one sentence each."""
     notes = []
     if n := numbers["n_unreadable"]:
@@ -153,7 +153,7 @@ def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]
     ]
 
 
-def stretched_note(scores: pd.DataFrame, stretched: np.ndarray) -> list[Record]:
+def _stretched_note(scores: pd.DataFrame, stretched: np.ndarray) -> list[Record]:
     """Say how many masks have other proportions than their pictures; (n_rows,) bool of `scores`."""
     if not stretched.any():
         return []

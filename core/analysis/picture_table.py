@@ -233,7 +233,7 @@ def measure_picture(picture: Image.Image | None) -> tuple[np.ndarray, np.ndarray
     pixels = np.ascontiguousarray(picture)
     luma, saturation = _light_and_colour(pixels)
     mean, deviation = (float(one[0, 0]) / WHITE for one in cv2.meanStdDev(luma))
-    light, dark = (value / WHITE for value in percentiles(luma, (LOW, HIGH)))
+    light, dark = (value / WHITE for value in _percentiles(luma, (LOW, HIGH)))
     facts = file_facts(picture)
     transparent = facts.get(TRANSPARENT) or (0.0,)
     light_of = [mean, dark, light, deviation, _sharpness(luma), saturation]
@@ -264,7 +264,7 @@ def _light_and_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     return luma, total / n_lit if n_lit else np.nan
 
 
-def percentiles(luma: np.ndarray, shares: Sequence[float]) -> list[float]:
+def _percentiles(luma: np.ndarray, shares: Sequence[float]) -> list[float]:
     """Percentiles of a picture's luma, (H, W) float32 from 0 to 255, as numpy interpolates.
 
     Only the values that are rounded to the same whole number as the sought one are sorted.
@@ -330,11 +330,11 @@ TYPES |= {DUPLICATE_OF: "str", NEAR_DUPLICATE_OF: "str"}
 
 def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any]:
     """Write the table `pictures` from arrays that `embed` has just finished; return counts."""
-    values = finished_array(step, "picture_values")[:]
-    prints = finished_array(step, "picture_prints")[:]
+    values = _finished_array(step, "picture_values")[:]
+    prints = _finished_array(step, "picture_prints")[:]
     has_picture = np.isfinite(values[:, VALUES.index("width")])
-    duplicates = find_duplicates(prints, has_picture, finished_array(step, "representations"))
-    step.table("pictures", picture_table(image_ids, values, duplicates))
+    duplicates = find_duplicates(prints, has_picture, _finished_array(step, "representations"))
+    step.table("pictures", _picture_table(image_ids, values, duplicates))
     n_exact = int((duplicates.exact != NONE).sum())
     n_near = int((duplicates.near != NONE).sum())
     return {
@@ -345,14 +345,14 @@ def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any
     }
 
 
-def finished_array(step: StepWriter, name: str) -> ChunkedArray:
+def _finished_array(step: StepWriter, name: str) -> ChunkedArray:
     """Return an array that the step `embed` has finished and that no manifest names yet."""
     entry = step.items[name]
     rows = [chunk["rows"] for chunk in entry["chunks"]]
     return ChunkedArray(step.folder / name, rows, entry["dtype"], entry["shape"][1:])
 
 
-def picture_table(image_ids: pd.Series, values: np.ndarray, duplicates: Duplicates) -> pd.DataFrame:
+def _picture_table(image_ids: pd.Series, values: np.ndarray, duplicates: Duplicates) -> pd.DataFrame:
     """Return table `pictures`: one row an image, the VALUES, NaN without one, and which images it repeats.
 
     Args:

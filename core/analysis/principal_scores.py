@@ -170,7 +170,7 @@ def write_principal_scores(
         return {"no_components": "fewer than two train images"}
     in_train = np.zeros(len(array), bool)
     in_train[against] = True
-    covariance = train_covariance(array, in_train, bar)
+    covariance = _train_covariance(array, in_train, bar)
     axes = axes_of_covariance(covariance)
     scores = []
     for chunk in range(array.n_chunks):
@@ -182,7 +182,7 @@ def write_principal_scores(
     return {"n_components": components_for(axes.variance, SHARE), "component_share": SHARE}
 
 
-def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
+def _train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
     """Covariance of the normalised representations of a mask, in one pass, for scores."""
     covariance = Covariance.empty(array.shape[1])
     for chunk, mask in array.by_chunk(in_train):

@@ -87,10 +87,10 @@ def train_probe(
 
     rows = linear_probe.ShuffledRows(load, codes, raw.shape[1], standard)
     settings = {"candidates": candidates, "strengths": strengths, "recipe": recipe or linear_probe.Recipe()}
-    return train_on_rows(rows, standard, n_classes, lr=lr, **settings)
+    return _train_on_rows(rows, standard, n_classes, lr=lr, **settings)
 
 
-def train_on_rows(
+def _train_on_rows(
     rows: linear_probe.ShuffledRows,
     standard: linear_probe.Standard,
     n_classes: int,
@@ -104,11 +104,11 @@ def train_on_rows(
 ) -> Probe:
     """Choose the probe's learning rate or penalty if none is given, then train it on all rows."""
     if strengths:
-        return train_to_optimum(rows, standard, n_classes, strengths, recipe.seed, after_epoch, groups)
+        return _train_to_optimum(rows, standard, n_classes, strengths, recipe.seed, after_epoch, groups)
     if lr is not None and not lr > 0:
         raise SettingsError(f"--lr {lr:g}: expected a number above 0, e.g. 0.3")
     given = lr is not None or recipe.penalty is not None
-    searched = {} if given else search_rate(rows, n_classes, candidates, recipe, after_epoch, groups)
+    searched = {} if given else _search_rate(rows, n_classes, candidates, recipe, after_epoch, groups)
     best_lr = lr if given else max(searched, key=lambda rate: searched[rate])
     everything = np.arange(len(rows))
     fitted = linear_probe.fit(
@@ -119,7 +119,7 @@ def train_on_rows(
     return Probe(weights, bias, best_lr, accuracies, recipe.penalty)
 
 
-def search_rate(
+def _search_rate(
     rows: linear_probe.ShuffledRows,
     n_classes: int,
     candidates: tuple[float, ...],
@@ -140,7 +140,7 @@ def search_rate(
     return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
 
 
-def train_to_optimum(
+def _train_to_optimum(
     rows: linear_probe.ShuffledRows,
     standard: linear_probe.Standard,
     n_classes: int,
@@ -231,7 +231,7 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
     total = len(strengths) + 1 if strengths else config.epochs * (1 if config.lr is not None else 2)
     with run.progress.stage("probe", total=total, unit="penalties" if strengths else "epochs") as bar:
         groups, standard = groups_among(study.groups, train.rows), train.standard
-        probe = train_on_rows(
+        probe = _train_on_rows(
             rows,
             standard,
             n_classes,
@@ -244,7 +244,7 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
         )
     step.vector("probe_weights", probe.weights.float().cpu().numpy())
     step.vector("probe_bias", probe.bias.float().cpu().numpy())
-    table = predict(study, step, probe)
+    table = _predict(study, step, probe)
     step.table("probe", table if study.is_val.any() else _without_outcomes(table))
     step.summary = _summary(table, probe, train, n_classes)
     if probe.lr and (note := rate_note(probe.lr, probe.searched)):
@@ -257,7 +257,7 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
         )
 
 
-def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
+def _predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
     """Write `val_logits` and return the table `probe`: the probe's result for every image."""
     array = study.array("representations")
     parts = []

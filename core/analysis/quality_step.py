@@ -34,7 +34,7 @@ from core.study.writer import StepRun, StepWriter
 # Calibration of a study's label-free scores on labelled train images that its probe has not seen.
 
 
-def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
+def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
     """Draw the labelled train images of a calibration, as positions among all labelled train images.
 
     Raises:
@@ -47,7 +47,7 @@ def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
     return stratified_rows(codes[~study.is_val & (codes >= 0)], config.calibrate or 0, seed=config.seed)
 
 
-def calibrate_study(
+def _calibrate_study(
     study: Study,
     held: np.ndarray,
     table: pd.DataFrame,
@@ -55,7 +55,7 @@ def calibrate_study(
     device: str | torch.device,
     bar: Bar,
 ) -> tuple[pd.DataFrame, dict[str, Any], Calibration | None]:
-    """Calibrate the label-free scores on the labelled train images of `calibration_rows`.
+    """Calibrate the label-free scores on the labelled train images of `_calibration_rows`.
 
     A probe is trained without these images, with the settings and the rate of the study's, and classifies
     them: they are treated like evaluation images, also by the similarity to train images.
@@ -149,7 +149,7 @@ def sparse_scores(
     }
 
 
-def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield firing sets of consecutive images for the Q-Score: features, excess, count of each image."""
     features, excess = study.array("firing_features"), study.array("firing_excess")
     count = study.vector("firing_count")
@@ -172,7 +172,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
         device: for NNGuide and the probe of a calibration; all else is sparse or a single pass.
     """
     # before any work, since a number may be impossible
-    held_out = calibration_rows(study, config) if config.calibrate else None
+    held_out = _calibration_rows(study, config) if config.calibrate else None
     if n_images := int(np.count_nonzero(with_outcome(study, study.is_val)[0])):
         with run.progress.stage("class means", total=n_images, unit="images") as bar:
             for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
@@ -185,7 +185,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
         with run.progress.stage(
             "calibration", total=study.settings("probe").get("epochs"), unit="epochs"
         ) as bar:
-            regression, facts, calibrated = calibrate_study(study, held_out, table, config, run.device, bar)
+            regression, facts, calibrated = _calibrate_study(study, held_out, table, config, run.device, bar)
         step.table("quality_calibration", regression)
         calibration = {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
         table = table.assign(calibrated=calibrated.score(table)) if calibrated else table
@@ -201,7 +201,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
             table.loc[judged, "predicted"],
             resamples=config.bootstrap,
             seed=config.seed,
-            why=why_not_judged(study),
+            why=_why_not_judged(study),
             groups=groups,
         )
         step.table("quality_metrics", metrics)
@@ -212,14 +212,14 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
             by_cause = score_causes(scores, correct, causes[judged.to_numpy()], groups)
             step.table("quality_by_cause", by_cause)
         bar.update(1)
-    step.summary = summarise(study, table, metrics) | calibration
+    step.summary = _summarise(study, table, metrics) | calibration
 
 
 def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFrame:
     """Build the table of scores, one row per image, with the columns that exports promise."""
     discriminative = study.discriminative
     parts = [
-        sparse_scores(excess, index, count, discriminative) for index, excess, count in firing_pieces(study)
+        sparse_scores(excess, index, count, discriminative) for index, excess, count in _firing_pieces(study)
     ]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
@@ -262,14 +262,14 @@ def _of_probe(study: Study, n: int) -> dict[str, Any]:
     return {"predicted": nothing, **unknown, "correct": pd.Series(pd.NA, index=range(n), dtype="boolean")}
 
 
-def why_not_judged(study: Study) -> str:
+def _why_not_judged(study: Study) -> str:
     """Explain why scores are not judged, as no val image has a probe result; empty if one has."""
     if not study.has("probe"):
         return study.why_skipped("probe") or "there is no probe (run the step probe, then quality)"
     return "" if study.is_val.any() else "there are no evaluation images"
 
 
-def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
+def _summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
     """Return headline numbers of the step `quality` and scores of the whole representation, or None.
 
     Return headline numbers and scores of the whole representation; None = undefined.

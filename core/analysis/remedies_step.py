@@ -137,7 +137,7 @@ def compute_remedies(study: Study, step: StepWriter, config: RemediesConfig, run
     Without labels, or with too few images, only the reason is written.
     """
     images = JudgedImages.of(study, config)
-    if reason := why_no_remedies(study, images):
+    if reason := _why_no_remedies(study, images):
         step.summary = {"skipped": reason}
         return
     facts = _facts(study, images, config)
@@ -160,7 +160,7 @@ def compute_remedies(study: Study, step: StepWriter, config: RemediesConfig, run
     step.summary = {**scorer.summary(table), "n_fitted": len(refits.final), **_settings(study, refits, facts)}
 
 
-def why_no_remedies(study: Study, images: JudgedImages) -> str | None:
+def _why_no_remedies(study: Study, images: JudgedImages) -> str | None:
     """Explain why no head can be refitted out of fold for remedies, or return None."""
     if not study.labelled:
         return "the images have no labels"

@@ -243,12 +243,12 @@ def without_wrong_labels(training: Training, pool: Pool) -> Training:
     """The remedy of leaving out labels that are likely wrong, but for those that people decided on."""
     facts = pool.facts
     wrong = np.zeros(len(facts.rows), bool)
-    wrong[pool.at] = wrong_labels(pool.logits, facts.labels[pool.at])
+    wrong[pool.at] = _wrong_labels(pool.logits, facts.labels[pool.at])
     decided = facts.stays[training.at] | (training.codes != facts.labels[training.at])
     return training.only(~wrong[training.at] | decided)
 
 
-def wrong_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _wrong_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(m,) bool: the labels that are likely wrong, which a remedy leaves out; see `likely_wrong`.
 
     Args:
@@ -265,7 +265,7 @@ def wrong_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def with_weighted_slices(training: Training, pool: Pool) -> Training:
     """The remedy of letting the worst slices together count as much as all other images."""
-    inside = in_worst_slices(pool)[pool.of(training)]
+    inside = _in_worst_slices(pool)[pool.of(training)]
     n_inside = np.count_nonzero(inside)
     if not n_inside:
         return training
@@ -273,7 +273,7 @@ def with_weighted_slices(training: Training, pool: Pool) -> Training:
     return replace(training, counts=np.where(inside, weight, 1.0) * training.counts)
 
 
-def in_worst_slices(pool: Pool) -> np.ndarray:
+def _in_worst_slices(pool: Pool) -> np.ndarray:
     """Find the train images of the worst slices, which a remedy weights.
 
     (m,) bool: the images of the MOST_SLICES slices that do significantly worse, by the highest lower bound
@@ -332,7 +332,7 @@ def without_spurious_features(training: Training, pool: Pool) -> Training:
     return replace(training, scale=scale)
 
 
-def with_temperature(training: Training, pool: Pool) -> Training:
+def _with_temperature(training: Training, pool: Pool) -> Training:
     """The remedy of dividing a head's logits by the temperature of the least log loss."""
     labels = pool.facts.labels[pool.at]
     return replace(training, temperature=best_temperature(pool.logits, labels))
@@ -345,7 +345,7 @@ RECIPES: dict[str, Remedy] = {
     SLICES: with_weighted_slices,
     BALANCED: with_equal_classes,
     FEATURES_OFF: without_spurious_features,
-    TEMPERATURE: with_temperature,
+    TEMPERATURE: _with_temperature,
 }
 
 

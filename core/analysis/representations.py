@@ -151,7 +151,7 @@ class ReadyRepresentations(Consumer):
 
     def __init__(self, ready: np.ndarray, source: ImageSource, *, dtype: str = "float32"):
         self._ready, self._source = ready, source
-        self.look = no_look
+        self.look = _no_look
         self.empty = {"representations": np.empty((0, ready.shape[1]), dtype)}
 
     def rows(self, looks: Any, listing_rows: Sequence[int]) -> Mapping[str, np.ndarray]:
@@ -200,7 +200,7 @@ class PictureColumns(Consumer):
         return {"picture_values": np.stack(values), "picture_prints": np.stack(prints)}
 
 
-def no_look(picture: Image.Image | None) -> None:
+def _no_look(picture: Image.Image | None) -> None:
     """The look of a consumer of `embed` that needs no pixels: nothing is taken of a picture."""
 
 
@@ -283,11 +283,11 @@ class Pictures(Dataset):
             batch.rows.append(row)
             for taken, look in zip(looks, self.looks, strict=True):
                 taken.append(look(picture))
-        batch.looks = [together(taken) for taken in looks]
+        batch.looks = [_together(taken) for taken in looks]
         return batch
 
 
-def together(looks: list[Any]) -> Any:
+def _together(looks: list[Any]) -> Any:
     """Stack what consumers of `embed` took of pictures, if arrays, to a tensor; else leave a list."""
     return torch.from_numpy(np.stack(looks)) if looks and isinstance(looks[0], np.ndarray) else looks
 

@@ -22,7 +22,7 @@ WITH_WEIGHTS = ("pretrained", "weights", "num_classes")  # arguments that the ch
 REFUSED = "so only the head alone can be written: leave out --whole"
 
 
-def whole_network(encoder: Encoder, weights: np.ndarray, bias: np.ndarray) -> nn.Module:
+def _whole_network(encoder: Encoder, weights: np.ndarray, bias: np.ndarray) -> nn.Module:
     """Build the encoder's network with a linear head on its representation, as its library has it.
 
     Args:
@@ -99,15 +99,15 @@ def _check_logits(encoder: Encoder, network: nn.Module, weights: Tensor, bias: T
 def write_whole_checkpoint(
     study: Study, weights: np.ndarray, bias: np.ndarray, metadata: Mapping[str, str], out: Path
 ) -> str:
-    """Write `whole_network` of a study's encoder, and beside it OUT.json, which says how pictures are read.
+    """Write `_whole_network` of a study's encoder, and beside it OUT.json, which says how pictures are read.
 
     Returns:
         the architecture, as a SPEC names it.
     Raises:
-        EncoderError: see `whole_network`, or the encoder can no longer be loaded.
+        EncoderError: see `_whole_network`, or the encoder can no longer be loaded.
     """
     encoder = encoder_of(study)
-    network = whole_network(encoder, weights, bias)
+    network = _whole_network(encoder, weights, bias)
     tensors = {key: one.detach().cpu().contiguous().clone() for key, one in network.state_dict().items()}
     arch = _architecture(encoder).arch
     sidecar = {"arch": arch, "transform": encoder.transform.to_dict()}

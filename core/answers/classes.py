@@ -80,7 +80,7 @@ def read_class_file(
     Raises:
         SettingsError: it cannot be read, names another number of outputs, an output twice, or no label.
     """
-    outputs = read_names(path, n_outputs, called=called)
+    outputs = _read_names(path, n_outputs, called=called)
     stated, match = match_labels(outputs, labels, several=True), match_classes(outputs, labels)
     if stated.n_matched and (match is None or stated.n_matched >= match.n_matched):
         how = stated.how if BY_SYNSET in stated.how else f"by {Path(path).name}"
@@ -94,7 +94,7 @@ def read_class_file(
     return match
 
 
-def read_names(
+def _read_names(
     file: str | Path, n_outputs: int | None = None, *, called: Sequence[Sequence[str]] = ()
 ) -> list[list[str]]:
     """The names of each output of an answer's classifier in a file, none where it names none.
@@ -160,10 +160,10 @@ EXCHANGED = 0.8  # of the images of each of two labels that get the other one
 LEAST = 5  # images of a label
 
 
-def numbers_as_numbers(name: str) -> list[int | str]:
+def _numbers_as_numbers(name: str) -> list[int | str]:
     """The key by which natsort orders the class names that an answer's outputs may stand in.
 
-    >>> sorted(["10", "9", "a2", "a10"], key=numbers_as_numbers)
+    >>> sorted(["10", "9", "a2", "a10"], key=_numbers_as_numbers)
     ['9', '10', 'a2', 'a10']
     """
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
@@ -171,13 +171,13 @@ def numbers_as_numbers(name: str) -> list[int | str]:
 
 def of_timm(name: str) -> list[int | str]:
     """The key by which timm orders the class names of an answer's outputs: without regard to case."""
-    return numbers_as_numbers(name.lower())
+    return _numbers_as_numbers(name.lower())
 
 
 ORDERS: dict[str, Callable[[str], Any]] = {  # how class names are put in order, the documented way first
     SORTED: str,
     "in timm's order of the class names, numbers as numbers (the file names none)": of_timm,
-    "in the order of the class names, numbers as numbers (the file names none)": numbers_as_numbers,
+    "in the order of the class names, numbers as numbers (the file names none)": _numbers_as_numbers,
     "in the order of the class names without regard to case (the file names none)": str.lower,
 }
 

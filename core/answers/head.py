@@ -61,7 +61,7 @@ CHANCE = (
 )
 
 
-def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
+def _likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
     """Find the activation between a head's layers that labelled images favour.
 
     The one under which they have the lowest cross-entropy (`least_loss`), or the most common of those
@@ -240,7 +240,7 @@ def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str
     if study.facts(EmbedFacts).head.activation == "":
         if stated:
             return stated, [_say("stated", what=stated)]
-        name, why = likely_activation(study, match)
+        name, why = _likely_activation(study, match)
         return name, [why]
     if stated:
         raise SettingsError(_say("stated_for_another", what=stated))
@@ -328,17 +328,17 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
         return []
     true = np.searchsorted(study.class_names, label.to_numpy(object)[rows].astype(str))
     predicted = answer.best[rows, 0].astype(np.int64)
-    share, judged = usual_share(true, predicted)
+    share, judged = _usual_share(true, predicted)
     if judged.sum() < 10:
         return []
     right = np.array(answer.names, dtype=object)[predicted] == label.to_numpy(object)[rows]
     accuracy = float(right[judged].mean())
-    if share < 2 * accuracy or share - max(accuracy, constant_share(predicted[judged])) < APART:
+    if share < 2 * accuracy or share - max(accuracy, _constant_share(predicted[judged])) < APART:
         return []
     return [_say("other_order", what=WRONG_ORDER, value=accuracy, chance=share, why=match.how)]
 
 
-def constant_share(predicted: np.ndarray) -> float:
+def _constant_share(predicted: np.ndarray) -> float:
     """The share of images that get a head's most common answer: one answer to all is no order."""
     return float(np.unique(predicted, return_counts=True)[1].max() / len(predicted))
 
@@ -349,15 +349,15 @@ def share_by_order(true: np.ndarray, predicted: np.ndarray) -> float:
     The share of images that another order of the classes would make right; 0 where one answer to all does.
 
     Args:
-        true, predicted: as for `usual_share`.
+        true, predicted: as for `_usual_share`.
     """
-    share, judged = usual_share(true, predicted)
-    if not judged.any() or share - constant_share(predicted[judged]) < APART:
+    share, judged = _usual_share(true, predicted)
+    if not judged.any() or share - _constant_share(predicted[judged]) < APART:
         return 0.0
     return share
 
 
-def usual_share(true: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:
+def _usual_share(true: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:
     """The share of images that a head answers as usual for their label, and (n,) bool, those that count.
 
     What is usual is read off every other image of a label, and counted on the others.

@@ -149,7 +149,7 @@ class Coder:
         about = self.about
         weights = self.weights
         if about.activation == NMF:
-            return _entries(torch.from_numpy(nmf_codes(raw.cpu().numpy(), about)).to(self.device), about.k)
+            return _entries(torch.from_numpy(_nmf_codes(raw.cpu().numpy(), about)).to(self.device), about.k)
         x = raw
         if about.norm != "none":
             mean, scale = normalisation(raw, about.norm)
@@ -216,7 +216,7 @@ def _entries(dense: Tensor, k: int | None) -> SparseRows:
     return SparseRows(len(dense), rows, latents, dense[rows, latents])
 
 
-def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
+def _nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
     """(n, M) float32: codes of at least 0 for which a dictionary's components come nearest to each vector."""
     from sklearn.decomposition import non_negative_factorization
 

@@ -116,7 +116,7 @@ def _reading(file: Path, asked: StatedSettings) -> Reading:
     stated = _settings(file)
     if file.suffix.lower() in NUMPY and file.is_file():
         tensors, inside = _numpy(file)
-    elif begins_with_header(file):
+    elif _begins_with_header(file):
         inside, state = read_after_header(file)
         return Reading(Taken(_arrays(state), file.name), Taken(inside, "its header"), asked, has_header=True)
     else:
@@ -179,7 +179,7 @@ def weights_file(path: Path) -> Path:
     raise CheckpointError(f"'{path}' holds {names or 'no weights'}: name the file of the dictionary")
 
 
-def begins_with_header(file: Path) -> bool:
+def _begins_with_header(file: Path) -> bool:
     """Whether a file begins with a line of JSON, behind which there is something else, as saev writes it."""
     if not file.is_file():
         return False

@@ -35,12 +35,12 @@ BIASES = (
 )  # subtracted first, and added last
 
 
-def linear_encoder(reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
+def _linear_encoder(reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
     """Read the encoder of a dictionary of two Linear layers: weight (M, r) and bias (M,), if any."""
     return reading.tensors["encoder.weight"], reading.first("encoder.bias", "latent_bias", "b_enc")
 
 
-def linear_decoder(reading: Reading, *, transposed: bool | None) -> np.ndarray:
+def _linear_decoder(reading: Reading, *, transposed: bool | None) -> np.ndarray:
     """Read a dictionary's decoder (M, r), whose weight a Linear layer stores as (r, M).
 
     Args:
@@ -82,13 +82,13 @@ def read_dictionary_learning(reading: Reading) -> Dictionary:
             offset=tensors["b_dec"],
             pre_bias=pre_bias,
         )
-    encoder, bias = linear_encoder(reading)
+    encoder, bias = _linear_encoder(reading)
     name = next(name for name in ("b_dec", "bias", "decoder.bias") if reading.has(name))
     pre_bias = reading.of_bias(name, stated=name != "decoder.bias", usual=True)
     dictionary = assembled(
         how,
         encoder,
-        linear_decoder(reading, transposed=True),
+        _linear_decoder(reading, transposed=True),
         bias=bias,
         offset=reading.tensors[name],
         pre_bias=pre_bias,
@@ -132,17 +132,17 @@ def read_visaebench(reading: Reading) -> Dictionary:
 
     z = relu(x W.T + b), then the k largest, or those not below one threshold, or above each its own.
     """
-    encoder, bias = linear_encoder(reading)
+    encoder, bias = _linear_encoder(reading)
     return assembled(
-        kept_by_visaebench(reading),
+        _kept_by_visaebench(reading),
         encoder,
-        linear_decoder(reading, transposed=False),
+        _linear_decoder(reading, transposed=False),
         bias=bias,
         offset=reading.first("decoder.bias"),
     )
 
 
-def kept_by_visaebench(reading: Reading) -> KeptCodes:
+def _kept_by_visaebench(reading: Reading) -> KeptCodes:
     """Return how a dictionary of ViSAEBench keeps codes; those equal to its one threshold are kept, too."""
     stated = reading.said()
     how = kept_by(reading, stated.names, stated.ks, stated.threshold)
@@ -161,7 +161,7 @@ def read_sparsify(reading: Reading) -> Dictionary:
     settings = reading.settings
     if settings.get("transcode") or settings.get("skip_connection") or reading.has("W_skip"):
         raise UnknownLayout(TRANSCODER)
-    encoder, bias = linear_encoder(reading)
+    encoder, bias = _linear_encoder(reading)
     name = settings.get("activation")
     if name == "groupmax":
         raise UnknownLayout(
@@ -188,7 +188,7 @@ def read_sparse_autoencoder(reading: Reading) -> Dictionary:
     """
     reading.first("pre_encoder_bias._bias_reference")
     reading.first("post_decoder_bias._bias_reference")  # both are the tied bias again
-    encoder, bias = linear_encoder(reading)
+    encoder, bias = _linear_encoder(reading)
     tied = reading.tensors["tied_bias"]
     decoder = reading.tensors["decoder.weight"]
     if encoder.ndim == 3:
@@ -214,8 +214,8 @@ def read_openai(reading: Reading) -> Dictionary:
     how = kept_by(reading, {"activation": name}, {"activation_state_dict.k": about.get("k")})
     if how.activation == TOPK and about.get("postact_fn") == "Identity":
         how = KeptCodes(RAW_TOPK, how.k)
-    encoder, bias = linear_encoder(reading)
-    decoder = linear_decoder(reading, transposed=True) if reading.has("decoder.weight") else encoder
+    encoder, bias = _linear_encoder(reading)
+    decoder = _linear_decoder(reading, transposed=True) if reading.has("decoder.weight") else encoder
     dictionary = assembled(
         how,
         encoder,
@@ -233,9 +233,9 @@ def read_two_layers(reading: Reading) -> Dictionary:
     Two Linear layers of nobody in particular: what settings say decides, and what is assumed is said.
     """
     stated = reading.said()
-    encoder, bias = linear_encoder(reading)
+    encoder, bias = _linear_encoder(reading)
     if "decoder.weight" in reading.tensors:
-        decoder = linear_decoder(reading, transposed=None)
+        decoder = _linear_decoder(reading, transposed=None)
     else:
         decoder = reading.tensors["W_dec"]
     how = kept_by(reading, stated.names, stated.ks, stated.threshold)
@@ -289,7 +289,7 @@ def _kept_codes(reading: Reading) -> KeptCodes:
     if "thresholds" in reading.tensors and "jump_thresholds" not in reading.tensors:
         stated, thresholds = reading.said(), np.exp(reading.tensors["thresholds"])
         return kept_by(reading, stated.names, stated.ks, thresholds)
-    return kept_by_visaebench(reading)
+    return _kept_by_visaebench(reading)
 
 
 def _encoder(reading: Reading, decoder: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -148,7 +148,7 @@ def codes_at(study: StudyReader, basis: Basis, image: str | int) -> tuple[np.nda
     return here, latents_here, np.asarray(values.chunk(chunk)[low:high])
 
 
-def code_at(
+def _code_at(
     study: StudyReader, basis: Basis, image: str | int, position: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Active latents and values of a basis at one position of an image."""
@@ -168,7 +168,7 @@ def at_position(study: StudyReader, basis: Basis, image: str | int, x: float, y:
     latents = np.zeros(0, np.int64)
     values = np.zeros(0, np.float32)
     if position is not None:
-        latents, values = code_at(study, basis, image, position)
+        latents, values = _code_at(study, basis, image, position)
     frame = pd.DataFrame({"latent": latents, "value": values})
     return frame.sort_values("value", ascending=False, kind="stable", key=np.abs, ignore_index=True)
 
@@ -189,7 +189,7 @@ def similar_positions(
     image_row = study._row(image)
     if position is None:
         return none
-    latents, values = code_at(study, basis, image, position)
+    latents, values = _code_at(study, basis, image, position)
     norms = study.array(basis.item("position_norm")).chunk(0)
     n_places = int(np.prod(grid_of(basis)))
     dots = np.zeros(len(norms), np.float32)

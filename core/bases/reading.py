@@ -162,13 +162,13 @@ def _plain(name: object) -> str:
     return re.sub(r"^(torch)?nn(?=[a-z])|(sae|activation)$", "", text)
 
 
-def activation_named(name: object, source: str) -> tuple[str, int | None]:
+def _activation_named(name: object, source: str) -> tuple[str, int | None]:
     """The activation of a dictionary that a name in its file means, and the k that stands in it.
 
     Raises:
         UnknownLayout: it is none of ACTIVATIONS, with `source`, where the name stands.
 
-    >>> activation_named("nn.ReLU()", "cfg"), activation_named("topk:32", "cfg")
+    >>> _activation_named("nn.ReLU()", "cfg"), _activation_named("topk:32", "cfg")
     (('relu', None), ('topk', 32))
     """
     plain = _plain(name)
@@ -201,7 +201,7 @@ def kept_by(
     Raises:
         UnknownLayout: an unknown name, two that contradict each other, or nothing to go by.
     """
-    stated = {where: activation_named(name, where) for where, name in names.items() if name is not None}
+    stated = {where: _activation_named(name, where) for where, name in names.items() if name is not None}
     numbers = {where: int(one) for where, one in ks.items() if one is not None}
     numbers |= {where: k for where, (_, k) in stated.items() if k is not None}
     k = reading.asked.k if reading.asked.k is not None else _only(numbers, "--k K")

@@ -51,7 +51,7 @@ def add_basis(
     where = resolve_device(device)
     settings = as_settings(config)
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
-        study = study_to_encode(folder)
+        study = _study_to_encode(folder)
         step = STEP.format(name=name)
         if writer.is_current(step, settings, INPUTS):
             progress.note(f"{name}: up to date")
@@ -160,7 +160,7 @@ def load_basis(
     settings |= {name: one for name in READ_AS if (one := getattr(config, name)) is not None}
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
-        study = study_to_encode(folder)
+        study = _study_to_encode(folder)
         step = STEP.format(name=name)
         state = _state(study, name, settings)
         positions = _reader(study, config, where)
@@ -213,7 +213,7 @@ def remove_basis(folder: str | Path, name: str) -> None:
             made.parent.rmdir()  # where it was the last
 
 
-def study_to_encode(folder: str | Path) -> StudyReader:
+def _study_to_encode(folder: str | Path) -> StudyReader:
     """Open a study whose representations a basis can encode; SettingsError for one without them."""
     study = StudyReader(folder)
     if not study.has("representations"):

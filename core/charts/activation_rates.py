@@ -30,7 +30,7 @@ LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pi
 AXIS_ROOM = 40  # pixels of an axis with its title
 
 
-def by_rate(features: pd.DataFrame) -> pd.DataFrame:
+def _by_rate(features: pd.DataFrame) -> pd.DataFrame:
     """Sort the `features` table by ascending activation rate, with `rank` 1…r; ties by feature number."""
     ordered = features.sort_values(["activation_rate", "feature"], kind="stable").reset_index(drop=True)
     return ordered.assign(rank=np.arange(1, len(ordered) + 1))
@@ -48,7 +48,7 @@ def sorted_activation(
         a figure whose points carry customdata[0] = feature.
     """
     features, images = data.frame, data.images
-    ordered = by_rate(features.loc[np.isfinite(numbers(features, "activation_rate"))])
+    ordered = _by_rate(features.loc[np.isfinite(numbers(features, "activation_rate"))])
     if ordered.empty:
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")

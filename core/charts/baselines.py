@@ -102,7 +102,7 @@ def finding(metrics: pd.DataFrame) -> str:
     if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
         named = _say("without_labels", what=score_in_sentence(row["score"]))
-        parts.append(f"{claim(row, named, above='reaches')}{level_words(level_with_best(best))}")
+        parts.append(f"{claim(row, named, above='reaches')}{_level_words(level_with_best(best))}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
@@ -124,10 +124,10 @@ def level_with_best(metrics: pd.DataFrame) -> list[str]:
     return words(rows.loc[close], "score")
 
 
-def level_words(scores: Sequence[str]) -> str:
+def _level_words(scores: Sequence[str]) -> str:
     """Name in a chart's sentence the scores that the best one is not clearly ahead of.
 
-    >>> level_words(["soft_q"]), level_words(["norm", "hoyer"]), level_words([])
+    >>> _level_words(["soft_q"]), _level_words(["norm", "hoyer"]), _level_words([])
     (', not clearly ahead of the soft Q-Score', ', not clearly ahead of 2 others', '')
     """
     if not scores:

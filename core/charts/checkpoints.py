@@ -42,7 +42,7 @@ FEATURES, NARROW = 8, 500  # pictures in a row; pixels below which panels stand 
 LETTERS = 19  # of a feature's name in a line below its picture
 
 
-def read_checkpoints(studies: Sequence[Study], options: FigureOptions) -> Checkpoints:
+def _read_checkpoints(studies: Sequence[Study], options: FigureOptions) -> Checkpoints:
     """Read what the charts of a training show, of the slice of the first study."""
     return along([whole_study(study) for study in studies], among=shown_slice(studies[0]), seed=options.seed)
 
@@ -141,7 +141,7 @@ class FeaturesAlong(NamedTuple):
 
 def _features(studies: Sequence[Study], options: FigureOptions) -> FeaturesAlong:
     """Choose features of the last study, spread over when they appear, and their likes in the others."""
-    return features_in_pictures(read_checkpoints(studies, options), options)
+    return features_in_pictures(_read_checkpoints(studies, options), options)
 
 
 def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesAlong:
@@ -219,7 +219,7 @@ CHECKPOINTS = Chart(
     name="checkpoints",
     title="accuracy, scores and features along the checkpoints of a training; --with",
     needs=("features",),
-    table=read_checkpoints,
+    table=_read_checkpoints,
     draw=_draw,
     finding=checkpoints_finding,
     alt=_alt,

@@ -143,7 +143,7 @@ class ComparedScores(NamedTuple):
     score: str
 
 
-def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the score and the correctness of the shared evaluation images in each study.
 
     Raises:
@@ -158,7 +158,7 @@ def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.
 
 
 def _scores_table(studies: Sequence[Study], options: FigureOptions) -> ComparedScores:
-    values = shared_scores(shared_of_slice(studies), options.score)
+    values = _shared_scores(shared_of_slice(studies), options.score)
     return ComparedScores(score_table(values, score=options.score), options.score)
 
 

@@ -53,14 +53,14 @@ def latex(figures: Sequence[Placed]) -> str:
     parts = [LATEX_HEAD, _declared("".join(figure.caption for figure in figures)), "\\begin{document}\n"]
     for number, one in enumerate(figures):
         parts.append("\\clearpage\n" if number and number % PER_PAGE == 0 else "")
-        parts.append(latex_figure(one))
+        parts.append(_latex_figure(one))
     return "".join([*parts, "\\end{document}\n"])
 
 
-def latex_figure(figure: Placed) -> str:
+def _latex_figure(figure: Placed) -> str:
     r"""Return the LaTeX environment of one chart as a figure.
 
-    >>> print(latex_figure(Placed("a_roc.pdf", 3.5, "50 % of A_1")))
+    >>> print(_latex_figure(Placed("a_roc.pdf", 3.5, "50 % of A_1")))
     \begin{figure}[htbp]
       \centering
       \includegraphics[width=3.5in,height=0.85\textheight,keepaspectratio]{a_roc.pdf}
@@ -93,13 +93,13 @@ def escaped(text: str) -> str:
 
 def typst(figures: Sequence[Placed]) -> str:
     """Return a Typst document with charts."""
-    return "\n".join([TYPST_HEAD, *map(typst_figure, figures)])
+    return "\n".join([TYPST_HEAD, *map(_typst_figure, figures)])
 
 
-def typst_figure(figure: Placed) -> str:
+def _typst_figure(figure: Placed) -> str:
     r"""Return the Typst code of one chart as a figure.
 
-    >>> print(typst_figure(Placed("a_roc.svg", 3.5, 'the "best" half')))
+    >>> print(_typst_figure(Placed("a_roc.svg", 3.5, 'the "best" half')))
     #figure(
       image("a_roc.svg", width: 3.5in),
       caption: "the \"best\" half",

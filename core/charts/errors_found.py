@@ -43,7 +43,7 @@ class ErrorsFound(NamedTuple):
     n_looked: int
 
 
-def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
+def _errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     """Read the orders of a chart of errors found: by the recommended score, and the best by hindsight.
 
     Of the options, `against` names further scores, the first of which comes first, and `images` the number
@@ -66,7 +66,7 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     return ErrorsFound(frame, names[0] if names else "", best, at)
 
 
-def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme) -> go.Figure:
+def _errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot the errors found among the first images of each score's order, as a chart."""
     frame = shown.frame
     if frame.empty:
@@ -96,7 +96,7 @@ def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme
     return fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
 
 
-def errors_found_sentence(shown: ErrorsFound) -> str:
+def _errors_found_sentence(shown: ErrorsFound) -> str:
     """State how many errors the first images hold, and how many they would in other orders: by hindsight only
     where that is more.
     """
@@ -130,9 +130,9 @@ ERRORS_FOUND = Chart(
     name="errors_found",
     title="errors found among the first images looked at",
     needs=("quality",),
-    table=errors_found_table,
-    draw=errors_found_curves,
-    finding=errors_found_sentence,
+    table=_errors_found_table,
+    draw=_errors_found_curves,
+    finding=_errors_found_sentence,
     alt=lambda shown: f"Errors found by looking at images in the order of {score_label(shown.first)}",
 )
 

@@ -39,7 +39,7 @@ class Rates(NamedTuple):
     note: str = ""
 
 
-def point_facts(rows: pd.DataFrame) -> np.ndarray:
+def _point_facts(rows: pd.DataFrame) -> np.ndarray:
     """(n, 3) object: facts on each feature's point of a chart: feature, rate in percent, name and class."""
     facts = np.empty((len(rows), 3), dtype=object)
     columns = words(rows, "name"), numbers(rows, "purity"), words(rows, "top_class")
@@ -77,7 +77,7 @@ def add_points(
             f"{images}%{{customdata[2]}}<br>{title}: {TAIL_MEANING[tail]}"
         )
         marker = {"color": theme.tail(tail), "size": theme.stroke(6), "opacity": 0.8}
-        kind, facts = points_kind(len(rows)), point_facts(rows)
+        kind, facts = points_kind(len(rows)), _point_facts(rows)
         unselected = {"marker": {"opacity": 0.8}}
         part_x, part_y = rows[x].to_numpy(float), y[part]
         points = dots(
@@ -111,7 +111,7 @@ def mark_selected(
         mode="markers+text",
         **label,
         marker=ring,
-        customdata=point_facts(row),
+        customdata=_point_facts(row),
         cliponaxis=False,
         showlegend=False,
         name="selected",

@@ -26,7 +26,7 @@ NO_LETTER = "\U0010ffff"  # which is drawn as fonts draw what they lack
 MARKUP = re.compile(r"<(?!br)[^>]*>")
 
 
-def font_file(font: str, *, bold: bool = False) -> Path:
+def _font_file(font: str, *, bold: bool = False) -> Path:
     """Return the file of a shipped font of charts: serif or sans."""
     return asset(f"fonts/{SHIPPED[font]}-{'Bold' if bold else 'Regular'}.ttf")
 
@@ -37,7 +37,7 @@ def font_faces(*fonts: str) -> str:
     rules = []
     for font in fonts or SHIPPED:
         for name, weight in WEIGHTS.items():
-            content = base64.b64encode(font_file(font, bold=name == "Bold").read_bytes()).decode()
+            content = base64.b64encode(_font_file(font, bold=name == "Bold").read_bytes()).decode()
             rules.append(
                 f'@font-face{{font-family:"{SHIPPED[font]}";font-weight:{weight};'
                 f'src:url(data:font/ttf;base64,{content}) format("truetype")}}'
@@ -57,7 +57,7 @@ def text_width(text: str, size: float, *, font: str = "serif") -> float:
 
 @lru_cache(maxsize=4)
 def _measure(font: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font_file(font)), MEASURED_AT, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(str(_font_file(font)), MEASURED_AT, layout_engine=ImageFont.Layout.BASIC)
 
 
 def wrapped_lines(text: str, width: float, size: float, *, font: str = "serif") -> list[str]:

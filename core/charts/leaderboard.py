@@ -44,7 +44,7 @@ class Board:
         self.board, self.frame = board, board.measures
 
 
-def read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
+def _read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
     """Read the leaderboard of studies for its chart.
 
     Raises:
@@ -58,7 +58,7 @@ def read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
     return Board(leaderboard([whole_study(study) for study in studies]))
 
 
-def draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
+def _draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot a leaderboard: a row an encoder, best on top, a panel for each kind of number, 95 % intervals."""
     names = data.board.names
     shown = [(title, present) for title, measures in PANELS if (present := _held(data.frame, measures))]
@@ -127,7 +127,7 @@ def _label(name: str, letters: str) -> str:
 
 
 def _draw(data: Board, options: FigureOptions, theme: Theme) -> go.Figure:
-    return draw_board(data, theme=theme)
+    return _draw_board(data, theme=theme)
 
 
 def _finding(data: Board) -> str:
@@ -142,7 +142,7 @@ LEADERBOARD = Chart(
     name="leaderboard",
     title="which encoder: accuracy, worst class and slice, prediction of errors, out of fold; --with",
     needs=("leaderboard",),
-    table=read_board,
+    table=_read_board,
     draw=_draw,
     finding=_finding,
     alt=_alt,

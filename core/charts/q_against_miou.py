@@ -118,7 +118,7 @@ def q_against_miou(data: ScoredOverlaps, *, theme: Theme = LIGHT) -> go.Figure:
     )
 
 
-def mask_correlations(data: ScoredOverlaps) -> dict[str, float]:
+def _mask_correlations(data: ScoredOverlaps) -> dict[str, float]:
     """Rank correlation of the score with the overlap on each mask, of the images that `q_against_miou` draws;
     NaN where it is undefined.
     """
@@ -214,7 +214,7 @@ def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
 def _finding(data: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
     label = score_label(data.score)
-    correlations = mask_correlations(data)
+    correlations = _mask_correlations(data)
     parts = []
     for mask, rho in correlations.items():
         if np.isfinite(rho):

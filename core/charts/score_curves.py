@@ -89,7 +89,7 @@ def score_curve(
     of_kind = curves.loc[curves["curve"] == kind]
     others = iter([theme.upper, theme.accent, theme.discriminative])
     for position, score in enumerate(scores):
-        points, row = of_kind.loc[of_kind["score"] == score], metric_row(metrics, score)
+        points, row = of_kind.loc[of_kind["score"] == score], _metric_row(metrics, score)
         if row and len(points):
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
@@ -103,7 +103,7 @@ def score_curve(
             fig.add_trace(line(x, y, colour=colour, width=stroke, hover=hover, name=legend))
     if not len(list(fig.data)):
         return note_figure(_why_none(metrics, scores[0]), theme)
-    base = metric_row(metrics, scores[0]).get(about.base, np.nan)
+    base = _metric_row(metrics, scores[0]).get(about.base, np.nan)
     if not about.base:
         fig.add_trace(diagonal("chance: 0.500", theme))
     elif np.isfinite(base):
@@ -116,14 +116,14 @@ def score_curve(
     return fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
 
 
-def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
+def _metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
     """Return the row of a chart's score in `quality_metrics` as a dict; empty if it has none."""
     rows = metrics.loc[metrics["score"] == score]
     return dict(rows.iloc[0]) if len(rows) else {}
 
 
 def _why_none(metrics: pd.DataFrame, score: str) -> str:
-    note = metric_row(metrics, score).get("note")
+    note = _metric_row(metrics, score).get("note")
     return note if isinstance(note, str) and note else _say("no_curve", what=score_label(score))
 
 

@@ -33,7 +33,7 @@ def usual_pair(scores: Sequence[str]) -> tuple[str, str]:
     return PAIR if PAIR[1] in scores or "confidence" not in scores else (PAIR[0], "confidence")
 
 
-def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
+def _quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
     """(n,) int: which of `bins` equal parts of a score's ranks each image of a chart is in.
 
     (n,) int: which of `bins` equal parts of the ranks each value is in; ties share the mean rank.
@@ -57,7 +57,7 @@ def pair_table(
     columns = ["first", "second", "n", "n_errors", "risk", "low", "high"]
     if not defined.any():
         return pd.DataFrame(columns=columns)
-    cell = quantile_bins(first[defined], bins) * bins + quantile_bins(second[defined], bins)
+    cell = _quantile_bins(first[defined], bins) * bins + _quantile_bins(second[defined], bins)
     n = np.bincount(cell, minlength=bins * bins)
     errors = np.bincount(cell, weights=correct[defined] == 0, minlength=bins * bins)
     low, high = wilson(errors, n)

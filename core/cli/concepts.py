@@ -56,7 +56,7 @@ def decompose(args: argparse.Namespace) -> None:
     if "output" in args:
         print(f"{args.output}: {counted(len(result['features']), 'feature')}")
     else:
-        text = partial(result_text, kind=study.feature_kind.lower())
+        text = partial(_result_text, kind=study.feature_kind.lower())
         output.show(result, text, as_json="json" in args, of=study)
 
 
@@ -117,7 +117,7 @@ def _reason(path: Path, error: Exception) -> str:
     return str(error)
 
 
-def result_text(result: Mapping[str, Any], kind: str = "feature") -> str:
+def _result_text(result: Mapping[str, Any], kind: str = "feature") -> str:
     """Return the lines that the command `decompose` prints. kind: "latent" in a basis."""
     n, lines = result["n_features"], []
     of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""

@@ -101,14 +101,14 @@ def dashboard(args: argparse.Namespace) -> int:
     os.environ.setdefault(PROXIES, "")
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
     address = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
-    by_access = links(address, port_given)
+    by_access = _links(address, port_given)
     print(f"Peregrine: http://{address}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
     for access, link in by_access.items():
         print(f"{access:<12} {link}", flush=True)
-    return replace_process(server_command(port_given, host))
+    return replace_process(_server_command(port_given, host))
 
 
-def links(address: str, port: int) -> dict[str, str]:
+def _links(address: str, port: int) -> dict[str, str]:
     """Return the links that the command `dashboard` prints, by the access they give; none without tokens.
 
     Guests without a token get one for this run.
@@ -140,7 +140,7 @@ def _studies(args: argparse.Namespace) -> Path:
     return studies
 
 
-def server_command(port: int, host: str | None = None) -> list[str]:
+def _server_command(port: int, host: str | None = None) -> list[str]:
     """Return the command line that serves the dashboard; other settings are in .streamlit/config.toml.
 
     Raises:

@@ -60,7 +60,7 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
     if line is not None:
         print(f"error: {for_terminal(line)}", file=sys.stderr)
         return 2
-    where = write_traceback(error, study)
+    where = _write_traceback(error, study)
     message = for_terminal(one_line(str(error))[:300])
     print(f"error: {type(error).__name__}: {message} (this is a bug; details in {where})", file=sys.stderr)
     return 1
@@ -71,7 +71,7 @@ def _has_batches(args: argparse.Namespace) -> bool:
     return parser is not None and "--batch-size" in parser._option_string_actions  # --help may leave it out
 
 
-def write_traceback(error: BaseException, study: Path | None) -> Path:
+def _write_traceback(error: BaseException, study: Path | None) -> Path:
     """Write a failed command's traceback to the study's log, or to a temporary file without a study."""
     text = "".join(traceback.format_exception(error))
     if study is not None and study.is_dir():

@@ -64,7 +64,7 @@ def figure(args: argparse.Namespace) -> None:
     """Run the command `figure`: write one figure; without a name, list the catalogue."""
     given = vars(args)
     if "list" in given or "name" not in given:
-        print(listing())
+        print(_listing())
         return
     from core.charts.catalogue import chart_named, draw
     from core.charts.chart import folder_charts
@@ -94,7 +94,7 @@ def figure(args: argparse.Namespace) -> None:
         layer(path, basis) if basis and not basis_of(path)[1] else path for path in given.get("others", [])
     ]
     studies = [open_study(path, given.get("answer")) for path in (given["study"], *others)]
-    studies = narrowed(studies, given, same_images=kind.same_images)
+    studies = _narrowed(studies, given, same_images=kind.same_images)
     if as_table:
         print(f"{_write_table(studies, name, _chart_options(given), given['output'])}{_of(studies)}")
         return
@@ -129,7 +129,9 @@ def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out:
     return out
 
 
-def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False) -> list[Study]:
+def _narrowed(
+    studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False
+) -> list[Study]:
     """Narrow the studies of the command `figure` to its slice, if any; SliceError for one without images."""
     if "where" not in given:
         return list(studies)
@@ -161,7 +163,7 @@ def _chart_options(given: Mapping[str, Any]) -> FigureOptions:
     return FigureOptions(**{name: value for name, value in given.items() if name in names})
 
 
-def listing() -> str:
+def _listing() -> str:
     """Return what `figure` prints without a name: the catalogue, one line per figure, research last."""
     from core.charts.chart import folder_charts
     from core.charts.registry import CHARTS, WORKBENCH
@@ -227,7 +229,7 @@ def publish(args: argparse.Namespace) -> None:
     study = options.study_of(args)
     if study.below is not None and (missing := study.why_missing("features")):
         raise StudyError(f"no features of '{study.path}' to publish: {missing}")
-    study = narrowed([study], vars(args))[0]
+    study = _narrowed([study], vars(args))[0]
     if tracker != "site":
         return _track(study, tracker, args)
     most = {name: getattr(args, name) for name in ("images", "features") if name in args}
@@ -253,7 +255,9 @@ def report(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     check_output_file(args.output, "a report", ENDINGS)
-    studies = narrowed([open_study(path, getattr(args, "answer", None)) for path in args.studies], vars(args))
+    studies = _narrowed(
+        [open_study(path, getattr(args, "answer", None)) for path in args.studies], vars(args)
+    )
     with Progress.for_command(None, stages_total=2 if len(studies) == 1 else 3) as progress:
         written = write_report(studies, args.output, interactive="interactive" in args, progress=progress)
     print(f"{written}: {written.stat().st_size / 1e6:.1f} MB{_of(studies)}")

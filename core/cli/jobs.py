@@ -48,19 +48,19 @@ def jobs(args: argparse.Namespace) -> None:
     if "cancel" in args:
         if named is None:
             refuse_options(args, ["cancel"], "needs the FOLDER of the command to cancel")
-        output.show(_cancelled(folder), job_text, as_json="json" in args)
+        output.show(_cancelled(folder), _job_text, as_json="json" in args)
         return
     all_jobs = [*list_jobs(folder), *([] if named else list_jobs(state_folder() / "work"))]
     report = {"jobs": [_facts(job) for job in all_jobs if job.running]}
-    output.show(report, jobs_text, as_json="json" in args)
+    output.show(report, _jobs_text, as_json="json" in args)
 
 
-def jobs_text(report: Mapping[str, Any]) -> str:
+def _jobs_text(report: Mapping[str, Any]) -> str:
     """Return what the command `jobs` prints: a line for each command that runs."""
-    return "\n".join(map(job_text, report["jobs"])) or NOTHING
+    return "\n".join(map(_job_text, report["jobs"])) or NOTHING
 
 
-def job_text(report: Mapping[str, Any]) -> str:
+def _job_text(report: Mapping[str, Any]) -> str:
     """Return the line that `jobs` prints of a command: where, how it stands, the step, what was typed."""
     stage = f", {report['stage']}" if report["stage"] else ""
     return f"{report['folder']}: {report['state']}{stage}  ({report['command']})"

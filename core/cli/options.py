@@ -199,7 +199,7 @@ def add_options(
 def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, default: Any) -> None:
     about = field.metadata
     flags = about["flags"] or (flag(field.name),)
-    common = {"dest": field.name, "default": argparse.SUPPRESS, "help": help_text(about, default)}
+    common = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help_text(about, default)}
     if hint is bool and field.default and not about["flags"]:
         group.add_argument(*flags, action=argparse.BooleanOptionalAction, **common)
     elif hint is bool:
@@ -224,10 +224,10 @@ def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ActionsCont
     return groups[title] if title in groups else parser.add_argument_group(title)
 
 
-def help_text(about: Mapping[str, Any], default: Any) -> str:
+def _help_text(about: Mapping[str, Any], default: Any) -> str:
     """Return the help text of a command's option, with unit and default.
 
-    >>> help_text({"help": "size of the crops", "unit": "pixels"}, 64)
+    >>> _help_text({"help": "size of the crops", "unit": "pixels"}, 64)
     'size of the crops (in pixels; default: 64)'
     """
     value = default_text(default)

@@ -55,7 +55,7 @@ def info_text(report: Report) -> str:
         ("images", _images_line(report)),
         ("leakage", report.get("leakage") or ""),
         ("encoder", _encoder_line(report)),
-        ("encoder", checkpoint_line(report.get("checkpoint"))),
+        ("encoder", _checkpoint_line(report.get("checkpoint"))),
         ("features", _features_line(report)),
     ]
     lines += _titled("features", report.get("feature_notes", []))
@@ -116,7 +116,7 @@ def _encoder_line(report: Report) -> str:
     return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
 
 
-def checkpoint_line(checkpoint: Report | None) -> str:
+def _checkpoint_line(checkpoint: Report | None) -> str:
     """Return the line of the command `info` on which weights of a checkpoint were used."""
     return f"weights: {weights_words(record_of(CheckpointFacts, checkpoint))}" if checkpoint else ""
 
@@ -183,7 +183,7 @@ def plan_text(report: Report) -> str:
         *_titled("folders", _planned_levels(images)),
         ("encoder", _encoder_line(described)),
         ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
-        ("encoder", checkpoint_line(report.get("checkpoint"))),
+        ("encoder", _checkpoint_line(report.get("checkpoint"))),
     ]
     lines += _titled("note", [*images["notes"], *report.get("assumptions", [])])
     lines += _titled("unreadable", images.get("unreadable_in_sample", []))

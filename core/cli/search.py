@@ -34,28 +34,28 @@ def add_fetch(commands: Any) -> None:
 def fetch(args: argparse.Namespace) -> None:
     """Run the command `fetch`: download a CLIP's weights unless they are here, or list what there is."""
     if "name" not in args or args.name is None:
-        print(clips_text())
+        print(_clips_text())
         return
     clip = photograph_clip(args.name)
     from core.concepts.clip import clip_is_here, fetch_weights
 
     was_here = clip_is_here(clip.name)
     if not was_here:
-        print(f"{clip.name}: {about_clips(clip)}")
+        print(f"{clip.name}: {_about_clips(clip)}")
     path = fetch_weights(clip.name)
     print(f"{clip.name} {'was here already' if was_here else 'is here'}: {path}")
     print(f"words for a study: {command_line('concepts', 'STUDY')}")
 
 
-def clips_text() -> str:
+def _clips_text() -> str:
     """Return what the command `fetch` lists: the CLIPs of photographs, one a line."""
-    return aligned((one.name, about_clips(one)) for one in PHOTOGRAPH_CLIPS)
+    return aligned((one.name, _about_clips(one)) for one in PHOTOGRAPH_CLIPS)
 
 
-def about_clips(clip: PhotographClip) -> str:
+def _about_clips(clip: PhotographClip) -> str:
     """Describe a CLIP in the list of the command `fetch`.
 
-    >>> about_clips(PHOTOGRAPH_CLIPS[0])
+    >>> _about_clips(PHOTOGRAPH_CLIPS[0])
     '605 MB, MIT licence, trained on 400 million pictures of the web, by OpenAI'
     """
     return f"{clip.megabytes:,} MB, {clip.licence} licence, trained on {clip.pictures}"
@@ -97,10 +97,10 @@ def search(args: argparse.Namespace) -> None:
     if is_first():
         report["filter"] = str(Slice.parse(given.get("slice", "")))
         read = open_study(args.study, given.get("answer"))
-        output.show(report, matches_text, as_json="json" in args, of=read)
+        output.show(report, _matches_text, as_json="json" in args, of=read)
 
 
-def matches_text(report: Mapping[str, Any]) -> str:
+def _matches_text(report: Mapping[str, Any]) -> str:
     """Return what the command `search` prints: one line per image, most similar first."""
     lines = [f"{hit['cosine']:.3f}  {hit['image_id']}" for hit in report["found"]]
     if not report["text"]:

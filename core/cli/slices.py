@@ -95,10 +95,10 @@ def inspect(args: argparse.Namespace) -> None:
         rows = np.flatnonzero(study.where(where).inside)
         _, made = without_features(study, rows, args.without)
         report["without"] = switched_off_table(made).to_dict("records")
-    output.show(report, inspection_text, as_json="json" in args, of=study.where(where))
+    output.show(report, _inspection_text, as_json="json" in args, of=study.where(where))
 
 
-def inspection_text(report: Mapping[str, Any]) -> str:
+def _inspection_text(report: Mapping[str, Any]) -> str:
     """Return what the command `inspect` prints: numbers of a slice, and the first lines of its lists."""
     pairs = [f"{row['true']} → {row['predicted']} {row['n']:,}" for row in report["confusions"]]
     scores = [row for row in report["scores"] if not math.isnan(row["auroc"])]
@@ -183,14 +183,14 @@ def slices(args: argparse.Namespace) -> None:
     study = options.study_of(args)
     if "worst" in args:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
-        report = worst_report(study, args.worst, given)
-        output.show(report, worst_text, as_json="json" in args, of=study)
+        report = _worst_report(study, args.worst, given)
+        output.show(report, _worst_text, as_json="json" in args, of=study)
     else:
         from core.measures import saved_slices
 
         refuse_options(args, ("against", "min_images"), "is of the worst slices; add --worst N")
         report = {"study": str(study.path), "slices": saved_slices.listed(study)}
-        output.show(report, saved_text, as_json="json" in args)
+        output.show(report, _saved_text, as_json="json" in args)
 
 
 def add_notes(commands: Any) -> None:
@@ -205,10 +205,10 @@ def notes(args: argparse.Namespace) -> None:
     """Run the command `notes`: print what people left on the images and features of a study."""
     from core.store import Study
 
-    output.show(notes_report(Study(args.study)), notes_text, as_json="json" in args)
+    output.show(_notes_report(Study(args.study)), _notes_text, as_json="json" in args)
 
 
-def notes_report(study: Study) -> dict[str, Any]:
+def _notes_report(study: Study) -> dict[str, Any]:
     """Return what the command `notes` reports: traces of the images (with labels) and of the features."""
     from core.study import traces
     from core.study import traces as tables
@@ -226,7 +226,7 @@ def notes_report(study: Study) -> dict[str, Any]:
     }
 
 
-def notes_text(report: Mapping[str, Any]) -> str:
+def _notes_text(report: Mapping[str, Any]) -> str:
     """Return what the command `notes` prints: one line per image and feature."""
     if not report["images"] and not report["features"]:
         return (
@@ -251,7 +251,7 @@ def _note_line(what: str, first: str, row: Mapping[str, Any]) -> str:
     return f"{what}: {'  '.join(in_one_line)}"
 
 
-def saved_text(report: Mapping[str, Any]) -> str:
+def _saved_text(report: Mapping[str, Any]) -> str:
     """Return what the command `slices` prints of saved slices: one line each."""
     if not report["slices"]:
         worst = command_line("slices", Path(report["study"]), worst=10)
@@ -263,7 +263,7 @@ def saved_text(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str, Any]:
+def _worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `slices --worst` reports: slices with more errors than other images (`worst_slices`)."""
     from core.measures.finder import worst_slices
 
@@ -272,7 +272,7 @@ def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str
     return {"study": str(study.path), "slices": table.to_dict("records")}
 
 
-def worst_text(report: Mapping[str, Any]) -> str:
+def _worst_text(report: Mapping[str, Any]) -> str:
     """Return what `slices --worst` prints: one line per slice, most significant first."""
     if not report["slices"]:
         return "no worst slices: none of enough images has more errors, or no image has a label and an answer"

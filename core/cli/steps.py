@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OF_HEAD = ("head", "output", "whole")
 
 
-def add_head(sub: argparse.ArgumentParser) -> None:
+def _add_head(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command `remedies` that write a remedy's head."""
     group = sub.add_argument_group("the head of a remedy as a file, once the step has run")
     group.add_argument(
@@ -43,7 +43,7 @@ def add_head(sub: argparse.ArgumentParser) -> None:
     group.add_argument("-o", "--output", type=Path, metavar="FILE", help="file to write: .safetensors")
 
 
-def write_head(args: argparse.Namespace) -> None:
+def _write_head(args: argparse.Namespace) -> None:
     """Write a remedy's head, or the network with it, as `remedies --head` asks, and say what was written."""
     from core.publish.remedy_head import write_remedy_head
     from core.store import Study
@@ -55,12 +55,12 @@ def write_head(args: argparse.Namespace) -> None:
     output.show(written, output.summary_text, as_json="json" in args)
 
 
-def show_remedies(study: "Study", *, as_json: bool) -> None:
+def _show_remedies(study: "Study", *, as_json: bool) -> None:
     """Print what the command `remedies` found: what each remedy gains."""
-    output.show(remedies_report(study), _remedies_text, as_json=as_json)
+    output.show(_remedies_report(study), _remedies_text, as_json=as_json)
 
 
-def remedies_report(study: "Study") -> dict[str, Any]:
+def _remedies_report(study: "Study") -> dict[str, Any]:
     """Return what the command `remedies` reports: what the study remembers, and the table as mappings."""
     return {**asdict(study.facts(RemediesFacts)), "remedies": study.table("remedies").to_dict("records")}
 
@@ -113,7 +113,7 @@ def add_step(commands: Any, step: Step) -> None:
     if step.name == "causes":
         _add_single_errors(sub)
     if step.name == "remedies":
-        add_head(sub)
+        _add_head(sub)
     sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
     options.add_json(sub)
 
@@ -159,7 +159,7 @@ def run_step(args: argparse.Namespace) -> None:
         plan = plan_of_causes(Study(args.study), given(args))
         return output.show(plan, output.summary_text, as_json="json" in args)
     if args.command == "remedies" and {"head", "output", "whole"} & vars(args).keys():
-        return write_head(args)
+        return _write_head(args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             of_all = (*HeatmapsConfig.__dataclass_fields__, "redo")
@@ -177,7 +177,7 @@ def run_step(args: argparse.Namespace) -> None:
         elif args.command == "overlap" and (default := default_answer(Study(args.study).answers)) != PROBE:
             summary = {"answer": default, **open_study(args.study, default).summary(args.command)}
         elif args.command == "remedies" and "skipped" not in summary:
-            return show_remedies(Study(args.study), as_json="json" in args)
+            return _show_remedies(Study(args.study), as_json="json" in args)
         output.show(summary, output.summary_text, as_json="json" in args)
 
 
@@ -254,10 +254,10 @@ def answers(args: argparse.Namespace) -> None:
                     raise SettingsError(f"no {what}: {why}")
             else:
                 add_answer(args.study, what, getattr(args, "name", None), given, progress)
-    output.show(answers_report(Study(args.study)), answers_text, as_json="json" in args)
+    output.show(_answers_report(Study(args.study)), _answers_text, as_json="json" in args)
 
 
-def answers_report(study: Any) -> dict[str, Any]:
+def _answers_report(study: Any) -> dict[str, Any]:
     """Return what the command `answers` reports: every answer with its facts, the default first."""
     lines = [
         {"name": answer.name, "words": answer.words, "kind": answer.kind, **answer.facts}
@@ -267,7 +267,7 @@ def answers_report(study: Any) -> dict[str, Any]:
     return {"study": str(study.path), "answers": lines, "no_head": why}
 
 
-def answers_text(about: Mapping[str, Any]) -> str:
+def _answers_text(about: Mapping[str, Any]) -> str:
     """Return what the command `answers` prints: one line an answer, and its notes."""
     from core.answers.kinds import KINDS
 
@@ -337,7 +337,7 @@ def basis(args: argparse.Namespace) -> None:
 
         study = Study(args.study)
         lines = bases_report(study, study.bases)
-        output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)
+        output.show({"study": str(args.study), "bases": lines}, _bases_text, as_json="json" in args)
 
 
 def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -377,7 +377,7 @@ def _change_bases(args: argparse.Namespace, given: dict[str, Any], progress: Pro
         load_basis(args.study, args.load, name, config, progress, device=device, k=given.get("k"))
 
 
-def bases_text(about: Mapping[str, Any]) -> str:
+def _bases_text(about: Mapping[str, Any]) -> str:
     """Return what the command `basis` prints: one line a basis, and its notes."""
     lines = [
         line for one in about["bases"] for line in (one["words"], *(f"  {note}" for note in one["notes"]))

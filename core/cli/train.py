@@ -49,12 +49,12 @@ def add_train(commands: Any) -> None:
         "train configs/simclr_glyphworld.toml",
         "train --method byol --images photos/ --epochs 100 -o encoder.safetensors \\\n"
         "      --arch timm:resnet18 --image-size 96 --crop-size 64",
-        notes=f"{NOTES}\n\n{objective_notes()}",
+        notes=f"{NOTES}\n\n{_objective_notes()}",
     )
     add_train_arguments(sub)
 
 
-def objective_notes() -> str:
+def _objective_notes() -> str:
     """Return the help text of `train` on the settings of the table [objective], by method."""
     width = max(map(len, OBJECTIVES))
     lines = ["settings of each method, in the table [objective] of CONFIG:"]
@@ -97,7 +97,7 @@ def given_settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, 
     return {name: getattr(args, name) for name in names if name in args}
 
 
-def config_from_arguments(args: argparse.Namespace) -> TrainConfig:
+def _config_from_arguments(args: argparse.Namespace) -> TrainConfig:
     """Return the settings of `train`: those given as options, then the config file, then defaults."""
     given, file = given_settings(args, TRAIN_OPTIONS), getattr(args, "config", None)
     if file:
@@ -114,7 +114,7 @@ def run_train(args: argparse.Namespace) -> None:
     """Run the command `train`: train an encoder, and print its monitors."""
     resume, fresh = getattr(args, "resume", False), getattr(args, "fresh", False)
     with Progress.for_command(None, stages_total=2) as progress:
-        config = config_from_arguments(args)
+        config = _config_from_arguments(args)
         if resume and fresh:
             raise SettingsError("--resume and --fresh contradict each other: give only one of them.")
         if resume and not Path(config.output + ".resume.pt").exists():
@@ -126,10 +126,10 @@ def run_train(args: argparse.Namespace) -> None:
         sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
         method, arch = sidecar["method"], sidecar["arch"]
         print(f"{output}: {method} {arch}, {sidecar['epochs']} epochs of {sidecar['images']}")
-        print_values(sidecar["monitors"], width=12)
+        _print_values(sidecar["monitors"], width=12)
 
 
-def print_values(values: dict[str, Any], *, width: int) -> None:
+def _print_values(values: dict[str, Any], *, width: int) -> None:
     """Print numbers of the command `train` by name, one a line."""
     for name, value in values.items():
         print(f"  {name:{width}} {value}")
@@ -161,16 +161,16 @@ def add_finetune(commands: Any) -> None:
     sub = options.add_command(
         commands,
         "finetune",
-        run_finetune,
+        _run_finetune,
         "fine-tune the encoder of a study, with or without a regulariser",
         "finetune studies/demo --regularizer q -o finetuned/q.safetensors",
         "finetune studies/demo --regularizer none --practical --epochs 5 -o finetuned/base.safetensors",
         notes=FINETUNE_NOTES,
     )
-    add_studied(sub)
+    _add_studied(sub)
     options.add_options(sub, TrainConfig, "output")
     options.add_options(sub, RegularizerConfig, "kind", *LAMBDAS, defaults={"kind": "q"})
-    add_training_options(sub)
+    _add_training_options(sub)
     options.add_options(sub, TrainConfig, "frozen")
     sub.add_argument("--fresh", action="store_true", help=FRESH)
     sub.add_argument(
@@ -178,7 +178,7 @@ def add_finetune(commands: Any) -> None:
     )
 
 
-def add_studied(sub: argparse.ArgumentParser) -> None:
+def _add_studied(sub: argparse.ArgumentParser) -> None:
     """Add the argument of the study whose encoder the command `finetune` fine-tunes."""
     sub.add_argument(
         "study",
@@ -188,7 +188,7 @@ def add_studied(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def add_training_options(sub: argparse.ArgumentParser) -> None:
+def _add_training_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command `finetune` that decide how it trains."""
     options.add_options(sub, TrainConfig, *OPTIONS_OF_TRAIN, defaults=FINETUNE_DEFAULTS)
     sub.add_argument(
@@ -198,12 +198,12 @@ def add_training_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def training_options(args: argparse.Namespace) -> dict[str, Any]:
+def _training_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings given for the training itself, by the names of `finetune_config`."""
     return given_settings(args, OPTIONS_OF_TRAIN) | {"practical": "practical" in args}
 
 
-def run_finetune(args: argparse.Namespace) -> None:
+def _run_finetune(args: argparse.Namespace) -> None:
     """Run the command `finetune`, and print what changed and what to run next."""
     with Progress.for_command(None, stages_total=2) as progress:
         if not getattr(args, "output", ""):
@@ -213,7 +213,7 @@ def run_finetune(args: argparse.Namespace) -> None:
 
         study = Study(args.study)
         regularizer = {"kind": "q", **given_settings(args, ("kind", *LAMBDAS))}
-        given = training_options(args) | {"frozen": "frozen" in args, "half": "half" in args or None}
+        given = _training_options(args) | {"frozen": "frozen" in args, "half": "half" in args or None}
         config = finetune_config(study, args.output, regularizer=regularizer, **given)
         sidecar = finetune(config, progress=progress, fresh="fresh" in args)
     if is_first():

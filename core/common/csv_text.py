@@ -47,7 +47,7 @@ def as_written(value: Any) -> Any:
     return value[1:] if is_marked else value
 
 
-def harmless_frame(frame: pd.DataFrame) -> pd.DataFrame:
+def _harmless_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts and column names are `harmless`; numeric columns are not changed."""
     columns = {}
     for position, (_, values) in enumerate(frame.items()):
@@ -62,7 +62,7 @@ def _may_hold_text(values: pd.Series) -> bool:
 
 def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
     """Return a table as CSV text: UTF-8 when encoded, one line per row, without an index."""
-    return harmless_frame(frame).to_csv(index=False, header=header, lineterminator="\n")
+    return _harmless_frame(frame).to_csv(index=False, header=header, lineterminator="\n")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -90,10 +90,10 @@ def without_number(name: str) -> str:
     return NUMBER_BEFORE.sub("", text, count=1) if NUMBER_BEFORE.match(text) else text
 
 
-def as_one_word(name: str) -> str:
+def _as_one_word(name: str) -> str:
     """Return a plain class name whose words are written as one: "air plane" is "airplane".
 
-    >>> [as_one_word(name) for name in ("Air-plane", "jack-o'-lantern", "St. Bernard", "10-19")]
+    >>> [_as_one_word(name) for name in ("Air-plane", "jack-o'-lantern", "St. Bernard", "10-19")]
     ['airplane', 'jackolantern', 'stbernard', '10 19']
     """
     return BETWEEN_WORDS.sub("", plain(name))
@@ -141,7 +141,7 @@ def _without_number(name: str) -> list[str]:
 
 
 def _joined(name: str) -> list[str]:
-    return [as_one_word(one) for one in _without_number(name)]
+    return [_as_one_word(one) for one in _without_number(name)]
 
 
 def _stripped(name: str) -> list[str]:
@@ -180,7 +180,7 @@ SYNSET_PARTS: tuple[Callable[[str], list[str]], ...] = (_whole, _first, _each)
 SYNSET_LEVELS = [(spelling, parts) for spelling in SYNSET_SPELLINGS for parts in SYNSET_PARTS]
 
 
-def match_synsets(
+def _match_synsets(
     outputs: Sequence[Iterable[str]], labels: Sequence[str]
 ) -> tuple[list[int], dict[str, list[str]]]:
     """The place in `labels` of the id that an output's names mean, and the names that mean several.
@@ -191,7 +191,7 @@ def match_synsets(
     Returns:
         (n_outputs,) places, -1 for none; the labels that each name of several labels or outputs may mean.
 
-    >>> match_synsets([["tench"], ["crane"], ["x"]], ["n01440764", "n02012849"])
+    >>> _match_synsets([["tench"], ["crane"], ["x"]], ["n01440764", "n02012849"])
     ([0, -1, -1], {'crane': ['n02012849']})
     """
     ids = [label for label in labels if WORDNET.fullmatch(label)]
@@ -440,7 +440,7 @@ class _Matching:
     def add_synsets(self) -> None:
         """Match what is left by the names that WordNet has for ids: words to ids, and ids to words."""
         words = [[] if ids else list(names) for names, ids in zip(self.called, self.ids, strict=True)]
-        places, shared = match_synsets(words, _once(self.label_ids))
+        places, shared = _match_synsets(words, _once(self.label_ids))
         self.take({thing: {label} for thing, label in enumerate(places) if label >= 0}, BY_SYNSET)
         places_of = {label: label_number for label_number, label in enumerate(self.labels)}
         by_id = {label_id: label_number for label_number, label_id in enumerate(self.label_ids) if label_id}
@@ -450,7 +450,7 @@ class _Matching:
         of_labels = [
             [] if label_id else [label] for label_id, label in zip(self.label_ids, self.labels, strict=True)
         ]
-        things, shared = match_synsets(of_labels, alone)
+        things, shared = _match_synsets(of_labels, alone)
         meant: dict[int, set[int]] = defaultdict(set)
         for label, thing in enumerate(things):
             if thing >= 0:

@@ -29,12 +29,12 @@ ASLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "OPENBLAS_THREAD_T
 def own_cores() -> int:
     """Cores of this process: its share of those of its machine, if torchrun started several."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    quota = quota_of_group()
+    quota = _quota_of_group()
     cores = cores if quota is None else min(cores, math.ceil(quota))
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def quota_of_group() -> float | None:
+def _quota_of_group() -> float | None:
     """Return the cores that the control group of this process (a container) may take in all, or None."""
     try:
         files = (QUOTA,) if QUOTA.exists() else QUOTAS_OF_V1

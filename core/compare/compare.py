@@ -256,7 +256,7 @@ def compare(
     groups = groups_among(shared.groups, shared.judged)
     by_class = class_accuracy_changes(correct, labels, shared.names, **settings, groups=groups)
     few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
-    classes, sides = one_class_as_accuracy(by_class, measures), side_table(shared)
+    classes, sides = _one_class_as_accuracy(by_class, measures), side_table(shared)
     notes = [*common.first_notes, *correction_notes(shared), *relabelled_notes(shared.names[0], sides)]
     notes += [*map(Note, chosen_by_result(among, shared)), *estimates.notes(shared)]
     notes += [*common.last_notes, *map(Note, few_errors)]
@@ -278,7 +278,7 @@ def compare(
     )
 
 
-def one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+def _one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
     """Give a class that is all of the images the interval of the change of accuracy, the same number."""
     accuracy = measures.loc[measures["measure"] == "accuracy"]
     if len(classes) != len(accuracy) or not np.array_equal(numbers(classes, "n"), numbers(accuracy, "n")):

@@ -98,21 +98,21 @@ def shared_images(studies: Sequence[Study]) -> Shared:
         SettingsError: fewer than two studies, or one of them twice. StudyError: they share no image, or
             images of the same name show different pictures.
     """
-    check_distinct(studies)
+    _check_distinct(studies)
     first = pd.Index(studies[0].column("images", "image_id"))
     places = np.stack([study.image_index().get_indexer(first) for study in studies])
     rows = places[:, (places >= 0).all(0)]
     if not rows.shape[1]:
-        raise StudyError(nothing_shared(studies))
+        raise StudyError(_nothing_shared(studies))
     for study, other in zip(studies[1:], rows[1:], strict=True):
-        check_same_pictures(studies[0], study, rows[0], other)
+        _check_same_pictures(studies[0], study, rows[0], other)
     judged, notes = judged_images(studies, rows)
     judged, more = with_known_outcomes(studies, rows, judged)
     notes = [*partly_shared(studies, rows), *notes, *more, *other_labels(studies, rows)]
     return Shared(tuple(studies), study_names(studies), rows, judged, notes)
 
 
-def check_distinct(studies: Sequence[Study]) -> None:
+def _check_distinct(studies: Sequence[Study]) -> None:
     """Raise SettingsError where fewer than two different studies are to be compared."""
     paths = [study.path.resolve() for study in studies]
     if len(paths) < 2:
@@ -122,7 +122,7 @@ def check_distinct(studies: Sequence[Study]) -> None:
             raise SettingsError(f"'{studies[at].path}' is named twice; name different studies")
 
 
-def nothing_shared(studies: Sequence[Study]) -> str:
+def _nothing_shared(studies: Sequence[Study]) -> str:
     """Say why compared studies share no images: the images of each, or names that never agree."""
     made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
     pairs = zip(studies, made_of, strict=True)
@@ -209,7 +209,7 @@ def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
     return notes
 
 
-def check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows: np.ndarray) -> None:
+def _check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows: np.ndarray) -> None:
     """Compare some stored thumbnails: two folders can hold different pictures under the same names.
 
     Raises:

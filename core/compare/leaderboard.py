@@ -118,7 +118,7 @@ def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed:
     pairs = encoder_pairs(correct, names, folds.units, resamples=resamples, seed=seed)
     pairs["adjusted"] = holm(pairs["p"].to_numpy(float))
     pairs["apart"] = pairs["adjusted"] <= LEVEL
-    apart = apart_matrix(pairs, names)
+    apart = _apart_matrix(pairs, names)
     classes = _lowest(correct, _classes(folds), LEAST)
     slices = _lowest(correct, _slices(folds), MIN_IMAGES)
     scores = []
@@ -132,7 +132,7 @@ def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed:
     return replace(board, frame=frame, notes=notes)
 
 
-def apart_matrix(pairs: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+def _apart_matrix(pairs: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """(k, k) bool: which encoders of a leaderboard are told apart by accuracy."""
     position_of = {name: at for at, name in enumerate(names)}
     apart = np.zeros((len(names), len(names)), bool)
@@ -419,14 +419,14 @@ def number_cells(board: Leaderboard, study: str) -> dict[str, Cell]:
     row = {str(name): value for name, value in rows[0].items()}
     cells = {}
     for name in MEASURED:
-        cell = measured_cell(board.value(name, study), name)
+        cell = _measured_cell(board.value(name, study), name)
         cells[name] = replace(cell, of=row.get(f"{name}_name", ""))
     cells["milliseconds"] = Cell(formatted(row["milliseconds"], 1, undefined=NOTHING))
-    cells["parameters"] = Cell(size_text(row["parameters"]))
+    cells["parameters"] = Cell(_size_text(row["parameters"]))
     return cells
 
 
-def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
+def _measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
     """Return a cell of a leaderboard: a number of an encoder with its interval."""
     value, low, high = (float(row.get(key, np.nan)) for key in ("value", "low", "high"))
     if not np.isfinite(value):
@@ -437,10 +437,10 @@ def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
     return Cell(text, f"{scale * low:.{digits}f} to {scale * high:.{digits}f}" if has_ends else "")
 
 
-def size_text(n: float) -> str:
+def _size_text(n: float) -> str:
     """Write an encoder's number of weights for a leaderboard.
 
-    >>> size_text(4_652_008), size_text(950), size_text(float("nan"))
+    >>> _size_text(4_652_008), _size_text(950), _size_text(float("nan"))
     ('4.7 M', '950', '–')
     """
     if not np.isfinite(n):

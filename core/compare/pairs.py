@@ -158,13 +158,13 @@ def encoder_pairs(
         ahead_drawn = n_right_drawn[:, first] - n_right_drawn[:, second]
         few = len(np.unique(units[apart])) < LEAST
         low, high = (np.nan, np.nan) if few else np.percentile(ahead_drawn / n_drawn, [2.5, 97.5])
-        p = 1.0 if few else two_sided_p(float(ahead), ahead_drawn, n_drawn, len(units))
+        p = 1.0 if few else _two_sided_p(float(ahead), ahead_drawn, n_drawn, len(units))
         share_ahead, n_apart = ahead / len(units), int(apart.sum())
         rows.append([names[first], names[second], share_ahead, low, high, n_apart, few, p])
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"few": bool})
 
 
-def two_sided_p(ahead: float, ahead_drawn: np.ndarray, n_drawn: np.ndarray, n: int) -> float:
+def _two_sided_p(ahead: float, ahead_drawn: np.ndarray, n_drawn: np.ndarray, n: int) -> float:
     """Return the p of a difference of two encoders' accuracies from resamples.
 
     (1 + #{|d* - d| >= |d|}) / (B + 1), d = ahead / n and d* = ahead_drawn / n_drawn, all whole numbers.

@@ -86,7 +86,7 @@ def shared_folds(studies: Sequence[Study], seed: int = 0) -> SharedFolds:
     if not len(labelled):
         raise StudyError("no image has one label in all these studies, so no answer can be judged")
     names, codes = np.unique(labels[labelled].astype(str), return_inverse=True)
-    units = joined_units(shared)[labelled]
+    units = _joined_units(shared)[labelled]
     folds = assign_folds(codes, units, CrossfitConfig.folds, seed)
     several = in_several(codes, folds)
     judged, codes_judged = np.unique(codes[several], return_inverse=True)
@@ -106,7 +106,7 @@ def shared_folds(studies: Sequence[Study], seed: int = 0) -> SharedFolds:
     )
 
 
-def joined_units(shared: Shared) -> np.ndarray:
+def _joined_units(shared: Shared) -> np.ndarray:
     """Number the units of the shared images: images that are one unit in any study are one.
 
     Returns:

@@ -235,13 +235,13 @@ def sides_lines(comparison: Comparison) -> list[str]:
         if sum(counts.values()):
             counts_text = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
             lines.append(f"{comparison.names[0]} to {name}: {counts_text}")
-            lines += moved_lines(comparison, name)
+            lines += _moved_lines(comparison, name)
     if not comparison.shared.judged.any():
         return ["no image is an evaluation image of all the studies, so none is known to have changed sides"]
     return lines or ["no image has a known correctness in two studies: no probe, or no labels"]
 
 
-def moved_lines(comparison: Comparison, name: str) -> list[str]:
+def _moved_lines(comparison: Comparison, name: str) -> list[str]:
     """State Q and confidence of the images that changed sides between compared studies, before and after."""
     lines = []
     for side in (GAINED, LOST):

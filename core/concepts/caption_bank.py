@@ -132,14 +132,14 @@ ADDED = (  # in front of each concept, or behind it
 ROUNDS = 3
 
 
-def bare_concepts(concepts: pd.Series) -> pd.Series:
+def _bare_concepts(concepts: pd.Series) -> pd.Series:
     """Return a caption bank's concepts without remarks and what nearly all have; underscores are blanks.
 
     The index tells which they were.
 
-    >>> bare_concepts(pd.Series(["1. 'dog',", "2. 'fire_truck',"])).tolist()
+    >>> _bare_concepts(pd.Series(["1. 'dog',", "2. 'fire_truck',"])).tolist()
     ['dog', 'fire truck']
-    >>> bare_concepts(pd.Series(["# a list", "dog", "t-shirt"])).tolist()
+    >>> _bare_concepts(pd.Series(["# a list", "dog", "t-shirt"])).tolist()
     ['dog', 't-shirt']
     """
     are_remarks = concepts.str.match(REMARK)
@@ -162,7 +162,7 @@ ENDINGS = (".txt", ".caption")
 LARGEST = 100_000  # bytes of one file; a list of all captions is given itself
 
 
-def read_caption_files(folder: Path) -> TextsTaken | None:
+def _read_caption_files(folder: Path) -> TextsTaken | None:
     """Read the captions of all text files below a folder, sorted by path; None where there are none.
 
     Links and large files are left out.
@@ -348,7 +348,7 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
 def _bare(bank: Bank) -> tuple[Bank, list[Record]]:
     """Return concepts without what a list adds to each, and how they were taken."""
     lines = pd.Series(bank.texts(range(len(bank))), dtype="str")
-    concepts = bare_concepts(lines)
+    concepts = _bare_concepts(lines)
     changed = (concepts != lines[concepts.index]).to_numpy()
     if not changed.any() and len(concepts) == len(lines):
         return bank, [say_of_captions("concepts")]
@@ -433,7 +433,7 @@ def _of_folder(folder: Path) -> TextsTaken:
     Raises:
         CaptionError: there are none.
     """
-    taken = read_caption_files(folder)
+    taken = _read_caption_files(folder)
     if taken is None:
         raise CaptionError(
             f"the folder '{folder}' holds no captions: give one with {EMBEDDINGS}/ and {METADATA}/, as "
@@ -483,7 +483,7 @@ def embed_bank(
     """
     given = bank.shards
     if given is not None:
-        check_given(bank, given, clip)
+        _check_given(bank, given, clip)
         return given
     folder = Path(cache_dir) / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -525,7 +525,7 @@ def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
     return rows.shape == shape and rows.dtype == np.float16
 
 
-def check_given(bank: Bank, shards: Sequence[Shard], clip: TextEmbedder) -> None:
+def _check_given(bank: Bank, shards: Sequence[Shard], clip: TextEmbedder) -> None:
     """Raise CaptionError unless supplied embeddings can be compared with those of this CLIP."""
     for shard in shards:
         rows = np.load(shard.path, mmap_mode="r")

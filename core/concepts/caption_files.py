@@ -56,7 +56,7 @@ class JsonTexts:
     columns: tuple[str, ...] = ()
 
 
-def read_json_texts(path: Path, encoding: str, column: str | None) -> JsonTexts:
+def _read_json_texts(path: Path, encoding: str, column: str | None) -> JsonTexts:
     """Read the captions of a .json file, which may hold an object a line.
 
     Raises:
@@ -74,11 +74,11 @@ def read_json_texts(path: Path, encoding: str, column: str | None) -> JsonTexts:
     text = b"".join(parts).decode(encoding, errors="replace")
     first, _, rest = text.lstrip().partition("\n")
     if rest.strip() and _is_object(first):
-        return read_lines_of_json(path, encoding, column)
+        return _read_lines_of_json(path, encoding, column)
     return _texts_of(parse_json(text), column)
 
 
-def read_lines_of_json(path: Path, encoding: str, column: str | None) -> JsonTexts:
+def _read_lines_of_json(path: Path, encoding: str, column: str | None) -> JsonTexts:
     """Read the captions of a .jsonl file: an object or a text a line.
 
     Raises:
@@ -282,7 +282,7 @@ def _plain_texts(values: pa.Array) -> pa.Array:
 
 def _of_json(path: Path, ending: str, asked: FormAsked) -> TextsTaken:
     encoding = text_encoding(path)
-    read = read_json_texts if ending == ".json" else read_lines_of_json
+    read = _read_json_texts if ending == ".json" else _read_lines_of_json
     taken = read(path, encoding, asked.text)
     how = (*_of_encoding(encoding), *_left_out(taken.names, taken.columns))
     what = _named(taken.columns) if taken.columns else say_of_captions("values")

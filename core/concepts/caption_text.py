@@ -125,14 +125,14 @@ def clean_captions(captions: pd.Series) -> tuple[pd.Series, int]:
     odd = text.str.contains(r"[^\x00-\x7f]|&[#a-zA-Z]", regex=True).to_numpy(bool)
     if odd.any():
         text = text.copy()
-        text.loc[odd] = [repaired(one) for one in text.loc[odd]]
+        text.loc[odd] = [_repaired(one) for one in text.loc[odd]]
     return text, int(too_long.sum())
 
 
-def repaired(text: str) -> str:
+def _repaired(text: str) -> str:
     """Repair the text of a caption as CLIP's tokenizer does.
 
-    >>> repaired("bread &amp; butter"), repaired("a cafÃ©")
+    >>> _repaired("bread &amp; butter"), _repaired("a cafÃ©")
     ('bread & butter', 'a café')
     """
     return re.sub(LINE_ENDS, " ", html.unescape(html.unescape(ftfy.fix_text(text)))).strip()
@@ -208,10 +208,10 @@ class LineForm:
         yield from rows
 
 
-def field_kind(field: str) -> str:
+def _field_kind(field: str) -> str:
     """Tell what a field of a file of captions holds: a file, a number, an id, or text.
 
-    >>> [field_kind(one) for one in ("a/1.jpg#0", "17", "COCO_val2014_000000000042", "a dog", "dog")]
+    >>> [_field_kind(one) for one in ("a/1.jpg#0", "17", "COCO_val2014_000000000042", "a dog", "dog")]
     ['file', 'number', 'id', 'text', 'text']
     """
     text = field.strip()
@@ -311,7 +311,7 @@ def _split(lines: Iterable[str], separator: str, quoted: bool) -> Iterator[tuple
 def _fields(text: str, separator: str) -> list[str]:
     if separator == " ":
         first, last = text.split(None, 1), text.rsplit(None, 1)
-        return first if field_kind(first[0]) == FILE else last
+        return first if _field_kind(first[0]) == FILE else last
     return text.split(separator) if separator else [text]
 
 
@@ -347,11 +347,11 @@ def _blank_parts(lines: Sequence[str]) -> bool:
         return True
     if _common([part[-1] for part in parts]) != NUMBER:
         return False
-    return all(len(part) > 1 and field_kind(part[0]) == TEXT for part in parts)
+    return all(len(part) > 1 and _field_kind(part[0]) == TEXT for part in parts)
 
 
 def _common(fields: Sequence[str]) -> str:
-    kinds = [field_kind(field) for field in fields if field.strip()]
+    kinds = [_field_kind(field) for field in fields if field.strip()]
     least = NEARLY_ALL * max(len(kinds), 1)
     return next((kind for kind in (FILE, NUMBER, ID) if kinds.count(kind) >= least), TEXT)
 
@@ -383,12 +383,14 @@ def _is_header(table: Sequence[Sequence[str]], is_table: bool) -> bool:
         if not is_table:
             return words[0] in ("caption", "captions") and longer
         return words[0] in COLUMNS or len(first[0].split()) < FEW_WORDS or not longer
-    if _names_columns(first) or (set(words) & BESIDE and FILE not in map(field_kind, first)):
+    if _names_columns(first) or (set(words) & BESIDE and FILE not in map(_field_kind, first)):
         return True
     kinds = _kinds(body, len(first))
     if odd := [kind for kind in kinds if kind != TEXT]:
         same = [
-            kind for kind, cell in zip(kinds, first, strict=True) if kind != TEXT and field_kind(cell) == kind
+            kind
+            for kind, cell in zip(kinds, first, strict=True)
+            if kind != TEXT and _field_kind(cell) == kind
         ]
         return len(same) < len(odd) and len(same) == 0
     return is_table and bool(body)

@@ -83,7 +83,7 @@ def known_words(part: str) -> frozenset[str]:
 
 
 @cache
-def irregular_forms(part: str) -> dict[str, str]:
+def _irregular_forms(part: str) -> dict[str, str]:
     """The base of each word form in captions that rules do not tell, or not alone."""
     return dict(line.split() for line in _lines(f"{FILES[part]}_irregular"))
 
@@ -97,7 +97,7 @@ def base_of(word: str, part: str) -> str | None:
     >>> [base_of(word, NOUN) for word in ("lenses", "wolves", "women", "frisbees", "zzzs")]
     ['lens', 'wolf', 'woman', 'frisbee', None]
     """
-    if exception := irregular_forms(part).get(word):
+    if exception := _irregular_forms(part).get(word):
         return exception
     words = known_words(part)
     bases = (word.removesuffix(ending) + of_base for ending, of_base in RULES[part] if word.endswith(ending))
@@ -210,10 +210,10 @@ def words_in(
 @lru_cache(maxsize=65_536)
 def _concepts_of(caption: str) -> tuple[Word, ...]:
     tokens = tag(caption)
-    words = [base_form(token) for token in tokens]
-    alone = [base_form(one) for token in tokens for one in (token, *token.parts)]
+    words = [_base_form(token) for token in tokens]
+    alone = [_base_form(one) for token in tokens for one in (token, *token.parts)]
     single_words = [Word(word, "phrase" if " " in word else "word") for word in alone if word is not None]
-    phrases = [Word(text, "phrase") for text in (*chunk_phrases(tokens, words), *of_phrases(tokens, words))]
+    phrases = [Word(text, "phrase") for text in (*chunk_phrases(tokens, words), *_of_phrases(tokens, words))]
     return tuple(dict.fromkeys(single_words + phrases))
 
 
@@ -225,7 +225,7 @@ def tag(caption: str) -> list[Tagged]:
     tagged: list[Tagged] = []
     # the parser writes TOKEN/TAG/CHUNK/…; a caption's own slashes and angle brackets would interfere
     for sentence in parser.find_tokens(re.sub(r"[/<>|\\]", " , ", caption)):
-        tokens = joined_compounds(corrected(parser.find_tags(sentence.split(" "))))
+        tokens = _joined_compounds(corrected(parser.find_tags(sentence.split(" "))))
         chunks = parser.find_chunks([[token.text, token.tag] for token in tokens])
         tagged += [replace(token, chunk=row[2]) for token, row in zip(tokens, chunks, strict=True)]
     return tagged
@@ -262,7 +262,7 @@ def _noun_tag(text: str) -> str | None:
     return "NNS" if base_of(text, NOUN) else None
 
 
-def joined_compounds(tokens: Sequence[Tagged]) -> list[Tagged]:
+def _joined_compounds(tokens: Sequence[Tagged]) -> list[Tagged]:
     """Join a caption's tokens of each compound of the word list, from the right, the longest first."""
     joined: list[Tagged] = []
     end = len(tokens)
@@ -304,7 +304,7 @@ def _parser() -> Any:
     return parser
 
 
-def base_form(token: Tagged) -> str | None:
+def _base_form(token: Tagged) -> str | None:
     """Return a caption's word as a concept, or None: wrong part of speech, digits, too short, discarded."""
     if not token.is_content or not _LETTERS.match(token.text):
         return None
@@ -350,7 +350,7 @@ def _ends(run: list[int], tokens: Sequence[Tagged], words: Sequence[str | None])
     return [" ".join(texts[start:]) for start in range(len(texts) - 1)]
 
 
-def of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
+def _of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
     """Find phrases of captions such as "ball of yarn": two kept nouns joined by "of" without article."""
     is_kept_noun = [token.is_noun and word is not None for token, word in zip(tokens, words, strict=True)]
     phrases = []

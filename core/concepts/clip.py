@@ -75,7 +75,7 @@ class Clip:
 
     def __reduce__(self) -> Any:
         """A process that shares work loads the weights itself."""
-        return load_again, (self.name, str(self.device), self.precision, self.image_precision)
+        return _load_again, (self.name, str(self.device), self.precision, self.image_precision)
 
     @property
     def fingerprint(self) -> str:
@@ -177,7 +177,7 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
 
 
 @lru_cache(maxsize=1)
-def load_again(spec: str, device: str, precision: str, image_precision: str) -> Clip:
+def _load_again(spec: str, device: str, precision: str, image_precision: str) -> Clip:
     """Load a CLIP again in another process, in the precisions that it had."""
     clip = load_clip(spec, device=device, precision=precision).packed()
     clip.image_precision = image_precision

@@ -113,7 +113,7 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
     from core.concepts.nearest_captions import retrieve
 
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
-    shards = embed_bank(bank, clip, bank_cache(), progress=progress)
+    shards = embed_bank(bank, clip, _bank_cache(), progress=progress)
     look_up = partial(retrieve, shards=shards, temperature=config.temperature, device=device)
     of_crops, of_images = (
         partial(look_up, k=min(n_captions, len(bank))) for n_captions in (config.n_captions, IMAGE_CAPTIONS)
@@ -121,7 +121,7 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
     return Tools(clip, bank, of_crops, None, config, of_images)
 
 
-def bank_cache() -> Path:
+def _bank_cache() -> Path:
     """Return the folder of embedded caption banks, shared by all studies; XDG_CACHE_HOME changes it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "captions"
 

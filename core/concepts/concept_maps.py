@@ -68,14 +68,14 @@ class MaskedPositions:
                 mask = study.mask(row, kind, size=study.thumbnail_image(row).size)
             except UnreadableImage:
                 continue
-            marked[at] = (cell_means(mask, grid).round(6) >= 0.5).ravel()
+            marked[at] = (_cell_means(mask, grid).round(6) >= 0.5).ravel()
         return marked
 
 
-def cell_means(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def _cell_means(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """The mean of a mask (H, W) in each cell of a grid of positions; pixels are divided evenly.
 
-    >>> cell_means(np.array([[1.0, 1.0, 0.0, 1.0]] * 2), (1, 2))
+    >>> _cell_means(np.array([[1.0, 1.0, 0.0, 1.0]] * 2), (1, 2))
     array([[1. , 0.5]])
     """
     means = mask.astype(np.float64)

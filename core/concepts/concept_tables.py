@@ -26,7 +26,7 @@ class Ids:
         return self.of_position[positions]
 
 
-def text_array(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArray:
+def _text_array(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArray:
     """Return texts of a table of concepts as a pandas array of dtype `str`."""
     return pd.array(list(values), dtype="str")
 
@@ -48,13 +48,13 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
 
     discarded_by = [SEPARATOR.join(ids[by]) for by in column("discarded_by", object)]
     groups = np.repeat([unit.unit.name for unit in units], counts)
-    columns = {"group": text_array(groups), "rank": _ranks(counts)}
-    columns |= {"word": text_array(stacked["word"].tolist())}
+    columns = {"group": _text_array(groups), "rank": _ranks(counts)}
+    columns |= {"word": _text_array(stacked["word"].tolist())}
     columns |= {
-        "kind": text_array(column("kind", object)),
+        "kind": _text_array(column("kind", object)),
         "score": column("score", float),
         "kept": column("kept", bool),
-        "discarded_by": text_array(discarded_by),
+        "discarded_by": _text_array(discarded_by),
     }
     columns |= {"elsewhere": column("elsewhere", float) if "elsewhere" in stacked else unknown}
     columns |= {name: unknown for name in AUCS}
@@ -77,7 +77,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
         for unit in units
     ]
     is_kept = [unit.words["kept"] for unit in units]
-    columns: dict[str, Any] = {"group": text_array([unit.unit.name for unit in units])}
+    columns: dict[str, Any] = {"group": _text_array([unit.unit.name for unit in units])}
     columns["n_features"] = _lengths(unit.unit.features for unit in units)
     columns["n_images"] = _lengths(unit.unit.positions for unit in units)
     columns["n_crops"] = _lengths(unit.crops for unit in units)
@@ -89,7 +89,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
     columns["largest_beta"] = np.array([unit.largest_beta for unit in units], np.float64)
     columns["n_kept"] = np.array([np.count_nonzero(mask) for mask in is_kept], np.int32)
     columns["n_discarded"] = np.array([np.count_nonzero(~mask) for mask in is_kept], np.int32)
-    columns["words"] = text_array([SEPARATOR.join(unit.kept_words) for unit in units])
+    columns["words"] = _text_array([SEPARATOR.join(unit.kept_words) for unit in units])
     return pd.DataFrame(columns)
 
 
@@ -112,7 +112,7 @@ def group_table(
     sizes = groups.sizes
     cosine, with_diagonal = cosine_pairs.T
     columns = {
-        "group": text_array(names),
+        "group": _text_array(names),
         "n_images": sizes.astype(np.int32),
         "clip_cosine": cosine,
         "interpretable": (sizes > min_images) & (cosine > gamma),
@@ -137,7 +137,7 @@ def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     text = np.array([*captioned.texts, ""], object)[frame["code"].to_numpy(np.int64)]
     frame = frame.astype({"group": "str", "image_id": "str"}).drop(columns="code")
-    frame.insert(3, "caption", text_array(text))
+    frame.insert(3, "caption", _text_array(text))
     return frame
 
 
@@ -180,8 +180,8 @@ def counterfactual_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataF
     image_ids = ids[np.concatenate(positions)]
     return pd.DataFrame(
         {
-            "group": text_array(groups),
-            "image_id": text_array(image_ids),
+            "group": _text_array(groups),
+            "image_id": _text_array(image_ids),
             "rank": _ranks(counts),
             "score": np.concatenate(similarities),
         }

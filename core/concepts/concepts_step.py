@@ -66,7 +66,7 @@ from core.worlds.word_truth import TruthTable, truth_of
 BLOCK_IMAGES = 32_768  # images compared with the caption bank together
 
 
-def look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: Progress) -> ShownWords:
+def _look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: Progress) -> ShownWords:
     """Find the words that CLIP sees in each image, to name features by.
 
     Args:
@@ -123,7 +123,7 @@ class DetectionImages:
         return cls(np.sort(np.random.default_rng(seed).permutation(rows)[:MOST]), held_out)
 
 
-def truths_of(study: Study, rows: np.ndarray, progress: Progress) -> TruthTable:
+def _truths_of(study: Study, rows: np.ndarray, progress: Progress) -> TruthTable:
     """Return the words that are true of some scenes of a Glyphworld study, to judge names of features."""
     image_ids = study.images["image_id"].iloc[rows]
     places = pd.Index(study.source.table["image_id"]).get_indexer(pd.Index(image_ids))
@@ -136,7 +136,7 @@ def truths_of(study: Study, rows: np.ndarray, progress: Progress) -> TruthTable:
     return TruthTable(truths)
 
 
-def activations_of(study: Study, rows: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+def _activations_of(study: Study, rows: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     """(n, n_groups) float64: the activation of each group on some images: the least of its features, of rows
     of length 1.
     """
@@ -184,8 +184,8 @@ def add_aucs(concepts: pd.DataFrame, study: Study, probe: np.ndarray, progress: 
     names = list(dict.fromkeys(groups))
     if not names:
         return {"n_images": 0, "held_out": images.held_out, "mean": None}
-    truth = truths_of(study, images.rows, progress)
-    aucs = word_aucs(groups, words, activations_of(study, images.rows, names), names, truth)
+    truth = _truths_of(study, images.rows, progress)
+    aucs = word_aucs(groups, words, _activations_of(study, images.rows, names), names, truth)
     concepts[list(AUCS)] = aucs.to_numpy()
     of_kept_words = aucs.loc[concepts["kept"].to_numpy(bool), "auc"].dropna()
     mean = float(of_kept_words.mean()) if len(of_kept_words) else None
@@ -202,13 +202,13 @@ NAMED = 8  # features listed in a note
 
 def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run: StepRun) -> None:
     """Write tables `concepts`, `explained`, `groups`, `captions`, `highly_activating`, `counterfactuals` and
-    `concept_features` (see `write_concept_tables`), and in the summary k, alpha and the effect of other k.
+    `concept_features` (see `_write_concept_tables`), and in the summary k, alpha and the effect of other k.
 
     Raises:
         SettingsError: no unit qualifies at the given k; the message names a k that works. ClipError,
             CaptionError: CLIP or the captions cannot be opened. EncoderError: the encoder is missing.
     """
-    check_options(config)
+    _check_options(config)
     if why := why_skipped(study, config):
         step.summary = {"skipped": why}
         return
@@ -218,18 +218,18 @@ def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run
         return
     tools = open_tools(study, config, run.device, run.progress)
     explained = explain(study, selection, tools, config, run.progress, run.device)
-    if why := why_refused(explained, tools):
+    if why := _why_refused(explained, tools):
         step.summary = {"skipped": str(why), **selection.numbers(), **tools.about()}
         return
     step.summary = (
-        write_concept_tables(step, study, selection, explained, config, run.progress) | tools.about()
+        _write_concept_tables(step, study, selection, explained, config, run.progress) | tools.about()
     )
     step.summary["notes"] += [*getattr(tools.clip, "notes", []), *getattr(tools.bank, "notes", [])]
     for note in step.summary["notes"]:
         run.progress.note(f"note: {note}")
 
 
-def check_options(config: ConceptsConfig) -> None:
+def _check_options(config: ConceptsConfig) -> None:
     """Raise SettingsError for invalid options of `concepts`, before any work is done."""
     check_k(config.k)
     naming_of(config)
@@ -312,14 +312,14 @@ def explain(
     by_majority = naming_of(config) == MAJORITY
     rows, shown_words = selection.probe.rows, None
     if by_majority:
-        shown_words = look_at_images(cropper, rows, tools, progress)
+        shown_words = _look_at_images(cropper, rows, tools, progress)
     explainer = Explainer(
-        cropper, rows, config, tools.retrieve, tools.bank, progress, lone_groups(selection), shown_words
+        cropper, rows, config, tools.retrieve, tools.bank, progress, _lone_groups(selection), shown_words
     )
     return explainer.explain(selection.units, selection.counterfactuals)
 
 
-def why_refused(explained: Explained, tools: Tools) -> Record | None:
+def _why_refused(explained: Explained, tools: Tools) -> Record | None:
     """Say why the shipped words name nothing here: CLIP does not know such pictures. None where they do, and
     for captions that people chose.
     """
@@ -339,14 +339,14 @@ def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str
     from core.concepts.crops import Cropper
     from core.concepts.whole_pictures import kept_vectors
 
-    store = CropStore(inside(study.path, f"{FOLDER}/{crop_key(study, tools, config)}"))
+    store = CropStore(inside(study.path, f"{FOLDER}/{_crop_key(study, tools, config)}"))
     encoder = partial(study_encoder, study, device) if config.crop and has_encoder(study) else None
     kept = None if tools.captioner else kept_vectors(study, tools.clip)
     captions = (tools.captioner, config.n_captions)
     return Cropper(study, store, encoder, tools.clip, config.threshold, *captions, kept)
 
 
-def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
+def _crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     """Digest of all that a crop's embedding by CLIP depends on, besides the image and the feature."""
     encoder = study.facts(EmbedFacts).encoder
     items = study.manifest["items"]
@@ -362,7 +362,7 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     return manifests.digest(made_from)[:20]
 
 
-def lone_groups(selection: Selection) -> list[tuple[str, np.ndarray]]:
+def _lone_groups(selection: Selection) -> list[tuple[str, np.ndarray]]:
     """Return name and images of the groups of one feature that words explain; their crops are its own."""
     explained = {unit.features for unit in selection.units}
     single = np.flatnonzero(selection.groups.n_members == 1)
@@ -370,21 +370,21 @@ def lone_groups(selection: Selection) -> list[tuple[str, np.ndarray]]:
     return [(group.name, group.rows) for group in groups if group.features in explained]
 
 
-def group_cosines(selection: Selection, explained: Explained) -> dict[str, tuple[float, float]]:
+def _group_cosines(selection: Selection, explained: Explained) -> dict[str, tuple[float, float]]:
     """Compute the mean pairwise CLIP cosine of Algorithm 1's groups, without and with the diagonal."""
     joint = {
         unit.unit.name: (unit.cosine, unit.cosine_diagonal)
         for unit in explained.units
         if len(unit.unit.features) > 1
     }
-    names = [name for name, _ in lone_groups(selection)]
+    names = [name for name, _ in _lone_groups(selection)]
     lone = {}
     for name, (cosine, with_diagonal) in zip(names, explained.subset_cosines, strict=True):
         lone[name] = (float(cosine), float(with_diagonal))
     return joint | lone
 
 
-def write_concept_tables(
+def _write_concept_tables(
     step: StepWriter,
     study: Study,
     selection: Selection,
@@ -402,7 +402,7 @@ def write_concept_tables(
     gamma = limits.gamma
     about = concept_tables.explained_table(explained, config)
     groups = concept_tables.group_table(
-        selection.groups, group_cosines(selection, explained), gamma, config.min_images
+        selection.groups, _group_cosines(selection, explained), gamma, config.min_images
     )
     step.table("concepts", concepts)
     step.table("explained", about)
@@ -439,11 +439,11 @@ def write_concept_tables(
     summary["min_score"] = limits.min_score
     summary["counter_score"] = limits.counter_score
     summary["fitting_cosine"] = limits.fitting if np.isfinite(limits.fitting) else None
-    summary["notes"] = concept_notes(study, selection, explained, alone, config)
+    summary["notes"] = _concept_notes(study, selection, explained, alone, config)
     return summary
 
 
-def concept_notes(
+def _concept_notes(
     study: Study, selection: Selection, explained: Explained, alone: Sequence[str], config: ConceptsConfig
 ) -> list[str]:
     """Return what a reader of the features' words should know, one sentence each."""

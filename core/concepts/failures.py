@@ -106,7 +106,7 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
     Raises:
         SettingsError: an option has an invalid value.
     """
-    check_failures_config(config)
+    _check_failures_config(config)
     if not study.has("probe") or not study.labelled:
         why = study.why_skipped("probe") or "the step 'probe' was not run"
         step.summary = {"skipped": NO_PROBE.format(why=why)}
@@ -115,8 +115,8 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
         step.summary = {"skipped": NO_LAYERS if study.has(class_logits.GRADIENTS) else OF_LATENTS}
         return
     names, codes = predictable(study)
-    rows, true, predicted = images_of_verdict(study, config.split, names, correct=False)
-    n_elsewhere = len(rows_of_verdict(study, config.split, correct=False)) - len(rows)
+    rows, true, predicted = _images_of_verdict(study, config.split, names, correct=False)
+    n_elsewhere = len(_rows_of_verdict(study, config.split, correct=False)) - len(rows)
     elsewhere = OF_NO_IMAGE.format(n=counted(n_elsewhere, "misclassified image")) if n_elsewhere else None
     if not len(rows):
         none_wrong = elsewhere or NONE_WRONG.format(split=config.split)
@@ -129,7 +129,7 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
         allowed = np.isin(np.arange(n_features), list(words))
     with run.progress.stage("failures", total=len(rows), unit="images") as bar:
         images, pairs = [], []
-        for block in blocks_of_pairs(true, predicted):
+        for block in _blocks_of_pairs(true, predicted):
             sums = PairSums(true[block], predicted[block], names, allowed, config.top)
             for start in range(0, len(block), CHUNK_ROWS):
                 part = block[start : start + CHUNK_ROWS]
@@ -145,7 +145,7 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
     features = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in features)
     n_pairs = len(np.unique(np.stack([true, predicted], 1), axis=0))
-    note = note_on(len(features), without, bool(words))
+    note = _note_on(len(features), without, bool(words))
     summary: dict[str, Any] = {
         "n_failures": len(rows),
         "n_pairs": n_pairs,
@@ -171,7 +171,7 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
     rows = {}
     for kind in (blame.MISCLASSIFIED, blame.CORRECT):
         is_correct = kind == blame.CORRECT
-        rows[kind] = images_of_verdict(study, config.split, names, correct=is_correct)[:2]
+        rows[kind] = _images_of_verdict(study, config.split, names, correct=is_correct)[:2]
     if not len(rows[blame.MISCLASSIFIED][0]):
         return {}
     removal = blame.intervene(study, probe, rows, seed=config.seed, progress=progress)
@@ -184,7 +184,7 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
     return {"interventions": blame.removal_in_words(removal.rates)}
 
 
-def note_on(n_features: int, without: int, any_words: bool) -> str | None:
+def _note_on(n_features: int, without: int, any_words: bool) -> str | None:
     """Return a note about features behind failures that have no words, if there are any."""
     if not any_words:
         return "no words: run `concepts` first, then `failures` again"
@@ -196,7 +196,7 @@ def note_on(n_features: int, without: int, any_words: bool) -> str | None:
     )
 
 
-def check_failures_config(config: FailuresConfig) -> None:
+def _check_failures_config(config: FailuresConfig) -> None:
     """Raise SettingsError for invalid settings of the step `failures`, before any work is done."""
     if config.top < 1:
         raise SettingsError(f"--top must be at least 1, got {config.top}")
@@ -204,21 +204,21 @@ def check_failures_config(config: FailuresConfig) -> None:
         raise SettingsError(f"unknown split '{config.split}'; known: val, train, all")
 
 
-def images_of_verdict(
+def _images_of_verdict(
     study: Study, split: str, names: Sequence[str], *, correct: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of the images that the probe classifies correctly, or of its failures, ascending.
 
     Truth and prediction as places in `names`. Images that are predicted as none of these are left out.
     """
-    rows, probe = rows_of_verdict(study, split, correct=correct), study.table("probe", ["true", "predicted"])
+    rows, probe = _rows_of_verdict(study, split, correct=correct), study.table("probe", ["true", "predicted"])
     index = pd.Index(names)
     codes = [index.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
     has_code = codes[1] >= 0
     return rows[has_code], codes[0][has_code], codes[1][has_code]
 
 
-def rows_of_verdict(study: Study, split: str, *, correct: bool) -> np.ndarray:
+def _rows_of_verdict(study: Study, split: str, *, correct: bool) -> np.ndarray:
     """Rows of all images that are classified correctly, or of all others whose label is known; ascending."""
     verdict = study.table("probe", ["correct"])["correct"].astype("boolean")
     here = np.ones(len(verdict), bool) if split == "all" else study.is_val ^ (split == "train")
@@ -275,7 +275,7 @@ def _of_sides(
         yield from (local, -local)
 
 
-def blocks_of_pairs(true: np.ndarray, predicted: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks_of_pairs(true: np.ndarray, predicted: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the numbers of the failures of MOST_PAIRS pairs at a time, the most frequent pairs first.
 
     A thousand classes have tens of thousands of pairs, and `PairSums` adds up all features for each.

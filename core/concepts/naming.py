@@ -196,7 +196,7 @@ def shown_words(word_mass: WordMass, there: np.ndarray, *, least_mass: float = L
     )
 
 
-def best_of_chains(
+def _best_of_chains(
     words: Sequence[str], telling: np.ndarray, general: Mapping[str, str] | None
 ) -> np.ndarray:
     """(n,) bool: words of a feature that tell more than each more general, and each less general, one.
@@ -206,7 +206,8 @@ def best_of_chains(
             stays; an unknown one (NaN) is less than any. general: of a word the next more general one.
 
     >>> general = {"beagle": "dog", "dog": "animal"}
-    >>> best_of_chains(["beagle", "dog", "animal", "grass"], np.array([0.4, 0.9, 0.7, 0.2]), general).tolist()
+    >>> words, telling = ["beagle", "dog", "animal", "grass"], np.array([0.4, 0.9, 0.7, 0.2])
+    >>> _best_of_chains(words, telling, general).tolist()
     [False, True, False, True]
     """
     value = dict(zip(words, np.nan_to_num(telling, nan=-np.inf).tolist(), strict=True))
@@ -218,7 +219,7 @@ def best_of_chains(
     return np.array([word not in beaten for word in words], bool)
 
 
-def beyond_others(share: np.ndarray, elsewhere: np.ndarray, n: int | np.ndarray) -> np.ndarray:
+def _beyond_others(share: np.ndarray, elsewhere: np.ndarray, n: int | np.ndarray) -> np.ndarray:
     """Mark the words that are more common on a feature's images than on others, beyond doubt.
 
     Mark words whose share of a feature's n images lies above that of the other images, by the lower end of
@@ -242,8 +243,8 @@ def majority_words(
     Args:
         positions: (n,) its images. counter: (m,) its counterfactual images, for display.
         general: of a word the next more general one: of a word and those that are more general only the one
-            stays that tells the images best (`best_of_chains`), and only where that is no chance
-            (`beyond_others`): a general word is true of many images.
+            stays that tells the images best (`_best_of_chains`), and only where that is no chance
+            (`_beyond_others`): a general word is true of many images.
     Returns:
         word, kind, score (share of its images that show the word), elsewhere (share of the others), kept,
         discarded_by: for words that half of the others show as well, the counterfactual images that do.
@@ -253,10 +254,10 @@ def majority_words(
     shares, others = words_of_images.shares(positions)
     fits = np.flatnonzero(shares >= least)
     fits = fits[
-        best_of_chains([words_of_images.words[w] for w in fits], shares[fits] - others[fits], general)
+        _best_of_chains([words_of_images.words[w] for w in fits], shares[fits] - others[fits], general)
     ]
     n_there = np.count_nonzero(words_of_images.there[positions])
-    is_clear = beyond_others(shares[fits], others[fits], n_there) if general else np.ones(len(fits), bool)
+    is_clear = _beyond_others(shares[fits], others[fits], n_there) if general else np.ones(len(fits), bool)
     columns = {
         "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
         "kind": pd.array([words_of_images.kinds[w] for w in fits], dtype="str"),
@@ -324,7 +325,7 @@ def _has_word(units: Any, shows: Any, least: float, most_elsewhere: float) -> np
     shown, sizes = (units @ shows).toarray(), np.asarray(units.sum(1))
     everywhere = np.asarray(shows.sum(0))
     shares, others = safe_divide(shown, sizes), safe_divide(everywhere - shown, shows.shape[0] - sizes)
-    is_named = (shares >= least) & ~(others >= most_elsewhere) & beyond_others(shares, others, sizes)
+    is_named = (shares >= least) & ~(others >= most_elsewhere) & _beyond_others(shares, others, sizes)
     return is_named.any(1)
 
 

@@ -59,7 +59,7 @@ def retrieve(
     queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(torch_device)
     states = [_Running(part, k, temperature) for part in queries.split(BLOCK_CROPS)]
     block_rows = BLOCK_ROWS if torch_device.type == "cpu" else GPU_BLOCK_ROWS
-    for first, block in caption_blocks(shards, queries.shape[1], block_rows):
+    for first, block in _caption_blocks(shards, queries.shape[1], block_rows):
         captions = block.to(torch_device, non_blocking=True)
         for state in states:
             state.add(captions, first)
@@ -70,7 +70,7 @@ def retrieve(
     return indices, cosine, logsumexp
 
 
-def caption_blocks(shards: Sequence[ShardRows], width: int, n_rows: int) -> Iterator[tuple[int, Tensor]]:
+def _caption_blocks(shards: Sequence[ShardRows], width: int, n_rows: int) -> Iterator[tuple[int, Tensor]]:
     """Yield the embedded captions of a bank in blocks: (index of its first row, (n_rows, d) float32).
 
     The memory of a block is reused for the next one.

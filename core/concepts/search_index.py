@@ -36,7 +36,7 @@ def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: Ste
     Raises:
         ClipError: CLIP cannot be loaded.
     """
-    if why := why_no_index(study, config):
+    if why := _why_no_index(study, config):
         step.summary = {"skipped": why} | ({"default_clip": DEFAULT_CLIP} if why == NO_CLIP else {})
         return
     clip = study_clip(study, chosen_clip(study, config), str(run.device))
@@ -56,7 +56,7 @@ def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: Ste
     }
 
 
-def why_no_index(study: Study, config: SearchConfig) -> str | None:
+def _why_no_index(study: Study, config: SearchConfig) -> str | None:
     """Return why the images of a study are not embedded, or None."""
     if not study.source.has_pictures:
         return NO_PICTURES
@@ -75,7 +75,7 @@ def _named(study: Study, config: SearchConfig) -> str | None:
 
 def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dict[str, str]:
     """Return the identity of the CLIP that searches use; {} where the step would be skipped."""
-    if why_no_index(study, config):
+    if _why_no_index(study, config):
         return {}
     clip = study_clip(study, chosen_clip(study, config), str(resolve_device(run.device)))
     return {"clip": clip.picture_fingerprint}

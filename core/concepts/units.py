@@ -201,7 +201,7 @@ class Unit:
         return group_name(self.features)
 
 
-def feature_units(activations: HighActivations, alpha: float, features: np.ndarray) -> list[Unit]:
+def _feature_units(activations: HighActivations, alpha: float, features: np.ndarray) -> list[Unit]:
     """Return single features as units that words explain, with their images T_i."""
     positions, owners, values = activations.above(alpha)
     order = np.argsort(owners, kind="stable")
@@ -213,7 +213,7 @@ def feature_units(activations: HighActivations, alpha: float, features: np.ndarr
     return units
 
 
-def group_units(activations: HighActivations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
+def _group_units(activations: HighActivations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
     """Return groups of several features, to be named, with more than `min_images` images."""
     joint = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
     positions, _, values = activations.above(alpha)
@@ -242,8 +242,8 @@ def choose_units(
     if not len(explainable):
         raise SettingsError(why_none(probe, activations, threshold, config.min_images))
     both = config.explainable == config.groups
-    units = feature_units(activations, alpha, explainable) if both or config.explainable else []
-    joint = group_units(activations, alpha, groups, config.min_images) if both or config.groups else []
+    units = _feature_units(activations, alpha, explainable) if both or config.explainable else []
+    joint = _group_units(activations, alpha, groups, config.min_images) if both or config.groups else []
     if not units and not joint:
         raise SettingsError(no_groups(threshold, config.min_images))
     return units + joint
@@ -269,7 +269,7 @@ def _named_units(
             f"there is no feature {unknown} in '{probe.study.path}': it has {probe.n_features}, from 0 to "
             f"{probe.n_features - 1}"
         )
-    units = feature_units(activations, threshold.alpha, features)
+    units = _feature_units(activations, threshold.alpha, features)
     if not any(len(unit.positions) for unit in units):
         peaks = np.zeros(len(features))
         for _, h in probe.blocks():

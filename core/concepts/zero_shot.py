@@ -57,7 +57,7 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
         texts = np.empty((len(labels), clip.width), np.float32)
         for number, (text, own) in enumerate(zip(named.texts, named.prompts, strict=True)):
             prompts = list(own) or imagenet_prompts(text)
-            texts[number] = class_embedding(clip.embed_texts(prompts))
+            texts[number] = _class_embedding(clip.embed_texts(prompts))
             bar.update(1)
     weights = clip.temperature * texts
     rows = partial(_logits, raw, weights, request.device)
@@ -175,7 +175,7 @@ def _of_file(labels: Sequence[str], file: str) -> tuple[list[NamedClass | None],
     return named, notes
 
 
-def class_embedding(texts: np.ndarray) -> np.ndarray:
+def _class_embedding(texts: np.ndarray) -> np.ndarray:
     """Mean of a class's text embeddings by CLIP, (n, r) unit rows -> (r,), at length 1."""
     mean = texts.astype(np.float64).mean(0)
     return mean / max(float(np.linalg.norm(mean)), 1e-12)

@@ -28,7 +28,7 @@ def check_embed_options(options: dict[str, Any]) -> None:
                 "nothing: leave it out, or give --encoder"
             )
     for name in ("class_level", "group_level"):
-        check_level(name, options.get(name))
+        _check_level(name, options.get(name))
     options.setdefault("encoder", "")
     options.setdefault("images", "")
 
@@ -38,7 +38,7 @@ def is_level(level: Any) -> bool:
     return level == LEAF or (isinstance(level, int) and level >= 1)
 
 
-def check_level(name: str, level: Any) -> None:
+def _check_level(name: str, level: Any) -> None:
     """Require the setting of a level of folders from 1 on, or LEAF for classes. Raises SettingsError."""
     if level is not None and not (is_level(level) if name == "class_level" else level >= 1):
         raise SettingsError(f"{flag(name)} must be at least 1, got {level}")

@@ -26,17 +26,17 @@ def reader(hint: Any, *, minimum: float | None = None, above: float | None = Non
     kinds = set(typing.get_args(hint)) if isinstance(hint, UnionType) else {hint}
     kinds.discard(NoneType)
     if kinds == {int, str}:
-        return number_or_leaf(minimum)
+        return _number_or_leaf(minimum)
     if kinds == {float, str}:
-        return saying(number_or_auto, f"a number{unit and f' of {unit}'} (0 or more) or '{AUTO}'")
+        return saying(_number_or_auto, f"a number{unit and f' of {unit}'} (0 or more) or '{AUTO}'")
     [kind] = kinds
     if kind is int:
         return whole_number(minimum)
     if kind is float:
-        return saying(finite_number(minimum, above), f"a number{_bounds(minimum, above)}")
+        return saying(_finite_number(minimum, above), f"a number{_bounds(minimum, above)}")
     if kind == tuple[float, ...]:
-        return saying(triple(above), f"three numbers R,G,B{_bounds(minimum, above)}")
-    whole = saying(whole_numbers, f"a list of {unit or 'numbers'}, as in 5,10")
+        return saying(_triple(above), f"three numbers R,G,B{_bounds(minimum, above)}")
+    whole = saying(_whole_numbers, f"a list of {unit or 'numbers'}, as in 5,10")
     return {str: str, tuple[int, ...]: whole, tuple[str, ...]: names}[kind]
 
 
@@ -68,19 +68,19 @@ def parts_of_list(text: str) -> tuple[str, ...]:
     return parts
 
 
-def number_or_auto(text: str) -> float | str:
+def _number_or_auto(text: str) -> float | str:
     """Read a setting that is a number of 0 or more, or 'auto'.
 
-    >>> number_or_auto("Auto"), number_or_auto("3.5")
+    >>> _number_or_auto("Auto"), _number_or_auto("3.5")
     ('auto', 3.5)
     """
-    return AUTO if text.strip().lower() == AUTO else finite_number(minimum=0)(text)
+    return AUTO if text.strip().lower() == AUTO else _finite_number(minimum=0)(text)
 
 
-def number_or_leaf(minimum: float | None = None) -> Callable[[str], int | str]:
+def _number_or_leaf(minimum: float | None = None) -> Callable[[str], int | str]:
     """Return the reader of a setting that is a whole number, or 'leaf' for the level of the classes.
 
-    >>> number_or_leaf(1)("Leaf"), number_or_leaf(1)("2")
+    >>> _number_or_leaf(1)("Leaf"), _number_or_leaf(1)("2")
     ('leaf', 2)
     """
 
@@ -91,7 +91,7 @@ def number_or_leaf(minimum: float | None = None) -> Callable[[str], int | str]:
     return saying(convert, f"a whole number{bound} or '{LEAF}'")
 
 
-def finite_number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
+def _finite_number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
     """Return the function that reads a setting as a finite number within bounds. It raises ValueError."""
 
     def convert(text: str) -> float:
@@ -104,15 +104,15 @@ def finite_number(minimum: float | None = None, above: float | None = None) -> C
     return convert
 
 
-def triple(above: float | None = None) -> Callable[[str], tuple[float, ...]]:
+def _triple(above: float | None = None) -> Callable[[str], tuple[float, ...]]:
     """Return the reader of a setting with a number for each of three channels, or one for all of them.
 
-    >>> triple()("0.485, 0.456,0.406"), triple()("0.5")
+    >>> _triple()("0.485, 0.456,0.406"), _triple()("0.5")
     ((0.485, 0.456, 0.406), (0.5, 0.5, 0.5))
     """
 
     def convert(text: str) -> tuple[float, ...]:
-        values = tuple(finite_number(above=above)(part) for part in text.split(","))
+        values = tuple(_finite_number(above=above)(part) for part in text.split(","))
         if len(values) not in (1, 3):
             raise ValueError
         return values * 3 if len(values) == 1 else values
@@ -120,10 +120,10 @@ def triple(above: float | None = None) -> Callable[[str], tuple[float, ...]]:
     return convert
 
 
-def whole_numbers(text: str) -> tuple[int, ...]:
+def _whole_numbers(text: str) -> tuple[int, ...]:
     """Read a setting that is a list of whole numbers with commas between.
 
-    >>> whole_numbers("3, 98")
+    >>> _whole_numbers("3, 98")
     (3, 98)
     """
     return tuple(int(_plain(part)) for part in parts_of_list(text))
@@ -135,7 +135,7 @@ def finite_numbers(text: str) -> tuple[float, ...]:
     >>> finite_numbers("0,1e-4")
     (0.0, 0.0001)
     """
-    return tuple(map(finite_number(), parts_of_list(text)))
+    return tuple(map(_finite_number(), parts_of_list(text)))
 
 
 def whole_number(minimum: float | None = None) -> Callable[[str], int]:

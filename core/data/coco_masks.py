@@ -40,7 +40,7 @@ LONGEST = 20_000_000  # pixels along an outline: each is gone through
 POINTS = 6  # numbers of the shortest outline
 
 
-def packed(item: dict[str, Any]) -> dict[str, Any]:
+def _packed(item: dict[str, Any]) -> dict[str, Any]:
     """Keep the outlines of a COCO mask as arrays, eight times smaller than lists of numbers.
 
     A list of outlines, one outline as a flat list of numbers, and points as pairs are all read. What is none
@@ -103,7 +103,7 @@ def coordinates(shape: Any) -> Iterator[float]:
         yield from (max(part) for part in parts if part)
 
 
-def fill_outline(shape: Any, width: int, height: int, *, scaled: bool = False) -> np.ndarray:
+def _fill_outline(shape: Any, width: int, height: int, *, scaled: bool = False) -> np.ndarray:
     """Return a COCO mask, (height, width) uint8, 1 inside: of polygons, of a run-length code, or a box.
 
     Args:
@@ -141,7 +141,7 @@ def _box(shape: Any, width: int, height: int, *, scaled: bool) -> np.ndarray:
     x, y, w, h = sides
     right, bottom = x + w, y + h
     corners = array("d", (x, y, x, bottom, right, bottom, right, y))
-    return fill_outline([corners], width, height, scaled=scaled)
+    return _fill_outline([corners], width, height, scaled=scaled)
 
 
 def _from_runs(code: dict[str, Any], width: int, height: int) -> np.ndarray:
@@ -199,7 +199,7 @@ class Segment(NamedTuple):
         return file_stamp(os.path.join(folder, self.file))
 
 
-def things_of(tree: dict[str, Any]) -> set[Any]:
+def _things_of(tree: dict[str, Any]) -> set[Any]:
     """Return the ids of COCO's categories that are objects and no stuff; none where nothing says so."""
     categories = tree.get("categories")
     kinds = (
@@ -210,7 +210,7 @@ def things_of(tree: dict[str, Any]) -> set[Any]:
     return {kind.get("id") for kind in kinds if kind.get("isthing") == 1}
 
 
-def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any, float, Segment]]:
+def _segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any, float, Segment]]:
     """Return category, area and place of each segment of a panoptic COCO image; stuff has no area.
 
     Args:
@@ -229,13 +229,13 @@ def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any,
     return triples
 
 
-def segment_folder(path: str) -> str:
+def _segment_folder(path: str) -> str:
     """Return the folder of COCO's pictures of segment ids: called as the .json file beside it, or its own."""
     beside = os.path.splitext(path)[0]
     return beside if os.path.isdir(beside) else os.path.dirname(path)
 
 
-def segments_mask(folder: str, segments: Sequence[Segment]) -> np.ndarray:
+def _segments_mask(folder: str, segments: Sequence[Segment]) -> np.ndarray:
     """Return (H, W) bool of the pixels of some segments of one image: id = R + 256 G + 65536 B.
 
     (Kirillov et al. 2019, panopticapi)
@@ -276,7 +276,7 @@ class CocoMasks(MaskSource):
         digest = hashlib.sha256(f"{self.kind}\0{file_stamp(self.path)}\n".encode())
         for image_id, mask in self.table.itertuples(index=False):
             first = self.listing.places[mask][image_id][1][0]
-            stamp = first.stamp(segment_folder(self.path)) if isinstance(first, Segment) else ""
+            stamp = first.stamp(_segment_folder(self.path)) if isinstance(first, Segment) else ""
             digest.update(f"{image_id}{stamp}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
@@ -291,11 +291,11 @@ class CocoMasks(MaskSource):
             return self._of_segments(shapes, width, height)
         full = np.zeros((height, width), np.uint8)
         for shape in shapes:
-            full |= fill_outline(shape, width, height, scaled=self._scaled)
+            full |= _fill_outline(shape, width, height, scaled=self._scaled)
         return full.astype(np.float32)
 
     def _of_segments(self, segments: Sequence[Segment], width: int, height: int) -> np.ndarray:
-        mask = segments_mask(segment_folder(self.path), segments)
+        mask = _segments_mask(_segment_folder(self.path), segments)
         if mask.shape != (height, width):
             sides = f"{mask.shape[1]} x {mask.shape[0]} pixels, the image {width} x {height}"
             raise UnreadableImage(f"the picture of its segments has {sides}")
@@ -303,7 +303,7 @@ class CocoMasks(MaskSource):
 
     def _list(self) -> MaskListing:
         try:
-            tree = read_json_file(self.path, MOST_BYTES, packed)
+            tree = read_json_file(self.path, MOST_BYTES, _packed)
             if not COCO.fits(tree):
                 raise NotThisForm("it has no 'images' and 'annotations'")
             images, shapes = _annotated(tree)
@@ -338,7 +338,7 @@ class CocoMasks(MaskSource):
         report = {"kind": self.kind, "n_masks": len(names)} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(left), "unmatched_masks": left[:EXAMPLES]}
         if any(isinstance(shapes[0], Segment) for _, shapes in core.values()):
-            report["notes"].append(say_of_coco_masks("segments", what=segment_folder(self.path)))
+            report["notes"].append(say_of_coco_masks("segments", what=_segment_folder(self.path)))
         else:
             report["notes"].append(
                 "core masks: the outlines, or boxes, of the image's own class in COCO's file"
@@ -397,7 +397,7 @@ def _own_categories(labels: list[Any], shapes: Shapes) -> dict[str, str]:
 def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
     """Return the images, and by their number (`_key`) the class, area and outline of annotations."""
     names, _ = category_names(tree)
-    things = things_of(tree)
+    things = _things_of(tree)
     images = []
     for image in entries(tree["images"], "images"):
         if isinstance(image.get("file_name"), str) and _key(image.get("id")) is not None:
@@ -408,7 +408,7 @@ def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
         if image is not None and isinstance(category, (int, str)):
             shapes[image].append(_shape(entry, names.get(category)))
         elif image is not None:
-            segments = segments_of(entry, things)
+            segments = _segments_of(entry, things)
             shapes[image] += [
                 Shape(names.get(kind), area, segment, False) for kind, area, segment in segments
             ]

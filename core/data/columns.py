@@ -144,7 +144,7 @@ def decide_columns(
         ImageSourceError: a stated column is missing, none holds paths, or two columns contradict each other.
     """
     decision = ColumnChoice({role: name for role, name in stated.items() if role in ROLES and name})
-    check_columns(decision.columns.values(), frame, table)
+    _check_columns(decision.columns.values(), frame, table)
     if "path" not in stated and (path := _path_column(frame, files)):
         decision.columns["path"] = path
     if needs_path and "path" not in decision.columns:
@@ -160,7 +160,7 @@ def decide_columns(
         others["split"] = _decide_split(decision, frame, table)
     if ONE_HOT in stated:
         decision.one_hot = tuple(stated[ONE_HOT])
-        check_columns(decision.one_hot, frame, table)
+        _check_columns(decision.one_hot, frame, table)
     elif "label" not in stated:
         others["label"] = _decide_label(decision, frame.drop(columns=group or [], errors="ignore"), table)
     if unknown := set(OPTIONS) - set(stated):
@@ -168,7 +168,7 @@ def decide_columns(
     return decision
 
 
-def check_columns(names: Iterable[str], frame: pd.DataFrame, table: str) -> None:
+def _check_columns(names: Iterable[str], frame: pd.DataFrame, table: str) -> None:
     """Raise ImageSourceError for a column that a user's table of images does not have."""
     columns = list(map(str, frame.columns))
     missing = next((name for name in names if name not in columns), None)
@@ -191,7 +191,7 @@ def column_name(name: str) -> str:
     return last if last in LABELS else words
 
 
-def texts_of(column: pd.Series) -> pd.Series:
+def _texts_of(column: pd.Series) -> pd.Series:
     """Return the filled cells of a column of a user's table as texts."""
     texts = column.astype("str")
     is_filled = column.notna() & (texts != "")
@@ -203,7 +203,7 @@ def _cells(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _sample(column: pd.Series) -> list[str]:
-    texts = texts_of(cast(pd.Series, column.iloc[:1000]))
+    texts = _texts_of(cast(pd.Series, column.iloc[:1000]))
     return list(texts.drop_duplicates().iloc[:SAMPLE])
 
 
@@ -329,7 +329,7 @@ def _holds_split_words(column: pd.Series) -> bool:
         return False
     if not set(column.iloc[:100].dropna().str.strip().str.lower()) <= SPLIT_WORDS.keys():
         return False  # at a glance: a table may have millions of rows
-    words = {text.strip().lower() for text in texts_of(column).unique()}
+    words = {text.strip().lower() for text in _texts_of(column).unique()}
     return (
         "train" in {SPLIT_WORDS.get(word) for word in words}
         and words <= SPLIT_WORDS.keys()
@@ -505,7 +505,7 @@ def _free_texts(frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
 def _could_be_label(column: pd.Series) -> bool:
     if not (pd.api.types.is_string_dtype(column) or column.dtype == "category"):
         return False
-    texts = texts_of(column)
+    texts = _texts_of(column)
     if texts.empty or column_name(str(column.name)) in UNITS or is_image_name(texts.iat[0]):
         return False
     if texts.str.fullmatch(r"[+-]?\d+(\.\d+)?").all():
@@ -536,7 +536,7 @@ def is_localised(column: pd.Series) -> bool:
     """Whether a column holds ImageNet's WordNet ids, each before a box (LOC_val_solution.csv)."""
     if not pd.api.types.is_string_dtype(column):
         return False
-    texts = texts_of(column)
+    texts = _texts_of(column)
     is_at_a_glance = len(texts) > 0 and texts.iloc[:100].str.fullmatch(LOCALISED).all()
     return bool(is_at_a_glance and texts.str.fullmatch(LOCALISED).all())
 
@@ -545,16 +545,16 @@ def _are_numbers_again(column: pd.Series) -> bool:
     """Whether a column has few whole numbers that come again, as numbers of classes do."""
     if column_name(str(column.name)) in UNITS or not _are_whole(cast(pd.Series, column.iloc[:100])):
         return False  # at a glance: a table may have millions of rows
-    return _comes_again(column) and n_different(texts_of(column)) > 1 and _are_whole(column)
+    return _comes_again(column) and n_different(_texts_of(column)) > 1 and _are_whole(column)
 
 
 def _are_whole(column: pd.Series) -> bool:
-    return bool(texts_of(column).str.fullmatch(NUMBER).all())
+    return bool(_texts_of(column).str.fullmatch(NUMBER).all())
 
 
 def _is_measured(column: pd.Series) -> bool:
     """Whether a column has fractions that hardly come again, such as ages and scores: no classes."""
-    texts = texts_of(cast(pd.Series, column.iloc[:1000]))
+    texts = _texts_of(cast(pd.Series, column.iloc[:1000]))
     if texts.empty or not texts.str.fullmatch(FRACTION).all():
         return False
     are_whole = texts.str.fullmatch(NUMBER).mean() > 0.5
@@ -584,7 +584,7 @@ def _is_one_hot(frame: pd.DataFrame, flags: Sequence[str]) -> bool:
 
 
 def _comes_again(column: pd.Series) -> bool:
-    texts = texts_of(column)
+    texts = _texts_of(column)
     return 0 < n_different(texts) <= len(texts) // 2 and texts.str.len().max() < 100
 
 

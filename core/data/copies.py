@@ -29,16 +29,16 @@ SIDE = 16  # pixels of the pictures compared
 PictureOf = Callable[[int], Image.Image]
 
 
-def resemble_more(pairs: Sequence[Sequence[float]]) -> bool:
+def _resemble_more(pairs: Sequence[Sequence[float]]) -> bool:
     """Whether copies of images are more alike than others more often than by chance, by pairs of numbers."""
     k = sum(alike > other for alike, other in pairs)
-    return len(pairs) >= FEWEST_PAIRS and by_chance(k, len(pairs)) < BY_CHANCE
+    return len(pairs) >= FEWEST_PAIRS and _by_chance(k, len(pairs)) < BY_CHANCE
 
 
-def by_chance(k: int, n: int) -> float:
+def _by_chance(k: int, n: int) -> float:
     """Probability that k or more of n pairs of images are alike by chance, each 1/2 (sign test).
 
-    >>> by_chance(10, 10) < BY_CHANCE < by_chance(9, 10)
+    >>> _by_chance(10, 10) < BY_CHANCE < _by_chance(9, 10)
     True
     """
     return sum(comb(n, i) for i in range(k, n + 1)) / 2**n
@@ -77,7 +77,7 @@ NAMED_COPY, NUMBERED_COPY = (
 IN_ALL = (")", "cop", "cóp", "kop", "副本", "コピー", "коп")  # one is in each such name
 
 
-def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
+def _originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
     """Return the row of the original image for the row of each augmented copy in a listing.
 
     Args:
@@ -91,19 +91,19 @@ def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
     numbered: dict[int, int] = {}
     for row in named:
         for pattern, pairs in ((NAMED_COPY, first_of), (NUMBERED_COPY, numbered)):
-            original = original_name(ids[row], pattern)
+            original = _original_name(ids[row], pattern)
             if original is not None and original in row_of:
                 pairs[row] = row_of[original]
     pairs = first_of | _that_look_alike(numbered, look)
     return {row: _first_copy(row, pairs) for row in pairs}
 
 
-def original_name(image_id: str, pattern: re.Pattern[str]) -> str | None:
+def _original_name(image_id: str, pattern: re.Pattern[str]) -> str | None:
     """Return the file name of the original that a copy's name says; None for another name.
 
-    >>> original_name("a/x - Copy (2).jpg", NAMED_COPY), original_name("a/Copy of x.jpg", NAMED_COPY)
+    >>> _original_name("a/x - Copy (2).jpg", NAMED_COPY), _original_name("a/Copy of x.jpg", NAMED_COPY)
     ('a/x.jpg', 'a/x.jpg')
-    >>> original_name("a/x (1).jpg", NUMBERED_COPY), original_name("a/x.jpg", NUMBERED_COPY)
+    >>> _original_name("a/x (1).jpg", NUMBERED_COPY), _original_name("a/x.jpg", NUMBERED_COPY)
     ('a/x.jpg', None)
     """
     folder, slash, name = image_id.rpartition("/")
@@ -151,13 +151,13 @@ NUMBERED_FRAME = re.compile(r"(?P<unit>.*[^ _.-])[ _.-]+[A-Za-z]{0,8}[ _.-]?\d+"
 UnitOf = Callable[[str, str | None], str]
 
 
-def sequences(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
+def _sequences(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
     """Name the clip or track of each image; None where files do not show that several are of one.
 
     Args:
         ids: paths below the root. labels: names of folders among them. look: reads the picture of a row.
     """
-    for unit_of in (folder_below, before_number):
+    for unit_of in (_folder_below, _before_number):
         if not _is_promising(ids, labels, unit_of):
             continue
         units = [unit_of(one, label) or one for one, label in zip(ids, labels, strict=True)]
@@ -166,10 +166,10 @@ def sequences(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf)
     return None
 
 
-def folder_below(image_id: str, label: str | None) -> str:
+def _folder_below(image_id: str, label: str | None) -> str:
     """Return the folder of an image below the folder of its class: perhaps a clip or a track.
 
-    >>> folder_below("yoyo/v_g01/1.jpg", "yoyo"), folder_below("yoyo/1.jpg", "yoyo")
+    >>> _folder_below("yoyo/v_g01/1.jpg", "yoyo"), _folder_below("yoyo/1.jpg", "yoyo")
     ('yoyo/v_g01', '')
     """
     folder = image_id.rpartition("/")[0]
@@ -177,12 +177,12 @@ def folder_below(image_id: str, label: str | None) -> str:
     return folder if at >= 0 and len(folder) > at + len(str(label)) else ""
 
 
-def before_number(image_id: str, label: str | None) -> str:
+def _before_number(image_id: str, label: str | None) -> str:
     """Return what stands before the number of a frame in an image's name: perhaps a clip or a track.
 
-    >>> before_number("1/00003_00017.ppm", "1"), before_number("cat/IMG.1.jpg", "cat")
+    >>> _before_number("1/00003_00017.ppm", "1"), _before_number("cat/IMG.1.jpg", "cat")
     ('1/00003', 'cat/IMG')
-    >>> before_number("1.jpg", None)
+    >>> _before_number("1.jpg", None)
     ''
     """
     folder, slash, name = image_id.rpartition("/")
@@ -234,7 +234,7 @@ def _are_near(units: Sequence[str], labels: Sequence[str | None], look: PictureO
         alike = [likeness(look, int(row), one) for one in (frame, other)]
         if np.isfinite(alike).all():
             outcomes.append(alike)
-    return resemble_more(outcomes) and float(np.median([frame for frame, _ in outcomes])) >= NEAR
+    return _resemble_more(outcomes) and float(np.median([frame for frame, _ in outcomes])) >= NEAR
 
 
 # Copies of one photograph, known by file names: corruptions below domain folders, augmented variants.
@@ -273,7 +273,7 @@ def with_photographs(listing: Listing, asked: str | None, look: PictureOf) -> Li
     if listing.group is not None or listing.split_given or find_group(listing.extras, None)[0] is not None:
         return listing
     ids, labels = (TextsOf(as_texts(column_of(listing.table, name))) for name in ("image_id", "label"))
-    for column, groups_of in ((PHOTOGRAPH, photographs), (SEQUENCE, sequences)):
+    for column, groups_of in ((PHOTOGRAPH, photographs), (SEQUENCE, _sequences)):
         is_there = listing.extras is not None and column in listing.extras
         if asked not in (None, column) or is_there:
             continue
@@ -309,7 +309,7 @@ def photographs(ids: Sequence[str], labels: Sequence[str | None], look: PictureO
 
 def _with_originals(ids: Sequence[str], bases: list[str] | None, look: PictureOf) -> list[str] | None:
     """Name a copy of a file as its original, beside variants if there are any."""
-    original_of = originals(ids, look)
+    original_of = _originals(ids, look)
     if not original_of:
         return bases
     names = bases if bases is not None else [_stem(image_id) for image_id in ids]
@@ -437,4 +437,4 @@ def _look_alike(
         alike = [likeness(look, int(row), one) for one in (copy, other)]
         if np.isfinite(alike).all():
             outcomes.append(alike)
-    return resemble_more(outcomes)
+    return _resemble_more(outcomes)

@@ -65,7 +65,7 @@ CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000 begins so, in a box or not
 CODING, TILES = 0xFF52, 0xFF90  # its segments: how tiles are coded; the first tile
 
 
-def check_work(image: Image.Image, limit: int) -> None:
+def _check_work(image: Image.Image, limit: int) -> None:
     """Refuse an image file whose few pixels ask for endless work to decode, by its header and length.
 
     A JPEG may have any number of scans, each of which goes over all pixels; a JPEG 2000 as many bytes as it
@@ -92,7 +92,7 @@ def check_work(image: Image.Image, limit: int) -> None:
         file.seek(at)
 
 
-def decode_smaller(image: Image.Image, side: int) -> None:
+def _decode_smaller(image: Image.Image, side: int) -> None:
     """Make a JPEG or JPEG 2000 image downscale while decoding, its longer side at least `side`."""
     scale = next((scale for scale in SCALES if max(image.size) // scale >= side), 1)
     if scale == 1:
@@ -115,7 +115,7 @@ def _scans(file: BinaryIO) -> int:
     return n
 
 
-def jpeg_precision(head: bytes) -> int:
+def _jpeg_precision(head: bytes) -> int:
     """Return the bits a channel that the first bytes of a JPEG state; 0 where they do not, or are of none."""
     offset = 2
     while head.startswith(b"\xff\xd8") and offset + 5 <= len(head) and head[offset] == 0xFF:
@@ -151,7 +151,7 @@ ENUMERATED, GREY = 1, (17).to_bytes(4)  # ways to state a colour space; one of t
 COMPONENTS = 40  # bytes from the begin of the code to the number of components; three a component follow
 
 
-def load_jpeg2000(image: Image.Image, reading: PixelReading, facts: FileFacts) -> Image.Image:
+def _load_jpeg2000(image: Image.Image, reading: PixelReading, facts: FileFacts) -> Image.Image:
     """Decode an opened JPEG 2000: by Pillow, but not colours of more than 8 bits, or three or more bands
     that the file calls grey, which Pillow does not read.
 
@@ -303,7 +303,7 @@ def _decode(file: str | Path | BinaryIO, limit: int, reading: PixelReading) -> I
             width, height = image.size
             check_pixels(width, height, limit)
             check_pixels(*_tile(image), limit)
-            check_work(image, limit)
+            _check_work(image, limit)
             with TURNS.turn(width * height):
                 side = longest_side()
                 if image.format == "TIFF" and _is_beyond_pillow(image, facts):
@@ -334,9 +334,9 @@ def _upright(image: Image.Image, side: int | None, reading: PixelReading, facts:
     """Decode an opened image, its longer side at most `side` pixels."""
     size = image.size
     if side is not None:
-        decode_smaller(image, side)
+        _decode_smaller(image, side)
     if image.format == "JPEG2000":
-        image = load_jpeg2000(image, reading, facts)
+        image = _load_jpeg2000(image, reading, facts)
     image.load()
     turn = orientation(image)
     return _finished(to_rgb(image, reading, facts), size, turn, side, facts)
@@ -507,7 +507,7 @@ def _why_unidentified(head: bytes) -> str:
         return "AVIF, which this Pillow cannot read: update it"
     if brand in HEIF_BRANDS and "HEIF" not in _formats():
         return "HEIC, which needs one more package: pip install pillow-heif"
-    if jpeg_precision(head) > 8:
+    if _jpeg_precision(head) > 8:
         return "a JPEG of 12 bits, which Pillow cannot read: convert it to PNG"
     is_begun = head.startswith(SIGNATURES) or head[8:12] == b"WEBP"
     return "truncated or corrupt before its pixels" if is_begun else "not an image"

@@ -69,7 +69,7 @@ class TreeRows:
     notes: list[str] = field(default_factory=list)
 
 
-def rows_of(root: str, tree: Tree, reading: TreeReading) -> TreeRows:
+def _rows_of(root: str, tree: Tree, reading: TreeReading) -> TreeRows:
     """List the images of a folder of classes, split by split, class by class, by their names."""
     rows = TreeRows(columns={name: [] for name in _columns(reading)})
     by_prefix = defaultdict(list)
@@ -100,18 +100,18 @@ def _columns(reading: TreeReading) -> list[str]:
     return [name for name, level in ((DOMAIN, reading.domains), (GROUP, reading.group)) if level]
 
 
-def has_classes(reading: TreeReading, folders: Sequence[ImagePlace]) -> bool:
+def _has_classes(reading: TreeReading, folders: Sequence[ImagePlace]) -> bool:
     """Return True where folders of images name classes; images beside them are then none."""
     return reading.classes is not None and any(folder.parts for folder in folders)
 
 
 def _add(rows: TreeRows, tree: Tree, reading: TreeReading, folders: Sequence[ImagePlace]) -> None:
     """Add the images of a split: folder by folder of the first level, sorted by the names below it."""
-    labelled = has_classes(reading, folders)
+    labelled = _has_classes(reading, folders)
     together = defaultdict(list)
     for folder in folders:
         first = folder.path[len(folder.prefix) :].strip("/").partition("/")[0] if labelled else ""
-        if not labelled or not is_above(reading, folder):
+        if not labelled or not _is_above(reading, folder):
             together[first].append(folder)
     for first in sorted(together):
         pairs = []
@@ -135,7 +135,7 @@ def _facts(reading: TreeReading, folder: ImagePlace, labelled: bool) -> list[str
     return [None if text is None else readable(text) for text in texts]
 
 
-def is_above(reading: TreeReading, folder: ImagePlace) -> bool:
+def _is_above(reading: TreeReading, folder: ImagePlace) -> bool:
     """Return True where images lie above the folders of their classes, which makes these none."""
     if not folder.parts:
         return True
@@ -144,7 +144,7 @@ def is_above(reading: TreeReading, folder: ImagePlace) -> bool:
 
 def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[ImagePlace]) -> list[str]:
     where = f" in {readable(prefix)}/" if prefix else ""
-    if not has_classes(reading, folders):
+    if not _has_classes(reading, folders):
         has_labels = prefix in reading.label_files or prefix in reading.classes_of_prefix
         has_labels = has_labels or reading.shard_label is not None
         has_labels = has_labels or any(folder.parts for folder in folders)  # of which a sentence tells
@@ -156,7 +156,7 @@ def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[Imag
     empty = [readable(name) for name in without_images if join(prefix, name) not in reading.left_out]
     notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
     outside = sum(folder.n_images for folder in folders if not folder.parts)
-    above = sum(folder.n_images for folder in folders if folder.parts and is_above(reading, folder))
+    above = sum(folder.n_images for folder in folders if folder.parts and _is_above(reading, folder))
     if outside:
         notes.append(f"{counted(outside, 'image')} ignored{where}, outside the class folders")
     if above:
@@ -273,7 +273,7 @@ class FolderSource(source.ListedSource):
         walk = walk_by_address(self.root, passed_by) if is_url(self.root) else Walk(passed_by=passed_by)
         tree = walk_folders(self.root, walk)
         reading, tree, notes = self._reading(tree)
-        rows = rows_of(self.root, tree, reading)
+        rows = _rows_of(self.root, tree, reading)
         if not rows.names:
             raise _no_images(self.root, walk)
         notes += rows.notes

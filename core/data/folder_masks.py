@@ -67,7 +67,7 @@ def set_apart(tree: Mapping[str, Folder], masks: Masks) -> tuple[dict[str, Folde
     for path, folder in tree.items():
         words = path.split("/")
         at = next((at for at, word in enumerate(words) if word in masks.folders), None)
-        left = folder.images if at is not None else mask_files(folder.images) if masks.files else []
+        left = folder.images if at is not None else _mask_files(folder.images) if masks.files else []
         images_only[path] = folder
         if left:
             counts["/".join(words[: at + 1]) if at is not None else f"{path}/*_mask".lstrip("/")] += len(left)
@@ -76,7 +76,7 @@ def set_apart(tree: Mapping[str, Folder], masks: Masks) -> tuple[dict[str, Folde
     return images_only, dict(counts)
 
 
-def mask_files(images: Sequence[str]) -> list[str]:
+def _mask_files(images: Sequence[str]) -> list[str]:
     """Return the names of masks that lie beside their image, such as `x_mask.png` beside `x.jpg`."""
     text = "\0".join(images).lower()
     if not any(word in text for word in MASK_WORDS):  # quick, as millions of names are asked
@@ -85,7 +85,7 @@ def mask_files(images: Sequence[str]) -> list[str]:
     return [name for name in images if image_of_mask(_stem(name)) in stems]
 
 
-def looks_like_mask(pixels: np.ndarray) -> bool:
+def _looks_like_mask(pixels: np.ndarray) -> bool:
     """Return True for an image of few colours in flat areas, as masks are.
 
     Args:
@@ -104,7 +104,7 @@ def looks_like_mask(pixels: np.ndarray) -> bool:
 def _files_beside(root: str, tree: Mapping[str, Folder], paths: Iterable[str]) -> bool:
     files = []
     for path in paths:
-        files += [os.path.join(root, path, name) for name in mask_files(tree[path].images)]
+        files += [os.path.join(root, path, name) for name in _mask_files(tree[path].images)]
         if len(files) >= NAMES_TRIED:
             break
     return bool(files) and _look_like_masks(_spread(files), unread=False)
@@ -115,7 +115,7 @@ def _look_like_masks(files: Sequence[str], *, unread: bool) -> bool:
     answers = []
     for file in files[:: max(1, len(files) // TRIED)][:TRIED]:
         try:
-            answers.append(looks_like_mask(np.asarray(decode(file))))
+            answers.append(_looks_like_mask(np.asarray(decode(file))))
         except UnreadableImage:
             continue
     return 2 * sum(answers) > len(answers) if answers else unread

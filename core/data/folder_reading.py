@@ -46,7 +46,7 @@ from core.data.groups import FEWEST_GROUPS
 SAME = 0.5  # share of file names that both have
 
 
-def folders_again(
+def _folders_again(
     tree: Mapping[str, Folder], counts: Mapping[str, int], prefixes: Iterable[str]
 ) -> list[str]:
     """Return the folders among the classes whose own folders are these classes again, with equal files.
@@ -203,7 +203,7 @@ def places_of(tree: Tree, reading: TreeReading) -> list[ImagePlace]:
     return places
 
 
-def counts_below(tree: Tree) -> dict[str, int]:
+def _counts_below(tree: Tree) -> dict[str, int]:
     """Count the images in and below each folder."""
     counts: dict[str, int] = defaultdict(int)
     for path, folder in tree.items():
@@ -215,7 +215,7 @@ def counts_below(tree: Tree) -> dict[str, int]:
 
 def first_reading(tree: Tree, class_level: int) -> TreeReading:
     """Return how studies that store none read a tree of images: few names of splits, classes on one level."""
-    splits = first_splits(tree, counts_below(tree))
+    splits = first_splits(tree, _counts_below(tree))
     of = splits.of or {"": "all"}
     return TreeReading(splits=of, classes=class_level, ignored=splits.ignored)
 
@@ -234,7 +234,7 @@ def choose_reading(
         tree: every folder by its path below the root, without masks. masks: what was taken out of it.
         label_file: returns the file that gives the images of a folder labels of a set, or None.
     """
-    counts = counts_below(tree)
+    counts = _counts_below(tree)
     splits = find_splits(tree, counts)
     ignored = [path for path in splits.ignored if counts.get(path)]
     start = TreeReading(
@@ -245,7 +245,7 @@ def choose_reading(
         ignored=ignored,
     )
     start = _without_containers(tree, counts, start)
-    start = replace(start, left_out=folders_again(tree, counts, start.splits))
+    start = replace(start, left_out=_folders_again(tree, counts, start.splits))
     places = places_of(tree, start)
     start = replace(start, label_files=_label_files(places, start, label_file))
     start = replace(start, classes_of_prefix=_letters_of_splits(places))

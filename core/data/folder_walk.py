@@ -106,7 +106,7 @@ def walk_folders(root: str, walk: Walk) -> dict[str, Folder]:
             path = os.path.join(entry.path, name)
             below = f"{entry.name}/{name}" if entry.name else name
             if entry.start is None:
-                follows = not leads_above(path, root)
+                follows = not _leads_above(path, root)
                 start = None if not entry.name and split_of_folder(name) else path
                 inside = _Place(path, below, start, set())
             else:
@@ -271,7 +271,7 @@ def _leads_elsewhere(link: str, homes: set[str], followed: set[str]) -> bool:
     return True
 
 
-def leads_above(folder: str, root: str) -> bool:
+def _leads_above(folder: str, root: str) -> bool:
     """Return True when a folder of images is a link to `root` or to one of its parents."""
     if not os.path.islink(folder):
         return False

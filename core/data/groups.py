@@ -48,7 +48,7 @@ def group_texts(column: pd.Series) -> pd.Series:
     return text if is_filled.all() else text.where(is_filled)
 
 
-def repeats(column: pd.Series) -> bool:
+def _repeats(column: pd.Series) -> bool:
     """Whether any value of a column of a table of images occurs twice, as groups do."""
     return bool(repeated(group_texts(column).dropna()).any())
 
@@ -87,7 +87,7 @@ def few_note(column: str, n_groups: int) -> Record:
 
 def _names_a_unit(name: str, column: pd.Series) -> bool:
     """Whether a column is called as units are, and holds some that repeat: no yes and no, no few kinds."""
-    if _plain(name) not in COLUMNS or not repeats(column):
+    if _plain(name) not in COLUMNS or not _repeats(column):
         return False
     return n_groups_of(column) >= (FEWEST_KINDS if _plain(name) in KINDS else FEWEST_VALUES)
 

@@ -146,7 +146,7 @@ def stored_values(path: str | Path) -> StoredMask:
             if _is_grey(colours):
                 return StoredMask(colours[..., 0])
             return StoredMask(numbers if _is_voc(image, numbers) else colours, numbers=numbers)
-        if image.mode == "F" or (image.has_transparency_data and has_clear_parts(image)):
+        if image.mode == "F" or (image.has_transparency_data and _has_clear_parts(image)):
             return StoredMask(None)
         if image.mode == "1":
             bits = np.asarray(_turned(image, turn)).astype(np.uint8)
@@ -161,7 +161,7 @@ def _turned(image: Image.Image, turn: int) -> Image.Image:
     return image.transpose(TRANSPOSE[turn]) if turn in TRANSPOSE else image
 
 
-def has_clear_parts(image: Image.Image) -> bool:
+def _has_clear_parts(image: Image.Image) -> bool:
     """Return True where the opacity of an image file may be its mask."""
     low: Any = image.convert("RGBA").getchannel("A").getextrema()
     return low[0] < 255

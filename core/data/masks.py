@@ -64,7 +64,7 @@ def open_masks(
     elif salient_imagenet is not None:
         mask_source = function_of_option(SALIENT)(salient_imagenet, annotations, source)
     else:
-        return PlantedMasks(source) if is_planted(source) else None
+        return PlantedMasks(source) if _is_planted(source) else None
     _ = mask_source.listing  # list now, so that errors appear on opening
     return mask_source
 
@@ -166,10 +166,10 @@ class Planted(Protocol):
     def spurious_mask(self, row: int) -> np.ndarray: ...
 
 
-def is_planted(source: ImageSource) -> bool:
+def _is_planted(source: ImageSource) -> bool:
     """Return True when a source, or both sources of a pair, know their masks."""
     if isinstance(source, PairSource):
-        return all(is_planted(part) for part in source.parts)
+        return all(_is_planted(part) for part in source.parts)
     return isinstance(source, Planted)
 
 

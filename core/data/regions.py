@@ -79,14 +79,14 @@ def _via_area(shape: Any) -> float:
     if not isinstance(shape, dict):
         return 0.0
     if "all_points_x" in shape:
-        return box_of_points(list(zip(shape["all_points_x"], shape.get("all_points_y") or [], strict=False)))
+        return _box_of_points(list(zip(shape["all_points_x"], shape.get("all_points_y") or [], strict=False)))
     if "width" in shape:
         return side(shape["width"]) * side(shape.get("height"))
     radius = side(shape.get("r"))
     return 4 * (side(shape.get("rx")) * side(shape.get("ry")) or radius * radius)
 
 
-def box_of_points(points: Any) -> float:
+def _box_of_points(points: Any) -> float:
     """Return the area of the box around the points of an annotated region, 0 where they are none."""
     try:
         xs, ys = [float(x) for x, _ in points], [float(y) for _, y in points]
@@ -135,7 +135,7 @@ def _labelme_label(tree: dict[str, Any]) -> str | None:
 
 def _labelme_area(shape: dict[str, Any]) -> float:
     points = shape.get("points")
-    return 4 * box_of_points(points) if shape.get("shape_type") == "circle" else box_of_points(points)
+    return 4 * _box_of_points(points) if shape.get("shape_type") == "circle" else _box_of_points(points)
 
 
 def is_createml(tree: Any) -> bool:
@@ -246,7 +246,7 @@ def _datumaro_area(annotation: dict[str, Any]) -> float:
     if isinstance(box, list) and len(box) == 4:
         return side(box[2]) * side(box[3])
     if isinstance(points, list) and len(points) >= 4:
-        return box_of_points(list(zip(points[::2], points[1::2], strict=False)))
+        return _box_of_points(list(zip(points[::2], points[1::2], strict=False)))
     return side(annotation.get("area"))
 
 
@@ -324,7 +324,7 @@ def _supervisely_area(item: dict[str, Any]) -> float:
     if isinstance(bitmap, dict):
         return _area_of_bitmap(bitmap.get("data"))
     exterior = points.get("exterior") if isinstance(points, dict) else None
-    return box_of_points(exterior)
+    return _box_of_points(exterior)
 
 
 def _area_of_bitmap(data: Any) -> float:

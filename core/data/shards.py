@@ -91,10 +91,10 @@ def index_tar(path: str) -> TarIndex:
             file.seek(0)
             return _index(file, length)
     except OSError as error:
-        raise unreadable_shard(path, error) from None
+        raise _unreadable_shard(path, error) from None
 
 
-def unreadable_shard(path: str, error: OSError) -> ImageSourceError:
+def _unreadable_shard(path: str, error: OSError) -> ImageSourceError:
     """Return the error of a tar shard of images that the system or a store does not hand out."""
     reason = (error.strerror or str(error)).lower()
     return ImageSourceError(f"cannot read the shard '{path}': {reason}. Check its permissions")
@@ -174,7 +174,7 @@ def name_in_folder(member: str, label: str | None) -> str:
     return "/".join([*(folders or [label]), name])
 
 
-def names_to_split_by(
+def _names_to_split_by(
     members: Sequence[str], labels: Sequence[str | None], image_ids: Sequence[str]
 ) -> list[str]:
     """Return the names in a folder of a shard's images; ids if one occurs twice, so no folder was there."""
@@ -255,7 +255,7 @@ class ShardSource(source.ListedSource):
             return super().read_id(image_id)
         for shard, name in enumerate(self.names):  # one shard's index is enough
             if image_id.startswith(f"{name}/"):
-                for sample in listed_shard(self.paths[shard]).samples:
+                for sample in _listed_shard(self.paths[shard]).samples:
                     if f"{name}/{sample.key}" == image_id:
                         return self._decode(shard, sample.image.offset, sample.image.size)
         raise UnreadableImage("no longer in the source")
@@ -286,7 +286,7 @@ class ShardSource(source.ListedSource):
         labels, captions, label_notes = _labels(samples, old=self.reading == source.OLD_READING)
         ids = self._ids(samples)
         if not given:
-            names = names_to_split_by([sample.name for sample in samples], labels, ids)
+            names = _names_to_split_by([sample.name for sample in samples], labels, ids)
             splits, drawn = source.draw_split(ids, labels, self.seed, names)
             split_notes += drawn
         files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
@@ -302,7 +302,7 @@ class ShardSource(source.ListedSource):
 
     def _samples(self) -> tuple[list[ShardSample], list[str]]:
         samples, notes, without, beside = [], [], 0, []
-        for shard, listed in enumerate(map(listed_shard, self.paths)):
+        for shard, listed in enumerate(map(_listed_shard, self.paths)):
             samples += [sample._replace(shard=shard) for sample in listed.samples]
             without += listed.without
             beside += listed.beside
@@ -440,7 +440,7 @@ def _by_key(members: list[Member]) -> tuple[dict[str, dict[str, Member]], list[s
     return groups, again
 
 
-def listed_shard(path: str) -> ShardListing:
+def _listed_shard(path: str) -> ShardListing:
     """List the images of a tar shard; the listing of one by URL is kept in the cache.
 
     Raises:
@@ -451,7 +451,7 @@ def listed_shard(path: str) -> ShardListing:
     try:
         entry = entry_of("shard", LISTING_FORM, path, *stat(path))
     except OSError as error:
-        raise unreadable_shard(path, error) from None
+        raise _unreadable_shard(path, error) from None
 
     def fetch(file: Path) -> None:
         file.write_text(json.dumps(_list_shard(path)), encoding="utf-8")

@@ -180,7 +180,7 @@ class ListedSource(ImageSource):
     @cached_property
     def listing(self) -> Listing:
         listing = self.with_photographs(self._list())
-        listing = with_groups(listing, self.asked_group or listing.group, self.seed)
+        listing = _with_groups(listing, self.asked_group or listing.group, self.seed)
         self.is_listed = True
         return listing
 
@@ -300,7 +300,7 @@ def _shares(labels: Sequence[str | None] | pd.Series) -> str:
 OF_A_DRAW = ("drawn", "lonely")  # kinds of the notes of `draw_split`
 
 
-def with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listing:
+def _with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listing:
     """Find the groups in a listing of images, draw its split by them where it was drawn, and say so.
 
     Args:

@@ -25,20 +25,20 @@ PLURALS = frozenset(("labels", "tags", "classes", "categories", "attributes", "f
 FEWEST = 3  # joined names, where blanks are the only evidence
 
 
-def labels_in_cell(name: str, mark: str) -> list[str]:
+def _labels_in_cell(name: str, mark: str) -> list[str]:
     """Return the several labels in one cell of a user's table of images.
 
-    >>> labels_in_cell("['copd', 'edema']", ","), labels_in_cell(" a  b ", " ")
+    >>> _labels_in_cell("['copd', 'edema']", ","), _labels_in_cell(" a  b ", " ")
     (['copd', 'edema'], ['a', 'b'])
     """
-    words = unlisted(name).split(None if mark == BLANK else mark)
+    words = _unlisted(name).split(None if mark == BLANK else mark)
     return [part for word in words if (part := word.strip(" '\""))]
 
 
-def unlisted(name: str) -> str:
+def _unlisted(name: str) -> str:
     """Return a cell of a user's label table without brackets and quotes of a list as Python writes it.
 
-    >>> unlisted("['normal']"), unlisted("[0, 1]"), unlisted("cat [1]")
+    >>> _unlisted("['normal']"), _unlisted("[0, 1]"), _unlisted("cat [1]")
     ('normal', '0, 1', 'cat [1]')
     """
     is_list = name.startswith("[") and name.endswith("]")
@@ -46,7 +46,7 @@ def unlisted(name: str) -> str:
     return inner.strip("'\"") if is_list and "," not in inner else inner
 
 
-def joining_mark(names: Collection[str], column: str = "") -> tuple[str, list[str]] | None:
+def _joining_mark(names: Collection[str], column: str = "") -> tuple[str, list[str]] | None:
     """Return what stands between several labels in one cell, and the names with several; else None.
 
     A bar and a semicolon always do, and the comma of a list in brackets. Another mark does where the parts
@@ -57,7 +57,7 @@ def joining_mark(names: Collection[str], column: str = "") -> tuple[str, list[st
     if lists and 2 * len(lists) >= sum(name.startswith("[") for name in names):
         return ",", lists
     for mark in (*MARKS, BLANK):
-        parts = {name: labels for name in names if len(labels := labels_in_cell(name, mark)) > 1}
+        parts = {name: labels for name in names if len(labels := _labels_in_cell(name, mark)) > 1}
         of_several = mark == BLANK and column.lower() in PLURALS
         if parts and _are_labels(mark, parts, set(names), of_several=of_several):
             return mark, list(parts)
@@ -119,7 +119,7 @@ def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
         notes.append(say_of_columns("localised", what=column))
     counts = filled.value_counts()
     notes += _written_twice(map(str, counts.index))
-    if (joined := joining_mark(list(map(str, counts.index)), column)) is not None:
+    if (joined := _joining_mark(list(map(str, counts.index)), column)) is not None:
         mark, several = joined
         n = int(counts[several].sum())
         names = tuple(f"'{name}'" for name in several[:SHOWN])

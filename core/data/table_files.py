@@ -53,7 +53,7 @@ def read_table_file(
             if ending.endswith(".parquet"):
                 frame = read_image_rows(file)
             elif ending.endswith(JSON_LINES):
-                frame = read_json_lines(file)
+                frame = _read_json_lines(file)
             else:
                 writing = (
                     old_writing(file)
@@ -104,7 +104,7 @@ def _where(path: str) -> str:
     return f": {sides}" if sides else ""
 
 
-def read_json_lines(path: str) -> pd.DataFrame:
+def _read_json_lines(path: str) -> pd.DataFrame:
     """Read a table of images of JSON lines: fields that hold single values, and labels in objects.
 
     Raises:

@@ -90,7 +90,7 @@ def writing_of(
     Raises:
         OSError, UnicodeDecodeError: it cannot be read.
     """
-    encoding = encoding_of(path)
+    encoding = _encoding_of(path)
     with open(path, encoding=encoding, newline="") as file:
         lines = list(itertools.islice(file.read(LONGEST).splitlines(keepends=True), LOOKED_AT))
     skipped = 1 if len(lines) > 2 and lines[0].strip().isdecimal() and separator is None else 0
@@ -148,7 +148,7 @@ def has_header(path: str) -> bool:
 def ends_with_image(path: str) -> bool:
     """Whether a list has fields with tabs between, of which the last alone names an image (im2rec)."""
     try:
-        with open(path, encoding=encoding_of(path), newline="") as file:
+        with open(path, encoding=_encoding_of(path), newline="") as file:
             lines = list(itertools.islice(file.read(LONGEST).splitlines(), LOOKED_AT))[:-1]
     except (OSError, UnicodeDecodeError):
         return False
@@ -161,7 +161,7 @@ def _only_last_is_image(fields: Sequence[str]) -> bool:
     return is_image_name(fields[-1]) and not is_image_name(fields[0])
 
 
-def encoding_of(path: str) -> str:
+def _encoding_of(path: str) -> str:
     """Return the encoding that a table's first bytes state; UTF-8 where they state none."""
     with open(path, "rb") as file:
         return "utf-16" if file.read(2) in UTF_16 else "utf-8-sig"

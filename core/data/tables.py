@@ -80,7 +80,7 @@ BOX_SIDES = (  # of a box whose corner stands before them
 )
 
 
-def one_row_an_image(frame: pd.DataFrame, decision: ColumnChoice) -> tuple[pd.DataFrame, ColumnChoice]:
+def _one_row_an_image(frame: pd.DataFrame, decision: ColumnChoice) -> tuple[pd.DataFrame, ColumnChoice]:
     """Keep a table's row of the largest box of each image, where several rows have one path and boxes.
 
     Images stay in the order of their first rows; of equally large boxes the first counts.
@@ -248,7 +248,7 @@ class TableSource(ListedSource):
             )
             self.columns = decision.as_stated()
             if self.may_drop_rows:
-                frame, decision = one_row_an_image(frame, decision)
+                frame, decision = _one_row_an_image(frame, decision)
             self.names = self._names_beside(frame, decision) if is_first else self.names
         listing = self._listing_of(frame, decision)
         listing.notes = [*notes, *decision.notes, *listing.notes]

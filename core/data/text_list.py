@@ -106,11 +106,13 @@ def read_text_list(path: str, root: str | None, *, old: bool = False) -> Rows:
     by_number = _lines(path)
     lines = list(by_number.values())
     folder = root or os.path.dirname(path)
-    if not any(is_image(_parts(line)[0]) for line in lines[:100]):
+    if not any(_is_image(_parts(line)[0]) for line in lines[:100]):
         named = None if old else _without_extension(lines, path, root)
         return named or _in_order(lines, path, folder)
     pairs = [_parts(line) for line in lines]
-    bad = next((number for number, pair in zip(by_number, pairs, strict=True) if not is_image(pair[0])), None)
+    bad = next(
+        (number for number, pair in zip(by_number, pairs, strict=True) if not _is_image(pair[0])), None
+    )
     if bad is not None:
         raise ImageSourceError(f"line {bad} of '{path}' names no image file. Expected PATH LABEL")
     return _with_labels(
@@ -264,7 +266,7 @@ def ground_truth(folder: str) -> str | None:
     return next((file for file in places if os.path.isfile(file)), None)
 
 
-def is_image(path: str) -> bool:
+def _is_image(path: str) -> bool:
     """Whether a path in a text list ends as an image file does."""
     return path.rpartition(".")[2].lower() in IMAGE_EXTENSIONS
 
@@ -275,15 +277,15 @@ def _parts(line: str) -> tuple[str, str | None]:
     >>> _parts("my dog.jpg 3"), _parts("a.jpg,dog"), _parts("a b.jpg")
     (('my dog.jpg', '3'), ('a.jpg', 'dog'), ('a b.jpg', None))
     """
-    if is_image(line):
+    if _is_image(line):
         return line, None
     for separator in ("\t", ",", ";"):
         path, mark, label = line.partition(separator)
-        if mark and is_image(path.strip()):
+        if mark and _is_image(path.strip()):
             return path.strip(), label.strip() or None
     words = re.split(r"\s+", line)
     for n_words in range(1, len(words)):
-        if is_image(words[n_words - 1]):  # the label may hold spaces, too
+        if _is_image(words[n_words - 1]):  # the label may hold spaces, too
             prefix = re.match(rf"(?:\S+\s+){{{n_words}}}", line)
             at = prefix.end() if prefix else len(line)
             return line[:at].strip(), line[at:].strip() or None

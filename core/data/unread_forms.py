@@ -52,7 +52,7 @@ def bands_in_files(root: str, tree: Mapping[str, Folder]) -> Record | None:
     records: dict[str, dict[str, str]] = defaultdict(dict)  # of each record, the path of each band
     n_named = 0
     for path in paths:
-        record, band = band_apart(path)
+        record, band = _band_apart(path)
         if band:
             n_named += 1
             records[record][band] = path
@@ -60,7 +60,7 @@ def bands_in_files(root: str, tree: Mapping[str, Folder]) -> Record | None:
         return None
     sets = Counter(frozenset(bands) for bands in records.values())
     bands, n_alike = max(sets.items(), key=lambda item: (item[1], len(item[0])))
-    if not are_bands(bands) or n_alike < max(FEWEST_RECORDS, LEAST_SHARE * len(records)):
+    if not _are_bands(bands) or n_alike < max(FEWEST_RECORDS, LEAST_SHARE * len(records)):
         return None
     whole = [one for one in records.values() if one.keys() == bands]
     looked_at = [one[band] for one in whole[:OPENED] for band in sorted(bands)]
@@ -72,12 +72,12 @@ def bands_in_files(root: str, tree: Mapping[str, Folder]) -> Record | None:
     return say_of_bands("bands", what=readable(root), n=len(bands), names=names)
 
 
-def band_apart(path: str) -> tuple[str, str]:
+def _band_apart(path: str) -> tuple[str, str]:
     """Return the path of an image file without its band, and the band; none where it names none.
 
-    >>> band_apart("p1/p1_B8A.tif"), band_apart("p1/VV.tif"), band_apart("train_nir/nir_7.tif")
+    >>> _band_apart("p1/p1_B8A.tif"), _band_apart("p1/VV.tif"), _band_apart("train_nir/nir_7.tif")
     (('p1/p1_*', 'b8a'), ('p1/*', 'vv'), ('train_*/*_7', 'nir'))
-    >>> band_apart("Plate1/B02_s1_w1.png"), band_apart("cat/red_7.jpg"), band_apart("cat/7.jpg")
+    >>> _band_apart("Plate1/B02_s1_w1.png"), _band_apart("cat/red_7.jpg"), _band_apart("cat/7.jpg")
     (('Plate1/B02_s1_*', 'w1'), ('cat/*_7', 'red'), ('cat/7', ''))
     """
     stem = os.path.splitext(path)[0]
@@ -92,11 +92,13 @@ def band_apart(path: str) -> tuple[str, str]:
     return "".join("*" if word.lower() == band else word for word in parts), band
 
 
-def are_bands(bands: Collection[str]) -> bool:
+def _are_bands(bands: Collection[str]) -> bool:
     """Return True for names of several spectral bands of images; a few colours alone may be of cars.
 
-    >>> are_bands(["b01", "b02"]), are_bands(["red", "green"]), are_bands(["red", "nir"]), are_bands(["b01"])
-    (True, False, True, False)
+    >>> _are_bands(["b01", "b02"]), _are_bands(["red", "green"]), _are_bands(["red", "nir"])
+    (True, False, True)
+    >>> _are_bands(["b01"])
+    False
     """
     only_colours = COLOURS.issuperset(bands)
     return len(bands) >= (FEWEST_COLOURS if only_colours else 2)

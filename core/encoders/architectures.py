@@ -398,8 +398,8 @@ def libraries_with(name: str, file: Mapping[str, Any]) -> list[str]:
     makers: dict[str, Callable[..., nn.Module]] = {}
     if timm.is_model(plain):
         makers["timm"] = timm.create_model
-    if name in torchvision_models():
-        makers["torchvision"] = torchvision_network
+    if name in _torchvision_models():
+        makers["torchvision"] = _torchvision_network
     most = _n_elements(file) + ROOM
     return [
         library
@@ -408,13 +408,13 @@ def libraries_with(name: str, file: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def torchvision_models() -> list[str]:
+def _torchvision_models() -> list[str]:
     """Names of torchvision's classifiers and networks of segmentation."""
     modules = (torchvision.models, torchvision.models.segmentation)
     return [name for module in modules for name in torchvision.models.list_models(module=module)]
 
 
-def torchvision_network(name: str, **options: Any) -> nn.Module:
+def _torchvision_network(name: str, **options: Any) -> nn.Module:
     """A network of torchvision with random weights, also in its backbone."""
     if name in torchvision.models.list_models(module=torchvision.models.segmentation):
         options["weights_backbone"] = None
@@ -490,7 +490,7 @@ def _is_convolution(tensors: Mapping[str, Tensor]) -> bool:
 
 def _possible_keys(name: str) -> list[set[str]]:
     with without_weights():
-        return [set(torchvision_network(name, aux_loss=aux).state_dict()) for aux in (False, True)]
+        return [set(_torchvision_network(name, aux_loss=aux).state_dict()) for aux in (False, True)]
 
 
 def output_stride_of(config: Mapping[str, Any]) -> int | None:

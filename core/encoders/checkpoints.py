@@ -66,7 +66,7 @@ OBSTACLES = {
 }
 
 
-def obstacle(keys: Collection[str]) -> str:
+def _obstacle(keys: Collection[str]) -> str:
     """What a file has to be freed of before it is a checkpoint's weights; "" for another file."""
     obstacles = (why for pattern, why in OBSTACLES.items() if any(re.search(pattern, key) for key in keys))
     return next(obstacles, "")
@@ -103,7 +103,7 @@ def load_strict(
         _count(reshaped, "of a different shape"),
     ]
     if any(problems):
-        hint = obstacle(unexpected) or hint
+        hint = _obstacle(unexpected) or hint
         where = f"layout {layout.name}" + (f", prefix '{layout.prefix}'" if layout.prefix else "")
         raise CheckpointError(
             f"the checkpoint ({where}) does not fit {name}: {'; '.join(filter(None, problems))}"

@@ -115,7 +115,7 @@ class Head:
     def logits(self, inputs: Sequence[Tensor]) -> Tensor:
         """(B, n_outputs) of what each part reads. A single output x is the logits (0, x): of them the softmax
         is the sigmoid of x."""
-        logits = sum_logits([part.module(x).flatten(1) for part, x in zip(self.parts, inputs, strict=True)])
+        logits = _sum_logits([part.module(x).flatten(1) for part, x in zip(self.parts, inputs, strict=True)])
         return _with_zero(logits.T).T if logits.shape[1] == 1 else logits
 
     @contextmanager
@@ -142,7 +142,7 @@ def _tokens_read(read: Tensor, rule: TokenRule | None, base: nn.Module) -> Tenso
     return read if rule is None or parts is None else read_tokens(read, parts, rule)
 
 
-def sum_logits(logits: Sequence[Tensor]) -> Tensor:
+def _sum_logits(logits: Sequence[Tensor]) -> Tensor:
     """The mean logits over the parts of a classifier: networks with a distilled head answer so."""
     return torch.stack(list(logits)).mean(0) if len(logits) > 1 else logits[0]
 
@@ -305,7 +305,7 @@ def complete_head(
         part.module.eval().requires_grad_(False).to(encoder.device)
     x, _ = encoder.random_input()
     head = Head(tuple(parts), unchecked=network is None and encoder.classifier is None)
-    if lacks_activation(parts):
+    if _lacks_activation(parts):
         return _without_activation(head, encoder, x, names)
     forward, of_network = (_forward(Head(tuple(one)), encoder, x) if one else None for one in (parts, whole))
     if of_network and not (forward and _same(forward[2], of_network[2])):
@@ -327,7 +327,7 @@ def _name_outputs(head: Head, n_outputs: int, names: list[list[str]]) -> None:
     head.names = known_names(n_outputs) if head.assumed else names
 
 
-def lacks_activation(parts: Sequence[HeadPart]) -> bool:
+def _lacks_activation(parts: Sequence[HeadPart]) -> bool:
     """Whether the file of an encoder's head does not name the activation between its layers."""
     return any(isinstance(module, UnknownActivation) for part in parts for module in part.module.modules())
 

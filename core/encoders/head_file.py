@@ -150,7 +150,7 @@ def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         if path.stat().st_size > LARGEST:
             raise CheckpointError(f"'{path}' is too large for a head; {remedy}")
         with safe_open(path, framework="numpy") as file:
-            keys, names = set(file.keys()), names_stated_in(file.metadata())
+            keys, names = set(file.keys()), _names_stated_in(file.metadata())
             if keys != {WEIGHT, BIAS} or not names:
                 raise CheckpointError(f"'{path}' holds no head with the names of its classes; {remedy}")
             weights, bias = (np.asarray(file.get_tensor(key), np.float32) for key in (WEIGHT, BIAS))
@@ -164,7 +164,7 @@ def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return weights, bias, names
 
 
-def names_stated_in(metadata: dict[str, str] | None) -> list[str]:
+def _names_stated_in(metadata: dict[str, str] | None) -> list[str]:
     """The names of classes in the metadata of an encoder's or a head's file; none where not stated."""
     try:
         names = json.loads((metadata or {}).get(CLASSES, "[]"))
@@ -181,6 +181,6 @@ def names_in_metadata(path: Path) -> list[list[str]]:
         return []
     try:
         with safe_open(path, framework="numpy") as file:
-            return [[name] for name in names_stated_in(file.metadata())]
+            return [[name] for name in _names_stated_in(file.metadata())]
     except (OSError, SafetensorError):
         return []

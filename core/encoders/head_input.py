@@ -33,7 +33,7 @@ def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -
         raise EncoderError(f"--layer {HEAD_INPUT}: {head}")
     if head.linear is not None:
         return encoder
-    split = before_last_linear(encoder.base, head)
+    split = _before_last_linear(encoder.base, head)
     if split is None:
         raise EncoderError(
             f"--layer {HEAD_INPUT}: the classifier of {encoder.arch} is no chain of layers behind the "
@@ -77,7 +77,7 @@ def with_all_that_is_read(encoder: Encoder, notes: Sequence[str]) -> Encoder:
         return encoder
 
 
-def before_last_linear(base: nn.Module, head: Head) -> tuple[nn.Module, HeadPart] | None:
+def _before_last_linear(base: nn.Module, head: Head) -> tuple[nn.Module, HeadPart] | None:
     """A network that gives what the last Linear of a classifier reads, and that Linear.
 
     The two classifiers of a distilled transformer are one on both of their tokens. None where the classifier

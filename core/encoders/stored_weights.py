@@ -39,7 +39,7 @@ def with_averages(file: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Reco
     return file, notes
 
 
-def parameters(tensors: NamedTensors) -> list[str]:
+def _parameters(tensors: NamedTensors) -> list[str]:
     """The names of a checkpoint's tensors that are trained, in order; without buffers of usual networks."""
     return [
         key for key, tensor in tensors.items() if tensor.is_floating_point() and not key.endswith(BUFFERS)
@@ -69,7 +69,7 @@ def _named_shadows(file: Mapping[str, Any], notes: list[Record]) -> Mapping[str,
 def _like_model(file: Mapping[str, Any], listed: Sequence[Tensor]) -> NamedTensors | None:
     """The tensors of the model in a file, with these parameters; None where order and shapes do not fit."""
     for _, tensors in _models(file):
-        names = parameters(tensors)
+        names = _parameters(tensors)
         if [tensors[name].shape for name in names] == [one.shape for one in listed]:
             return {**tensors, **dict(zip(names, listed, strict=True))}
     return None
@@ -137,7 +137,7 @@ def _names_of(
         number: state["z"].shape for number, state in states.items() if isinstance(state.get("z"), Tensor)
     }
     queues = [list(group.get("params", ())) for group in groups]
-    names = parameters(tensors)
+    names = _parameters(tensors)
     if sum(map(len, queues)) != len(names):
         return None
     averages: dict[Any, str] = {}

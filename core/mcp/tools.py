@@ -113,7 +113,7 @@ class StudyTools:
         next_offset = start + len(part) if start + len(part) < len(frame) else None
         pages = {"n_rows": len(frame), "offset": start, "next_offset": next_offset}
         note = note_on_train_images(study, table, slice=among)
-        rows = without_folder(study, plain_rows(part))
+        rows = _without_folder(study, _plain_rows(part))
         return {"columns": list(part.columns), **pages, "rows": rows, "note": note}
 
     def inspect(self, name: str, where: str, against: str, answer: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class StudyTools:
         table = worst_slices(self.opened(name, answer), limit=bounded(n, "n", 1, LISTED))
         linked = [
             {**row, "link": self.link("images", name, where=str(row["where"]), answer=answer)}
-            for row in plain_rows(table)
+            for row in _plain_rows(table)
         ]
         return {"slices": linked}
 
@@ -139,34 +139,34 @@ class StudyTools:
         """Return the facts of an image: label and what people decided on it, prediction, scores, most active
         features with words."""
         study = self.opened(name, answer)
-        row = study.row_of(with_folder(study, image_id))
+        row = study.row_of(_with_folder(study, image_id))
         facts: dict[str, Any] = {"image_id": image_id, "row": row}
         image = with_decisions(study, study.images.iloc[[row]].drop(columns="path"))
-        facts |= without_folder(study, plain_rows(image))[0]
+        facts |= _without_folder(study, _plain_rows(image))[0]
         for table in ("probe", "quality"):
             if study.has(table):
-                facts |= without_folder(study, plain_rows(read_table(study, table).iloc[[row]]))[0]
+                facts |= _without_folder(study, _plain_rows(read_table(study, table).iloc[[row]]))[0]
         if study.has("representations"):
             words, look = feature_words(study), look_at(study, predictor_of_images(study), row)
-            features = plain_rows(look.features.head(LISTED))
+            features = _plain_rows(look.features.head(LISTED))
             facts["features"] = [
                 feature | {"words": words.get(feature["feature"], [])} for feature in features
             ]
             decided = {"answer": look.answer, "rival": look.rival, "lead": look.lead, "note": look.note}
             facts["decision"] = decided if look.answer else None
-        return {**facts, "link": self.link("image", name, image=with_folder(study, image_id), answer=answer)}
+        return {**facts, "link": self.link("image", name, image=_with_folder(study, image_id), answer=answer)}
 
     def feature(self, name: str, feature: int, answer: str) -> dict[str, Any]:
         """Return the facts of a feature: rates, words, strongest images, similar features."""
         study = self.opened(name, answer)
         table = read_table(study, "features")
         bounded(feature, "feature", 0, len(table) - 1)
-        facts: dict[str, Any] = plain_rows(table.iloc[[feature]])[0]
+        facts: dict[str, Any] = _plain_rows(table.iloc[[feature]])[0]
         facts["words"] = feature_words(study).get(feature, [])
         strongest = study.images["image_id"].iloc[self.top_rows(study, feature)]
-        facts["top_images"] = without_folder(study, list(strongest.astype(str)))
+        facts["top_images"] = _without_folder(study, list(strongest.astype(str)))
         if study.has("firing_by_feature_rows"):
-            facts["similar"] = plain_rows(similar_features(study, feature, shown_images(study)).head(5))
+            facts["similar"] = _plain_rows(similar_features(study, feature, shown_images(study)).head(5))
         return {**facts, "link": self.link("feature", name, feature=str(feature), answer=answer)}
 
     def top_rows(self, study: Study, feature: int) -> np.ndarray:
@@ -214,7 +214,7 @@ class StudyTools:
         result["by_captions"] = search.hits(study, rows[:n], cosines[:n])
         ids = study.images["image_id"].iloc[search.of_classes(study, text, among=among)[:n]]
         result["by_class"] = [str(one) for one in ids]
-        return without_folder(study, result)
+        return _without_folder(study, result)
 
     def schema(self) -> dict[str, Any]:
         """Return the tables and what their columns mean."""
@@ -223,7 +223,7 @@ class StudyTools:
     def slice(self, study: Study, text: str) -> Slice:
         """Parse a slice. Raises SliceError."""
         where = Slice.parse(text)
-        return replace(where, image_ids=tuple(with_folder(study, image_id) for image_id in where.image_ids))
+        return replace(where, image_ids=tuple(_with_folder(study, image_id) for image_id in where.image_ids))
 
     def link(self, page: str, name: str, **parts: str) -> str:
         """Return the address of a page of the dashboard."""
@@ -232,20 +232,20 @@ class StudyTools:
         return f"{self.address}/{page}?{urlencode(query)}"
 
 
-def folder_prefix(study: Study) -> str:
+def _folder_prefix(study: Study) -> str:
     """Return the folder below which an agent, as every export, sees the ids of images (`folder_of_ids`)."""
     return folder_of_ids(study.column("images", "image_id"))
 
 
-def with_folder(study: Study, image_id: str) -> str:
-    """Return the id of an image that an agent names as `without_folder` shows it."""
-    home = folder_prefix(study)
+def _with_folder(study: Study, image_id: str) -> str:
+    """Return the id of an image that an agent names as `_without_folder` shows it."""
+    home = _folder_prefix(study)
     return image_id if image_id.startswith(home) else home + image_id
 
 
-def without_folder(study: Study, report: Any) -> Any:
-    """Return rows or facts of images for an agent, with their ids as `folder_prefix` says."""
-    home = folder_prefix(study)
+def _without_folder(study: Study, report: Any) -> Any:
+    """Return rows or facts of images for an agent, with their ids as `_folder_prefix` says."""
+    home = _folder_prefix(study)
     return _shortened(report, home) if home else report
 
 
@@ -271,7 +271,7 @@ def each_once(features: Sequence[int]) -> list[int]:
     return features
 
 
-def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a table's rows as dicts for an agent, long texts cut and missing values None."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(name): _cell(value) for name, value in row.items()} for row in rows]

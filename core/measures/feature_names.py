@@ -102,7 +102,7 @@ def strongest_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, s
     is strongest, is among those of `_shown_classes`, and whose share has the lower end of its interval
     furthest above its share among those of the others of the name.
     """
-    if len(set(names.values())) == len(names) or not len(counts := strongest_counts(study)):
+    if len(set(names.values())) == len(names) or not len(counts := _strongest_counts(study)):
         return {}
     shown, apart = _shown_classes(study), {}
     for name, features in pd.Series(names, dtype=str).groupby(names).groups.items():
@@ -116,7 +116,7 @@ def strongest_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, s
     return apart
 
 
-def strongest_counts(study: StudyReader) -> np.ndarray:
+def _strongest_counts(study: StudyReader) -> np.ndarray:
     """(n_features, n_classes) int64: of the stored images on which each feature is strongest those of each
     class; no rows where it is not known.
     """
@@ -172,7 +172,7 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     `MOST_CLASSES`: those that are clear there (`_clear_classes`) and that pages show (`_shown_classes`).
     Features without are missing.
     """
-    counts, names = strongest_counts(study), study.class_names
+    counts, names = _strongest_counts(study), study.class_names
     if not len(counts):
         return {}
     clear = _clear_classes(counts, _class_sizes(study)) & _shown_classes(study)

@@ -71,12 +71,12 @@ def feature_differences(
     if means:
         nothing = dict.fromkeys(MEANS, np.nan)  # the representations are damaged
         there = study.has("representations")
-        table = table.assign(**(mean_differences(study, mask, against) if there else nothing))
+        table = table.assign(**(_mean_differences(study, mask, against) if there else nothing))
     order = np.argsort(-table["difference"].to_numpy(), kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
-def mean_differences(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
+def _mean_differences(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
     """Mean of each feature over the images of both slices, and the q of Welch's test between them."""
     one, other = activation_moments(study, mask), activation_moments(study, against)
     p = welch(one.mean, one.variance, one.n, other.mean, other.variance, other.n)

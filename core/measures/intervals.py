@@ -86,13 +86,13 @@ def mean_intervals(
     finite = np.isfinite(values)
     n = finite.sum(0)
     mean = safe_divide(np.where(finite, values, 0.0).sum(0), n)
-    half = student_half(np.square(np.where(finite, values - mean, 0.0)).sum(0), n)
+    half = _student_half(np.square(np.where(finite, values - mean, 0.0)).sum(0), n)
     if groups is not None:
         half = half * np.sqrt([design_effect.of_mean(column, groups) for column in values.T])
     return mean, np.clip(mean - half, *within), np.clip(mean + half, *within), n
 
 
-def student_half(squares: ArrayLike, n: ArrayLike) -> np.ndarray:
+def _student_half(squares: ArrayLike, n: ArrayLike) -> np.ndarray:
     """Half the width of the interval of a mean, t s / sqrt(n) with s^2 = squares / (n - 1), t the 97.5th
     percentile of Student's distribution with n - 1 degrees of freedom; NaN for n < 2.
 
@@ -175,7 +175,7 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ends[0], ends[1]
 
 
-def logit_interval(area: ArrayLike, error: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _logit_interval(area: ArrayLike, error: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the interval of an area in [0, 1] with a standard error, on the scale of its logit.
 
     logit A -+ t s / (A (1 - A)), t the 97.5th percentile of Student's distribution with n - 1 degrees of
@@ -198,7 +198,7 @@ def logit_interval(area: ArrayLike, error: ArrayLike, n: ArrayLike) -> tuple[np.
 def resampled_logit_interval(
     area: ArrayLike, draws: np.ndarray, n: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`logit_interval` with the standard deviation of each column of (resamples, K), NaN draws left out.
+    """`_logit_interval` with the standard deviation of each column of (resamples, K), NaN draws left out.
 
     NaN for fewer than two draws.
     """
@@ -206,7 +206,7 @@ def resampled_logit_interval(
     n_draws, filled = finite.sum(0), np.where(finite, draws, 0.0)
     squares = np.square(np.where(finite, filled - safe_divide(filled.sum(0), n_draws), 0.0)).sum(0)
     error = np.sqrt(np.where(n_draws > 1, safe_divide(squares, n_draws - 1), np.nan))
-    return logit_interval(area, error, n)
+    return _logit_interval(area, error, n)
 
 
 def auroc_interval(
@@ -424,7 +424,7 @@ def interval_of_augrc(x: Spread, y: Spread, *, effect: float = 1.0) -> tuple[flo
     pairs (Traub et al. 2024, arXiv 2407.01032), so its variance is that of the projections g_i on single
     images, as DeLong's is of the AUROC: var AUGRC = var g / N,  g_i = (n/N) (1 - X_i) for a correct image,
     (m/N) (1 - Y_i) + n/N for another. Unlike DeLong's, it holds that the accuracy varies too. The
-    interval is that of 2 AUGRC, which lies in [0, 1], on the scale of the logit (`logit_interval`).
+    interval is that of 2 AUGRC, which lies in [0, 1], on the scale of the logit (`_logit_interval`).
 
     Args:
         effect: the design effect of g, where images come in groups (`design_effect.of_mean`).
@@ -446,5 +446,5 @@ def interval_of_augrc(x: Spread, y: Spread, *, effect: float = 1.0) -> tuple[flo
     within = within_right + within_wrong
     between = m * (of_right - mean) ** 2 + n * (of_wrong - mean) ** 2
     error = 2 * np.sqrt(effect * (within + between) / (m + n - 1) / (m + n))
-    low, high = logit_interval(mean, error, m + n)
+    low, high = _logit_interval(mean, error, m + n)
     return mean / 2, float(low) / 2, float(high) / 2

@@ -62,10 +62,10 @@ def rank(score: np.ndarray, correct: np.ndarray, *, among: np.ndarray | None = N
     rows = ranked[np.argsort(-score[ranked], kind="stable")]
     falls = np.flatnonzero(np.diff(score[rows]))
     ends = None if len(falls) == len(rows) - 1 else np.append(falls, len(rows) - 1)
-    return Ranking(rows, correct[rows], ends, risk_area(len(rows)))
+    return Ranking(rows, correct[rows], ends, _risk_area(len(rows)))
 
 
-def risk_area(n: int) -> np.ndarray:
+def _risk_area(n: int) -> np.ndarray:
     """Return what an error at each rank adds to the area under the risk-coverage curve.
 
     (n + 1,) G, G[k] = sum_{p<=k} (H_n - H_{p-1}): an error at rank p adds (H_n - H_{p-1})/n to AURC.
@@ -75,7 +75,7 @@ def risk_area(n: int) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(behind)])
 
 
-def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Count images and correct images of a ranking by score, down to each group of equal scores.
 
     Count images and correct images down to each group, (…, groups + 1) each, starting at 0.
@@ -98,10 +98,10 @@ def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, 
 def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[float, ...]:
     """Compute the METRICS of a ranking by score in their order; NaN for a single-class outcome."""
     drawn = None if counts is None else counts[None]
-    return tuple(metrics_of_each(ranking, drawn).reshape(-1).tolist())
+    return tuple(_metrics_of_each(ranking, drawn).reshape(-1).tolist())
 
 
-def metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
+def _metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
     """Compute the METRICS of a ranking by score for many resamples at once.
 
     (resamples, len(METRICS)) float64 of resamples at once; NaN where only one outcome is drawn.
@@ -109,7 +109,7 @@ def metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
     Args:
         counts: (resamples, n_images); None for one resample, of each image once.
     """
-    images, correct = map(np.atleast_2d, cumulated(ranking, counts))
+    images, correct = map(np.atleast_2d, _cumulated(ranking, counts))
     wrong = images - correct
     n = images[:, -1]
     n_correct = correct[:, -1]
@@ -133,14 +133,14 @@ def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _areas(ranking: Ranking, images: np.ndarray) -> np.ndarray:
-    """`risk_area` of as many images as are drawn in a row, at the counts in it."""
+    """`_risk_area` of as many images as are drawn in a row, at the counts in it."""
     drawn = images[:, -1]
     if (drawn == ranking.n).all():
         return ranking.harmonic[images]
     areas = np.empty(images.shape)
     for n in np.unique(drawn).tolist():
         rows = drawn == n
-        areas[rows] = risk_area(n)[images[rows]]
+        areas[rows] = _risk_area(n)[images[rows]]
     return areas
 
 
@@ -213,7 +213,7 @@ def bootstrap_metrics(
         numbers = range(start, min(start + at_once, resamples))
         counts = np.stack([resample(n_images, seed, number, groups) for number in numbers])
         for position, ranking in enumerate(rankings):
-            draws[numbers.start : numbers.stop, position] = metrics_of_each(ranking, counts)
+            draws[numbers.start : numbers.stop, position] = _metrics_of_each(ranking, counts)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         list(pool.map(some, range(0, resamples, at_once)))
@@ -339,7 +339,7 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     ranking = rank(score, correct, among=np.flatnonzero(np.isfinite(score)))
     if _why_undefined(ranking):
         return pd.DataFrame({"curve": pd.Series(dtype=object), "x": [], "y": []})
-    images, right = cumulated(ranking, None)
+    images, right = _cumulated(ranking, None)
     wrong = images - right
     n, n_right, n_wrong = images[-1], right[-1], wrong[-1]
     behind = (n - images)[:-1][::-1]

@@ -47,7 +47,7 @@ def values_of(scores: pd.DataFrame) -> np.ndarray:
     return scores[list(VARIANTS)].to_numpy(float)
 
 
-def rows_by_keys(
+def _rows_by_keys(
     frame: pd.DataFrame, keys: list[str], *, sort: bool
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield the rows of an overlap table for each combination of `keys` that occurs, with it."""
@@ -118,7 +118,7 @@ def overlap_by_class(scores: pd.DataFrame, units: np.ndarray | None = None) -> p
     Over all images with that mask; classes and groups without images are left out.
     """
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
-    for about, block in rows_by_keys(scores, ["label", "mask"], sort=True):
+    for about, block in _rows_by_keys(scores, ["label", "mask"], sort=True):
         means = Means(values_of(block), groups_among(units, block["row"].to_numpy()))
         for group, in_group in groups_of(block).items():
             if in_group.any():

@@ -111,7 +111,7 @@ def _parsed(held: dict[str, Any]) -> dict[str, str]:
 KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR, _parsed)
 
 
-def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
+def _text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
     """Return the text form of a slice that is saved in a study, by its name.
 
     Raises:
@@ -142,7 +142,7 @@ def with_saved(where: Conditions, folder: Path) -> list[Conditions]:
             continue
         if len(named) == MOST_NAMED:
             raise SliceError(f"the slice names more than {MOST_NAMED} saved slices; name fewer")
-        named[name] = where.of_saved(text_of(folder, name, saved))
+        named[name] = where.of_saved(_text_of(folder, name, saved))
         waiting += named[name].saved
     try:
         TopologicalSorter({name: part.saved for name, part in named.items()}).prepare()

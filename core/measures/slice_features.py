@@ -278,7 +278,7 @@ def firing_pairs(study: StudyReader, rows: np.ndarray) -> pd.DataFrame:
     )
 
 
-def firing_pairs_in_blocks(study: StudyReader, rows: np.ndarray) -> Iterator[pd.DataFrame]:
+def _firing_pairs_in_blocks(study: StudyReader, rows: np.ndarray) -> Iterator[pd.DataFrame]:
     """Yield the table of `firing_pairs` in parts, which of many images does not fit into memory."""
     for start in range(0, max(len(rows), 1), BLOCK_IMAGES):
         yield firing_pairs(study, rows[start : start + BLOCK_IMAGES])
@@ -292,7 +292,7 @@ def feature_activations(study: StudyReader, feature: int, mask: np.ndarray) -> t
     Returns:
         rows (n,) int64 and their activations (n,) float64.
     """
-    blocks = firing_pairs_in_blocks(study, firing_rows(study, feature, mask))
+    blocks = _firing_pairs_in_blocks(study, firing_rows(study, feature, mask))
     pairs = pd.concat([block.loc[block["feature"] == feature] for block in blocks])
     rows, activation = pairs["row"].to_numpy(), pairs["activation"].to_numpy()
     order = np.argsort(-activation, kind="stable")
@@ -356,10 +356,10 @@ def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.D
     """
     counts = count_firing_images(study, [mask])[0]
     both = np.zeros(len(counts), np.int64)
-    for together in firing_pairs_in_blocks(study, firing_rows(study, feature, mask)):
+    for together in _firing_pairs_in_blocks(study, firing_rows(study, feature, mask)):
         both += np.bincount(together["feature"], minlength=len(counts))
     jaccard = safe_divide(both, counts[feature] + counts - both)
-    profile = class_profile_cosine(study, feature, len(counts))
+    profile = _class_profile_cosine(study, feature, len(counts))
     table = pd.DataFrame(
         {"feature": np.arange(len(counts)), "both": both, "jaccard": jaccard, "profile": profile}
     )
@@ -368,7 +368,7 @@ def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.D
     return table.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
 
-def class_profile_cosine(study: StudyReader, feature: int, n_features: int) -> np.ndarray:
+def _class_profile_cosine(study: StudyReader, feature: int, n_features: int) -> np.ndarray:
     """(n_features,) float64: the correlation of a feature's class means with those of every feature."""
     if not (study.labelled and study.has("class_means")):
         return np.full(n_features, np.nan)

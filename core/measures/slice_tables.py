@@ -28,7 +28,7 @@ CAUSE = "cause"  # column of the attributes that says what makes an image hard
 NO_OUTCOME = "no image of the slice has a probe result"
 
 
-def judged_scores(
+def _judged_scores(
     study: StudyReader, mask: np.ndarray, scores: Sequence[str] | None = None
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The scores of the images of a mask with a probe result, their correctness (1, 0) and their rows."""
@@ -43,7 +43,7 @@ def metrics_of_slice(
     study: StudyReader, mask: np.ndarray, scores: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Table `quality_metrics` of the images of a slice; scores: only these, whose rivals are among them."""
-    table, correct, rows = judged_scores(study, mask, scores)
+    table, correct, rows = _judged_scores(study, mask, scores)
     predicted = study.column("quality", "predicted").iloc[rows]
     settings = study.settings("quality")
     return score_metrics(
@@ -61,7 +61,7 @@ def curves_of_slice(
     study: StudyReader, mask: np.ndarray, scores: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Table `quality_curves` of the images of a slice; scores: only these."""
-    return score_curves(*judged_scores(study, mask, scores)[:2])
+    return score_curves(*_judged_scores(study, mask, scores)[:2])
 
 
 def causes_of(study: StudyReader) -> np.ndarray | None:
@@ -73,7 +73,7 @@ def causes_of(study: StudyReader) -> np.ndarray | None:
 
 def causes_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """Table `quality_by_cause`; empty where the images record no causes."""
-    scores, correct, rows = judged_scores(study, mask)
+    scores, correct, rows = _judged_scores(study, mask)
     causes = causes_of(study)
     if causes is None:
         scores, correct, causes = scores.iloc[:0], correct[:0], np.empty(study.n_images, object)
@@ -81,13 +81,13 @@ def causes_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     return score_causes(scores, correct, causes[rows], groups_among(study.groups, rows))
 
 
-def overlaps_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+def _overlaps_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """Table `overlap`: the rows of the images of the slice."""
     frame = study.table("overlap")
     return frame.loc[mask[frame["row"].to_numpy()]].reset_index(drop=True)
 
 
-def controls_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+def _controls_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """Table `overlap_controls`, over the images with both masks: variant `paper` of the controls that are
     stored for single images.
     """
@@ -115,10 +115,10 @@ TABLES: dict[str, Table] = {
     "quality_metrics": metrics_of_slice,
     "quality_curves": curves_of_slice,
     "quality_by_cause": causes_of_slice,
-    "overlap": overlaps_of_slice,
-    "overlap_summary": lambda study, mask: summary_table(overlaps_of_slice(study, mask), study.groups),
-    "overlap_by_class": lambda study, mask: overlap_by_class(overlaps_of_slice(study, mask), study.groups),
-    "overlap_controls": controls_of_slice,
+    "overlap": _overlaps_of_slice,
+    "overlap_summary": lambda study, mask: summary_table(_overlaps_of_slice(study, mask), study.groups),
+    "overlap_by_class": lambda study, mask: overlap_by_class(_overlaps_of_slice(study, mask), study.groups),
+    "overlap_controls": _controls_of_slice,
     "label_issues": label_issues,
     "causes": causes_inside,
     "cause_rates": cause_rates_inside,

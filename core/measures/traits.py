@@ -66,15 +66,15 @@ def _cuts(study: StudyReader) -> list[Cut]:
     return cuts
 
 
-def picture_truths(study: StudyReader) -> list[str]:
+def _picture_truths(study: StudyReader) -> list[str]:
     """The columns of pictures that hold or do not: turned by EXIF, a repetition of another picture."""
     columns = evaluate.slice_columns(study)
     of_pictures = {"turned": "pictures", NEAR_DUPLICATE: evaluate.REPEATED}
     return [column for column, table in of_pictures.items() if columns.get(column) == table]
 
 
-def picture_truth(study: StudyReader, column: str) -> np.ndarray:
-    """(n_images,) bool: images of which a column of `picture_truths` holds."""
+def _picture_truth(study: StudyReader, column: str) -> np.ndarray:
+    """(n_images,) bool: images of which a column of `_picture_truths` holds."""
     values = pd.Series(evaluate.column_values(study, column)).astype("boolean")
     return values.fillna(False).to_numpy(bool)
 
@@ -254,8 +254,8 @@ def _pictures(study: StudyReader, mask: np.ndarray) -> Tokens:
         values = column_values(study, column).to_numpy(np.float64, na_value=np.nan)
         rows = np.flatnonzero((values >= low) & (values <= high) & mask)
         parts.append(_made(rows, np.zeros(len(rows)), PICTURE, [Cut(column, low, high).text], column))
-    for column in picture_truths(study):
-        rows = np.flatnonzero(picture_truth(study, column) & mask)
+    for column in _picture_truths(study):
+        rows = np.flatnonzero(_picture_truth(study, column) & mask)
         parts.append(_made(rows, np.zeros(len(rows)), PICTURE, ["true"], column))
     return _together(parts)
 

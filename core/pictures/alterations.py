@@ -83,7 +83,7 @@ def blurred_within(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     """
     if not region.any():
         return picture
-    kernel = blur_kernel(min(region.shape))
+    kernel = _blur_kernel(min(region.shape))
     weight = _convolved(region.astype(np.float32), kernel)[..., None]
     total = _convolved(np.where(region[..., None], picture, 0).astype(np.float32), kernel)
     mean = picture[region].mean(0, dtype=np.float64)
@@ -92,7 +92,7 @@ def blurred_within(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
 
 
-def blur_kernel(side: int) -> np.ndarray:
+def _blur_kernel(side: int) -> np.ndarray:
     """(2 k + 1,) float64 with sum 1: the Gaussian that blurs a picture's background, along one axis."""
     deviation = BLUR * side
     reach = int(np.ceil(REACH * deviation))

@@ -236,14 +236,14 @@ def trials_without_pictures(
     """
     units = unit_codes(study)
     made = {
-        LABEL: label_trial(study, drawn),
-        NEIGHBOURS: neighbour_trial(study, predictor, drawn, units),
-        FEATURE: feature_trial(study, predictor, drawn, seed),
+        LABEL: _label_trial(study, drawn),
+        NEIGHBOURS: _neighbour_trial(study, predictor, drawn, units),
+        FEATURE: _feature_trial(study, predictor, drawn, seed),
     }
     return {cause: trial for cause, trial in made.items() if trial is not None}
 
 
-def label_trial(study: Study, drawn: DrawnImages) -> Trial | None:
+def _label_trial(study: Study, drawn: DrawnImages) -> Trial | None:
     """Try whether an image is wrong by its label: it is listed in `label_issues`, out of fold.
 
     The gain is the margin by which the suggested class is more probable than the label. None where no label
@@ -259,7 +259,7 @@ def label_trial(study: Study, drawn: DrawnImages) -> Trial | None:
     return Trial(-numbers(table, "margin"), listed, np.full(len(listed), -np.inf), evidence=evidence)
 
 
-def neighbour_trial(study: Study, predictor: Predictor, drawn: DrawnImages, units: np.ndarray) -> Trial:
+def _neighbour_trial(study: Study, predictor: Predictor, drawn: DrawnImages, units: np.ndarray) -> Trial:
     """Try whether an image is wrong since the images around it belong to the wrong class.
 
     gain = share of the wrong class among the N_NEIGHBOURS nearest labelled images of other units less the
@@ -273,7 +273,7 @@ def neighbour_trial(study: Study, predictor: Predictor, drawn: DrawnImages, unit
     names = pd.Index(predictor.names)
     codes = names.get_indexer(pd.Index([*study.class_names]))
     label = class_column(study, "label")
-    nearest = nearest_of_others(study, drawn.rows, np.flatnonzero(label >= 0), units)
+    nearest = _nearest_of_others(study, drawn.rows, np.flatnonzero(label >= 0), units)
     labels = np.where(nearest >= 0, codes[label[nearest]], -2)
     wrong = np.where(drawn.is_error, drawn.answer, drawn.target)
     truth = np.where(drawn.is_error, drawn.target, drawn.answer)
@@ -285,7 +285,7 @@ def neighbour_trial(study: Study, predictor: Predictor, drawn: DrawnImages, unit
     return Trial(gain, gain >= MOST_NEIGHBOURS, np.full(len(gain), -np.inf), evidence=evidence)
 
 
-def nearest_of_others(
+def _nearest_of_others(
     study: Study, rows: np.ndarray, among: np.ndarray, units: np.ndarray, k: int = N_NEIGHBOURS
 ) -> np.ndarray:
     """Find the k images nearest to each by cosine, those of its own unit left out.
@@ -310,7 +310,7 @@ def nearest_of_others(
     return np.where(np.isfinite(best), nearest, -1)
 
 
-def feature_trial(study: Study, predictor: Predictor, drawn: DrawnImages, seed: int) -> Trial | None:
+def _feature_trial(study: Study, predictor: Predictor, drawn: DrawnImages, seed: int) -> Trial | None:
     """Try whether one feature makes an image wrong: the one that adds most, set to its mean.
 
     Its control is the largest gain among N_RANDOM features of like activation, each set to its mean. None

@@ -64,7 +64,7 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
         SettingsError: the answer cannot be asked again, or there is no error.
         EncoderError: the encoder can no longer be loaded, or has changed.
     """
-    read, predictor = answer_of(study, config)
+    read, predictor = _answer_of(study, config)
     earlier = EarlierRun.of(study, config)
     drawn = draw_images(read, predictor, config, earlier.named)
     usual = usual_measures(read, predictor, drawn)
@@ -92,7 +92,7 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
         run.progress.note(note)
 
 
-def answer_of(study: Study, config: CausesConfig) -> tuple[Study, Predictor]:
+def _answer_of(study: Study, config: CausesConfig) -> tuple[Study, Predictor]:
     """Return the study as the answer of `causes` reads it, and its classifier.
 
     Raises:
@@ -200,7 +200,7 @@ def plan_of_causes(study: Study, options: Mapping[str, Any]) -> dict[str, Any]:
         SettingsError, EncoderError: as the step.
     """
     config = settings_of("causes", options)
-    read, predictor = answer_of(study, config)
+    read, predictor = _answer_of(study, config)
     earlier = EarlierRun.of(study, config)
     drawn = draw_images(read, predictor, config, earlier.named)
     todo = np.array([row not in earlier.position for row in drawn.rows.tolist()])

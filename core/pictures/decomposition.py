@@ -66,7 +66,7 @@ def describe(
     if reads_unit_rows(study):
         raw = unit_rows(raw[None])[0]
     h = (raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)).astype(np.float64)
-    alpha = alpha_of(study)
+    alpha = _alpha_of(study)
     above = np.flatnonzero(h > alpha)
     strongest = above[np.argsort(-h[above], kind="stable")][:top]
     if words is None:
@@ -92,7 +92,7 @@ def _notes(study: Study) -> list[str]:
     return [no_words] * (not study.has("concepts")) + [class_logits.LOCAL] * class_logits.has_gradients(study)
 
 
-def alpha_of(study: Study) -> float:
+def _alpha_of(study: Study) -> float:
     """Return the activation above which a feature is highly active: of the step `concepts`, or its rule."""
     if study.has("concepts"):
         return study.facts(ConceptsFacts).known_alpha
@@ -162,7 +162,7 @@ def _behind(
         first = int(outputs.argmax())
         toward = whole.gradients(raw[None], np.eye(1, len(outputs), first))
         share = float(np.exp(outputs[first] - total))
-        answer = {"predicted": _name_of_output(study, first), **supporting(raw, toward, share)}
+        answer = {"predicted": _name_of_output(study, first), **_supporting(raw, toward, share)}
     else:
         answer = {"predicted": names[best], **behind_class(raw, probe, best, total=total)}
     if true is None:
@@ -202,10 +202,10 @@ def behind_class(
     logits = probe.classes(outputs)[0]
     total = float(np.logaddexp.reduce(logits)) if total is None else total
     gradients = probe.gradients(raw[None], outputs, np.array([code]))
-    return supporting(raw, gradients, float(np.exp(logits[code] - total)), top)
+    return _supporting(raw, gradients, float(np.exp(logits[code] - total)), top)
 
 
-def supporting(raw: np.ndarray, gradients: np.ndarray, confidence: float, top: int = 5) -> dict[str, Any]:
+def _supporting(raw: np.ndarray, gradients: np.ndarray, confidence: float, top: int = 5) -> dict[str, Any]:
     """Return the confidence in a class and the features that support it, from the logit's gradient."""
     features, values = top_contributions(raw.astype(np.float64) * gradients, top)
     positive = features[0] >= 0

@@ -73,7 +73,7 @@ def draw_images(
     wrong = np.flatnonzero(shown & (correct == 0))
     right = np.flatnonzero(shown & (correct == 1))
     named = np.array(
-        [row_of_error(study, correct, fromkey) for fromkey in dict.fromkeys((*before, *config.image))]
+        [_row_of_error(study, correct, fromkey) for fromkey in dict.fromkeys((*before, *config.image))]
     )
     if not len(wrong) and not len(named):
         raise SettingsError(
@@ -85,8 +85,8 @@ def draw_images(
     rows, order = np.unique(np.concatenate([drawn_wrong, drawn_right]), return_index=True)
     is_error = order < len(drawn_wrong)
     is_reference = np.concatenate([np.zeros(len(drawn_wrong), bool), reference])[order]
-    logits = stored_logits(study, predictor, rows)
-    target = np.where(is_error, label[rows], second_class(logits, answer[rows]))
+    logits = _stored_logits(study, predictor, rows)
+    target = np.where(is_error, label[rows], _second_class(logits, answer[rows]))
     at = np.arange(len(rows))
     gap = logits[at, target] - logits[at, answer[rows]]
     drawn = DrawnImages(
@@ -95,10 +95,10 @@ def draw_images(
         n_errors=len(wrong),
         n_right=len(right),
     )
-    return drawn.taken(needed(drawn)) if len(named) else drawn
+    return drawn.taken(_needed(drawn)) if len(named) else drawn
 
 
-def needed(drawn: DrawnImages) -> np.ndarray:
+def _needed(drawn: DrawnImages) -> np.ndarray:
     """(n,) bool: the errors, and right images nearest in gap to each, on which causes are tried."""
     keep = drawn.is_error.copy()
     reference = np.flatnonzero(drawn.is_reference)
@@ -122,7 +122,7 @@ def label_outcomes(study: Study, predictor: Predictor) -> tuple[np.ndarray, np.n
     return label, answer, np.where((label >= 0) & (answer >= 0), correct, np.nan)
 
 
-def row_of_error(study: Study, correct: np.ndarray, image_id: str) -> int:
+def _row_of_error(study: Study, correct: np.ndarray, image_id: str) -> int:
     """The row of a named image to find why it is wrong. Raises SettingsError where it is no error."""
     row = study.row_of(image_id)
     if correct[row] != 0:
@@ -131,7 +131,7 @@ def row_of_error(study: Study, correct: np.ndarray, image_id: str) -> int:
     return row
 
 
-def stored_logits(study: Study, predictor: Predictor, rows: np.ndarray) -> np.ndarray:
+def _stored_logits(study: Study, predictor: Predictor, rows: np.ndarray) -> np.ndarray:
     """(n, n_names) float64: logits of some images by the classifier as it answers for pictures."""
     parts = [np.empty((0, len(predictor.names)))]
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -144,7 +144,7 @@ def stored_logits(study: Study, predictor: Predictor, rows: np.ndarray) -> np.nd
     return np.concatenate(parts)
 
 
-def second_class(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
+def _second_class(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """(n,) int64: the class of the largest logit of a picture but that of the answer."""
     others = logits.copy()
     others[np.arange(len(logits)), answer] = -np.inf

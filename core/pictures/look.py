@@ -86,8 +86,8 @@ class Look:
             classifier.
         answer, rival: what it says with all features, and the class that this is weighed against: the true
             one where the answer is wrong, else the next; empty without a classifier. lead: in logits.
-        features: as `ranked_features` lists them. note: how to read their pushes, or why there are none, in a
-            sentence; empty where there is nothing to say.
+        features: as `_ranked_features` lists them. note: how to read their pushes, or why there are none, in
+            a sentence; empty where there is nothing to say.
     """
 
     classes: pd.DataFrame
@@ -173,7 +173,7 @@ def of_outputs(
     return Predictor(HEAD, columns.names, tuple(spoken), columns.column, means, classifier)
 
 
-def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
+def _ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
     """List the features that fire on a picture or push its answer, the strongest push first.
 
     Args:
@@ -217,7 +217,7 @@ def decide(
     nothing = np.full(len(raw), np.nan)
     if predictor is None or len(predictor.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
-        return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing), class_logits.NO_PUSH)
+        return Look(empty, "", "", np.nan, _ranked_features(raw, fires, nothing), class_logits.NO_PUSH)
     classifier = predictor.classifier
     if classifier is None:
         logits = changed = seen.logits.astype(np.float64)
@@ -247,7 +247,7 @@ def decide(
         predictor.spoken[answer],
         predictor.spoken[rival],
         float(by_class[0, answer] - by_class[0, rival]),
-        ranked_features(raw, fires, push),
+        _ranked_features(raw, fires, push),
         class_logits.LOCAL if is_local else class_logits.NO_PUSH if classifier is None else "",
     )
 

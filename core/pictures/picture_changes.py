@@ -103,7 +103,7 @@ def neutral_views(view: np.ndarray) -> dict[str, np.ndarray]:
     zoomed = image.resize((width, height), Image.Resampling.BILINEAR, box=cut)
     shifted = np.pad(view, ((0, 0), (SHIFT, 0), (0, 0)), mode="edge")[:, :width]
     darker = 255 * (view / 255) ** GAMMA
-    changed = (view[:, ::-1], np.asarray(zoomed), _as_jpeg(image), shifted, as_pixels(darker))
+    changed = (view[:, ::-1], np.asarray(zoomed), _as_jpeg(image), shifted, _as_pixels(darker))
     return dict(zip(NEUTRAL, map(np.ascontiguousarray, changed), strict=True))
 
 
@@ -150,7 +150,7 @@ def equalised(view: np.ndarray, brightness: float | None, contrast: float | None
         factor = target / mean if mean > 0 else 1.0
     else:
         factor = contrast / deviation if deviation > 0 else 1.0
-    return as_pixels(255 * (target + (x - mean) * factor))
+    return _as_pixels(255 * (target + (x - mean) * factor))
 
 
 def sharpened(view: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def sharpened(view: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(view).filter(mask))
 
 
-def as_pixels(values: np.ndarray) -> np.ndarray:
+def _as_pixels(values: np.ndarray) -> np.ndarray:
     """Round the values of a changed picture to uint8, what lies outside cut off."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 

@@ -69,9 +69,9 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
     with progress.step("images"):
         source = open_source(config)
         n_samples, pictured = options.get("samples") or SAMPLES, bool(options.get("samples"))
-        samples = sample_images(source, n_samples, pictures=pictured and source.has_pictures)
+        samples = _sample_images(source, n_samples, pictures=pictured and source.has_pictures)
     with progress.step("masks and captions"):
-        masks, captions, clip = masks_found(source, options), captions_found(options), clip_found(options)
+        masks, captions, clip = _masks_found(source, options), _captions_found(options), _clip_found(options)
     with progress.step("encoder"):
         encoder, about = load(config, source, run)
     with progress.step("speed"):
@@ -241,7 +241,7 @@ def _existing_parent(path: Path) -> Path:
     return next(parent for parent in [path.resolve(), *path.resolve().parents] if parent.exists())
 
 
-def sample_images(source: ImageSource, n: int, *, pictures: bool) -> list[dict[str, Any]]:
+def _sample_images(source: ImageSource, n: int, *, pictures: bool) -> list[dict[str, Any]]:
     """Return some images spread evenly over the listing, by which an analysis is timed.
 
     Args:
@@ -269,7 +269,7 @@ def _data_uri(source: ImageSource, row: int) -> str:
     return image_address(jpeg)
 
 
-def masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, Any] | None:
+def _masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, Any] | None:
     """Count the masks that match the images: the report of `MaskSource`; None where there are none.
 
     Raises:
@@ -282,7 +282,7 @@ def masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, An
     return None if masks is None else {"kind": masks.kind, **masks.report}
 
 
-def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
+def _captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the size of a caption bank and its first captions; None if none was named.
 
     Raises:
@@ -302,7 +302,7 @@ def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def clip_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
+def _clip_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """Describe the named CLIP for `--dry-run`, loaded if its weights are here, else downloaded on use.
 
     Raises:

@@ -74,23 +74,23 @@ def run_embed(
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
         if run.strict:
-            check_nothing_skipped(writer.folder)
+            _check_nothing_skipped(writer.folder)
         progress.note("embed: up to date")
         return
-    check_masks(writer.asked, source)
-    about |= token_facts(source, encoder, run.batch_size, about["assumptions"])
+    _check_masks(writer.asked, source)
+    about |= _token_facts(source, encoder, run.batch_size, about["assumptions"])
     about["severities"] = [severity_of(one) for one in about["assumptions"]]
     for line in [*source.notes, *record_of(EncoderFacts, about).most_harmful]:
         progress.note(f"note: {line}")
     ready = isinstance(encoder, np.ndarray)
     if not ready:
         encoder.fold(head)
-        about["map_precision"] = precision_of_maps(source, encoder)
+        about["map_precision"] = _precision_of_maps(source, encoder)
         about["n_precise"] = encoder.n_precise
     with writer.step("embed", settings, outside=outside) as out:
-        maps = keeper_of(writer.folder, out, source, encoder, run, about.get("map_precision", ""))
-        whole = None if ready else whole_pictures(writer, out, source, config, run)
-        consumers = [*consumers_of(config, source, encoder, head, maps), *([whole] if whole else [])]
+        maps = _keeper_of(writer.folder, out, source, encoder, run, about.get("map_precision", ""))
+        whole = None if ready else _whole_pictures(writer, out, source, config, run)
+        consumers = [*_consumers_of(config, source, encoder, head, maps), *([whole] if whole else [])]
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
                 out,
@@ -123,17 +123,17 @@ def run_embed(
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
             taken, of_choice = likely_head(out, head, readable, class_file, _groups(source, lost))
-            of_taken = head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
+            of_taken = _head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
             out.summary["head"] = of_taken | {"notes": [*of_choice, *taken.notes]}
-            write_head(out, taken)
+            _write_head(out, taken)
     if ranks.is_first:
-        keep_speed(writer.folder, consumers[0], run)
+        _keep_speed(writer.folder, consumers[0], run)
         for made, asking in ((maps, "heatmaps"), (whole, "search")):
             if made is not None and Study(writer.folder).state(asking) == "done":  # nothing will ask for them
                 made.scratch.remove()
 
 
-def keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:
+def _keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:
     """Keep how long a picture took to embed, where the encoder has made any in this run."""
     import torch
 
@@ -153,7 +153,7 @@ def _groups(source: ImageSource, lost: Sequence[int]) -> np.ndarray | None:
     return np.delete(group_codes(cast(pd.Series, source.extras[source.group])), lost)
 
 
-def precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
+def _precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
     """In which precision a study's maps are made, by its first images; float32 where none can be read."""
     import torch
 
@@ -168,7 +168,7 @@ def precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
         return FULL if pixels is None else settle_precision(encoder, pixels)
 
 
-def keeper_of(
+def _keeper_of(
     study: Path,
     out: StepWriter,
     source: ImageSource,
@@ -189,7 +189,7 @@ def keeper_of(
     return map_keeper(MapScratch(study, out.fingerprint), encoder, len(source.table), precision)
 
 
-def whole_pictures(
+def _whole_pictures(
     writer: StudyWriter, out: StepWriter, source: ImageSource, config: EmbedConfig, run: RunOptions
 ) -> WholePictures | None:
     """What lets CLIP see each whole image in the same pass; None where nothing that follows asks for that."""
@@ -208,7 +208,7 @@ def whole_pictures(
     return WholePictures(clip, ClipScratch.by(clip, writer.folder, out.fingerprint))
 
 
-def consumers_of(
+def _consumers_of(
     config: EmbedConfig,
     source: ImageSource,
     encoder: Encoder | np.ndarray,
@@ -240,10 +240,10 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
     head = one.find_head() if hasattr(one, "find_head") else "representations were given"
     if isinstance(head, str):
         return None, {"why": head}
-    return head, head_facts(head, encoder)
+    return head, _head_facts(head, encoder)
 
 
-def head_facts(head: Head, encoder: Any) -> dict[str, Any]:
+def _head_facts(head: Head, encoder: Any) -> dict[str, Any]:
     """Return what a study that is embedded remembers of the encoder's classifier."""
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
     facts |= {"normalisation_stated": encoder.normalisation_stated, "notes": list(head.notes)}
@@ -275,7 +275,7 @@ def check_class_file(path: str, head: Head | None, about: Mapping[str, Any], lab
     return read_class_file(path, head.n_outputs, labels, head.names)
 
 
-def check_masks(requested: Mapping[str, Mapping[str, Any]], source: ImageSource) -> None:
+def _check_masks(requested: Mapping[str, Mapping[str, Any]], source: ImageSource) -> None:
     """Raise MaskError, before images are embedded, where masks that later steps are to read match no image.
 
     Args:
@@ -297,7 +297,7 @@ def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:
     return before is None or before.get("fingerprint") == about.get("fingerprint")
 
 
-def write_head(out: StepWriter, head: Head) -> None:
+def _write_head(out: StepWriter, head: Head) -> None:
     """Write the encoder's classifier into a study that is embedded.
 
     Write what the outputs are called and, where the head is linear on the representation or has one hidden
@@ -316,7 +316,7 @@ def write_head(out: StepWriter, head: Head) -> None:
         out.vector(f"{name}_bias", bias.float().numpy())
 
 
-def token_facts(
+def _token_facts(
     source: ImageSource, encoder: Encoder | np.ndarray, n_images: int, assumptions: list[str]
 ) -> dict[str, Any]:
     """Compare the norms of every token rule on the first images, for an encoder that follows one.
@@ -346,7 +346,7 @@ def token_facts(
     }
 
 
-def check_nothing_skipped(folder: Path) -> None:
+def _check_nothing_skipped(folder: Path) -> None:
     """Raise UnreadableImage, naming the first, when a finished run of `embed` skipped images."""
     skipped = Study(folder).table("skipped")
     if len(skipped):
@@ -385,7 +385,7 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
     return {**options, **named}, f"no encoder was named: {next(iter(named.values()))}, {reason}"
 
 
-def count_parameters(encoder: Encoder) -> int:
+def _count_parameters(encoder: Encoder) -> int:
     """Count the numbers of a network that make a representation: without the classifier behind it."""
     name = encoder.classifier
     behind = (
@@ -446,7 +446,7 @@ def load(
         "name": parse_spec(encoder.spec).short_name,
         "layer": encoder.target_layer,
         "n_features": encoder.n_features,
-        "parameters": count_parameters(encoder),
+        "parameters": _count_parameters(encoder),
         "family": encoder.family,
         "nonnegative": encoder.nonnegative,
         "pools_globally": encoder.pools_globally,

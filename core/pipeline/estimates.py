@@ -163,7 +163,7 @@ def estimate_steps(
             sizes.n_images * (rates.seconds + second + seen.seconds),
             embed_bytes,
             SEEN_IN_PASS if seen.n_bytes else "",
-            kept_bytes(sizes, rates) + sizes.n_images * seen.n_bytes,
+            _kept_bytes(sizes, rates) + sizes.n_images * seen.n_bytes,
         ),
         **{step: Estimate(step, seconds) for step, seconds in numbers.items()},
         "heatmaps": _heatmaps(sizes, rates, options),
@@ -256,13 +256,13 @@ def _heatmaps(sizes: Sizes, rates: ImageRates, options: Mapping[str, Any]) -> Es
     drawn = others * (1 - (1 - 1 / max(sizes.n_images, 1)) ** n_top)  # hit by one of n_top draws
     n_images = sizes.n_images if config.train else sizes.n_val + min(sizes.n_masked, sizes.n_train) + drawn
     n_maps = n_images * firing_per_image(rates.raw, 4.0) + n_top
-    share = second_pass(sizes, rates)
+    share = _second_pass(sizes, rates)
     seconds = STARTING + share * n_images * rates.map_seconds
     note = f"network on {percent(share, 0)} of the images" if _keeps(sizes, rates) else ""
     return Estimate("heatmaps", seconds, n_maps * rates.map_bytes, note)
 
 
-def second_pass(sizes: Sizes, rates: ImageRates) -> float:
+def _second_pass(sizes: Sizes, rates: ImageRates) -> float:
     """Estimate the share of images that the encoder reads again for `heatmaps`: more fire than are kept."""
     if not _keeps(sizes, rates):
         return 1.0
@@ -278,7 +278,7 @@ def _keeps(sizes: Sizes, rates: ImageRates) -> bool:
     return rates.keeps_maps and (not rates.apart_seconds or n_kept == n_features)
 
 
-def kept_bytes(sizes: Sizes, rates: ImageRates) -> int:
+def _kept_bytes(sizes: Sizes, rates: ImageRates) -> int:
     """Estimate the bytes of the maps that `embed` keeps until `heatmaps` has stored its own."""
     if not _keeps(sizes, rates):
         return 0

@@ -337,12 +337,12 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
     """
     if fresh and is_first():
         delete_study(studies / name)
-    first = None if name == FIRST else first_study(studies)
-    options = demo_settings(name) | chosen_in(first, EPSILON) | ({"pool": pool} if pool else {})
-    analyze(studies / name, options, progress, by_step={CONCEPTS: chosen_in(first, K)})
+    first = None if name == FIRST else _first_study(studies)
+    options = _demo_settings(name) | _chosen_in(first, EPSILON) | ({"pool": pool} if pool else {})
+    analyze(studies / name, options, progress, by_step={CONCEPTS: _chosen_in(first, K)})
 
 
-def first_study(studies: Path) -> Study | None:
+def _first_study(studies: Path) -> Study | None:
     """Return the first embedded demo study; None where it has not been built."""
     try:
         return Study(studies / FIRST)
@@ -350,7 +350,7 @@ def first_study(studies: Path) -> Study | None:
         return None
 
 
-def chosen_in(study: Study | None, setting: tuple[str, str]) -> dict[str, Any]:
+def _chosen_in(study: Study | None, setting: tuple[str, str]) -> dict[str, Any]:
     """Return a setting as a step of the study chose it from the data, by its name; empty where it has not.
 
     Args:
@@ -361,7 +361,7 @@ def chosen_in(study: Study | None, setting: tuple[str, str]) -> dict[str, Any]:
     return {} if value is None else {name: value}
 
 
-def demo_settings(name: str) -> dict[str, Any]:
+def _demo_settings(name: str) -> dict[str, Any]:
     """Return the settings of the embedded study `name`."""
     return SETTINGS | {"encoder": ENCODERS[name]}
 

@@ -86,7 +86,7 @@ def _changed_items(study: Study) -> Iterator[Problem]:
         remedy = f"Run: {command_line(item['step'], study.path, redo=True)}"
         if name in unread:
             remedy = f"Nothing reads it since {SINCE}, so nothing needs to be done"
-        for relative, checksum in files_of(name, item):
+        for relative, checksum in _files_of(name, item):
             if what := _fault(study.path, relative, lambda path, expected=checksum: _compare(path, expected)):
                 yield Problem(relative, what, remedy)
 
@@ -104,7 +104,7 @@ def _of_bases(study: Study) -> Iterator[Problem]:
                 yield Problem(file, problem.what, problem.remedy)
 
 
-def files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the files of a study's table or array to verify, each with its checksum."""
     if item["kind"] == "table":
         yield f"{name}.parquet", item["sha256"]
@@ -168,7 +168,7 @@ def _fault_of_kept(folder: Path, file: KeptFile[Any], name: str, remedy: str | N
 
 def _strangers(study: Study, files: list[str]) -> Iterator[Problem]:
     """Yield the files that belong to no item of the manifest and to no known by-product."""
-    belongs = {relative for name, item in _own_items(study) for relative, _ in files_of(name, item)}
+    belongs = {relative for name, item in _own_items(study) for relative, _ in _files_of(name, item)}
     belongs |= BESIDE | _begun(study.path)
     for relative in files:
         is_token_table = relative.startswith(f"{SHOWN_TOKENS}/") and is_inside(study.path, relative)

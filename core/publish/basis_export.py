@@ -31,7 +31,7 @@ OF_VERSION = "6.0.0"  # whose settings these are
 OURS = "made_by"
 
 
-def sae_lens_parts(
+def _sae_lens_parts(
     parts: Mapping[str, np.ndarray], card: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return tensors and settings for export under which SAELens has the same codes as a basis.
@@ -61,15 +61,15 @@ def sae_lens_parts(
     return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}, settings
 
 
-def write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndarray], out: Path) -> None:
+def _write_sae_lens(study: StudyReader, basis: Basis, parts: Mapping[str, np.ndarray], out: Path) -> None:
     """Export a basis for SAELens: a .safetensors file with `cfg.json` beside it.
 
     SAELens loads a folder where the file is called sae_weights.safetensors.
 
     Raises:
-        SettingsError: as `sae_lens_parts`, or a cfg.json of something else lies there.
+        SettingsError: as `_sae_lens_parts`, or a cfg.json of something else lies there.
     """
-    tensors, settings = sae_lens_parts(parts, basis.card)
+    tensors, settings = _sae_lens_parts(parts, basis.card)
     settings_file = out.with_name(SETTINGS)
     _check_place(settings_file)
     facts = study.facts(EmbedFacts).encoder
@@ -124,7 +124,7 @@ def export_basis(study: Study, name: str, out: str | Path) -> int:
     table = latents_table(study, basis)
     facts = provenance(study) | {"basis": name}
     if ending == ".safetensors":
-        write_sae_lens(study, basis, _parts(study, basis), out)
+        _write_sae_lens(study, basis, _parts(study, basis), out)
         return len(table)
     write_about(out, facts)
     with complete_file(out) as temporary:

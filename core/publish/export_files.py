@@ -82,7 +82,7 @@ def name_columns(columns: Iterable[Any]) -> list[str]:
     return [name for name in OF_CLASSES if name in present]
 
 
-def with_name_columns(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_name_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Return an exported table with a column COLUMN_name at its end for each column of classes."""
     named = {
         f"{name}{CLASS_NAME}": names_of_classes(cast(pd.Series, frame[name]))
@@ -342,7 +342,7 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     frame = frame if slice is None or not slice else _only(study, table, frame, slice)
     frame = without_image_folder(study, table, frame)
     if table != "labels" and has_ids(study):
-        frame = with_name_columns(frame)
+        frame = _with_name_columns(frame)
     # The ids were for the slice.
     return cast(pd.DataFrame, frame[list(LABEL_COLUMNS)]) if table == "labels" else frame
 

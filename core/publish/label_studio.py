@@ -52,10 +52,10 @@ def _task(known: KnownImages, at: int, task: Task, maps: ImageMaps, folder: Path
         score = {} if confidence is None else {"score": confidence}
         predictions.insert(0, {"model_version": version, **score, "result": result})
     others = {"predictions": predictions} if predictions else {}
-    return {"data": data, "meta": {OURS: known.facts}, **task_labels(task), **others}
+    return {"data": data, "meta": {OURS: known.facts}, **_task_labels(task), **others}
 
 
-def task_labels(task: Task) -> Task:
+def _task_labels(task: Task) -> Task:
     """Return what people decided on an image in Label Studio: the annotations of an exported task."""
     return {"annotations": task["annotations"]} if "annotations" in task else {}
 

@@ -32,7 +32,7 @@ def remedy_head(study: Study, remedy: str) -> tuple[np.ndarray, np.ndarray, list
     return both[:, :-1], both[:, -1], study.table(CLASSES)["label"].tolist()
 
 
-def about_head(study: Study, remedy: str) -> dict[str, str]:
+def _about_head(study: Study, remedy: str) -> dict[str, str]:
     """Say in an exported head's metadata which remedy it is of, what it reads and was fitted to."""
     facts = study.facts(RemediesFacts)
     fitted = "train images" if study.is_val.any() else "all labelled images"
@@ -41,7 +41,7 @@ def about_head(study: Study, remedy: str) -> dict[str, str]:
 
 def remedy_head_bytes(study: Study, remedy: str) -> bytes:
     """Return the content of the file in which the head of a remedy is handed out."""
-    return head_bytes(*remedy_head(study, remedy), **about_head(study, remedy))
+    return head_bytes(*remedy_head(study, remedy), **_about_head(study, remedy))
 
 
 def write_remedy_head(study: Study, remedy: str, out: Path, *, whole: bool = False) -> dict[str, object]:
@@ -50,14 +50,14 @@ def write_remedy_head(study: Study, remedy: str, out: Path, *, whole: bool = Fal
     Args:
         whole: a checkpoint of torchvision or timm, with a sidecar OUT.json that says how pictures are read.
     Raises:
-        SettingsError: the ending is another, or there is no such head. EncoderError: see `whole_network`.
+        SettingsError: the ending is another, or there is no such head. EncoderError: no library has it.
     """
     check_output_file(out, "the head", (ENDING,))
     weights, bias, names = remedy_head(study, remedy)
     if whole:
         from core.analysis.whole_checkpoint import write_whole_checkpoint
 
-        metadata = head_metadata(names, **about_head(study, remedy))
+        metadata = head_metadata(names, **_about_head(study, remedy))
         arch = write_whole_checkpoint(study, weights, bias, metadata, out)
         return {"file": str(out), "remedy": remedy, "n_classes": len(names), "network": arch}
     with replacing(out, parents=True) as temporary:

@@ -120,7 +120,7 @@ def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) 
 def study_sections(source: Source) -> list[Section]:
     """Return every chapter of a report about one study, its settings and the definitions."""
     chapters = [one for one in CHAPTERS if not STEPS[one.step].on_request or source.study.has(one.needs)]
-    return [*(chapter.of(source) for chapter in chapters), definition_section()]
+    return [*(chapter.of(source) for chapter in chapters), _definition_section()]
 
 
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
@@ -145,12 +145,12 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
     return page(
         " / ".join(names) + ": comparison",
         intro,
-        [*sections, definition_section()],
+        [*sections, _definition_section()],
         script=plotly_script(living),
     )
 
 
-def definition_section() -> Section:
+def _definition_section() -> Section:
     """Return the chapter of a report that defines its terms."""
     return Section("definitions", "Definitions", [definitions()])
 

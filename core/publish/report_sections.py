@@ -124,7 +124,7 @@ def _classes(source: Source) -> Markup:
 def settings(source: Source) -> list[Markup]:
     """Section of a report: all that is needed to make the study again, but for folders of files."""
     study, rows = source.study, []
-    for step in done_steps(study):
+    for step in _done_steps(study):
         given = {name: value for name, value in study.settings(step).items() if value is not None}
         rows.append((step, ", ".join(f"{name} {_plain(value)}" for name, value in given.items())))
     return [
@@ -132,11 +132,11 @@ def settings(source: Source) -> list[Markup]:
         parts.heading("Command lines"),
         parts.listing("\n".join(command_lines(study))),
         parts.heading("Versions"),
-        parts.facts([("Report made with", versions()), ("Study", f"digest {digest(study.manifest)}")]),
+        parts.facts([("Report made with", _versions()), ("Study", f"digest {digest(study.manifest)}")]),
     ]
 
 
-def done_steps(study: Study) -> list[str]:
+def _done_steps(study: Study) -> list[str]:
     """List for a report the steps that were run, in order; those of commands beside the steps last."""
     run, order = [step for step in study.manifest["steps"] if study.settings(step)], list(STEPS)
     return sorted(run, key=lambda step: (order.index(step) if step in STEPS else len(order), step))
@@ -145,7 +145,7 @@ def done_steps(study: Study) -> list[str]:
 def command_lines(study: Study) -> list[str]:
     """List for a report a command a step, with the options that are not at their default."""
     lines = []
-    for step in done_steps(study):
+    for step in _done_steps(study):
         if step not in STEPS:
             continue
         usual, options = {}, {}
@@ -168,7 +168,7 @@ def _plain(value: Any) -> bool | str:
     return os.path.basename(text.rstrip("/")) if os.path.isabs(text) else without_folders(text)
 
 
-def versions() -> str:
+def _versions() -> str:
     """List for a report the versions of Python, Peregrine and the packages that it rests on."""
     installed = [f"Python {platform.python_version()}", f"{PROJECT} {version()}"]
     for name in PACKAGES:

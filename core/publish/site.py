@@ -110,7 +110,7 @@ class _Site:
         with self.progress.step("pictures"):
             for row in [*rows, *(row for card in cards for row in card["rows"])]:
                 if row not in drawn_rows and (body := self.source.small(row)):
-                    yield picture_name(row), body
+                    yield _picture_name(row), body
                 drawn_rows.setdefault(row, bool(body))
             for card in cards:
                 card["heats"] = []
@@ -175,11 +175,11 @@ class _Site:
         correct = float(numbers(self.source.facts.iloc[[row]], "correct")[0])
         verdict = "" if np.isnan(correct) else ("correct" if correct else "misclassified")
         named = {"id": self.source.image_name(row), "label": label, "verdict": verdict}
-        source = picture_name(row) if there else ""
+        source = _picture_name(row) if there else ""
         return {"src": source, "lines": self.source.lines(row), **named}
 
 
-def picture_name(row: int) -> str:
+def _picture_name(row: int) -> str:
     """Return the name of the file of an image's picture in a published site."""
     return f"images/{row:07d}.jpg"
 

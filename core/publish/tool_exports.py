@@ -85,7 +85,7 @@ def export_to_tool(study: Study, tool: str, out: str | Path, *, among: Slice | N
         SettingsError: unknown tool, a folder that holds something, or it cannot be written.
         StudyError: the study holds no images. UnreadableImage: a picture that is copied cannot be read.
     """
-    form, out = tool_form(tool), Path(out)
+    form, out = _tool_form(tool), Path(out)
     check_new_folder(out)
     images = known_images(study, among)
     opened_by = say_of_tools(form.kind, what=str(out), names=(images.root or str(out),))
@@ -95,7 +95,7 @@ def export_to_tool(study: Study, tool: str, out: str | Path, *, among: Slice | N
     return WrittenImages(n, opened_by, tuple(_notes(images, form)))
 
 
-def tool_form(tool: str) -> ToolForm:
+def _tool_form(tool: str) -> ToolForm:
     """Return the form of an export for another tool. Raises SettingsError for an unknown one."""
     if tool not in TOOLS:
         raise SettingsError(unknown_name(f"no tool '{tool}'", tool, TOOLS, "Tools"))

@@ -86,8 +86,8 @@ def track(
     check_tracker(tracker, out)
     out.mkdir(parents=True, exist_ok=True)
     written = 0
-    with TRACKERS[tracker].start(out, named_run(study)) as run:
-        for name, value in tracked_numbers(study).items():
+    with TRACKERS[tracker].start(out, _named_run(study)) as run:
+        for name, value in _tracked_numbers(study).items():
             run.number(name, value)
             written += 1
         with progress.step("pictures"):
@@ -97,7 +97,7 @@ def track(
     return written
 
 
-def named_run(study: Study) -> Named:
+def _named_run(study: Study) -> Named:
     """Return what a study's run in a tracker of experiments is called, and what it is of."""
     facts, among = provenance(study), vars(study).get("slice")
     basis = [facts["basis"]] if facts["basis"] != UNITS else []
@@ -117,7 +117,7 @@ def check_tracker(tracker: str, out: Path) -> None:
         raise SettingsError(f"--to {tracker} needs the package {package}: pip install {package}") from None
 
 
-def tracked_numbers(study: Study) -> dict[str, float]:
+def _tracked_numbers(study: Study) -> dict[str, float]:
     """Return every number of a study for a tracker by name, those that are undefined left out.
 
     Accuracy, confidence, Q and firing features of the images that are shown, with the ends of their 95 %

@@ -66,7 +66,7 @@ class Thumbnails:
         return Picture(self.study.thumbnail_image(row), caption, "", as_text(image_id), row)
 
 
-def most_common_share(study: Study) -> float:
+def _most_common_share(study: Study) -> float:
     """Return the share of the most common class among the labelled evaluation images; NaN without any."""
     labels = [
         label
@@ -104,7 +104,7 @@ def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) 
         figure.add_trace(bars)
     line = {"color": theme.ink, "width": theme.stroke(1.5), "dash": "dot"}
     for at, study in enumerate(studies):
-        level = 100 * most_common_share(study)
+        level = 100 * _most_common_share(study)
         figure.add_shape(type="line", x0=at - 0.4, x1=at + 0.4, y0=level, y1=level, line=line)
     figure.add_trace(
         go.Scatter(x=[None], y=[None], mode="lines", line=line, name="always the most common class")

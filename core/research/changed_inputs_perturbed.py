@@ -55,12 +55,12 @@ def run_perturbed(folder: str | Path, options: Mapping[str, Any], progress: Prog
     study, run = Study(folder), run_options(options)
     check_has_encoder(study)
     settings, inputs = as_settings(config), ("representations", "images")
-    head = head_file(study)
+    head = _head_file(study)
     outside = {"head": "" if head is None else f"{head.stat().st_size}:{head.stat().st_mtime_ns}"}
     with write_study(folder) as writer:
         if options.get("redo") or not writer.is_current(STEP, settings, inputs, outside):
             with progress.step(STEP), writer.step(STEP, settings, inputs, outside) as out:
-                compute_perturbed(study, out, config, run, progress=progress)
+                _compute_perturbed(study, out, config, run, progress=progress)
         else:
             progress.note(f"{STEP}: up to date")
         return writer.manifest["steps"][STEP]["summary"]
@@ -75,19 +75,19 @@ def check_has_encoder(study: Study) -> None:
         )
 
 
-def checkpoint_of(study: Study) -> Path | None:
+def _checkpoint_of(study: Study) -> Path | None:
     """Return the checkpoint of a study's encoder, for research on changed inputs, if it is a file."""
     return parse_spec(study.settings("embed")["encoder"]).checkpoint
 
 
-def head_file(study: Study) -> Path | None:
+def _head_file(study: Study) -> Path | None:
     """Return the file of the projection head beside a study's encoder, for IFM (research), if it is there."""
-    checkpoint = checkpoint_of(study)
+    checkpoint = _checkpoint_of(study)
     path = None if checkpoint is None else files.head_path(checkpoint)
     return path if path is not None and path.exists() else None
 
 
-def compute_perturbed(
+def _compute_perturbed(
     study: Study, step: StepWriter, config: PerturbedConfig, run: RunOptions, *, progress: Progress
 ) -> None:
     """Compute and write the items of the research command `perturbed`: neighbours of moved embeddings."""
@@ -95,15 +95,15 @@ def compute_perturbed(
     rows = rows if len(rows) > 1 else np.arange(study.n_images)
     anchors, others = moved.draw_pairs(rows, config.pairs, seed=config.seed)
     device = resolve_device(run.device)
-    encoder, checkpoint = encoder_of(study, str(device)), checkpoint_of(study)
+    encoder, checkpoint = encoder_of(study, str(device)), _checkpoint_of(study)
     head = None if checkpoint is None else load_head(checkpoint, device=device)
     recorded = None if checkpoint is None else recorded_config(checkpoint)
     bank = unit_outputs(head, torch.from_numpy(np.asarray(study.array("representations")[:], np.float32)))
-    views = view_vectors(study, encoder, head, recorded, config.seed, run, progress=progress)
+    views = _view_vectors(study, encoder, head, recorded, config.seed, run, progress=progress)
     step.vector(moved.VECTORS, bank.numpy())
     step.vector(moved.VIEWS, views)
-    table = neighbour_table(bank.numpy(), views, rows, anchors, others, config.epsilons)
-    shares = factor_table(study, table)
+    table = _neighbour_table(bank.numpy(), views, rows, anchors, others, config.epsilons)
+    shares = _factor_table(study, table)
     ids = study.images["image_id"].to_numpy()
     named = {name: _ids(ids, table[name].to_numpy()) for name in ("anchor", "other", "neighbour")}
     step.table("perturbed_neighbours", table.assign(**named))
@@ -120,7 +120,7 @@ def compute_perturbed(
         "own_first": own_first,
         "without_direction": n_without_direction,
         "epsilons": epsilons,
-        "keep the anchor's value": kept_by_factor(shares),
+        "keep the anchor's value": _kept_by_factor(shares),
     }
 
 
@@ -128,7 +128,7 @@ def _ids(ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.array([ids[row] if row >= 0 else None for row in rows], object)
 
 
-def view_vectors(
+def _view_vectors(
     study: Study,
     encoder: Encoder,
     head: nn.Module | None,
@@ -169,7 +169,7 @@ def view_vectors(
     return activations
 
 
-def neighbour_table(
+def _neighbour_table(
     bank: np.ndarray,
     views: np.ndarray,
     rows: np.ndarray,
@@ -199,14 +199,14 @@ def neighbour_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+def _factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """Share of neighbours that have the anchor's value of each factor, with Wilson's interval.
 
     Returns:
         kind, epsilon, factor, share, low, high, n.
     """
     rows = []
-    for factor, values in factors_of(study).items():
+    for factor, values in _factors_of(study).items():
         for (kind, epsilon), part in by_values(table, ["kind", "epsilon"]):
             share, n = moved.kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
@@ -214,7 +214,7 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "epsilon", "factor", "share", "low", "high", "n"])
 
 
-def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
+def _kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
     """Return the shares of each kind and factor, one a size of the move; None where undefined."""
     by_factor = {}
     for (kind, factor), part in by_values(shares, ["kind", "factor"]):
@@ -225,7 +225,7 @@ def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
     return by_factor
 
 
-def factors_of(study: Study) -> dict[str, list[object]]:
+def _factors_of(study: Study) -> dict[str, list[object]]:
     """Return the class and the planted factors that vary in a study's images, in the order of its rows."""
     frame = study.images
     if study.has("attributes"):

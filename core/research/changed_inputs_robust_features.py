@@ -157,13 +157,13 @@ def run_robust_features(folder: str | Path, options: Mapping[str, Any], progress
     with write_study(folder) as writer:
         if options.get("redo") or not writer.is_current(STEP, settings, inputs):
             with progress.step(STEP), writer.step(STEP, settings, inputs) as out:
-                compute_robust_features(study, out, config, run, progress=progress)
+                _compute_robust_features(study, out, config, run, progress=progress)
         else:
             progress.note(f"{STEP}: up to date")
         return writer.manifest["steps"][STEP]["summary"]
 
 
-def compute_robust_features(
+def _compute_robust_features(
     study: Study, step: StepWriter, config: RobustConfig, run: RunOptions, *, progress: Progress
 ) -> None:
     """Change the images, train the two probes, and write their accuracies."""
@@ -172,8 +172,8 @@ def compute_robust_features(
     train = sample_rows(np.flatnonzero(~study.is_val & (codes >= 0)), config.images, config.seed)
     val = np.flatnonzero(study.is_val & (codes >= 0))
     targets = draw_targets(codes[train], n_classes, seed=config.seed, other=config.other_target)
-    probe = stored_probe(study)
-    changes = changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
+    probe = _stored_probe(study)
+    changes = _changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
     rows, true, aimed = robust_feature_sets(changes.reached, codes[train], targets)
     if not len(rows):
         raise StudyError(
@@ -191,7 +191,7 @@ def compute_robust_features(
     }
     table = []
     for name, (features, labels) in trained_on.items():
-        accuracy = clean_accuracy(features, labels, held_out, codes[val], n_classes, config.seed)
+        accuracy = _clean_accuracy(features, labels, held_out, codes[val], n_classes, config.seed)
         table.append((name, *accuracy, len(labels), len(val)))
     columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
     step.table(TABLE, pd.DataFrame(table, columns=columns))
@@ -218,7 +218,7 @@ def compute_robust_features(
     }
 
 
-def stored_probe(study: Study) -> Probe:
+def _stored_probe(study: Study) -> Probe:
     """Return the study's probe for raw rows, which research on robust features changes images by."""
     weights, bias = (
         torch.from_numpy(np.array(study.vector(f"probe_{name}"))) for name in ("weights", "bias")
@@ -252,7 +252,7 @@ class ChangedImages:
             getattr(self, name)[rows] = getattr(attacked, name).cpu().numpy()
 
 
-def changed_images(
+def _changed_images(
     study: Study,
     encoder: Encoder,
     probe: Probe,
@@ -288,7 +288,7 @@ def changed_images(
     return changed
 
 
-def clean_accuracy(
+def _clean_accuracy(
     raw: np.ndarray, labels: np.ndarray, held: np.ndarray, held_labels: np.ndarray, n_classes: int, seed: int
 ) -> tuple[float, float, float]:
     """Accuracy of a new probe on clean evaluation images, with Wilson's interval."""

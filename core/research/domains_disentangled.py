@@ -240,7 +240,7 @@ class Disentangled(Around):
         super().__init__(build_method(config.method, Rest(backbone, unread), n_features - unread, config))
         self.settings, self.seed, self.labels, self.k = settings, config.seed, labels, k
         self.batch_size = config.batch_size
-        self.temperature = prefix_temperature(settings, config)
+        self.temperature = _prefix_temperature(settings, config)
         with torch.random.fork_rng(devices=[]):  # the method's own weights are those without domains
             torch.manual_seed(config.seed)
             size = {"hidden": settings.critic_hidden, "slope": settings.critic_slope}
@@ -424,7 +424,7 @@ class Disentangled(Around):
         )
 
 
-def prefix_temperature(settings: DomainsConfig, config: TrainConfig) -> float:
+def _prefix_temperature(settings: DomainsConfig, config: TrainConfig) -> float:
     """The temperature of the domain prefix (research): as set, else the method's own, else 0.2."""
     if settings.temperature is not None:
         return settings.temperature

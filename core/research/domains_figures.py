@@ -22,10 +22,10 @@ MARGINS = 60  # px above and below the maps
 PART_TITLES = {"all": "all features", "prefix": "prefix", "rest": "rest"}
 
 
-def part_title(part: str, k: int | None, n_features: int) -> str:
+def _part_title(part: str, k: int | None, n_features: int) -> str:
     """Name a part of representations in figures of domains (research): prefix, rest or all.
 
-    >>> part_title("prefix", 32, 512), part_title("all", None, 512)
+    >>> _part_title("prefix", 32, 512), _part_title("all", None, 512)
     ('prefix (features 0 to 31)', 'all features')
     """
     if not k or part == "all":
@@ -158,7 +158,7 @@ MOST_POINTS = 2000  # t-SNE and UMAP are computed for the figure
 PARTS = ("all", "prefix", "rest")
 
 
-def prefix_of(study: Study) -> int | None:
+def _prefix_of(study: Study) -> int | None:
     """Features of the domain prefix in the study's step `domains`; None if there is none."""
     return study.facts(DomainsFacts).prefix
 
@@ -166,7 +166,7 @@ def prefix_of(study: Study) -> int | None:
 def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Figure of features by domain (research: Kalibhat, dissertation, Fig. 2.3), for some classes."""
     study = studies[0]
-    names, codes = domains_of(study)
+    names, codes = _domains_of(study)
     labels = study.images["label"].to_numpy(object)
     shown_classes = class_numbers(study, options)
     if not shown_classes:
@@ -182,7 +182,7 @@ def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme)
     table = study.table("domain_jaccard")
     shared = {part: known_mean(numbers(table.loc[table["part"] == part], "jaccard")) for part in PARTS}
     classes = [study.class_names[number] for number in shown_classes]
-    return domain_features(means, classes, names, k=prefix_of(study), jaccard=shared, theme=theme)
+    return domain_features(means, classes, names, k=_prefix_of(study), jaccard=shared, theme=theme)
 
 
 def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
@@ -191,8 +191,8 @@ def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> g
     Kalibhat, dissertation, Figs 2.4 and 2.5: the parts by --projection.
     """
     study = studies[0]
-    k, n_features = prefix_of(study), study.array("representations").shape[1]
-    names, codes = domains_of(study)
+    k, n_features = _prefix_of(study), study.array("representations").shape[1]
+    names, codes = _domains_of(study)
     rows = np.flatnonzero(codes >= 0)
     rows = rows[seeded_rows(len(rows), MOST_POINTS, options.seed)]
     parts = PARTS if k else ("all",)
@@ -212,11 +212,11 @@ def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> g
     if study.labelled:
         labels = study.images["label"].to_numpy(object)[rows]
         colourings["class"] = maps.by_name(labels, title="class", theme=theme, order=options.classes)
-    titles = {part: part_title(part, k, n_features) for part in parts}
+    titles = {part: _part_title(part, k, n_features) for part in parts}
     return part_maps(places, colourings, titles=titles, theme=theme)
 
 
-def domains_of(study: Study) -> tuple[list[str], np.ndarray]:
+def _domains_of(study: Study) -> tuple[list[str], np.ndarray]:
     """The names of a study's domains (research), and (n,) codes of the images, -1 without one."""
     names = list(study.facts(DomainsFacts).domains)
     places = {name: code for code, name in enumerate(names)}

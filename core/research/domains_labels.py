@@ -70,14 +70,14 @@ def domain_labels(config: DomainsConfig, source: Any, rows: np.ndarray) -> Domai
         SettingsError: unknown column, one domain only, images without a domain, more clusters than images.
     """
     assert config.labels is not None
-    truth = None if config.truth is None else pd.factorize(named(config.truth, source, rows), sort=True)[0]
+    truth = None if config.truth is None else pd.factorize(_named(config.truth, source, rows), sort=True)[0]
     if config.labels == CLUSTER:
         n_domains = config.n_domains or 0
         if n_domains > len(rows):
             raise SettingsError(f"domains.n_domains = {n_domains} is more than the {len(rows)} images.")
         names = tuple(f"cluster {number}" for number in range(n_domains))
         return DomainLabels(np.full(len(rows), -1, np.int64), names, truth)
-    values = named(config.labels, source, rows)
+    values = _named(config.labels, source, rows)
     codes, names = pd.factorize(values, sort=True)
     if len(names) < 2:
         raise SettingsError(
@@ -89,7 +89,7 @@ def domain_labels(config: DomainsConfig, source: Any, rows: np.ndarray) -> Domai
     )
 
 
-def named(labels: str, source: Any, rows: np.ndarray) -> np.ndarray:
+def _named(labels: str, source: Any, rows: np.ndarray) -> np.ndarray:
     """(n,) text: the domain (research) of each row, from "column:NAME" or "folder".
 
     Raises:
@@ -212,10 +212,10 @@ def find_domains(
     sure = robust.kept(ratios[config.rule], epsilon) if config.robust else np.ones(n_images, bool)
     clusters = robust.renaming(before, codes, n_domains)[codes]
     facts = {"epsilon": epsilon, "kept": float(sure.mean()), **shares, "empty": float(clustering.n_empty)}
-    return PseudoLabels(clusters, sure, threshold, facts | agreement_with_truth(clusters, sure, truth))
+    return PseudoLabels(clusters, sure, threshold, facts | _agreement_with_truth(clusters, sure, truth))
 
 
-def agreement_with_truth(
+def _agreement_with_truth(
     clusters: np.ndarray, sure: np.ndarray, truth: np.ndarray | None
 ) -> dict[str, float]:
     """Adjusted Rand index of found domains (research) with the true ones, and purity; NaN if unknown."""

@@ -35,10 +35,10 @@ def part_slices(k: int | None, n_features: int) -> dict[str, slice]:
     return {name: part_columns(name, k or 0, n_features) for name in names}
 
 
-def follows(one: np.ndarray, other: np.ndarray) -> bool:
+def _follows(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether a domain or class (research) of several values is known from the other.
 
-    >>> follows(np.array([0, 0, 1]), np.array([3, 2, 1])), follows(np.array([3, 2, 1]), np.array([0, 0, 1]))
+    >>> _follows(np.array([0, 0, 1]), np.array([3, 2, 1])), _follows(np.array([3, 2, 1]), np.array([0, 0, 1]))
     (True, False)
     """
     pairs = {*zip(one.tolist(), other.tolist(), strict=True)}
@@ -54,10 +54,10 @@ def confounded(column: str, classes: np.ndarray, domains: np.ndarray, *, both: s
         both: what follows where the domain gives the class away.
         domain: what follows where only the class gives the domain away (domains are groups of classes).
     """
-    if follows(classes, domains):
-        given = "is" if follows(domains, classes) else "gives away"
+    if _follows(classes, domains):
+        given = "is" if _follows(domains, classes) else "gives away"
         return f"'{column}' {given} the class of every image: {both}"
-    if follows(domains, classes):
+    if _follows(domains, classes):
         return f"the images of a class all have the same '{column}': {domain}"
     return ""
 

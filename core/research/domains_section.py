@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.training.setup import Build
 
 
-def check_training(config: TrainConfig) -> None:
+def _check_training(config: TrainConfig) -> None:
     """Raise SettingsError for the first setting of a training with domains (research) that cannot work."""
     check_domains(config.sections["domains"])
     if config.sections["domains"].labels is not None and has_two_encoders(config):
@@ -44,5 +44,5 @@ def disentangled(
 
 
 SECTION = TrainingSection(
-    "domains", DomainsConfig, check_training, "core.research.domains_section:disentangled"
+    "domains", DomainsConfig, _check_training, "core.research.domains_section:disentangled"
 )

@@ -50,7 +50,7 @@ EPOCHS, BATCH, RATE, DECAY = 30, 256, 1e-3, 1e-4  # of the MLP: Adam, ours
 OWN, SEEN = "own", "seen"  # protocols: trained on the domain itself, or on the seen domains
 
 
-def predict_linear(
+def _predict_linear(
     train: np.ndarray, codes: np.ndarray, rows: np.ndarray, n_classes: int, *, lr: float | None, seed: int
 ) -> np.ndarray:
     """(n,) int64: domains or classes of `rows` (research) by the linear probe of docs/method.md 3."""
@@ -106,7 +106,7 @@ def domain_probe(images: DomainImages, columns: slice, kind: str, *, seed: int =
     if kind == MLP:
         predicted = predict_mlp(rows, codes[train], tried, n_domains, seed=seed)
     else:
-        predicted = predict_linear(rows, codes[train], tried, n_domains, lr=0.1, seed=seed)
+        predicted = _predict_linear(rows, codes[train], tried, n_domains, lr=0.1, seed=seed)
     return {**_share(predicted == codes[val]), **row}
 
 
@@ -165,7 +165,7 @@ def _tried(images: DomainImages, rows: np.ndarray, train: np.ndarray, val: np.nd
         return None
     predicted = np.full(len(rows), -1)
     n_classes = len(images.class_names)
-    predicted[val] = predict_linear(rows[train], images.classes[train], rows[val], n_classes, lr=0.1, seed=0)
+    predicted[val] = _predict_linear(rows[train], images.classes[train], rows[val], n_classes, lr=0.1, seed=0)
     return predicted
 
 
@@ -196,7 +196,7 @@ def compute_domains(study: Study, step: StepWriter, config: DomainTestsConfig, r
     """
     values = domain_column(study, config.column)
     array = study.array("representations")
-    k = prefix_of_study(study, config.prefix, array.shape[1])
+    k = _prefix_of_study(study, config.prefix, array.shape[1])
     codes, names = pd.factorize(values, sort=True)
     rows = rows_to_test(study.is_val, codes, config)
     raw = array.rows(rows).astype(np.float32, copy=False)
@@ -206,7 +206,7 @@ def compute_domains(study: Study, step: StepWriter, config: DomainTestsConfig, r
         raw, labels, domain_codes, study.is_val[rows], tuple(study.class_names), tuple(map(str, names))
     )
     unseen = tuple(config.unseen or ())
-    check_unseen(unseen, images.domain_names, config.column)
+    _check_unseen(unseen, images.domain_names, config.column)
     cautions = cautions_of(images, config.column)
     for caution in cautions:
         run.progress.note(f"warning: {caution}")
@@ -267,7 +267,7 @@ def domain_column(study: Study, column: str) -> np.ndarray:
     return values
 
 
-def prefix_of_study(study: Study, n_prefix: int | None, n_features: int) -> int | None:
+def _prefix_of_study(study: Study, n_prefix: int | None, n_features: int) -> int | None:
     """The length of the domain prefix: as given, or as the encoder's sidecar said. Raises SettingsError."""
     recorded = study.facts(EmbedFacts).encoder.prefix
     k = recorded if n_prefix is None else n_prefix
@@ -315,7 +315,7 @@ def _can_be_probed(images: DomainImages, in_domain: np.ndarray) -> bool:
     return len(train_classes) >= 2 and bool((in_domain & images.is_val).any())
 
 
-def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str) -> None:
+def _check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str) -> None:
     """Raise SettingsError for a domain that no image has, or where too few are left."""
     for name in unseen:
         if name not in domains:
@@ -373,10 +373,10 @@ def _twins(
     except PeregrineError as error:
         return empty, str(error)
     assert isinstance(source, GlyphworldSource)
-    return twin_retrieval(twin_representations(encoder, source, domains, progress), k), ""
+    return twin_retrieval(_twin_representations(encoder, source, domains, progress), k), ""
 
 
-def twin_representations(
+def _twin_representations(
     encoder: Encoder, source: Any, styles: tuple[str, ...], progress: Progress
 ) -> dict[str, np.ndarray]:
     """(n, r) raw representations of the evaluation scenes (at most TWIN_SCENES) in each style."""

@@ -76,7 +76,7 @@ class DomainTestsConfig:
     seed: int = option("random seed of sample, probes and maps", 0, metavar="N", minimum=0)
 
 
-def check_domain_options(options: Mapping[str, Any]) -> None:
+def _check_domain_options(options: Mapping[str, Any]) -> None:
     """Require the column of the domains, and a prefix that can be one."""
     if not options.get("column"):
         raise SettingsError("which column names the domain of an image? Give --column NAME, such as style")
@@ -104,7 +104,7 @@ TOPIC = Topic(
             ),
             options=("column", "unseen"),
             running=IN_BATCHES,
-            check=check_domain_options,
+            check=_check_domain_options,
             on_request=True,
         ),
     ),

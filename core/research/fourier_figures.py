@@ -139,7 +139,7 @@ def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
     queries = first.images["image_id"].to_numpy()[spread_rows(first, options.images or QUERIES)]
     for number, image_id in enumerate(queries):
         for study in studies:
-            row = row_in(study, image_id)
+            row = _row_in(study, image_id)
             rows, cosines = like_image(study, row, NEAREST, among=study.is_val)
             pictures = [_picture(study, row, row, "query")]
             pictures += [
@@ -149,12 +149,12 @@ def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
             title = as_text(study.name) if len(studies) > 1 else ""
             strips.append(Strip(title, pictures, apart=number > 0 and study is studies[0]))
     for study in studies:
-        notes.append(precision_words(study))
+        notes.append(_precision_words(study))
     note = f"Nearest evaluation images by cosine; blue frame: same class. {' '.join(notes)}"
     return picture_grid(strips, breaks=(1,), note=note, theme=theme)
 
 
-def precision_words(study: Study) -> str:
+def _precision_words(study: Study) -> str:
     """Precision at 1 and 4 and mean average precision by class, and at 4 by what else the images tell.
 
     A seeded sample of very many images.
@@ -178,7 +178,7 @@ def precision_words(study: Study) -> str:
         f"{as_text(study.name)}{sample}: same class {', '.join(parts)}, mean average precision "
         f"{mean_precision:.3f}; by chance {chance:.1f} %"
     ]
-    for group in scene_groups(study):
+    for group in _scene_groups(study):
         groups = study.table("attributes", [group])[group].iloc[rows]
         if groups.nunique() > 1:
             precision = precision_at_k(raw, pd.factorize(groups)[0], ks=ks[-1:])
@@ -189,7 +189,7 @@ def precision_words(study: Study) -> str:
     return f"{'; '.join(sentences)}."
 
 
-def scene_groups(study: Study) -> list[str]:
+def _scene_groups(study: Study) -> list[str]:
     """List what the images tell beside their class: background and style of Glyphworld's scenes."""
     return [name for name in GROUPS if study.has("attributes") and name in study.columns("attributes")]
 
@@ -208,7 +208,7 @@ def spread_rows(study: Study, n: int) -> np.ndarray:
     return rows[places]
 
 
-def row_in(study: Study, image_id: str) -> int:
+def _row_in(study: Study, image_id: str) -> int:
     """Return the row of an image for a figure of Fourier research. Raises StudyError if it is lacking."""
     rows = np.flatnonzero((study.images["image_id"] == image_id).to_numpy())
     if not len(rows):

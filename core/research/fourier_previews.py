@@ -26,7 +26,7 @@ def filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
 def _amplitude(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     low, high = sorted((values["low"], values["high"]))
-    return filtered(image, mirrored(rng.uniform(low, high, (height, width // 2 + 1, 3)), width))
+    return filtered(image, _mirrored(rng.uniform(low, high, (height, width // 2 + 1, 3)), width))
 
 
 def _phase(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
@@ -37,7 +37,7 @@ def _phase(image: np.ndarray, values: SliderValues, rng: np.random.Generator) ->
 def phase_response(height: int, width: int, angle: float) -> np.ndarray:
     """exp(i angle) for one of two opposite frequencies and its conjugate for the other; 1 for its own."""
     sign = np.ones((height, width // 2 + 1))
-    for column in own_mirrors(width):
+    for column in _own_mirrors(width):
         sign[(height + 1) // 2 :, column] = -1
         sign[0, column] = 0
         if height % 2 == 0:
@@ -47,7 +47,7 @@ def phase_response(height: int, width: int, angle: float) -> np.ndarray:
 
 def _mask(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
-    luck = mirrored(rng.random((height, width // 2 + 1)), width)
+    luck = _mirrored(rng.random((height, width // 2 + 1)), width)
     luck[0, 0] = 1  # the mean stays
     n_dropped = round(values["fraction"] * (luck.size - 1))
     least_kept = np.sort(luck, axis=None)[n_dropped]
@@ -72,24 +72,24 @@ def mixture_response(height: int, width: int, centres: np.ndarray, sigmas: np.nd
         vertical = np.minimum(vertical, height - vertical)  # vertical frequencies form a circle
         kernel = np.exp(-0.5 * (vertical / down) ** 2)[:, None]
         mask = np.maximum(mask, kernel * np.exp(-0.5 * ((columns - column) / right) ** 2))
-    mask = mirrored(mask, width)
+    mask = _mirrored(mask, width)
     mask[0, 0] = 1
     return mask
 
 
-def own_mirrors(width: int) -> tuple[int, ...]:
+def _own_mirrors(width: int) -> tuple[int, ...]:
     """Return the columns of the rfft grid (Fourier research) with both of each pair of frequencies."""
     return (0, width // 2) if width % 2 == 0 else (0,)
 
 
-def mirrored(field: np.ndarray, width: int) -> np.ndarray:
+def _mirrored(field: np.ndarray, width: int) -> np.ndarray:
     """Copy the upper half of those columns of a spectrum (Fourier research) to the lower half.
 
     Copy the upper half of those columns of (H, W // 2 + 1, ...) to the lower half.
     """
     height = len(field)
     first = (height - 1) // 2
-    for column in own_mirrors(width):
+    for column in _own_mirrors(width):
         field[height - first :, column] = field[1 : first + 1, column][::-1]
     return field
 

@@ -257,7 +257,7 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
     return FourierChain([amplitude, phase, mask, mixture], clip_each=config.clip_each)
 
 
-def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
+def _fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
     """Apply a chain of Fourier augmentations (research) to (B, C, H, W // 2 + 1) spectra of images.
 
     A_freq(f) of Kalibhat's dissertation, 5.6.
@@ -376,5 +376,5 @@ def render_view(
         return chain(view)
     spectra = torch.fft.rfft2(view)
     if chain is not None:
-        spectra = fourier_spectra(chain, spectra, size)
+        spectra = _fourier_spectra(chain, spectra, size)
     return spectra_as_images(spectra, size, scale=how.frequency_scale)

@@ -111,13 +111,13 @@ def kept_features(
     figure.update_xaxes(title_text="features removed", ticksuffix=" %")
     figure.update_yaxes(ticksuffix=" %")
     figure.update_yaxes(title_text="top-1 accuracy", col=1)
-    lines = caption_lines(notes or {}, named=len(tables) > 1)
+    lines = _caption_lines(notes or {}, named=len(tables) > 1)
     if lines:
         _write_below(figure, lines, theme)
     return finish(figure, theme, height=400 * n_rows + len(lines) * theme.font_size)
 
 
-def caption_lines(notes: Mapping[str, Sequence[str]], *, named: bool) -> list[str]:
+def _caption_lines(notes: Mapping[str, Sequence[str]], *, named: bool) -> list[str]:
     """Return the caption of a published figure (research); lines begin with the study's name if several."""
     return [
         as_text(f"{name}: {sentence}" if named else sentence)

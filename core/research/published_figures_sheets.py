@@ -230,7 +230,7 @@ def _directions_table(study: Study, options: FigureOptions) -> Directions:
     if not rows:
         images = "evaluation image" if study.chosen is None else "image in the slice"
         raise StudyError(f"no {images} of '{study.path}' is of class '{label}'")
-    pictures, titles = along_directions(source, source.shown(rows), number)
+    pictures, titles = _along_directions(source, source.shown(rows), number)
     return Directions(facts_of(pictures), pictures, titles, label)
 
 
@@ -247,7 +247,7 @@ def _draw_directions(data: Directions, options: FigureOptions, theme: Theme) -> 
     return picture_grid(strips, note=note, theme=theme)
 
 
-def along_directions(
+def _along_directions(
     source: StudyHeats, images: Sequence[Shown], label: int
 ) -> tuple[list[Shown], list[str]]:
     """Add heatmaps of a class's top, a lowly activating and a random feature, and of the first principal

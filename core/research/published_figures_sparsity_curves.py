@@ -74,7 +74,7 @@ def leading_components(subsets: list[Kept], n_features: int) -> list[Kept]:
     return components
 
 
-def accuracy_curve(
+def _accuracy_curve(
     train: ShuffledRows,
     val: ShuffledRows,
     subsets: list[Kept],
@@ -162,11 +162,11 @@ def write_curves(
         common = {"lr": lr, "recipe": recipe, "after_epoch": lambda: bar.update(1)}
         n_classes = len(study.class_names)
         val = ShuffledRows(val_load, labels, len(rate), train.standard)
-        accuracy = accuracy_curve(rows, val, subsets, n_classes, **common)
+        accuracy = _accuracy_curve(rows, val, subsets, n_classes, **common)
         standard = Standard.of(_turned_moments(turned(train.load(device)), len(train.rows), len(rate)))
         pca_train = ShuffledRows(turned(train.load(device)), rows.labels, len(rate), standard)
         pca_val = ShuffledRows(turned(val_load), labels, len(rate), standard)
-        pca = accuracy_curve(pca_train, pca_val, components, n_classes, **common)
+        pca = _accuracy_curve(pca_train, pca_val, components, n_classes, **common)
     table = curve_table([*subsets, *components], np.concatenate([accuracy, pca]))
     step.table("probe_curves", table.astype({"curve": "str"}))
     return {"curve_probes": len(subsets) + len(components)}

@@ -224,7 +224,7 @@ class ClassFolder:
         columns = {at: int(text) for at, text in enumerate(header) if FEATURE.fullmatch(text.strip())}
         for row in rows:
             for at, feature in columns.items():
-                name = image_name(row[at].strip()) if at < len(row) else ""
+                name = _image_name(row[at].strip()) if at < len(row) else ""
                 if name and feature not in (listed := self.features.setdefault(name, [])):
                     listed.append(feature)
 
@@ -236,22 +236,24 @@ class ClassFolder:
                 names = sorted(os.listdir(os.path.join(self.root, folder)))
             except OSError:
                 names = []
-            self._folders[feature] = {image_name(name): f"{folder}/{name}" for name in names}
+            self._folders[feature] = {_image_name(name): f"{folder}/{name}" for name in names}
         return self._folders[feature]
 
 
-def image_name(file: str) -> str:
+def _image_name(file: str) -> str:
     """Return the name of an ImageNet image as the research data Salient ImageNet lists it.
 
-    >>> image_name("n01440764_39.JPEG"), image_name("n01440764_39_n01440764.JPEG"), image_name("n01440764_39")
-    ('n01440764_39', 'n01440764_39', 'n01440764_39')
+    >>> _image_name("n01440764_39.JPEG"), _image_name("n01440764_39_n01440764.JPEG")
+    ('n01440764_39', 'n01440764_39')
+    >>> _image_name("n01440764_39")
+    'n01440764_39'
     """
     name = without_extension(file)
     # some hubs append the class when they re-pack the files
     return WNID_AT_THE_END.sub("", name) if name.count("_") > 1 else name
 
 
-def find_classes(root: str) -> dict[int, str]:
+def _find_classes(root: str) -> dict[int, str]:
     """Map classes of Salient ImageNet (research) to wnids. Raises MaskError if `root` is not its folder."""
     path = os.path.join(root, CLASSES_FILE)
     if os.path.isfile(path):
@@ -264,7 +266,7 @@ def find_classes(root: str) -> dict[int, str]:
     raise MaskError(f"no {CLASSES_FILE} in '{root}', so it is not Salient ImageNet's folder. {hint}")
 
 
-def find_answers(root: str, annotations: str | None) -> str:
+def _find_answers(root: str, annotations: str | None) -> str:
     """Find Salient ImageNet's CSV of worker answers (research). Raises MaskError if there is none."""
     places = [annotations] if annotations else [os.path.join(root, folder) for folder in ANSWERS_PLACES]
     for path in map(os.path.normpath, places):
@@ -278,7 +280,7 @@ def find_answers(root: str, annotations: str | None) -> str:
     )
 
 
-def wnids_by_name(folders: dict[str, ClassFolder]) -> dict[str, list[str]]:
+def _wnids_by_name(folders: dict[str, ClassFolder]) -> dict[str, list[str]]:
     """Map names of images to the classes that Salient ImageNet (research) lists them in."""
     wnids: dict[str, list[str]] = defaultdict(list)
     for wnid, folder in folders.items():
@@ -337,7 +339,7 @@ class SalientImageNet(MaskSource):
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.kind.encode())
-        digest.update(Path(find_answers(self.root, self.annotations)).read_bytes())
+        digest.update(Path(_find_answers(self.root, self.annotations)).read_bytes())
         for image_id, mask in self.table.itertuples(index=False):
             for name in self.listing.places[mask][image_id]:
                 stamp = file_stamp(os.path.join(self.root, name))
@@ -350,12 +352,12 @@ class SalientImageNet(MaskSource):
 
     @cached_property
     def _indices(self) -> dict[str, int]:
-        return {wnid: index for index, wnid in find_classes(self.root).items()}
+        return {wnid: index for index, wnid in _find_classes(self.root).items()}
 
     @cached_property
     def _answers(self) -> tuple[dict[tuple[str, int], Pair], list[str]]:
         classes = {index: wnid for wnid, index in self._indices.items()}
-        return read_judgements(find_answers(self.root, self.annotations), classes)
+        return read_judgements(_find_answers(self.root, self.annotations), classes)
 
     @property
     def _judged(self) -> dict[tuple[str, int], Pair]:
@@ -377,7 +379,7 @@ class SalientImageNet(MaskSource):
     def _named(self, path: str, label: object = None) -> TrainImage | None:
         """Identify an image whose folder, name or label names its class."""
         *folders, end = path.split("/")
-        name = image_name(end)
+        name = _image_name(end)
         candidates = (*reversed(folders), name.partition("_")[0], label)
         wnid = next((candidate for candidate in candidates if candidate in self._indices), None)
         return TrainImage(str(wnid), name) if wnid else None
@@ -420,13 +422,13 @@ class SalientImageNet(MaskSource):
 
     def _match(self, wnids: Iterable[str]) -> tuple[dict[int, TrainImage], list[str]]:
         """Map listing rows to images with masks; also return names that match several images or classes."""
-        by_name = wnids_by_name({wnid: self._folder(wnid) for wnid in wnids})
+        by_name = _wnids_by_name({wnid: self._folder(wnid) for wnid in wnids})
         rows: dict[int, TrainImage] = {}
         unnamed: dict[str, list[int]] = defaultdict(list)
         columns = zip(*(self.source.table[name] for name in ("image_id", "path", "label")), strict=True)
         for row, (image_id, path, label) in enumerate(columns):
             for name_or_path in (image_id, path):
-                name = image_name(last_part(name_or_path))
+                name = _image_name(last_part(name_or_path))
                 if name not in by_name:
                     continue
                 if image := self._named(name_or_path, label):

@@ -55,7 +55,7 @@ class CompositeSource(ImageSource):
         Raises:
             ImageSourceError: an unknown option, a value out of range, or what the inner sources raise.
         """
-        options = parse_composite(spec)
+        options = _parse_composite(spec)
         digits = options.get("digits", BUNDLED)
         photos = opener(options["images"])
         glyphs = None if digits == BUNDLED else opener(digits)
@@ -200,10 +200,10 @@ def bundled_digits() -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.asarray(one) for one in large]), digits.target.astype(np.int64)
 
 
-def parse_composite(spec: str) -> dict[str, str]:
+def _parse_composite(spec: str) -> dict[str, str]:
     """Split the options of a `composite?…` string at the & outside parentheses. Raises ImageSourceError.
 
-    >>> parse_composite("composite?images=(glyphworld?train=10&val=5)&seed=1")
+    >>> _parse_composite("composite?images=(glyphworld?train=10&val=5)&seed=1")
     {'images': 'glyphworld?train=10&val=5', 'seed': '1'}
     """
     _, _, query = spec.partition("?")

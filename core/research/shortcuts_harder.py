@@ -44,7 +44,7 @@ class SimilarityNTXent(NTXentLoss):
         if bank is not None:
             return self.loss_between(out0, keys, bank.T, None)
         both = torch.cat([gathered(out0), gathered(out1)])
-        itself = own_images(len(out0), out0.device)
+        itself = _own_images(len(out0), out0.device)
         losses = [
             self.loss_between(anchors, other, both, itself) for anchors, other in ((out0, out1), (out1, out0))
         ]
@@ -56,7 +56,7 @@ class SimilarityNTXent(NTXentLoss):
         Args:
             itself: (B, K) bool, True where a negative is a view of the anchor's own image; None: nowhere.
         """
-        return self.loss_of_cosines(paired(v, positive), masked(crossed(v, negatives), itself))
+        return self.loss_of_cosines(paired(v, positive), _masked(crossed(v, negatives), itself))
 
     def loss_of_cosines(self, positive: Tensor, negatives: Tensor) -> Tensor:
         raise NotImplementedError
@@ -76,12 +76,12 @@ class HarderNTXent(SimilarityNTXent):
     def loss_between(self, v: Tensor, positive: Tensor, negatives: Tensor, itself: Tensor | None) -> Tensor:
         if self.variant == "default":
             return super().loss_between(v, positive, negatives, itself)
-        plain = paired(v, positive), masked(crossed(v, negatives), itself)
+        plain = paired(v, positive), _masked(crossed(v, negatives), itself)
         near, lost = renormalised_cosines(v, positive, epsilon=-self.epsilon, dot=paired, detach=self.detach)
         far, gone = renormalised_cosines(v, negatives, epsilon=self.epsilon, detach=self.detach)
         self.undefined = self.undefined + lost.sum() + _counted(gone, itself)
         return mixed_info_nce(
-            plain, (near, masked(far, itself)), temperature=self.temperature, alpha=self.alpha
+            plain, (near, _masked(far, itself)), temperature=self.temperature, alpha=self.alpha
         )
 
     def loss_of_cosines(self, positive: Tensor, negatives: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class PreNormNTXent(HarderNTXent):
         if bank is not None:
             return self.loss_between(out0, out1, (bank[:-1] * bank[-1]).T, None)
         both = torch.cat([gathered(out0), gathered(out1)])
-        itself = own_images(len(out0), out0.device)
+        itself = _own_images(len(out0), out0.device)
         losses = [
             self.loss_between(anchors, other, both, itself) for anchors, other in ((out0, out1), (out1, out0))
         ]
@@ -130,12 +130,12 @@ class PreNormNTXent(HarderNTXent):
 
     def loss_between(self, v: Tensor, positive: Tensor, negatives: Tensor, itself: Tensor | None) -> Tensor:
         unit, others = normalize(v, dim=1), normalize(negatives, dim=1)
-        plain = paired(unit, normalize(positive, dim=1)), masked(crossed(unit, others), itself)
+        plain = paired(unit, normalize(positive, dim=1)), _masked(crossed(unit, others), itself)
         near, lost = self._perturbed(v, positive, epsilon=-self.epsilon, dot=paired)
         far, gone = self._perturbed(v, negatives, epsilon=self.epsilon, dot=crossed)
         self.undefined = self.undefined + lost.sum() + _counted(gone, itself)
         return mixed_info_nce(
-            plain, (near, masked(far, itself)), temperature=self.temperature, alpha=self.alpha
+            plain, (near, _masked(far, itself)), temperature=self.temperature, alpha=self.alpha
         )
 
     def _perturbed(self, v: Tensor, u: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
@@ -163,13 +163,13 @@ class HardNegativeNTXent(SimilarityNTXent):
         return hard_info_nce(positive, negatives, temperature=self.temperature, **hardness)
 
 
-def own_images(n: int, device: torch.device) -> Tensor:
+def _own_images(n: int, device: torch.device) -> Tensor:
     """(B, 2 n_processes B) bool: gathered views of the anchor's own image (harder losses, research)."""
     itself = dist.eye_rank(n, device).to(device).bool()
     return torch.cat([itself, itself], 1)
 
 
-def masked(cosines: Tensor, itself: Tensor | None) -> Tensor:
+def _masked(cosines: Tensor, itself: Tensor | None) -> Tensor:
     """Leave out the anchor's own image from cosines of a harder loss (shortcuts, research): -inf."""
     return cosines if itself is None else cosines.masked_fill(itself, -torch.inf)
 

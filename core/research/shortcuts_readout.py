@@ -157,7 +157,7 @@ def measured(checkpoint: Path, config: TrainConfig, factors: Mapping[str, Factor
     source = open_training_images(config)
     splits = load_pixels(source, config.image_size, cache=config.cache, workers=config.workers)
     clean = {split: represent_pixels(encoder, part.images) for split, part in splits.items()}
-    views = {split: augmented_raw(encoder, part.images, config) for split, part in splits.items()}
+    views = {split: _augmented_raw(encoder, part.images, config) for split, part in splits.items()}
     row = read_factors(clean, factors, probe_accuracy)
     paper = read_factors(views, factors, lbfgs_accuracy)
     row |= {f"{name}_paper": value for name, value in paper.items()}
@@ -190,13 +190,13 @@ def read_factors(
     return row | {"mean": float(np.mean(list(row.values())))}
 
 
-def augmented_raw(encoder: Encoder, images: np.ndarray, config: TrainConfig) -> np.ndarray:
+def _augmented_raw(encoder: Encoder, images: np.ndarray, config: TrainConfig) -> np.ndarray:
     """Represent one seeded pre-training view of each image, (n, n_features) float32."""
-    views = random_views(images, config.augment, config.crop_size, seed=derived_seed(0, "readout", 0))
+    views = _random_views(images, config.augment, config.crop_size, seed=derived_seed(0, "readout", 0))
     return np.concatenate([encode_views(encoder, part).cpu().numpy() for part in views])
 
 
-def random_views(
+def _random_views(
     images: np.ndarray, how: AugmentConfig, size: int, *, seed: int, at_once: int = 256
 ) -> Iterator[Tensor]:
     """Yield one random view of each image, (b, 3, size, size) in [0, 1], for research on shortcuts."""
@@ -231,7 +231,7 @@ def held_out_loss(checkpoint: Path, encoder: Encoder, images: np.ndarray, config
     outputs = []
     for number in (0, 1):
         seed = derived_seed(0, "loss", number)
-        views = random_views(images, config.augment, config.crop_size, seed=seed)
+        views = _random_views(images, config.augment, config.crop_size, seed=seed)
         raw = torch.cat([encode_views(encoder, part) for part in views])
         outputs.append(unit_outputs(head, raw))
     return info_nce_of_views(outputs[0], outputs[1])

@@ -64,7 +64,7 @@ class Trifeature(ImageSource):
         Raises:
             ImageSourceError: an unknown option or factor, or a value out of range.
         """
-        options = parse_trifeature(spec)
+        options = _parse_trifeature(spec)
         counts = {f"n_{name}": options.pop(name) for name in ("train", "val") if name in options}
         return cls(**counts, **options)
 
@@ -122,7 +122,7 @@ class Trifeature(ImageSource):
         return cls.from_spec(description["spec"])
 
 
-def parse_trifeature(spec: str) -> dict[str, Any]:
+def _parse_trifeature(spec: str) -> dict[str, Any]:
     """Parse and check the options of a `trifeature?…` string. Raises ImageSourceError."""
     name, _, query = spec.partition("?")
     example = "trifeature?train=4000&val=2000"

@@ -37,10 +37,10 @@ def transfer(args: argparse.Namespace) -> None:
     settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
     with Progress.for_command(args.study, stages_total=1) as progress:
         summary = transfer(args.source, args.study, settings, progress)
-    output.show(summary, transfer_text, as_json="json" in args)
+    output.show(summary, _transfer_text, as_json="json" in args)
 
 
-def transfer_text(report: Mapping[str, Any]) -> str:
+def _transfer_text(report: Mapping[str, Any]) -> str:
     """Return what the research command `transfer` prints: each way of fitting, the closed form first."""
     from core.research.transfer_compared_words import METHODS, carries_words
 

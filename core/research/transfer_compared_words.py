@@ -60,7 +60,7 @@ class Transfers(list[Transfer]):
     @classmethod
     def of(cls, shared: Shared) -> Transfers:
         """Read the results of the command `transfer` between these studies."""
-        return cls(transfers(shared))
+        return cls(_transfers(shared))
 
     def sentences(self) -> list[str]:
         """State what each map explains, and how the words that it carries agree with the study's own."""
@@ -85,7 +85,7 @@ def _sentence(one: Transfer, method: str, about: dict[str, Any]) -> str:
     return line
 
 
-def transfers(shared: Shared) -> list[Transfer]:
+def _transfers(shared: Shared) -> list[Transfer]:
     """Read the results of the command `transfer` between these studies."""
     by_path = {
         str(study.path.resolve()): name for name, study in zip(shared.names, shared.studies, strict=True)
@@ -100,7 +100,7 @@ def transfers(shared: Shared) -> list[Transfer]:
         source = source or (facts.source_name if facts.source_name != name else None)
         if source not in shared.names:
             continue
-        features = carried_and_direct(study)
+        features = _carried_and_direct(study)
         of_methods = {method: getattr(facts, method) for method in METHODS}
         by_method = {method: dict(about) for method, about in of_methods.items() if about is not None}
         shares = {method: facts.explained_share.get(method) for method in by_method}
@@ -110,7 +110,7 @@ def transfers(shared: Shared) -> list[Transfer]:
     return results
 
 
-def carried_and_direct(study: Study) -> pd.DataFrame:
+def _carried_and_direct(study: Study) -> pd.DataFrame:
     """method, feature, carried, direct, n_shared: the transferred words of each feature and its own."""
     carried = study.table("transfer_concepts", ["method", "feature", "rank", "word"])
     carried = carried.sort_values(["method", "feature", "rank"])

@@ -79,7 +79,7 @@ def grouping_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return columns
 
 
-def slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
+def _slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
     """('column: value', rows) of slices for back tests of estimated accuracy (research)."""
     for name, values in columns.items():
         column = pd.Series(values, dtype=object)
@@ -168,7 +168,7 @@ def on_slices(
     first, second = halves(len(predictions), seed)
     predicted, right, inside = predictions.at(second), correct[second], np.zeros(len(second), bool)
     cases = []
-    for name, rows in slices_of({key: values[second] for key, values in columns.items()}, len(second)):
+    for name, rows in _slices_of({key: values[second] for key, values in columns.items()}, len(second)):
         cases.append(Case(name, predicted, right, inside.copy()))
         cases[-1].inside[rows] = True
     return BackTest(predictions.at(first), correct[first], tuple(cases))

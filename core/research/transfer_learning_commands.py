@@ -15,7 +15,7 @@ def add_transfer_probe(commands: Any) -> None:
     sub = options.add_command(
         commands,
         "transfer-probe",
-        transfer_probe,
+        _transfer_probe,
         "evaluate the encoder of a study on other image sets: probe accuracy and Q-Scores",
         "transfer-probe studies/demo --images photos --images torchvision:CIFAR10?root=data -o transfer.csv",
         "transfer-probe studies/labelled --into studies/unlabelled",
@@ -61,7 +61,7 @@ def add_transfer_probe(commands: Any) -> None:
     options.add_json(sub)
 
 
-def transfer_probe(args: argparse.Namespace) -> None:
+def _transfer_probe(args: argparse.Namespace) -> None:
     """Run the research command `transfer-probe`: evaluate studies on image sets, print, write the table."""
     from core.research.transfer_learning_transfer import transfer_probe as probe
     from core.store import Study

@@ -71,8 +71,8 @@ class ComparedEstimates:
 
     @staticmethod
     def notes(shared: Shared) -> list[Note]:
-        """See `unlabelled_notes`."""
-        return unlabelled_notes(shared)
+        """See `_unlabelled_notes`."""
+        return _unlabelled_notes(shared)
 
 
 def estimate_table(shared: Shared) -> pd.DataFrame:
@@ -162,13 +162,13 @@ def _sentence(row: dict) -> str:
     sentence += errors_in_words(row["error"], assumed=row["error_assumed"], noise=row["noise"], **sizes)
     if row["against"]:
         sentence += (
-            f"; by the same method {in_points(row, DIFFERENCE)} against {row['against']}, paired over images"
+            f"; by the same method {_in_points(row, DIFFERENCE)} against {row['against']}, paired over images"
         )
     has_labels = row["truth"] is not None and np.isfinite(row["truth"])
     return sentence + (f"; by their labels: {percent(row['truth'])}" if has_labels else "")
 
 
-def unlabelled_notes(shared: Shared) -> list[Note]:
+def _unlabelled_notes(shared: Shared) -> list[Note]:
     """A note on each study whose accuracy nothing tells, and the command that estimates it."""
     notes = []
     for name, study in zip(shared.names, shared.studies, strict=True):
@@ -184,7 +184,7 @@ def unlabelled_notes(shared: Shared) -> list[Note]:
     return notes
 
 
-def in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def _in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
     """A difference of accuracies with its interval, in points (research): '+2.1 points (−0.3 to +4.4)'."""
     value, low, high = (signed(100 * row[name], 1) for name in names)
     return f"{value} points ({low} to {high})"
@@ -197,7 +197,7 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
     brackets, the interval of how much larger or smaller it is than that of assuming the accuracy on
     evaluation images; the last column has what chance alone would give, on slices and on copies.
     """
-    accuracies = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
+    accuracies = [_number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
     rows = table.to_dict("records")
     on_slices, on_copies = ([_error(row, test) for row in rows] for test in TESTS)
     with_interval = []
@@ -224,18 +224,18 @@ def _method(row: Mapping[Any, Any]) -> str:
 
 
 def _noise(row: Mapping[Any, Any]) -> str:
-    return " and ".join(number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
+    return " and ".join(_number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
 
 
 def _error(row: Mapping[str, Any], test: str) -> str:
-    (error,) = number_or_dash(np.array([100 * row[f"error_{test}"]]))
+    (error,) = _number_or_dash(np.array([100 * row[f"error_{test}"]]))
     low, high = (-100 * row[f"gain_{test}{end}"] for end in ("_high", "_low"))
     if not np.isfinite([low, high]).all() or low == high == 0:  # 0: assuming it, against itself
         return error
     return f"{error} ({signed(low, 1)} to {signed(high, 1)})"
 
 
-def number_or_dash(values: np.ndarray) -> list[str]:
+def _number_or_dash(values: np.ndarray) -> list[str]:
     """Write estimates of accuracy (research) with one digit each; a dash for what is not known."""
     return [f"{value:.1f}" if np.isfinite(value) else UNKNOWN for value in values]
 

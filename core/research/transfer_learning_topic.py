@@ -87,7 +87,7 @@ class FewShotConfig:
     seed: int = option("random seed of the draws", 0, metavar="N", minimum=0)
 
 
-def check_few_shot_options(options: Mapping[str, Any]) -> None:
+def _check_few_shot_options(options: Mapping[str, Any]) -> None:
     """Check the numbers of images of few-shot probes (research) before any work is done."""
     for shots in options.get("shots", ()):
         if shots < 1:
@@ -114,7 +114,7 @@ TOPIC = Topic(
             needs=("embed",),
             outputs=("few_shot",),
             needs_labels=True,
-            check=check_few_shot_options,
+            check=_check_few_shot_options,
             on_request=True,
         ),
     ),

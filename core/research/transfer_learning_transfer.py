@@ -45,7 +45,7 @@ def represented_study(study: Study) -> Represented:
     return Represented(raw, class_column(study, "label"), study.is_val, study.class_names)
 
 
-def check_same_encoder(source: Study, target: Study) -> None:
+def _check_same_encoder(source: Study, target: Study) -> None:
     """Raise StudyError where the probe of one study says nothing of the representations of the other."""
     if source.path.resolve() == target.path.resolve():
         raise StudyError(f"'{target.path}' is the study that the probe is of; name another one with --into")
@@ -59,7 +59,7 @@ def check_same_encoder(source: Study, target: Study) -> None:
         raise StudyError(f"'{source.path}' has no probe. Run: {command_line('probe', source.path)}")
 
 
-def keep_estimates(
+def _keep_estimates(
     source: Study,
     target: Study,
     images: Represented,
@@ -159,7 +159,7 @@ def transfer_probe(
     for study in studies:
         check_probed(study)
         for target in into:
-            check_same_encoder(study, target)
+            _check_same_encoder(study, target)
     judged = {"lr": lr, "resamples": resamples, "seed": seed}
     draws = {"resamples": min(resamples, 200), "seed": seed}
     rows = []
@@ -190,7 +190,7 @@ def transfer_probe(
             estimate = own_probe.estimated(represented, **draws)
             rows.append(row_of(study, str(target.path), represented, own_probe, estimate, **judged))
             settings = {"source": str(study.path), "n_corrupted": n_corrupted, **judged}
-            keep_estimates(study, target, represented, rows[-1], estimate.draws, settings)
+            _keep_estimates(study, target, represented, rows[-1], estimate.draws, settings)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -56,10 +56,10 @@ def compute_transfer(
         raise SettingsError(f"'{source.path}' is both source and target; give two studies")
     places = check_same_images([target, source])
     check_has_concepts(source)
-    fit_rows, judge_rows = fit_and_judge(target)
+    fit_rows, judge_rows = _fit_and_judge(target)
     with progress.stage("transfer", total=3, unit="parts") as bar:
         x, y = (
-            h_rows(study, rows_of[fit_rows]) for study, rows_of in zip((target, source), places, strict=True)
+            _h_rows(study, rows_of[fit_rows]) for study, rows_of in zip((target, source), places, strict=True)
         )
         maps = {"ridge": transfer.fit_ridge(x, y, penalty=config.penalty)}
         bar.update()
@@ -75,11 +75,11 @@ def compute_transfer(
         )
         bar.update()
         x, y = (
-            h_rows(study, rows_of[judge_rows])
+            _h_rows(study, rows_of[judge_rows])
             for study, rows_of in zip((target, source), places, strict=True)
         )
-        shares = nan_to_none({name: transfer.explained_share(z, x, y) for name, z in maps.items()})
-        summary = write_transfer_tables(step, source, target, maps, shares, config)
+        shares = _nan_to_none({name: transfer.explained_share(z, x, y) for name, z in maps.items()})
+        summary = _write_transfer_tables(step, source, target, maps, shares, config)
         step.summary = summary | {
             "source": str(source.path),
             "source_name": source.name,
@@ -113,7 +113,7 @@ def check_same_images(studies: Sequence[Study]) -> np.ndarray:
     return np.stack(rows)
 
 
-def fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:
+def _fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:
     """Return the images to fit the map of concepts to (research) and those to evaluate it on."""
     train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
     if not len(train) or not len(val):
@@ -122,12 +122,12 @@ def fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:
     return train[::step], val
 
 
-def h_rows(study: Study, rows: np.ndarray) -> np.ndarray:
+def _h_rows(study: Study, rows: np.ndarray) -> np.ndarray:
     """Return normalised representations of a study to transfer concepts by (research), (n, r) float32."""
     return normalise_rows(study.array("representations").rows(rows).astype(np.float32)).numpy()
 
 
-def write_transfer_tables(
+def _write_transfer_tables(
     step: StepWriter,
     source: Study,
     target: Study,
@@ -137,8 +137,10 @@ def write_transfer_tables(
 ) -> dict[str, Any]:
     """Write the tables of both ways of fitting Z; return their summary. A map with an explained share below 0
     carries no words."""
-    words = split_joined_words(words_of_features(source.table("concepts")))
-    direct = split_joined_words(words_of_features(target.table("concepts"))) if target.has("concepts") else {}
+    words = _split_joined_words(words_of_features(source.table("concepts")))
+    direct = (
+        _split_joined_words(words_of_features(target.table("concepts"))) if target.has("concepts") else {}
+    )
     mappings, carried, checks, about = [], [], [], {}
     for method in METHODS:
         mapping = transfer.mapped_features(maps[method], n_std=config.n_std)
@@ -166,17 +168,17 @@ def write_transfer_tables(
     step.table("transfer_check", pd.concat(checks, ignore_index=True).astype({"method": "str"}))
     note = None if direct else NO_DIRECT.format(path=target.path)
     return {
-        **{name: nan_to_none(values) for name, values in about.items()},
+        **{name: _nan_to_none(values) for name, values in about.items()},
         "n_std": config.n_std,
         "note": note,
     }
 
 
-def split_joined_words(joined: dict[int, str]) -> dict[int, list[str]]:
+def _split_joined_words(joined: dict[int, str]) -> dict[int, list[str]]:
     """Split the words of each feature, of which concepts are transferred (research), from one text."""
     return {feature: words.split(SEPARATOR) for feature, words in joined.items()}
 
 
-def nan_to_none(values: dict[str, Any]) -> dict[str, Any]:
+def _nan_to_none(values: dict[str, Any]) -> dict[str, Any]:
     """Replace NaN by None in a summary of transferred concepts (research), for JSON."""
     return {name: None if value != value else value for name, value in values.items()}

@@ -41,7 +41,7 @@ def attach_to_study(study: str | Path, tokens: TokenFolder, model: str | None = 
     weights = None
     trained = load_token_model(model) if model is not None else None
     if trained is not None and isinstance(trained.vision, VisualTokenEncoder) and len(trained.vision.blocks):
-        tables[ATTENTION] = attention_table(trained, trained.vision, tokens, shared_ids)
+        tables[ATTENTION] = _attention_table(trained, trained.vision, tokens, shared_ids)
         weights = {"weights": trained.vision.rank_weights.tolist(), "model": trained.config.output}
     keep_tables(opened.path, tables, weights)
     return len(shared_ids)
@@ -58,7 +58,7 @@ def _of_images(frame: pd.DataFrame, study_ids: set[str]) -> pd.DataFrame:
     return frame.loc[frame["image_id"].isin(list(study_ids))].reset_index(drop=True)
 
 
-def attention_table(
+def _attention_table(
     model: TokenModel, encoder: VisualTokenEncoder, tokens: TokenFolder, ids: Sequence[str]
 ) -> pd.DataFrame:
     """Tabulate how much the image's token looks at each token: image_id, token, kind, name, weight."""
@@ -70,7 +70,7 @@ def attention_table(
         rows = encoder.attention_of_image(packed.batch(np.arange(len(some)))).numpy()
         for image_id, image, row in zip(some, images, rows, strict=True):
             graph, _ = image.graph.cut(model.config.context)
-            names = ["image", *(node.phrase for node in graph.nodes), *relation_names(graph)]
+            names = ["image", *(node.phrase for node in graph.nodes), *_relation_names(graph)]
             kinds = ["image", *["object"] * len(graph.nodes), *["relation"] * len(graph.triples)]
             table = pd.DataFrame(
                 {"image_id": image_id, "token": range(len(names)), "kind": kinds, "name": names}
@@ -79,12 +79,12 @@ def attention_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def relation_names(graph: SceneGraph) -> list[str]:
+def _relation_names(graph: SceneGraph) -> list[str]:
     """Name each relation of visual tokens (research) by its predicate and the nouns of its ends.
 
     >>> from core.research.visual_tokens_graph import Node, Triple
     >>> nodes = (Node("small red dog"), Node("object 2"))
-    >>> relation_names(SceneGraph(nodes, np.zeros((2, 4)), np.ones(2), (Triple(0, 1, "left of"),)))
+    >>> _relation_names(SceneGraph(nodes, np.zeros((2, 4)), np.ones(2), (Triple(0, 1, "left of"),)))
     ['dog left of object 2']
     """
     phrases = [node.phrase for node in graph.nodes]

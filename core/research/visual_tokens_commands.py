@@ -22,7 +22,7 @@ def add_extract_tokens(commands: Any) -> None:
     sub = options.add_command(
         commands,
         "extract-tokens",
-        extract,
+        _extract,
         "extract objects and relations of images as visual tokens",
         "extract-tokens 'glyphworld?preset=compose' -o tokens",
         "extract-tokens photos --segmenter python:mine:segmenter --relations none -o tokens",
@@ -38,7 +38,7 @@ def add_extract_tokens(commands: Any) -> None:
     sub.add_argument("--fresh", action="store_true", help="replace a TOKENS folder that is there")
 
 
-def extract(args: argparse.Namespace) -> None:
+def _extract(args: argparse.Namespace) -> None:
     """Run the research command `extract-tokens`, and print what the folder of visual tokens holds."""
     given = vars(args)
     if "output" not in given:

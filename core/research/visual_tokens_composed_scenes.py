@@ -83,7 +83,7 @@ def seen_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
 
 def graph_of(plan: ScenePlan, seen: list[PlantedObject], size: int) -> SceneGraph:
     """Build a scene's graph for visual tokens (research) from objects that `seen_objects` lists."""
-    nodes = [object_node(one) for one in seen]
+    nodes = [_object_node(one) for one in seen]
     boxes = [mask_box(one.alpha >= SOLID) for one in seen]
     nodes.append(Node(plan.ground.kind, ground_colour(plan), "", GROUND))
     boxes.append((0.0, 0.0, float(size), float(size)))
@@ -110,7 +110,7 @@ def _relations(plan: ScenePlan, seen: list[PlantedObject]) -> list[Triple]:
     return triples
 
 
-def object_node(one: PlantedObject) -> Node:
+def _object_node(one: PlantedObject) -> Node:
     """Name an object for visual tokens (research) as captions do: noun, colour, size word."""
     return Node(glyph_of(one.item).noun, colour_of(one.item), size_word(one.item.size), one.role)
 
@@ -226,7 +226,7 @@ def placed_pairs(graph: SceneGraph) -> Iterator[tuple[int, str, int]]:
             yield triple.object, OPPOSITE[triple.predicate], triple.subject
 
 
-def phrase_of(node: Node, *, with_size: bool = False) -> NounPhrase:
+def _phrase_of(node: Node, *, with_size: bool = False) -> NounPhrase:
     """Return the noun phrase of an object in a caption for visual tokens (research)."""
     return NounPhrase(node.name, node.colour, node.size if with_size else "")
 
@@ -247,10 +247,10 @@ def draw_statement(
     a, relation, b = dice.pick(pairs)
     with_place = dice.chance(PLACE_SHARE) if place is None else place
     ground = next((node for node in graph.nodes if node.role == GROUND), None)
-    first = phrase_of(graph.nodes[a], with_size=dice.chance(SIZE_SHARE))
-    second = phrase_of(graph.nodes[b], with_size=dice.chance(SIZE_SHARE))
+    first = _phrase_of(graph.nodes[a], with_size=dice.chance(SIZE_SHARE))
+    second = _phrase_of(graph.nodes[b], with_size=dice.chance(SIZE_SHARE))
     return Statement(
-        first, relation, second, phrase_of(ground) if with_place and ground is not None else None
+        first, relation, second, _phrase_of(ground) if with_place and ground is not None else None
     )
 
 

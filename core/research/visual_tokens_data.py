@@ -53,12 +53,12 @@ def open_splits(config: TokenTrainConfig, model: TokenModel, folder: TokenFolder
         usable = [image_id for image_id in ids if captions.has(image_id)]
         if not usable:
             raise SettingsError(f"'{folder.path}' has no {split} image with a caption")
-        images = open_vision(config, model, folder, split, usable)
+        images = _open_vision(config, model, folder, split, usable)
         selected[split] = SplitData(usable, images, lambda row, dice, of=usable: captions.draw(of[row], dice))
     return selected
 
 
-def open_vision(
+def _open_vision(
     config: TokenTrainConfig, model: TokenModel, folder: TokenFolder, split: str, ids: list[str]
 ) -> VisionData:
     """Open what the image tower of visual tokens (research) reads of these images."""

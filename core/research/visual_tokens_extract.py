@@ -75,7 +75,7 @@ def extract_tokens(
         return done
     skipped: list[str] = []
     with TokenWriter(output) as writer, progress.stage("tokens", total=len(source), unit="images") as bar:
-        for block, splits in picture_blocks(source, skipped):
+        for block, splits in _picture_blocks(source, skipped):
             for picture, split, tokens in zip(block, splits, extractor.source.tokens(block), strict=True):
                 writer.add(picture.key, split, tokens)
             bar.update(len(block))
@@ -111,7 +111,7 @@ def _same_folder(path: Path, about: Mapping[str, Any], *, fresh: bool) -> TokenF
     return folder
 
 
-def picture_blocks(
+def _picture_blocks(
     source: ImageSource, skipped: list[str], rows: Sequence[int] | None = None
 ) -> Iterator[tuple[list[KeyedPicture], list[str]]]:
     """Yield pictures for visual tokens (research) with splits; ids of unreadable ones go to `skipped`."""

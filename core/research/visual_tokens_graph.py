@@ -64,12 +64,12 @@ class SceneGraph:
                 f"{self.scores.shape}"
             )
         for triple in self.triples:
-            check_triple(triple, n)
+            _check_triple(triple, n)
 
     @property
     def centres(self) -> np.ndarray:
         """(n, 2) centres of the boxes: right, down."""
-        return box_centres(self.boxes)
+        return _box_centres(self.boxes)
 
     def cut(self, context: int) -> tuple[SceneGraph, np.ndarray]:
         """Keep what fits into a context of so many tokens, and the places (k,) of the objects kept.
@@ -91,7 +91,7 @@ class SceneGraph:
         return graph, strongest
 
 
-def check_triple(triple: Triple, n_nodes: int) -> None:
+def _check_triple(triple: Triple, n_nodes: int) -> None:
     """Raise TokenError for a relation that no graph of `n_nodes` objects can have."""
     ends = (triple.subject, triple.object)
     if not all(0 <= end < n_nodes for end in ends):
@@ -108,7 +108,7 @@ def check_triple(triple: Triple, n_nodes: int) -> None:
         raise TokenError(f"the relation {ends} has no word for its predicate. Check the relation extractor")
 
 
-def box_centres(boxes: np.ndarray) -> np.ndarray:
+def _box_centres(boxes: np.ndarray) -> np.ndarray:
     """(n, 2) centres, right and down, of (n, 4) boxes of visual tokens (research)."""
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 

@@ -59,7 +59,7 @@ class PixelData:
         return pixels.permute(0, 3, 1, 2)
 
 
-def pixels_of(images: Sequence[Image.Image], size: int) -> np.ndarray:
+def _pixels_of(images: Sequence[Image.Image], size: int) -> np.ndarray:
     """(N, size, size, 3) uint8: shorter side resized to `size`, centre crop, as trainings read images."""
     return np.stack([_square(image.convert("RGB"), size) for image in images])
 
@@ -115,7 +115,7 @@ class TokenModel(nn.Module):
         device = pick_device(config.device)
         self.clip: Clip = load_clip(config.text, device=device)
         self.text = self.clip.model
-        self.vision = build_vision(config, origin.widths, self.clip.width)
+        self.vision = _build_vision(config, origin.widths, self.clip.width)
         self._extractor: Extractor | None = None
         self.to(device)
 
@@ -185,7 +185,7 @@ class TokenModel(nn.Module):
         if self.vision is None:
             return self.clip.embed_images([picture.image for picture in pictures], pad=True)
         size = self.config.image_size
-        return self.embed_data(PixelData(pixels_of([picture.image for picture in pictures], size)))
+        return self.embed_data(PixelData(_pixels_of([picture.image for picture in pictures], size)))
 
     def pack_pictures(self, pictures: Sequence[KeyedPicture]) -> PackedTokens:
         """Extract and pack the tokens of pictures."""
@@ -218,7 +218,7 @@ class TokenModel(nn.Module):
             temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def build_vision(config: TokenTrainConfig, widths: dict[str, int], out: int) -> nn.Module | None:
+def _build_vision(config: TokenTrainConfig, widths: dict[str, int], out: int) -> nn.Module | None:
     """Build the image tower of a configuration; None for CLIP's own."""
     if config.vision == "clip":
         return None

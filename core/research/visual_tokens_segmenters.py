@@ -110,11 +110,11 @@ class PluggedSource:
         return [self._one(picture) for picture in pictures]
 
     def _one(self, picture: KeyedPicture) -> ImageTokens:
-        segments = as_arrays(self.segment(picture.image))
-        check_segments(segments, picture.key)
+        segments = _as_arrays(self.segment(picture.image))
+        _check_segments(segments, picture.key)
         segments = above(segments, self.min_score, self.counts)
         triples = related(self.relate, picture, segments, self.min_relation, self.counts)
-        return image_tokens(picture, segments, triples, self.counts)
+        return _image_tokens(picture, segments, triples, self.counts)
 
 
 def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
@@ -133,7 +133,7 @@ def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
     )
 
 
-def as_arrays(segments: Segments) -> Segments:
+def _as_arrays(segments: Segments) -> Segments:
     """Return what a segmenter of visual tokens (research) gave as NumPy arrays."""
     boxes = np.asarray(segments.boxes, np.float64).reshape(-1, 4)
     scores = np.asarray(segments.scores, np.float64)
@@ -148,7 +148,7 @@ def as_arrays(segments: Segments) -> Segments:
     )
 
 
-def check_segments(segments: Segments, key: str) -> None:
+def _check_segments(segments: Segments, key: str) -> None:
     """Raise TokenError for segments that do not fit each other, or that no model can read."""
     n = len(segments.boxes)
     if segments.embeddings.ndim != 2 or len(segments.embeddings) != n or len(segments.scores) != n:
@@ -181,7 +181,7 @@ def related(
     return likely
 
 
-def image_tokens(
+def _image_tokens(
     picture: KeyedPicture, segments: Segments, triples: tuple[Triple, ...], counts: Counts
 ) -> ImageTokens:
     """Collect one image's tokens; boxes that reach beyond the image are clipped and counted."""
@@ -251,7 +251,7 @@ class PlantedSource:
         if self.clip is None:
             embedded = [(one_hot(graph.nodes[-1:])[0], one_hot(graph.nodes)) for graph in graphs]
         else:
-            embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
+            embedded = _embed_crops(self.clip, [picture.image for picture in pictures], crops)
         tokens = []
         for picture, graph, (whole, rows) in zip(pictures, graphs, embedded, strict=True):
             token_graph = self._related(picture, graph, whole, rows)
@@ -298,15 +298,15 @@ class GridSource:
             for picture, picture_boxes in zip(pictures, boxes, strict=True)
         ]
         made = []
-        embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
+        embedded = _embed_crops(self.clip, [picture.image for picture in pictures], crops)
         for picture, picture_boxes, (whole, rows) in zip(pictures, boxes, embedded, strict=True):
             segments = Segments(whole, rows, picture_boxes, None, np.ones(len(picture_boxes)))
             triples = related(self.relate, picture, segments, self.min_relation, self.counts)
-            made.append(image_tokens(picture, segments, triples, self.counts))
+            made.append(_image_tokens(picture, segments, triples, self.counts))
         return made
 
 
-def embed_crops(
+def _embed_crops(
     clip: Clip, wholes: Sequence[Image.Image], crops: Sequence[Sequence[Image.Image]]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield for each image CLIP's embedding of the whole (g,) and its visual tokens (n, d) (research)."""

@@ -286,7 +286,7 @@ class TokenWriter:
         if not self._ledger["tangible"]:
             self._write("tangible", np.zeros((0, 1), np.float32))
         np.save(self._temporary / "offsets.npy", np.asarray(self._offsets, np.int64))
-        for name, frame in token_tables(self._tables).items():
+        for name, frame in _token_tables(self._tables).items():
             frame.to_parquet(self._temporary / f"{name}.parquet", index=False)
         counts = {f"n_{name}": len(rows) for name, rows in self._tables.items()}
         arrays = {name: array_entry(lines) for name, lines in self._ledger.items()}
@@ -303,7 +303,7 @@ class TokenWriter:
         (self._temporary / MANIFEST).write_bytes(sealed_json(manifest))
 
 
-def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
+def _token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
     """Build the three tables of a folder of visual tokens (research) from their rows."""
     tables = {}
     for name, kinds in COLUMNS.items():

@@ -99,7 +99,7 @@ def pack_tokens(
     numbers = {word: row for row, word in enumerate(words)}
     batch = graph_batch(graphs)
     n, m = int(batch.n_nodes.max(initial=0)), int(batch.n_predicates.max(initial=0))
-    width = same_width([rows for _, rows in cut])
+    width = _same_width([rows for _, rows in cut])
     tangible = np.zeros((len(cut), n, width), np.float32)
     boxes = np.zeros((len(cut), n, 4), np.float32)
     word = np.zeros((len(cut), m), np.int64)
@@ -136,7 +136,7 @@ def _within(
     return graph, tokens.embeddings[nodes]
 
 
-def same_width(parts: Sequence[np.ndarray]) -> int:
+def _same_width(parts: Sequence[np.ndarray]) -> int:
     """Return the common width of visual tokens' embeddings (n, d) (research). Raises ShapeError."""
     widths = {part.shape[1] for part in parts if len(part)}
     if len(widths) > 1:

@@ -152,7 +152,7 @@ class TokenTrainingRun(ResumableRun):
         self.batch_size = min(config.batch_size, len(self.splits["train"]))
         self.steps_per_epoch = len(self.splits["train"]) // self.batch_size
         self.total = config.epochs * self.steps_per_epoch
-        self.optimiser = token_optimiser(self.model, config)
+        self.optimiser = _token_optimiser(self.model, config)
         self.log: list[dict[str, Any]] = []
 
     def stateful(self) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class _First:
         return self.data.batch(rows)
 
 
-def token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim.Optimizer:
+def _token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim.Optimizer:
     """AdamW for visual tokens (research); biases, norms, rank weights and the scale are not decayed."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [p for p in trained if p.ndim > 1]

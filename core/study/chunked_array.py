@@ -42,7 +42,7 @@ PLAIN = re.compile(
 )
 
 
-def map_npy(path: Path) -> np.ndarray:
+def _map_npy(path: Path) -> np.ndarray:
     """Return the array of a study's .npy file, memory-mapped; an empty one is an ordinary array.
 
     Raises:
@@ -56,7 +56,7 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def read_npy(file: Any, n_bytes: int) -> np.ndarray:
-    """Return the array at the beginning of a study's file of `n_bytes`. Raises as `map_npy`."""
+    """Return the array at the beginning of a study's file of `n_bytes`. Raises as `_map_npy`."""
     dtype, shape = _read_header(file)
     if math.prod(shape) * dtype.itemsize > n_bytes:
         raise ValueError("claims more numbers than there are bytes")
@@ -172,7 +172,7 @@ class ChunkedArray:
         path = inside(self.folder.parent, file)
         expected = (int(self.starts[chunk + 1] - self.starts[chunk]), *self.shape[1:])
         try:
-            rows = map_npy(path)
+            rows = _map_npy(path)
         except OSError as error:
             if error.errno == errno.ENOMEM:
                 raise NotEnoughMemory(f"not enough memory to read {path}") from error

@@ -24,17 +24,19 @@ LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 
 
-def check_field(command: str, name: str, value: Any, hint: Any) -> None:
+def _check_field(command: str, name: str, value: Any, hint: Any) -> None:
     """Raise JobError for a field of a job's command of the wrong type, too long, or with a NUL character."""
     if not _fits(value, hint):
         kind = inspect.formatannotation(hint)
         raise JobError(f"'{name}' of the command '{command}' must be {kind}, got {str(value)[:60]!r}")
-    texts = [part for one in field_parts(value) for part in field_parts(one) if isinstance(part, str | Path)]
+    texts = [
+        part for one in _field_parts(value) for part in _field_parts(one) if isinstance(part, str | Path)
+    ]
     if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
         raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
 
 
-def check_names(command: str, names: Iterable[str], allowed: Container[str]) -> None:
+def _check_names(command: str, names: Iterable[str], allowed: Container[str]) -> None:
     """Raise JobError for an option of a job's command that a click may not give."""
     if unknown := [name for name in names if name not in allowed]:
         raise JobError(f"'{command}' has no option '{unknown[0][:40]}' that can be set from here")
@@ -54,7 +56,7 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def field_parts(value: Any) -> tuple[Any, ...]:
+def _field_parts(value: Any) -> tuple[Any, ...]:
     """Return the values of a field of a job's command as a tuple: its parts, or the one that it is."""
     return value if isinstance(value, tuple) else (value,)
 
@@ -83,7 +85,7 @@ class Command:
 
     def __post_init__(self) -> None:
         for part, hint in _hints(type(self)).items():
-            check_field(self.name, part, getattr(self, part), hint)
+            _check_field(self.name, part, getattr(self, part), hint)
         if self.takes:
             _check_options(self.name, self.settings, self.takes)
 
@@ -121,7 +123,7 @@ class Command:
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
             if part.name in POSITIONAL:
-                yield from map(str, field_parts(value))
+                yield from map(str, _field_parts(value))
             elif part.name == "options":
                 yield from (_option(name, text) for name, text in value)
             elif value is True:
@@ -175,7 +177,7 @@ class RunStep(Command):
         allowed = STEPS[self.step].options if self.step in STEPS else None
         if allowed is None:
             raise JobError(f"'{self.step[:40]}' is no step of a study that can be run from here")
-        check_names(self.step, self.settings, allowed)
+        _check_names(self.step, self.settings, allowed)
 
     @property
     def words(self) -> list[str]:
@@ -383,7 +385,7 @@ def _named(words: Iterable[str], study: Path | None) -> list[str]:
 
 
 def _check_options(command: str, settings: Mapping[str, str], taken: Mapping[str, Option]) -> None:
-    check_names(command, settings, taken)
+    _check_names(command, settings, taken)
     try:
         for name, text in settings.items():
             taken[name].read(text)

@@ -75,7 +75,7 @@ def read_layered(folder: Path) -> dict[str, Any]:
     if whole is None:
         return manifests.read_manifest(folder)
     of = manifests.read_manifest(whole)
-    card = card_of(of, whole, folder.name)
+    card = _card_of(of, whole, folder.name)
     has_own = (folder / manifests.MANIFEST).exists()
     layer_manifest = manifests.read_manifest(folder) if has_own else manifests.empty_manifest()
     if any(
@@ -101,7 +101,7 @@ def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, Any]:
+def _card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, Any]:
     """What a study's manifest says of a basis; StudyError for no basis of that name, or an old one."""
     cards = {
         step.removeprefix("basis-"): entry["summary"].get("basis")
@@ -164,13 +164,13 @@ def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card:
     pooled = of["steps"]["embed"]["summary"].get("encoder", {}).get("pool")
     is_mean = card.get("on") != "positions" or (card.get("pool_codes"), pooled) == ("mean", "gap")
     is_exact = is_mean and card.get("normalisation", "none") == "none"
-    for item in [item for item in items if kind_of(item)]:
+    for item in [item for item in items if _kind_of(item)]:
         entry = items.pop(item)
         if not is_exact or _reads_unit_rows(of, item, entry):
             continue
         mark = manifests.digest([entry["chunks"], of["items"][f"basis_{name}_decoder"]["chunks"]])
-        shape = [entry["shape"][0], *([card["size"]] if kind_of(item) == WEIGHTS else [])]
-        entry = {**entry, "dtype": "<f4", "shape": shape, COMPUTED: kind_of(item)}
+        shape = [entry["shape"][0], *([card["size"]] if _kind_of(item) == WEIGHTS else [])]
+        entry = {**entry, "dtype": "<f4", "shape": shape, COMPUTED: _kind_of(item)}
         items[item] = {**entry, "chunks": [{"rows": shape[0], "sha256": mark}]}
 
 
@@ -181,10 +181,10 @@ def _reads_unit_rows(of: Mapping[str, Any], item: str, entry: Mapping[str, Any])
     return isinstance(facts, dict) and bool(facts.get("on_unit_rows"))
 
 
-def kind_of(item: str) -> str | None:
+def _kind_of(item: str) -> str | None:
     """Whether a study's item is a classifier's weights or bias, which a basis reads through its decoder.
 
-    >>> kind_of("probe_weights"), kind_of("answer_knn"), kind_of("answer_head_bias")
+    >>> _kind_of("probe_weights"), _kind_of("answer_knn"), _kind_of("answer_head_bias")
     ('weights', None, 'bias')
     """
     of, _, ending = item.rpartition("_")

@@ -28,7 +28,7 @@ OF_IMAGES = ("image_id", "split", "label")
 WIDEST_TEXT = 1 << 16  # bytes
 
 
-def entry_fault(manifest: dict[str, Any]) -> str | None:
+def _entry_fault(manifest: dict[str, Any]) -> str | None:
     """Describe briefly what is wrong with the steps and items of a manifest; None where all is well."""
     for name, step in manifest["steps"].items():
         if fault := _step_fault(step):
@@ -149,14 +149,14 @@ LONG = 1024  # chunks of an array from which on they are packed
 CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
-def canonical(value: Any) -> str:
+def _canonical(value: Any) -> str:
     """Return JSON for a study's manifest with sorted keys: the same text for the same content."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON-able value, as a study's manifest compares inputs."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def empty_manifest() -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _read(folder: Path) -> dict[str, Any]:
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
     manifest["items"] = {name: _unpacked(item) for name, item in manifest["items"].items()}
-    if (fault := entry_fault(manifest)) is not None:
+    if (fault := _entry_fault(manifest)) is not None:
         raise _damaged(folder, fault)
     if version < FORMAT or not seals.checksum_fits(content):
         command = command_line("analyze", folder.with_name(f"{folder.name}-new"), images="DIR")

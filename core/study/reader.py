@@ -68,14 +68,14 @@ class Snapshot:
 
     def check(self, item: str) -> None:
         """Raise StudyError when an item is no longer the one that the snapshot names."""
-        if (stamps := stamps_of(self._folder)) != self._seen:
+        if (stamps := _stamps_of(self._folder)) != self._seen:
             self._latest = layers.read_layered(self._folder)["items"]
             self._seen = stamps
         if self._latest is not self._items and _content(self._latest, item) != _content(self._items, item):
             raise StudyError(f"'{item}' of '{self._folder}' has changed since it was opened. Open it again")
 
 
-def stamps_of(folder: Path) -> tuple[Stamp, ...]:
+def _stamps_of(folder: Path) -> tuple[Stamp, ...]:
     """The stamps of the manifests that a study is read from, which tell whether it has changed."""
     places = (folder, layers.below(folder))
     return tuple(stamp_of(place / MANIFEST) for place in places if place is not None)
@@ -90,7 +90,7 @@ def _content(items: Mapping[str, Any], item: str) -> Any:
 # Thumbnails of the images of a study: JPEG bytes, one after the other, in the array `thumbnails`.
 
 
-def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
+def _thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
     """Return one image's thumbnail as JPEG bytes; StudyError for an unknown row or a missing thumbnail."""
     sizes = study.array("thumbnail_sizes")
     if not 0 <= row < len(sizes):
@@ -107,10 +107,10 @@ def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
     return pictures.part(chunk, slice(start, end)).tobytes()
 
 
-def thumbnail_picture(study: ReadableStudy, row: int) -> Image.Image:
+def _thumbnail_picture(study: ReadableStudy, row: int) -> Image.Image:
     """Return the thumbnail of one image, as an image."""
     try:
-        return decode(thumbnail_bytes(study, row))
+        return decode(_thumbnail_bytes(study, row))
     except UnreadableImage as error:
         remedy = f"Run: {command_line('embed', study.path, redo=True)}"
         raise StudyError(f"the thumbnail of row {row} of '{study.path}' is damaged. {remedy}") from error
@@ -128,7 +128,7 @@ class StudyReader(KeptColumns):
 
     def __init__(self, path: str | Path):
         self.path = study_folder(path)
-        stamps = stamps_of(self.path)
+        stamps = _stamps_of(self.path)
         self.manifest = layers.read_layered(self.path)
         self._snapshot = Snapshot(self.path, self.manifest, stamps)
         self.below = layers.below(self.path)  # the study that this is a basis of
@@ -454,7 +454,7 @@ class StudyReader(KeptColumns):
 
     def thumbnail(self, image: str | SupportsIndex) -> bytes:
         """Return the thumbnail of an image id or a row as JPEG bytes; StudyError where there is none."""
-        return thumbnail_bytes(self, self._row(image))
+        return _thumbnail_bytes(self, self._row(image))
 
     def _row(self, image: str | SupportsIndex) -> int:
         """Return the row for an image id or a row; StudyError when there is no such image."""
@@ -515,4 +515,4 @@ class StudyReader(KeptColumns):
 
     def thumbnail_image(self, image: str | SupportsIndex) -> Image.Image:
         """Return the thumbnail of an image id or a row, as an image."""
-        return thumbnail_picture(self, self._row(image))
+        return _thumbnail_picture(self, self._row(image))

@@ -24,7 +24,7 @@ LONGEST_LINE = 1 << 16
 MOST_THREADS = 4
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Load the model of a resident process, named by the first line, then answer requests until none come."""
     order = json.loads(requests.readline(LONGEST_LINE))
     threading.Thread(target=_end_with, args=(order["parent"],), name="parent watch", daemon=True).start()
@@ -90,4 +90,4 @@ def _own_channel() -> BinaryIO:
 
 
 if __name__ == "__main__":
-    serve(os.fdopen(os.dup(0), "rb"), _own_channel())
+    _serve(os.fdopen(os.dup(0), "rb"), _own_channel())

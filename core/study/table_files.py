@@ -73,13 +73,13 @@ def stored_array(
     entry = items[name]
     of = inside(folder, name)
     rows = [chunk["rows"] for chunk in entry["chunks"]]
-    fault = fault_of(name, items)
+    fault = _fault_of(name, items)
     return ChunkedArray(
         of, rows, entry["dtype"], entry["shape"][1:], fault=fault, damaged=damaged, opened=opened
     )
 
 
-def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
+def _fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
     """Return the check of a study's array whose values are indices; None for one of other numbers.
 
     Args:
@@ -160,7 +160,7 @@ def type_names(schema: pa.Schema) -> list[str]:
     return [str(kind) for kind in schema.types]
 
 
-def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
+def _check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
     """Raise Damaged when the types of a study's table are not those that were written.
 
     Args:
@@ -192,7 +192,7 @@ def checked_table(folder: Path, name: str, entry: dict[str, Any], columns: Seque
     """
     path = inside(folder, f"{name}.parquet")
     _check_sum(path, folder, entry["sha256"])
-    check_types(pq.read_schema(path), path.name, entry)
+    _check_types(pq.read_schema(path), path.name, entry)
     _check_size(path, entry["sha256"], None if columns is None else tuple(columns))
     return path
 

@@ -31,7 +31,7 @@ def checked_name(name: Any) -> str:
     return _plain(name, "a name", LONGEST_NAME, IN_NAME)
 
 
-def checked_tag(tag: Any) -> str:
+def _checked_tag(tag: Any) -> str:
     """Return a tag that people give images of a study without superfluous spaces.
 
     Raises:
@@ -51,7 +51,7 @@ def checked_tags(tags: Any) -> tuple[str, ...]:
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise TraceError("tags are a list of texts")
-    unique = tuple(sorted({checked_tag(tag) for tag in tags}, key=lambda tag: (tag.casefold(), tag)))
+    unique = tuple(sorted({_checked_tag(tag) for tag in tags}, key=lambda tag: (tag.casefold(), tag)))
     if len(unique) > MOST_TAGS:
         raise TraceError(f"at most {MOST_TAGS} tags, not {len(unique)}; remove some first")
     return unique

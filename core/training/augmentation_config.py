@@ -111,14 +111,14 @@ def check_augment(config: AugmentConfig, where: str = "augment") -> None:
             raise SettingsError(
                 f"{where}.view = '{config.view}' has no Fourier augmentations: leave out [{where}.fourier]."
             )
-        check_fourier(config.fourier, f"{where}.fourier")
+        _check_fourier(config.fourier, f"{where}.fourier")
     if config.right is not None:
         if config.right.right is not None:
             raise SettingsError(f"[{where}.right.right] is one table too many: an image has two large views.")
         check_augment(config.right, f"{where}.right")
 
 
-def check_fourier(config: FourierConfig, where: str) -> None:
+def _check_fourier(config: FourierConfig, where: str) -> None:
     """Raise SettingsError for the first invalid setting of a training's Fourier augmentation."""
     check_settings(config, prefix=f"{where}.")
     if config.mask_fraction[1] > 1:

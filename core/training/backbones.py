@@ -39,7 +39,7 @@ def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[n
         raise EncoderError(f"'{arch}': only timm:NAME and torchvision:NAME can be trained.")
     model = _timm(spec) if spec.family == "timm" else _torchvision(spec)
     if stem == "cifar":
-        use_cifar_stem(model, arch)
+        _use_cifar_stem(model, arch)
     for layer in model.modules():
         if type(layer) is nn.Conv2d:
             layer.__class__ = ExactConv2d  # the same weights and settings
@@ -61,7 +61,7 @@ class ExactConv2d(nn.Conv2d):
             return super()._conv_forward(input.float(), weight, bias)
 
 
-def use_cifar_stem(model: nn.Module, arch: str) -> None:
+def _use_cifar_stem(model: nn.Module, arch: str) -> None:
     """Use a 3x3 first convolution with stride 1 and padding 1, without max-pool: for images of 32 pixels."""
     first = getattr(model, "conv1", None)
     if not isinstance(first, nn.Conv2d) or not hasattr(model, "maxpool"):
@@ -127,7 +127,7 @@ def count_features(model: nn.Module, arch: str, size: int) -> int:
 # Start a training from an existing encoder: any SPEC of the registry, strictly loaded.
 
 
-def start_encoder(spec: str) -> Encoder:
+def _start_encoder(spec: str) -> Encoder:
     """Load the encoder that a training starts from on the CPU without drawing random numbers."""
     with torch.random.fork_rng(devices=[]):
         return load_encoder(spec)
@@ -143,7 +143,7 @@ def start_backbone(config: TrainConfig, arch: str, size: int) -> tuple[nn.Module
         SettingsError: `arch` has other weights. EncoderError: it does not accept images of `size` pixels.
     """
     assert config.start is not None
-    encoder = start_encoder(config.start)
+    encoder = _start_encoder(config.start)
     with torch.random.fork_rng(devices=[]):  # weights that are overwritten must not change later random draws
         backbone, _ = build_backbone(arch, config.stem, size)
     try:
@@ -165,7 +165,7 @@ def start_transform(config: TrainConfig) -> Transform:
         from core.store import Study
 
         return Study(config.regularizer.study).transform
-    return start_encoder(config.start).transform
+    return _start_encoder(config.start).transform
 
 
 def square_side(transform: Transform, of: str) -> int:

@@ -84,7 +84,7 @@ class RegularizerConfig:
     )
 
 
-def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
+def _check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
     """Raise SettingsError for the first setting of a training's regulariser that cannot work."""
     check_settings(config, prefix="regularizer.")
     if config.kind == "q" and config.study is None:
@@ -247,7 +247,7 @@ def check(config: TrainConfig) -> None:
     method_name(config.method)
     own_settings(config.objective, OBJECTIVES[method_name(config.method)])
     check_objective(config.objective)
-    check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
+    _check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
     check_settings(config)
     micro, left = divmod(config.batch_size, config.accumulate)
     if left or micro < 2:
@@ -256,13 +256,13 @@ def check(config: TrainConfig) -> None:
             "more images (accumulate)."
         )
     check_augment(config.augment)
-    check_local_pairs(config)
-    check_dual(config)
+    _check_local_pairs(config)
+    _check_dual(config)
     for section in sections().values():
         section.check(config)
 
 
-def check_local_pairs(config: TrainConfig) -> None:
+def _check_local_pairs(config: TrainConfig) -> None:
     """Raise SettingsError if small views are requested as positives where no loss compares them."""
     objective = config.objective
     if not isinstance(objective, SimCLRSettings) or not objective.local_pairs:
@@ -281,7 +281,7 @@ def has_two_encoders(config: TrainConfig) -> bool:
     return isinstance(config.objective, SimCLRSettings) and config.objective.dual
 
 
-def check_dual(config: TrainConfig) -> None:
+def _check_dual(config: TrainConfig) -> None:
     """Raise SettingsError if two encoders are requested for a training that cannot have them."""
     objective = config.objective
     check_recipes(config.augment, dual=has_two_encoders(config), crop_size=config.crop_size)

@@ -59,8 +59,8 @@ def finetune_config(
         SettingsError, EncoderError: the encoder cannot be fine-tuned with these settings.
     """
     if not practical:
-        check_paper_rate(changes)
-    encoder = check_study(study)
+        _check_paper_rate(changes)
+    encoder = _check_study(study)
     embed, given = study.settings("embed"), {k: v for k, v in changes.items() if v is not None}
     recorded = recorded_settings(encoder.spec)
     name = method_name(method or recorded.get("method", "simclr"))
@@ -112,7 +112,7 @@ def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bo
     return read_json_file(files.sidecar_path(train(config, progress=progress, fresh=fresh)))
 
 
-def check_study(study: Study) -> Encoder:
+def _check_study(study: Study) -> Encoder:
     """Load a study's encoder for fine-tuning; raise a one-line error if that is impossible."""
     check_probed(study)
     encoder = encoder_of(study)
@@ -171,7 +171,7 @@ def architecture(encoder: Encoder, recorded: dict[str, Any]) -> dict[str, Any]:
     return {"arch": text if colon else f"torchvision:{encoder.arch}", "stem": stem_of(encoder)}
 
 
-def check_paper_rate(changes: dict[str, Any]) -> None:
+def _check_paper_rate(changes: dict[str, Any]) -> None:
     """Raise SettingsError for fine-tuning by another optimiser than the paper's without its own rate."""
     optimizer = changes.get("optimizer")
     if optimizer not in (None, PAPER["optimizer"]) and changes.get("lr") is None:

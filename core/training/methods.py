@@ -63,7 +63,7 @@ class SimCLR(Method):
         return (loss + torch.stack(pairs).mean()) / 2
 
     def facts(self) -> dict[str, float]:
-        return criteria_facts([self.criterion])
+        return _criteria_facts([self.criterion])
 
 
 class MoCo(MomentumMethod):
@@ -78,7 +78,7 @@ class MoCo(MomentumMethod):
         self.target_head = target_of(self.head)
         # one queue per view: in a shared one, a query would meet another view of its own image as a negative
         self.criteria = nn.ModuleList(
-            with_saved_queue(nt_xent(config, memory_bank_size=(n_queued, config.head_out))) for _ in range(2)
+            _with_saved_queue(nt_xent(config, memory_bank_size=(n_queued, config.head_out))) for _ in range(2)
         )
 
     def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -94,7 +94,7 @@ class MoCo(MomentumMethod):
         return (first + second) / 2
 
     def facts(self) -> dict[str, float]:
-        return criteria_facts(self.criteria)
+        return _criteria_facts(self.criteria)
 
 
 def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
     return torch.cat([network(half) for half in views[order].chunk(2)])[order.argsort()]
 
 
-def with_saved_queue(criterion: NTXentLoss) -> NTXentLoss:
+def _with_saved_queue(criterion: NTXentLoss) -> NTXentLoss:
     """Return a contrastive training loss with its queue as part of the state, which lightly omits."""
     bank = criterion.memory_bank
     bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)
@@ -123,7 +123,7 @@ def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
     return next(asked, None) or NTXentLoss(config.temperature, **options)
 
 
-def criteria_facts(criteria: Iterable[Any]) -> dict[str, float]:
+def _criteria_facts(criteria: Iterable[Any]) -> dict[str, float]:
     """Average the facts of the losses of a training's method, where they have any; counts are added."""
     with_facts = [facts for one in criteria if hasattr(one, "facts") and (facts := one.facts())]
     names = dict.fromkeys(name for facts in with_facts for name in facts)
@@ -178,7 +178,7 @@ class SwAV(Method):
 
     def after_backward(self) -> None:
         if self.progress < self.frozen:
-            forget_gradients(self.prototypes)
+            _forget_gradients(self.prototypes)
 
     def _queue_counts(self) -> bool:
         n = self.queue.shape[1]
@@ -226,10 +226,10 @@ class DINO(MomentumMethod):
 
     def after_backward(self) -> None:
         if self.progress < self.frozen:
-            forget_gradients(self.head.last_layer)
+            _forget_gradients(self.head.last_layer)
 
 
-def forget_gradients(layer: nn.Module) -> None:
+def _forget_gradients(layer: nn.Module) -> None:
     """Make the optimiser of a training skip a layer of the network."""
     for parameter in layer.parameters():
         parameter.grad = None

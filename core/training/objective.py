@@ -189,7 +189,7 @@ def method_name(name: str) -> str:
     return plain
 
 
-def own_optimizer(values: dict[str, Any]) -> str:
+def _own_optimizer(values: dict[str, Any]) -> str:
     """Return the optimiser that a training's settings name, else that of their method."""
     return values.get("optimizer") or DEFAULTS[method_name(values.get("method", "simclr"))].get(
         "optimizer", "sgd"
@@ -198,7 +198,7 @@ def own_optimizer(values: dict[str, Any]) -> str:
 
 def under_optimizer(values: dict[str, Any], optimizer: str | None) -> dict[str, Any]:
     """Return a training's settings for another optimiser: without rate, momentum and decay of their own."""
-    if optimizer is None or optimizer == own_optimizer(values):
+    if optimizer is None or optimizer == _own_optimizer(values):
         return dict(values)
     return {name: value for name, value in values.items() if name not in OF_OPTIMIZER} | {
         "optimizer": optimizer
@@ -208,9 +208,9 @@ def under_optimizer(values: dict[str, Any], optimizer: str | None) -> dict[str, 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     """Merge a training's `values` over the defaults of their method and optimiser, table by table."""
     name = method_name(values.get("method", "simclr"))
-    optimizer = own_optimizer(values)
+    optimizer = _own_optimizer(values)
     of_optimizer = (
-        {} if optimizer == own_optimizer({"method": name}) else OPTIMIZER_DEFAULTS.get(str(optimizer), {})
+        {} if optimizer == _own_optimizer({"method": name}) else OPTIMIZER_DEFAULTS.get(str(optimizer), {})
     )
     merged = {**DEFAULTS[name], **of_optimizer, **values, "method": name}
     for table in ("augment", "objective"):

@@ -49,7 +49,7 @@ def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainConfig, 
     """Set each group's learning rate for a step of a training, and its weight decay if that changes."""
     rate, decay = learning_rate(step, config, steps_per_epoch), weight_decay(step, config, steps_per_epoch)
     for group in optimiser.param_groups:
-        group["lr"] = peak_rate(config) if group["constant_rate"] else rate
+        group["lr"] = _peak_rate(config) if group["constant_rate"] else rate
         if config.weight_decay_end is not None and group["decayed"]:
             group["weight_decay"] = decay
 
@@ -68,14 +68,14 @@ def along_cosine(progress: float, first: float, last: float) -> float:
     return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
 
 
-def peak_rate(config: TrainConfig) -> float:
+def _peak_rate(config: TrainConfig) -> float:
     """Return the highest learning rate of a training, lr * batch_size / 256."""
     return config.lr * config.batch_size / 256
 
 
 def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
     """The learning rate of a training's step: linear warm-up to lr * batch_size / 256, then half a cosine."""
-    peak = peak_rate(config)
+    peak = _peak_rate(config)
     total, warmup = config.epochs * steps_per_epoch, config.warmup_epochs * steps_per_epoch
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -56,7 +56,7 @@ class Penalised(Around):
             raw = self.inner.backbone(views)
             return self.loss_of(raw, views, local)
         # for a method that calls its backbone itself
-        with outputs_for(self.inner.backbone, views, self._for_method) as seen:
+        with _outputs_for(self.inner.backbone, views, self._for_method) as seen:
             loss = self.inner.loss(views, local)
         return loss + self.penalty(torch.cat(seen)).to(loss.dtype)
 
@@ -208,7 +208,7 @@ def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, floa
 
 
 @contextmanager
-def outputs_for(
+def _outputs_for(
     backbone: nn.Module, views: Tensor, passed_on: Callable[[Tensor], Tensor]
 ) -> Iterator[list[Tensor]]:
     """Record a trained backbone's outputs for the large views, to which a regulariser is applied.

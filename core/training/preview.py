@@ -114,13 +114,13 @@ def _jitter(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -
     cos, sin = math.cos(angle), math.sin(angle)
     turn[1:, 1:] = [[cos, -sin], [sin, cos]]
     hue = np.linalg.inv(YIQ) @ turn @ YIQ
-    colour = hue @ saturation_matrix(values["saturation"]) * values["brightness"]
+    colour = hue @ _saturation_matrix(values["saturation"]) * values["brightness"]
     changed = image @ colour.T
     mean_gray = changed.mean((0, 1)) @ LUMA
     return mean_gray + values["contrast"] * (changed - mean_gray)
 
 
-def saturation_matrix(factor: float) -> np.ndarray:
+def _saturation_matrix(factor: float) -> np.ndarray:
     """(3, 3) augmentation of colour that blends a pixel with its grey: factor 0 is grey, 1 no change."""
     return factor * np.eye(3) + (1 - factor) * np.broadcast_to(LUMA, (3, 3))
 
@@ -165,7 +165,7 @@ OF_PIXELS: dict[str, Preview] = {
         "Grayscale",
         "Colour is removed; shapes remain.",
         (),
-        lambda image, *_: image @ saturation_matrix(0.0).T,
+        lambda image, *_: image @ _saturation_matrix(0.0).T,
     ),
     "blur": Preview(
         "Gaussian blur",

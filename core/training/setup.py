@@ -132,7 +132,7 @@ def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) ->
     queues, rounds = [rows[:0] for rows in members], [0] * len(codes)
     batches = []
     for batch in range(len(groups) // batch_size):
-        for group, n in enumerate(shares_of_batch([len(rows) for rows in members], batch_size, batch)):
+        for group, n in enumerate(_shares_of_batch([len(rows) for rows in members], batch_size, batch)):
             taken, queue = queues[group][:n], queues[group][n:]
             if len(taken) < n:
                 key = derived_seed(seed, f"order {codes[group]} {rounds[group]}", epoch)
@@ -146,10 +146,10 @@ def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) ->
     return np.concatenate([np.empty(0, np.int64), *batches])
 
 
-def shares_of_batch(sizes: Sequence[int], batch_size: int, batch: int = 0) -> list[int]:
+def _shares_of_batch(sizes: Sequence[int], batch_size: int, batch: int = 0) -> list[int]:
     """Divide a training batch among groups of images as equally as their sizes allow.
 
-    >>> shares_of_batch([10, 10], 8), shares_of_batch([3, 20, 20], 16), shares_of_batch([9, 9], 5, 1)
+    >>> _shares_of_batch([10, 10], 8), _shares_of_batch([3, 20, 20], 16), _shares_of_batch([9, 9], 5, 1)
     ([4, 4], [3, 7, 6], [2, 3])
     """
     shares, left = [0] * len(sizes), min(batch_size, sum(sizes))

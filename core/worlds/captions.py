@@ -151,20 +151,20 @@ def scene_caption(facts: SceneFacts, dice: Draws, *, flipped: bool = False) -> s
     """Write a true sentence about a whole Glyphworld scene; `flipped`: the image is mirrored."""
     if not flipped and dice.chance(0.35):
         return facts.caption
-    parts = [noun_phrase(facts.main, dice)]
+    parts = [_noun_phrase(facts.main, dice)]
     if facts.others and dice.chance(0.75):
         other = dice.pick(facts.others)
-        parts += [_between(facts.main.item, other.item, dice, flipped), noun_phrase(other, dice)]
+        parts += [_between(facts.main.item, other.item, dice, flipped), _noun_phrase(other, dice)]
     if facts.hidden_by is not None and dice.chance(0.6):
         parts.append(f"partly hidden by {facts.hidden_by}" if facts.hidden_by else "partly hidden")
     if facts.crowded and dice.chance(0.5):
         parts.append("among other things")
     if dice.chance(0.75):
-        parts.append(place_phrase(facts.plan, dice))
+        parts.append(_place_phrase(facts.plan, dice))
     return f"{dice.pick(OPENINGS)} {' '.join(parts)}".strip()
 
 
-def noun_phrase(seen: Seen, dice: Draws) -> str:
+def _noun_phrase(seen: Seen, dice: Draws) -> str:
     """Name an object of a Glyphworld caption: "a small faded brown dog", with randomly omitted words."""
     noun = dice.pick(seen.nouns)
     words = [size_word(seen.item.size)] if dice.chance(0.4) else []
@@ -173,15 +173,15 @@ def noun_phrase(seen: Seen, dice: Draws) -> str:
     return with_article(" ".join([*words, noun]))
 
 
-def place_phrase(plan: ScenePlan, dice: Draws) -> str:
+def _place_phrase(plan: ScenePlan, dice: Draws) -> str:
     """Say in a Glyphworld caption on which ground the objects stand, with or without its colour."""
     colour = ground_colour(plan) if dice.chance(0.7) else ""
     return " ".join(PLACES[plan.ground.kind].format(colour).split())
 
 
-def ground_name(plan: ScenePlan, dice: Draws) -> str:
+def _ground_name(plan: ScenePlan, dice: Draws) -> str:
     """Name the ground of a Glyphworld scene alone: "green grass", "a red brick wall"."""
-    return place_phrase(plan, dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
+    return _place_phrase(plan, dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
 
 
 def _between(main: Item, other: Item, dice: Draws, flipped: bool) -> str:
@@ -201,9 +201,9 @@ def window_caption(facts: SceneFacts, window: Window, dice: Draws) -> str:
     opening = dice.pick(OPENINGS)
     if not shown:
         return f"{opening} {ground or 'other things'}".strip()
-    text = noun_phrase(shown[0], dice)
+    text = _noun_phrase(shown[0], dice)
     if len(shown) > 1 and dice.chance(0.6):
-        text += f" {dice.pick(('and', 'next to', 'with'))} {noun_phrase(shown[1], dice)}"
+        text += f" {dice.pick(('and', 'next to', 'with'))} {_noun_phrase(shown[1], dice)}"
     if ground and dice.chance(0.4):
         text += f" in front of {ground}"
     return f"{opening} {text}".strip()
@@ -221,12 +221,12 @@ def window_ground(plan: ScenePlan, window: Window, dice: Draws) -> str | None:
     """Name the ground that fills much of a window of a Glyphworld scene; None where that is unclear."""
     ground, (_, top, _, bottom) = plan.ground, window
     if ground.horizon is None:
-        return ground_name(plan, dice)
+        return _ground_name(plan, dice)
     level = sum(ground.horizon) / len(ground.horizon)
     below = (bottom - max(top, min(level, bottom))) / max(bottom - top, 1e-6)
     share = below if ground.is_floor else 1 - below
     if share >= MOSTLY:
-        return ground_name(plan, dice)
+        return _ground_name(plan, dice)
     return NEUTRAL_GROUNDS[NEUTRAL_WALL if ground.is_floor else NEUTRAL_FLOOR] if share < 0.15 else None
 
 
@@ -236,7 +236,7 @@ def absent_caption(facts: SceneFacts, dice: Draws, absent: Sequence[str]) -> str
     words = [dice.pick(SIZES)] if dice.chance(0.4) else []
     parts = [with_article(" ".join([*words, noun]))]
     if dice.chance(0.6):
-        parts.append(place_phrase(facts.plan, dice))
+        parts.append(_place_phrase(facts.plan, dice))
     return f"{dice.pick(OPENINGS)} {' '.join(parts)}".strip()
 
 

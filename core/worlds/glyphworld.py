@@ -55,7 +55,7 @@ def composed(plan: ScenePlan) -> ScenePlan:
     on purpose, or a cue, and all are placed by the same rule, so that nothing gives the first one away.
     """
     dice = Draws(plan.seed, plan.index, COMPOSE_TAG)
-    by_class, labels = single_words(), [plan.label]
+    by_class, labels = _single_words(), [plan.label]
     for _ in range(2 if dice.chance(THIRD) else 1):
         labels.append(dice.pick([label for label in by_class if label not in labels]))
     base, items = dice.between(SMALLEST_BASE, LARGEST_BASE), []
@@ -77,7 +77,7 @@ def composed(plan: ScenePlan) -> ScenePlan:
 
 
 @cache
-def single_words() -> dict[str, tuple[str, ...]]:
+def _single_words() -> dict[str, tuple[str, ...]]:
     """List each Glyphworld class's glyphs without those that captions cannot write: "slice of cake"."""
     atlas = load_atlas()
     words = {}
@@ -234,7 +234,7 @@ class Glyphworld:
         Raises:
             ImageSourceError: an unknown option or preset, or a value out of range.
         """
-        options = parse_world(spec)
+        options = _parse_world(spec)
         preset = options.pop("preset", "default")
         worldly = (*KNOBS, "background_variants", "size", "styles")
         changes = {name: options.pop(name) for name in worldly if name in options}
@@ -322,7 +322,7 @@ def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]
     return masks
 
 
-def parse_world(spec: str) -> dict[str, Any]:
+def _parse_world(spec: str) -> dict[str, Any]:
     """Parse and check the options of a `glyphworld?…` string. Raises ImageSourceError."""
     name, _, query = spec.partition("?")
     if name != "glyphworld":

@@ -17,7 +17,7 @@ NEUTRALS = {NEUTRAL_FLOOR: {NEUTRAL_FLOOR, "floor"}, NEUTRAL_WALL: {NEUTRAL_WALL
 
 
 @cache
-def variants(word: str) -> frozenset[str]:
+def _variants(word: str) -> frozenset[str]:
     """Return a word of a Glyphworld scene and its base form; captions use either."""
     from simplemma import lemmatize
 
@@ -27,7 +27,7 @@ def variants(word: str) -> frozenset[str]:
 def widened(words: Iterable[str]) -> frozenset[str]:
     """Return all variants of the single words in some words and phrases of a Glyphworld scene."""
     singles = {part for word in words for part in word.split() if part not in JOINING}
-    return frozenset(form for word in singles for form in variants(word))
+    return frozenset(form for word in singles for form in _variants(word))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _words_of(item: Item) -> list[str]:
     return [glyph.noun, colour_of(item), *([glyph.label] if glyph.role == "class" else [])]
 
 
-def shares(word: str, truths: Sequence[SceneTruth]) -> np.ndarray:
+def _shares(word: str, truths: Sequence[SceneTruth]) -> np.ndarray:
     """(n,) bool: the Glyphworld scenes of which a word is true."""
     return np.array([truth.holds(word) for truth in truths], bool)
 
@@ -99,7 +99,7 @@ class TruthTable:
     def column(self, word: str) -> np.ndarray:
         """(n_images,) bool: the images of which the word is true."""
         if word not in self._columns:
-            self._columns[word] = shares(word, self.truths)
+            self._columns[word] = _shares(word, self.truths)
         return self._columns[word]
 
     def of(self, positions: np.ndarray, others: np.ndarray, words: Iterable[str]) -> WordTruth:

@@ -14,21 +14,7 @@ from core.analysis import crossfit
 from core.analysis.judged_images import JudgedImages, spurious_features
 from core.analysis.linear_probe import Curvature, Standard
 from core.analysis.probe_penalty import best_strength
-from core.analysis.remedy_recipes import (
-    Heads,
-    ImageFacts,
-    Pool,
-    Training,
-    head_answers_of,
-    prepared,
-    slice_members,
-    worst_candidate,
-)
-from core.answers.answer import PROBE, evaluated
-from core.config import RemediesConfig
-from core.measures.evaluate import class_column
-from core.measures.finder import MIN_IMAGES, slice_of
-from core.measures.remedies import (
+from core.analysis.remedies import (
     BALANCED,
     CHANGES,
     CORRECTED,
@@ -49,6 +35,20 @@ from core.measures.remedies import (
     untried_row,
     why_not_tried,
 )
+from core.analysis.remedy_recipes import (
+    Heads,
+    ImageFacts,
+    Pool,
+    Training,
+    head_answers_of,
+    prepared,
+    slice_members,
+    worst_candidate,
+)
+from core.answers.answer import PROBE, evaluated
+from core.config import RemediesConfig
+from core.measures.evaluate import class_column
+from core.measures.finder import MIN_IMAGES, slice_of
 from core.measures.traits import tokens_of
 from core.store import Study
 from core.study.label_decisions import decisions_digest

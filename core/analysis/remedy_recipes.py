@@ -10,10 +10,7 @@ from torch import Tensor
 
 from core.analysis import crossfit
 from core.analysis.linear_probe import Curvature, Standard, TrainSet, fit_classes
-from core.common.moments import Moments
-from core.measures.confident_learning import OutOfFold, likely_wrong
-from core.measures.finder import SIGNIFICANT, find
-from core.measures.remedies import (
+from core.analysis.remedies import (
     BALANCED,
     CORRECTED,
     FEATURES_OFF,
@@ -22,6 +19,9 @@ from core.measures.remedies import (
     WITHOUT_WRONG,
     HeadAnswers,
 )
+from core.common.moments import Moments
+from core.measures.confident_learning import OutOfFold, likely_wrong
+from core.measures.finder import SIGNIFICANT, find
 from core.measures.traits import Tokens
 from core.study.chunked_array import ChunkedArray
 

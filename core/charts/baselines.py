@@ -62,7 +62,7 @@ def _in_order(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
-    """State a score's rank among all scores, and among those without labels, in one sentence."""
+    """State beside a chart a score's rank among all scores, and among those without labels."""
     rows = _in_order(metrics, metric)
     names = words(rows, "score")
     if score in words(ranked(metrics, metric), "score") and score not in names:

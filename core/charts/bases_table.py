@@ -18,7 +18,7 @@ DIFFERENCES = ("ap", "inverted_ap", "probe_ap", "purity", "coverage")
 
 
 def bases_table(study: Study, *, maps: bool = True) -> pd.DataFrame:
-    """One row a basis, the units of the encoder first: what it is, and how well its features name concepts.
+    """Table of a chart of bases: a row a basis, the encoder's units first, and how well they name concepts.
 
     Returns:
         basis, kind, on, width, r2, l0, dead, stability; verdict (one of the four words, or ""); n_concepts;

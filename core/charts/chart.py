@@ -119,7 +119,7 @@ def known_score(table: LazyTable, score: str) -> str:
 
 
 def score_values(study: Study, score: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the score and the correctness (1, 0, NaN) of the images of `shown_images`.
+    """Return what a chart shows of a score: its values, and the correctness of the images (1, 0, NaN).
 
     Raises:
         SettingsError: the study does not have the score.
@@ -148,12 +148,12 @@ def seeded_rows(n_images: int, most: int, seed: int) -> np.ndarray:
 
 
 def whole_study(study: Study) -> Study:
-    """Return the study itself, of a study that may be narrowed to a slice."""
+    """Return the whole study for a chart, of a study that may be narrowed to a slice."""
     return study.whole if isinstance(study, Narrowed) else study
 
 
 def shown_slice(study: Study) -> Slice:
-    """Return the slice that a study is narrowed to; of a whole study the empty one, which holds all."""
+    """Return the slice that a chart shows: the one that a study is narrowed to, else the empty one."""
     return study.slice if isinstance(study, Narrowed) else Slice()
 
 
@@ -163,7 +163,7 @@ def narrowed_of(study: Study) -> Narrowed:
 
 
 def shared_of_slice(studies: Sequence[Study]) -> Shared:
-    """Find the images of the first study's slice that all studies hold."""
+    """Find for a chart the images of the first study's slice that all studies hold."""
     return shared_images([whole_study(study) for study in studies]).narrowed(shown_slice(studies[0]))
 
 

@@ -145,7 +145,7 @@ def _features(studies: Sequence[Study], options: FigureOptions) -> FeaturesAlong
 
 
 def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesAlong:
-    """Read the strongest image of features of the last study, and of the most alike in each one before.
+    """Read for a chart the strongest image of features of the last study, and of the most alike before.
 
     Args:
         options: `features` names them; else `images` (8) of them, in the order in which they appear.

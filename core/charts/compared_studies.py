@@ -36,7 +36,7 @@ PANEL = 150  # pixels; height of one study's panel
 def score_table(
     studies: Mapping[str, tuple[np.ndarray, np.ndarray]], *, score: str = "q_score", n_bins: int | None = None
 ) -> pd.DataFrame:
-    """Compute binned shares of a score in each study, on common bins.
+    """Compute for a chart binned shares of a score in each study, on common bins.
 
     Args:
         studies: name -> the score of each image (NaN: unknown) and 1 correct, 0 misclassified, NaN unknown.
@@ -190,7 +190,7 @@ MOST_NAMED = 3  # classes in a sentence
 
 
 def class_change_finding(classes: pd.DataFrame, other: str) -> str:
-    """State which classes gained and lost most accuracy in a study, and which changes are significant.
+    """State below a chart which classes gained and lost most accuracy, and what is significant.
 
     Args:
         classes: table of `class_accuracy_changes`.

@@ -185,7 +185,7 @@ def interpretability(
 
 
 def word_table(concepts: pd.DataFrame, units: Sequence[str], *, most: int = MOST_WORDS) -> pd.DataFrame:
-    """Table of the kept words of some units: one row per word, one column per unit, NaN if it is not kept.
+    """Table for a chart of the kept words of some units: a row a word, a column a unit, NaN if not kept.
 
     The words of the first unit, the joint one, come first, best first; then those of its members.
 
@@ -266,7 +266,7 @@ def group_size_finding(counts: pd.DataFrame, size: str) -> str:
 
 
 def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:
-    """State how many groups and features have crops that look alike to CLIP."""
+    """State below a chart how many groups and features have crops that look alike to CLIP."""
     finite = np.asarray(cosine, float)
     finite = finite[np.isfinite(finite)]
     return _say("alike", n=int((finite > gamma).sum()), of=len(finite))

@@ -117,7 +117,7 @@ def _errors_found_sentence(shown: ErrorsFound) -> str:
 
 
 def at_shares(shown: ErrorsFound) -> pd.DataFrame:
-    """Errors found among the first 1, 2, 5, 10 and 20 % of the images: a row each, a column an order."""
+    """Errors found in a chart among the first 1 to 20 % of the images: a row a share, a column an order."""
     if shown.frame.empty:
         return pd.DataFrame()
     n = int(numbers(shown.frame, "n_looked").max())
@@ -208,7 +208,7 @@ def reachable_percent(values: np.ndarray, percent: int) -> int:
 
 
 def tie_sentence(values: np.ndarray, threshold: float) -> str:
-    """State which images can only be flagged together at a threshold; empty where none stand out.
+    """State beside a chart which images can only be flagged together at a threshold; empty for few.
 
     >>> tie_sentence(np.array([0, 0, 0, 1, 2]), 0.0)
     '3 images share the lowest score, so no smaller share can be looked at.'

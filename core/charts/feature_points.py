@@ -127,5 +127,5 @@ def most_telling(study: Study) -> list[int]:
 
 
 def rated_images(study: Study) -> str:
-    """Name the images that activation rates are shares of."""
+    """Name for a chart the images that activation rates are shares of."""
     return TRAIN if study.chosen is None else "images of the slice"

@@ -228,7 +228,7 @@ EVENLY = "evenly spaced by Q-Score"
 
 
 def check_side_by_side(studies: Studies) -> None:
-    """Raise StudyError when images of several studies cannot be compared side by side."""
+    """Raise StudyError when images of several studies cannot stand side by side in a chart."""
     first = studies[0]
     for other in studies[1:]:
         both = f"'{first.path}' and '{other.path}'"
@@ -263,7 +263,7 @@ def middles(ordered: np.ndarray, n: int) -> np.ndarray:
 
 
 def counts_by_class(facts: pd.DataFrame, study: Study) -> np.ndarray:
-    """(2, n_classes) number of correct and misclassified evaluation images."""
+    """(2, n_classes) number of correct and misclassified evaluation images that a chart chooses from."""
     codes = pd.Categorical(facts["label"], categories=study.class_names).codes
     has_class, correct = codes >= 0, numbers(facts, "correct") == 1
     n = len(study.class_names)
@@ -271,7 +271,7 @@ def counts_by_class(facts: pd.DataFrame, study: Study) -> np.ndarray:
 
 
 def strongest_rows(study: Study, feature: int, n: int) -> list[int]:
-    """Return rows of the images on which a feature is largest, best first."""
+    """Return the rows of the images that a chart shows of a feature: where it is largest, best first."""
     rows = study.vector("top_images")[feature]
     return rows[rows >= 0][:n].tolist()
 
@@ -279,7 +279,7 @@ def strongest_rows(study: Study, feature: int, n: int) -> list[int]:
 def top_images_of(
     study: Study, source: StudyHeats, options: FigureOptions, n: int
 ) -> list[tuple[int, str, list[Shown]]]:
-    """Return feature, title and top images of the requested features, else of the best ones."""
+    """Return what a chart of features shows: feature, title and top images, as requested or the best."""
     table = study.table("features").set_index("feature", drop=False)
     rows = []
     for feature in options.features or most_telling(study)[:MOST_SHOWN]:

@@ -10,7 +10,7 @@ import plotly.io
 
 from core.charts.table_file import complete_file
 from core.charts.theme import USUAL_HEIGHT, layout_of
-from core.common.write_access import check_write_access
+from core.study.write_access import check_write_access
 
 MOST_FIGURES = 60  # of a folder
 LONGEST_CAPTION = 600  # characters

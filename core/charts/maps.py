@@ -120,7 +120,7 @@ def names_tell(names: np.ndarray) -> bool:
 
 
 def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...], np.ndarray, tuple[int, ...]]:
-    """List every name that is drawn, also those that share a colour: own colours first, then by name.
+    """List every name that is drawn on a map, also those that share a colour: own colours first, by name.
 
     Args:
         names: (n,) object, None or NaN for missing ones. colouring: `by_name` of the same names.

@@ -276,7 +276,7 @@ MIOU_BY_CLASS = Chart(
 
 
 def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
-    """State at which threshold the overlap with the core mask is largest.
+    """State below a chart at which threshold the overlap with the core mask is largest.
 
     Args:
         sweep: rows of `overlap_sweep` of one variant. threshold: the one that the study uses.

@@ -22,7 +22,7 @@ ABOVE = 36  # pixels for the menu of the chart, which would lie on the first bar
 
 
 def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
-    """Count the images of each class on which a feature fires, most first.
+    """Count for a chart the images of each class on which a feature fires, most first.
 
     Args:
         counts: (n_classes,) firing counts of one feature.
@@ -253,7 +253,7 @@ def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: T
 
 
 def heat_finding(rows: pd.DataFrame) -> str:
-    """State whether a feature's heat prefers the object or the background.
+    """State below a chart whether a feature's heat prefers the object or the background.
 
     Args:
         rows: rows of `overlap_by_feature` of one feature: mask, n, lift, verdict.
@@ -274,7 +274,7 @@ def heat_finding(rows: pd.DataFrame) -> str:
 
 
 def activation_finding(values: np.ndarray, n_images: int, images: str) -> str:
-    """State on how many images a feature fires, and how strongly.
+    """State below a chart on how many images a feature fires, and how strongly.
 
     Args:
         values: its activations on the images on which it fires. images: what they are called.

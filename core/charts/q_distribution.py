@@ -34,7 +34,7 @@ def score_histogram(
     whole: bool = False,
     drop_zero: bool = False,
 ) -> pd.DataFrame:
-    """Compute binned counts of a score, separately for correct and misclassified images.
+    """Compute for a chart binned counts of a score, separately for correct and misclassified images.
 
     Args:
         values: (n_images,) scores; NaN is left out.
@@ -57,7 +57,7 @@ def score_histogram(
 
 
 def zero_mass(values: np.ndarray, correct: np.ndarray | None) -> dict[str, tuple[int, int]]:
-    """Count images with a score of exactly 0, as (zero, total) for `all`, `correct` and `misclassified`."""
+    """Count for a chart the images with a score of exactly 0: `all`, `correct` and `misclassified`."""
     values, outcome = _finite(values, correct)
     groups = {"all": np.ones(len(values), bool), "correct": outcome == 1, "misclassified": outcome == 0}
     mass = {}

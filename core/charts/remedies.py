@@ -6,12 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
-from core.charts.marks import dots, interval, name_rows
-from core.charts.options import FigureOptions
-from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers, words
-from core.measures.remedies import (
+from core.analysis.remedies import (
     GAINS,
     LOSES,
     TABLE,
@@ -22,6 +17,11 @@ from core.measures.remedies import (
     remedy_name,
     tried,
 )
+from core.charts.chart import Chart
+from core.charts.marks import dots, interval, name_rows
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text, numbers, words
 from core.store import Study
 
 NONE = "No remedy was tried."

@@ -134,7 +134,7 @@ def metric_with_interval(row: dict[str, Any], metric: str) -> str:
 
 
 def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
-    """State what the curve of a score says: its measure, and whether that is better than chance.
+    """State below a chart what a score's curve says: its measure, and whether it is better than chance.
 
     The interval of the AUROC tells that of every measure: a score without skill is at chance by each, and the
     base rates of the others vary with the images.

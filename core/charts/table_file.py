@@ -42,7 +42,7 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
 
 
 def provenance_of_all(studies: Iterable[Study], among: Slice | None = None) -> dict[str, str]:
-    """Return what numbers of several studies are of: each name once, in the order of the studies."""
+    """Return what the numbers of a chart's file are of: each study's name once, in their order."""
     each = [provenance(study, among) for study in studies]
     return {name: ", ".join(dict.fromkeys(one[name] for one in each)) for name in each[0]}
 
@@ -111,7 +111,7 @@ def file_stem(studies: Sequence[str], table: str, among: Slice | None = None) ->
 
 @contextmanager
 def complete_file(out: Path) -> Iterator[Path]:
-    """Yield a temporary name for an exported file, renamed when complete; nothing is left after an error.
+    """Yield a temporary name for a chart or table as a file, renamed when complete, else gone.
 
     What a killed writer of the same file left goes.
     """

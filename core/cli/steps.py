@@ -68,8 +68,8 @@ def _remedies_report(study: "Study") -> dict[str, Any]:
 def _remedies_text(report: output.Report) -> str:
     import pandas as pd
 
+    from core.analysis.remedies import base_sentence, remedies_finding, remedy_sentence, worst_sentence
     from core.common.entries import record_of
-    from core.measures.remedies import base_sentence, remedies_finding, remedy_sentence, worst_sentence
 
     table = pd.DataFrame(report["remedies"])
     lines = [("finding", full_sentence(remedies_finding(table)))]

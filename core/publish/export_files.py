@@ -10,6 +10,8 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from core.analysis.remedies import COLUMNS as REMEDIES
+from core.analysis.remedies import OF_IMAGES as REMEDY_IMAGES
 from core.answers.answer import answers_table
 from core.charts.bases_table import bases_table
 from core.charts.table_file import complete_file, provenance
@@ -36,8 +38,6 @@ from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import issues_of
 from core.measures.leaks import COLUMNS as LEAKS
 from core.measures.leaks import leaks_of_slice
-from core.measures.remedies import COLUMNS as REMEDIES
-from core.measures.remedies import OF_IMAGES as REMEDY_IMAGES
 from core.measures.slice import Slice
 from core.measures.slice_comparison import train_images, with_split
 from core.store import Study

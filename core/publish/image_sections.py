@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.caveats import notes_on_features
+from core.analysis.remedies import base_sentence, remedies_finding, remedy_sentence, worst_sentence
 from core.charts.feature_points import most_telling
 from core.charts.sentences import bands_sentence
 from core.common.captions import with_class_names
@@ -26,7 +27,6 @@ from core.measures.feature_names import feature_names
 from core.measures.finder import judged, worst_slices
 from core.measures.image_columns import NO_CAUSE, tells_causes
 from core.measures.plain_names import plain_name
-from core.measures.remedies import base_sentence, remedies_finding, remedy_sentence, worst_sentence
 from core.measures.slice import Slice
 from core.measures.slice_comparison import images_of
 from core.pictures.cause_words import shares_sentence

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from core.analysis.remedies import TABLE
 from core.common.command_line import command_line
 from core.common.inside import check_output_file, replacing
 from core.common.step_facts import RemediesFacts
 from core.encoders.head_file import head_bytes, head_metadata
 from core.errors import SettingsError, StudyError, unknown_name
-from core.measures.remedies import TABLE
 from core.store import Study
 
 WEIGHTS, CLASSES = "remedy_weights", "remedy_classes"

@@ -45,7 +45,7 @@ def check_epsilon(epsilon: float) -> None:
 def perturbed_neighbours(
     points: np.ndarray, anchors: np.ndarray, bank: np.ndarray, *, epsilon: float, kind: str, k: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k rows of a bank with the largest cosine to each moved point, exactly; nothing is left out.
+    """Find the k rows of a bank with the largest cosine to each moved point (IFM, research), exactly.
 
     Args:
         points, anchors: (n, d) unit rows. bank: (m, d) unit rows; a zero row has cosine 0.
@@ -73,7 +73,7 @@ def _largest(cosines: np.ndarray) -> np.ndarray:
 
 
 def draw_pairs(rows: np.ndarray, n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw n anchors of `rows`, without repetition as long as there are enough, and another image for each.
+    """Draw n anchors of `rows`, and another image for each (IFM, research); none twice if there are enough.
 
     Returns:
         anchors and others, (n,) int64 each; no anchor is its own other.
@@ -89,7 +89,7 @@ def draw_pairs(rows: np.ndarray, n: int, *, seed: int) -> tuple[np.ndarray, np.n
 
 
 def kept_share(values: Sequence[object], anchors: np.ndarray, neighbours: np.ndarray) -> tuple[float, int]:
-    """Share of neighbours with the anchor's value of a factor, and the number of pairs that have one.
+    """Share of neighbours of moved points (research) with the anchor's value of a factor, and of how many.
 
     Args:
         values: of every image, None or NaN where it has none. neighbours: -1 where there is none.
@@ -107,7 +107,7 @@ def kept_share(values: Sequence[object], anchors: np.ndarray, neighbours: np.nda
 
 
 def has_moved(study: Study) -> bool:
-    """Return True when the command `perturbed` has stored what `near_moved` reads."""
+    """Return True when the command `perturbed` has stored what `near_moved` reads (research)."""
     return study.has(VECTORS) and study.has(VIEWS)
 
 
@@ -121,7 +121,7 @@ def partner_of(row: int, n: int) -> int:
 
 
 def near_moved(study: Study, row: int, k: int, *, epsilon: float, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Find the images nearest to a point that is moved against or towards a view v of an image.
+    """Find the images nearest to a point that is moved against or towards a view v of an image (research).
 
     Args:
         row: the image whose random view is v. epsilon: size of the move, >= 0.

@@ -38,7 +38,7 @@ FACTORS = ("label", "shape", "colour", "texture", "digit", "glyph", "style", "ba
 
 
 def run_perturbed(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Find the images near perturbed embeddings of a study, and return the summary.
+    """Find the images near perturbed embeddings of a study, and return the summary (research).
 
     Writes the arrays `head_vectors` and `head_views` (n, d), unit outputs of the head for each image and for
     one random view of it; and the tables `perturbed` (kind, epsilon, factor, share, low, high, n) and

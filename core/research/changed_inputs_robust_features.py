@@ -103,7 +103,7 @@ def targeted_fgsm(
 
 
 def draw_targets(labels: np.ndarray, n_classes: int, *, seed: int, other: bool = False) -> np.ndarray:
-    """Draw a target class for each image, uniform over all classes, or over all but its own.
+    """Draw a target class for each image, uniform over all classes, or over all but its own (research).
 
     Raises:
         SettingsError: fewer than two classes.
@@ -119,7 +119,7 @@ def draw_targets(labels: np.ndarray, n_classes: int, *, seed: int, other: bool =
 def robust_feature_sets(
     reached: np.ndarray, labels: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the changed images that reached their target, with their labels in the two sets.
+    """Rows of the changed images that reached their target, with their labels in the two sets (research).
 
     Returns:
         rows (m,), labels of D_R (m,) (the true ones), labels of D_NR (m,) (the targets).
@@ -138,7 +138,7 @@ TABLE = "robust_features"
 
 
 def run_robust_features(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Measure the robust and the non-robust features of a study's encoder, and return the summary.
+    """Measure the robust and the non-robust features of a study's encoder, and return the summary (research).
 
     Writes the table `robust_features` (trained_on, accuracy, low, high, n_train, n_val): the probe on clean
     images, on changed images with their true labels, and on changed images with their targets; always tested

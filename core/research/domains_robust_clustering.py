@@ -99,7 +99,7 @@ def kept(ratio: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def automatic_threshold(ratio: np.ndarray, codes: np.ndarray, n_clusters: int) -> float:
-    """The largest of THRESHOLDS that keeps a fifth of the rows and two of each cluster; 0 if none does."""
+    """The largest of THRESHOLDS that keeps a fifth of rows and two of each domain's cluster (research)."""
     for epsilon in THRESHOLDS:
         rows = kept(ratio, epsilon)
         sizes = np.bincount(codes[rows], minlength=n_clusters)
@@ -114,7 +114,7 @@ def epsilon_at(first: float, number: int, last: int) -> float:
 
 
 def clustering_times(warmup: float, every: float) -> list[float]:
-    """Shares of the training at which rows are clustered: after the warm-up, then at equal intervals."""
+    """Shares of the training at which domains are clustered (research): after the warm-up, then evenly."""
     times = [warmup + number * every for number in range(int(1 / every) + 1)]
     return [round(time, 9) for time in times if time < 1 - 1e-9]
 

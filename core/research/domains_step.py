@@ -61,7 +61,7 @@ def _predict_linear(
 def predict_mlp(
     train: np.ndarray, codes: np.ndarray, rows: np.ndarray, n_classes: int, *, seed: int
 ) -> np.ndarray:
-    """(n,) int64: classes of `rows` by an MLP with two hidden layers of 256, on standardised columns.
+    """(n,) int64: classes of `rows` by an MLP with two hidden layers of 256 (research on domains).
 
     30 epochs of Adam at 1e-3 with weight decay 1e-4, in batches of 256; the same for every encoder and part,
     so nothing is tuned on what is measured.
@@ -328,7 +328,7 @@ def _check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str
 
 
 def maps_of_parts(array: ChunkedArray, k: int | None, config: MapConfig, progress: Progress) -> pd.DataFrame:
-    """Columns x_PART and y_PART: each part's map as the step `map` makes it, by PCA.
+    """Columns x_PART and y_PART: each part's map as the step `map` makes it, by PCA (research).
 
     With the method umap also x_PART_umap and y_PART_umap of the rest and the prefix; the UMAP of all is the
     step `map`'s.

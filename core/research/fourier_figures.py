@@ -112,7 +112,7 @@ GROUPS = ("background", "style")
 
 
 def fda_examples(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
-    """Show evaluation images, each beside the four transforms at two strengths (Fig. 5.3)."""
+    """Show evaluation images, each beside the four transforms at two strengths (Fig. 5.3) (research)."""
     study = studies[0]
     rows = spread_rows(study, options.images or 4)
     strips = []
@@ -134,7 +134,7 @@ def fda_examples(studies: Sequence[Study], options: FigureOptions, theme: Theme)
 
 
 def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
-    """Show queries with their nearest evaluation images, for one study or for several of the same images."""
+    """Show queries with their nearest evaluation images, for one study or several (Fourier research)."""
     first, strips, notes = studies[0], [], []
     queries = first.images["image_id"].to_numpy()[spread_rows(first, options.images or QUERIES)]
     for number, image_id in enumerate(queries):

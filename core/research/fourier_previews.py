@@ -35,7 +35,7 @@ def _phase(image: np.ndarray, values: SliderValues, rng: np.random.Generator) ->
 
 
 def phase_response(height: int, width: int, angle: float) -> np.ndarray:
-    """exp(i angle) for one of two opposite frequencies and its conjugate for the other; 1 for its own."""
+    """exp(i angle) for one of two opposite frequencies (Fourier research) and its conjugate for the other."""
     sign = np.ones((height, width // 2 + 1))
     for column in _own_mirrors(width):
         sign[(height + 1) // 2 :, column] = -1
@@ -64,7 +64,7 @@ def _mixture(image: np.ndarray, values: SliderValues, rng: np.random.Generator) 
 
 
 def mixture_response(height: int, width: int, centres: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Maximum of Gaussians: centres (n, 2) and sigmas (n, 2), along rows and columns of the rfft grid."""
+    """Maximum of Gaussians along rows and columns of the rfft grid (Fourier research)."""
     mask = np.zeros((height, width // 2 + 1))
     rows, columns = np.arange(height), np.arange(width // 2 + 1)
     for (row, column), (down, right) in zip(centres, sigmas, strict=True):

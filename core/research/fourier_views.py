@@ -328,7 +328,7 @@ def to_frequency_image(images: Tensor, *, scale: str = "log") -> Tensor:
 
 
 def spectra_as_images(spectra: Tensor, width: int, *, scale: str = "log") -> Tensor:
-    """Turn (B, C, H, W // 2 + 1) spectra into frequency images; values no image has are cut off."""
+    """Turn (B, C, H, W // 2 + 1) spectra into frequency images, values cut off (Fourier research)."""
     if width % 2:
         raise ShapeError(f"a frequency image needs an even width, got {width} pixels")
     if scale not in SCALES:

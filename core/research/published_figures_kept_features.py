@@ -21,7 +21,7 @@ from core.store import Study
 
 
 def curves_notes(rate: np.ndarray, *, epsilon: float, low: float = 50.0) -> list[str]:
-    """List what features that never fire do to the curves of kept features (docs/method.md 3.2).
+    """List what features that never fire do to the curves of kept features (docs/method.md 3.2) (research).
 
     As long as P_10s(A) = 0, the band [10 s, 100 - s] holds every feature that never fires. Empty where even
     P_10(A) > 0.
@@ -48,7 +48,7 @@ def curves_notes(rate: np.ndarray, *, epsilon: float, low: float = 50.0) -> list
 
 
 def notes_on_curves(study: Study) -> list[str]:
-    """Return the notes on a study's curves of kept features; for many studies there are none."""
+    """Return the notes on a study's curves of kept features; for many studies there are none (research)."""
     if not study.has("features"):
         return []
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
@@ -79,7 +79,7 @@ def kept_features(
     notes: Mapping[str, Sequence[str]] | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot probe accuracy against the share of features removed: a panel per study, a line per selection.
+    """Plot probe accuracy against the share of features removed (research): a panel per study.
 
     Args:
         tables: name of the study -> `probe_curves`: curve, removed (percent), n_kept, accuracy, accuracy_low,

@@ -52,7 +52,7 @@ REGION_NOTE = "Yellow: heatmap and mask; blue: mask only; vermillion: heatmap on
 def region_picture(
     image: heat_panels.Shown, heat: np.ndarray, mask: np.ndarray, threshold: float
 ) -> Image.Image:
-    """Return the image in grey, coloured by heatmap (>= threshold) and mask (>= 0.5) and their overlap."""
+    """Return the image in grey, coloured by heatmap, mask and their overlap (figures of papers, research)."""
     ground = heat_panels.enlarged(image.pixels)
     side = ground.width
     hot = heat_panels.enlarged_map(heat, side) >= threshold

@@ -65,7 +65,7 @@ def feature_subsets(
 
 
 def leading_components(subsets: list[Kept], n_features: int) -> list[Kept]:
-    """The PCA curve: as many leading components as the discriminative curve has features."""
+    """The PCA curve: as many leading components as the discriminative curve has features (research)."""
     components = []
     for point in subsets:
         if point.curve == "discriminative":
@@ -118,7 +118,7 @@ def curve_table(subsets: list[Kept], accuracy: np.ndarray) -> pd.DataFrame:
 
 
 def principal_axes(load: Any, n: int, n_features: int, mean: np.ndarray) -> Tensor:
-    """(n_features, n_features) eigenvectors of the covariance of the raw rows, largest variance first."""
+    """(n_features, n_features) eigenvectors of raw rows (research), largest variance first."""
     covariance = torch.zeros(n_features, n_features, dtype=torch.float64)
     for start in range(0, n, 4096):
         rows = load(np.arange(start, min(start + 4096, n))).double().cpu() - torch.from_numpy(mean)
@@ -136,7 +136,7 @@ def write_curves(
     progress: Progress,
     device: str | torch.device,
 ) -> dict[str, Any]:
-    """Write the table `probe_curves`; return the additions to the summary."""
+    """Write the table `probe_curves`; return the additions to the summary (research)."""
     if not study.has("features"):
         return {"curves_skipped": "no activation rates: run the step 'features' first"}
     codes = class_column(study, "label")

@@ -93,7 +93,7 @@ def read_classes(path: str | Path) -> dict[int, str]:
 def read_judgements(
     path: str | Path, classes: dict[int, str]
 ) -> tuple[dict[tuple[str, int], Pair], list[str]]:
-    """Read the answers for each (wnid, feature), and notes on irregularities of the file.
+    """Read the answers for each (wnid, feature), and notes on irregularities of the file (research).
 
     Args:
         path: CSV with one answer per row. classes: index -> wnid, which has priority over the file.

@@ -30,7 +30,7 @@ class Correlation:
 def correlation_over_settings(
     table: pd.DataFrame, loss: str, accuracy: str, *, resamples: int = 1000, seed: int = 0
 ) -> Correlation:
-    """Correlate a loss with the error 1 - accuracy over the rows of a table.
+    """Correlate a loss with the error 1 - accuracy over the rows of a table (research).
 
     Args:
         table: columns `arm` (the setting), and the two named; rows without either number are left out.

@@ -48,7 +48,7 @@ def ifm_info_nce(
 def mixed_info_nce(
     plain: tuple[Tensor, Tensor], perturbed: tuple[Tensor, Tensor], *, temperature: float, alpha: float
 ) -> Tensor:
-    """(L(plain) + alpha L(perturbed)) / (1 + alpha), L the InfoNCE of (positive (B,), negatives (B, K)).
+    """(L(plain) + alpha L(perturbed)) / (1 + alpha), L the InfoNCE of each (IFM, research on shortcuts).
 
     Args:
         perturbed: as `perturbed_cosines` makes them; a row whose positive is -inf, which has no direction, is
@@ -243,7 +243,7 @@ def _moved_cosine(
 def stepped_cosines(
     v: Tensor, u: Tensor, *, epsilon: float, steps: int, dot: Dot = crossed, relative: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Approximate `turned_cosines` by projected gradient, as I describes it; holds (B, K, d) values.
+    """Approximate `turned_cosines` by projected gradient (IFM, research); holds (B, K, d) values.
 
     The gradient of cos(v, w) in w is (v/||v|| - cos w/||w||) / ||w||. Its direction is followed by steps that
     become shorter, and the sum of the moves is scaled back into the ball. Size and number of the steps are

@@ -168,7 +168,7 @@ def measured(checkpoint: Path, config: TrainConfig, factors: Mapping[str, Factor
 def probe_accuracy(
     train: np.ndarray, train_codes: np.ndarray, val: np.ndarray, val_codes: np.ndarray
 ) -> float:
-    """Share of `val` rows whose class the linear probe of a study, at the rate 0.1, finds."""
+    """Share of `val` rows whose class the linear probe of a study, at the rate 0.1, finds (research)."""
     n_levels = int(max(train_codes.max(), val_codes.max())) + 1
     probe = train_probe(train, train_codes, n_levels, lr=0.1)
     answers = probe.logits(val).argmax(1).cpu().numpy()
@@ -220,7 +220,7 @@ def encode_views(encoder: Encoder, views: Tensor, *, gradient: bool = False) -> 
 
 
 def held_out_loss(checkpoint: Path, encoder: Encoder, images: np.ndarray, config: TrainConfig) -> float:
-    """InfoNCE of two views of held-out images in the space of the head; NaN where there is no head.
+    """InfoNCE of two views of held-out images in the space of the head (research); NaN without a head.
 
     Always at temperature 0.5 and in batches of 512 (fewer where there are fewer images), with 2 B - 2
     negatives, so that encoders trained at different temperatures can be compared.
@@ -240,7 +240,7 @@ def held_out_loss(checkpoint: Path, encoder: Encoder, images: np.ndarray, config
 def info_nce_of_views(
     first: Tensor, second: Tensor, *, temperature: float = LOSS_TEMPERATURE, batch: int = LOSS_BATCH
 ) -> float:
-    """Mean InfoNCE of unit outputs of two views (n, d), over batches; a last batch of one is left out."""
+    """Mean InfoNCE of unit outputs of two views (n, d), over batches (research), but a last single one."""
     losses, counts = [], []
     for start in range(0, len(first), batch):
         one, two = (view[start : start + batch].double() for view in (first, second))

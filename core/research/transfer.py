@@ -85,7 +85,7 @@ def fit_ridge(target: np.ndarray, source: np.ndarray, *, penalty: float = 1e-4) 
 
 
 def explained_share(z: np.ndarray, target: np.ndarray, source: np.ndarray) -> float:
-    """1 - sum ||source - Z target||^2 / sum ||source - mean source||^2; NaN if the source is constant."""
+    """1 - sum ||source - Z target||^2 / sum ||source - mean source||^2 (transfer, research), or NaN."""
     check_rows(target, source)
     y = np.asarray(source, np.float64)
     predicted = np.asarray(target, np.float64) @ np.asarray(z, np.float64).T

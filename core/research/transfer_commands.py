@@ -31,7 +31,7 @@ def add_transfer(commands: Any) -> None:
 
 
 def transfer(args: argparse.Namespace) -> None:
-    """Run the research command `transfer`: fit the linear map of concepts, and print its summary."""
+    """Transfer the concepts of one study to another over the same images (research); return the summary."""
     from core.research.transfer_run import transfer
 
     settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}

@@ -46,7 +46,7 @@ class Transfer:
 
 
 def carries_words(share: float | None) -> bool:
-    """Return True for a map whose explained share is not below 0: it explains no less than the mean does.
+    """Return True for a map (research) that explains no less than the mean does: its share is not below 0.
 
     >>> carries_words(0.94), carries_words(0.0), carries_words(-0.5), carries_words(None)
     (True, True, False, False)

@@ -64,7 +64,7 @@ def halves(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def grouping_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Columns of an image table whose values make slices: texts, categories and booleans, of any dtype.
+    """Columns of an image table whose values make slices for back tests (research): texts, booleans.
 
     Left out are numbers, dates, and columns in which every value is another one.
     """
@@ -199,7 +199,7 @@ def absolute_errors(cases: pd.DataFrame) -> np.ndarray:
 
 
 def sampling_noise(cases: pd.DataFrame) -> float:
-    """Mean absolute error that chance alone gives the cases' own accuracies; NaN without cases.
+    """Mean absolute error that chance alone gives the cases' own accuracies; NaN without cases (research).
 
     mean of sqrt(2 p (1 - p) / (pi n)): what an estimate that knew the accuracy of all such images would err.
     """
@@ -218,7 +218,7 @@ def best_method(errors: Sequence[np.ndarray]) -> str:
 
 
 def errors_of_the_best(errors: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The error of choosing the best method: in each case, of the one that is best on all other cases.
+    """The error of choosing the best method (research): in each case, of the one best on all other cases.
 
     Args:
         errors: of each back test, (n_cases, n_methods).

@@ -145,7 +145,7 @@ def _pairs_by(study: Study) -> tuple[Any, ...] | None:
 
 
 def estimate_sentences(table: pd.DataFrame) -> list[str]:
-    """Say what is estimated of each study, in one sentence each."""
+    """Say what is estimated of each study, in one sentence each (research)."""
     return [_sentence(row) for row in table.to_dict("records") if row["chosen"]]
 
 
@@ -191,7 +191,7 @@ def _in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimates of all methods in percent and points, for people: a row per study and method.
+    """Return the estimates of all methods (research) in percent and points: a row per study and method.
 
     In brackets beside an accuracy is its prediction interval. A back test's column has the mean error and, in
     brackets, the interval of how much larger or smaller it is than that of assuming the accuracy on
@@ -241,7 +241,7 @@ def _number_or_dash(values: np.ndarray) -> list[str]:
 
 
 def prediction_interval(estimate: ArrayLike, margin: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds within which the true accuracy is expected to lie, estimate -+ margin, in [0, 1].
+    """Bounds within which the true accuracy is expected to lie, estimate -+ margin, in [0, 1] (research).
 
     Args:
         margin: the 95th percentile of the absolute errors in back tests; NaN without any.
@@ -251,7 +251,7 @@ def prediction_interval(estimate: ArrayLike, margin: ArrayLike) -> tuple[np.ndar
 
 
 def estimate_in_words(estimate: float, margin: float | None) -> str:
-    """An estimate with its prediction interval, which is left out without back tests.
+    """An estimate with its prediction interval, which is left out without back tests (research).
 
     >>> estimate_in_words(0.7, 0.25), estimate_in_words(0.7, None)
     ('70.0 % (prediction interval 45.0 % to 95.0 %)', '70.0 %')
@@ -270,7 +270,7 @@ def errors_in_words(
     n_slices: float | None,
     n_copies: float | None,
 ) -> str:
-    """Say, after an estimate, how far off such estimates were in back tests, or that there were none.
+    """Say, after an estimate (research), how far off such estimates were in back tests, if there were any.
 
     Args:
         error: mean error of the best method. noise: what chance alone gives. assumed: the error of taking the
@@ -355,7 +355,7 @@ def threshold(confidence: np.ndarray, correct: np.ndarray) -> float:
 
 
 def nuclear_norm(shares: np.ndarray) -> float:
-    """Nuclear norm of the matrix of predictions over its largest possible value (Deng et al. 2023).
+    """Nuclear norm of the matrix of predictions over its largest possible value (research; Deng et al. 2023).
 
     ||P||_* / sqrt(min(n, C) n): large where predictions are confident and spread over the classes.
 
@@ -410,7 +410,7 @@ def estimates(labelled: Predictions, correct: np.ndarray, new: Predictions) -> d
 def resampled_estimates(
     labelled: Predictions, correct: np.ndarray, new: Predictions, *, resamples: int = 200, seed: int = 0
 ) -> tuple[dict[str, float], np.ndarray]:
-    """`estimates`, and those of resamples of the known and of the new images, which are drawn apart.
+    """`estimates` (research), and those of resamples of the known and of the new images, drawn apart.
 
     They hold what the choice of images brings, not what a method gets wrong: that is what back tests are for.
     Which rows are drawn depends on the seed and the numbers of images alone, so the draws of two encoders on

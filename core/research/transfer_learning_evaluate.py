@@ -179,7 +179,7 @@ def _features_in_d(
 def discriminative_mask(
     raw: np.ndarray, *, epsilon: float = 4.0, low: float = 50.0, high: float = 95.0
 ) -> np.ndarray:
-    """D of (n, n_features) raw train rows, (n_features,) bool. Raises NoDiscriminativeFeatures."""
+    """D of (n, n_features) raw train rows, (n_features,) bool. Raises NoDiscriminativeFeatures (research)."""
     counts = np.zeros(raw.shape[1], np.int64)
     for part in _parts(raw):
         counts += highly_activating(part, epsilon=epsilon).sum(0).numpy()
@@ -276,7 +276,7 @@ def _as_for_training(transform: Transform) -> bool:
 
 
 def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) -> dict[str, Any]:
-    """Call `evaluate_representations` with the epsilon and percentiles of a study and a newly computed D.
+    """Call `evaluate_representations` (research) with the epsilon and percentiles of a study and a new D.
 
     `q_auroc_start_d` uses the study's D.
     """

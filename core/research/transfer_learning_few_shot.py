@@ -55,7 +55,7 @@ def few_shot_accuracy(
     seed: int = 0,
     after_draw: Callable[[], object] = lambda: None,
 ) -> FewShot:
-    """Train a probe on `shots` train rows of each class, `n_draws` times, and evaluate each on all val rows.
+    """Train a probe on `shots` train rows of each class, `n_draws` times, and evaluate each (research).
 
     The columns are standardised by the drawn rows alone: nothing else of the train rows is used.
 
@@ -115,7 +115,7 @@ def draws(
 
 
 def compute_few_shot(study: Study, step: StepWriter, config: FewShotConfig, run: StepRun) -> None:
-    """Write the table `few_shot`, one row a draw: shots, draw, accuracy; the summary has means and intervals.
+    """Write the table `few_shot` (research), one row a draw; the summary has means and intervals.
 
     Without labels, or with one class, only the reason is written.
     """

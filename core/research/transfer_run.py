@@ -15,7 +15,7 @@ from core.study.writer import write_study
 def transfer(
     source: str | Path, target: str | Path, options: Mapping[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """Transfer the concepts of one study to another over the same images; return the step's summary."""
+    """Transfer the concepts of one study to another over the same images (research); return the summary."""
     check_device(options)
     from core.research.transfer_step import compute_transfer, transfer_inputs
 

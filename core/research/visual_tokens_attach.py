@@ -22,7 +22,7 @@ BLOCK = 512
 
 
 def attach_to_study(study: str | Path, tokens: TokenFolder, model: str | None = None) -> int:
-    """Write what STUDY/visual_tokens shows, and return the number of its images with graphs.
+    """Write what STUDY/visual_tokens shows, and return the number of its images with graphs (research).
 
     Args:
         model: FILE.safetensors of `train-tokens`; with attention over these tokens, it is shown, too.

@@ -59,7 +59,7 @@ def shown_tokens(study: Study, row: int) -> ShownTokens:
 
 
 def planted_graph(source: ImageSource, image_id: str) -> SceneGraph | None:
-    """Return the graph of a scene of Glyphworld; None for any other image."""
+    """Return the graph of a scene of Glyphworld; None for any other image (research)."""
     if not isinstance(source, GlyphworldSource):
         return None
     rows = {str(name): row for row, name in enumerate(source.table["image_id"])}
@@ -68,7 +68,7 @@ def planted_graph(source: ImageSource, image_id: str) -> SceneGraph | None:
 
 
 def graph_from_rows(objects: pd.DataFrame, relations: pd.DataFrame) -> SceneGraph:
-    """Build the graph of an image from its rows of `objects` and `relations`."""
+    """Build the graph of an image from its rows of `objects` and `relations` (research)."""
     ordered = objects.sort_values("object")
     columns = [relations[name].tolist() for name in ("subject", "object", "predicate", "score")]
     nodes = tuple(Node(name) for name in ordered["name"])
@@ -94,7 +94,7 @@ def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
 
 
 def rank_weights(study: Path) -> list[float] | None:
-    """Return the learned weight of each rank, w_0 … w_7; None where none are kept or the file is damaged."""
+    """Return the learned weight of each rank of visual tokens (research), w_0 … w_7; None where none are."""
     path = inside(study, f"{FOLDER}/{WEIGHTS}")
     try:
         return [float(value) for value in read_json(read_bounded(path), ("weights", "model"))["weights"]]

@@ -65,7 +65,7 @@ def _items(plan: ScenePlan) -> list[Item]:
 
 
 def scene_graph(plan: ScenePlan, size: int = 96) -> SceneGraph:
-    """Build the graph of a scene: its seen objects and its ground, with relations of all pairs of objects.
+    """Build the graph of a scene (visual tokens, research): objects and ground, with relations of all pairs.
 
     An object is seen if at least a quarter of its shape is visible; its score is that share, its box that of
     its visible pixels. The ground is the last node. Relations: "left of" or "above" for every pair of
@@ -76,7 +76,7 @@ def scene_graph(plan: ScenePlan, size: int = 96) -> SceneGraph:
 
 
 def seen_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
-    """List the objects of which enough is visible; a shape without a solid pixel is not."""
+    """List the objects of which enough is visible; a shape without a solid pixel is not (research)."""
     objects = planted_objects(plan, size)
     return [item for item in objects if item.visible >= SEEN and (item.alpha >= SOLID).any()]
 
@@ -124,7 +124,7 @@ def mask_box(mask: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def ground_picture(plan: ScenePlan, size: int) -> Image.Image:
-    """Draw the ground without any object: its token must not know where the objects are."""
+    """Draw the ground without any object: its token must not know where the objects are (research)."""
     return paint_ground(plan.ground, size)
 
 
@@ -205,7 +205,7 @@ def _nouns_of_place(kind: str) -> list[str]:
 
 
 def is_true(statement: Statement, graph: SceneGraph) -> bool:
-    """Return True if two objects of the graph are what the sentence says, and its place is the ground's."""
+    """Return True if a statement (visual tokens, research) holds in a graph: two objects and the ground."""
     if statement.place is not None and not any(
         node.role == GROUND and (node.name, node.colour) == (statement.place.noun, statement.place.colour)
         for node in graph.nodes
@@ -219,7 +219,7 @@ def is_true(statement: Statement, graph: SceneGraph) -> bool:
 
 
 def placed_pairs(graph: SceneGraph) -> Iterator[tuple[int, str, int]]:
-    """Yield (object, relation, object) for every pair that the graph places, in both directions."""
+    """Yield (object, relation, object) for every pair that a graph places (visual tokens, research)."""
     for triple in graph.triples:
         if triple.predicate in REVERSED:
             yield triple.subject, triple.predicate, triple.object
@@ -234,7 +234,7 @@ def _phrase_of(node: Node, *, with_size: bool = False) -> NounPhrase:
 def draw_statement(
     graph: SceneGraph, dice: Draws, among: tuple[int, int] | None = None, *, place: bool | None = None
 ) -> Statement | None:
-    """Draw a true sentence about a pair of objects; None if the graph places no pair.
+    """Draw a true sentence about a pair of objects; None if the graph places no pair (research).
 
     Which object comes first is a coin: if the main one always did, an exchange could be told from the order.
 

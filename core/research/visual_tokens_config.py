@@ -73,12 +73,12 @@ class TokenTrainConfig:
 
 
 def read_token_config(path: str | Path, **changes: Any) -> TokenTrainConfig:
-    """Read the settings of a .toml or .json file; `changes` (None: as in the file) override them."""
+    """Read the settings of visual tokens (research) of a .toml or .json file; `changes` override them."""
     values = read_values(Path(path))
     values.update({name: value for name, value in changes.items() if value is not None})
     return build_settings(TokenTrainConfig, values, str(path))
 
 
 def lasting_settings(config: TokenTrainConfig) -> dict[str, Any]:
-    """Return the settings that determine the weights, without paths of the machine."""
+    """Return the settings that determine the weights, without paths of the machine (research)."""
     return {name: value for name, value in asdict(config).items() if name not in FREE_ON_RESUME}

@@ -122,7 +122,7 @@ class ListedCaptions:
 
 
 def open_captions(name: str, folder: TokenFolder) -> GraphCaptions | ListedCaptions:
-    """Open captions: of the graphs of a TOKENS folder (empty: the training's own), or of a .csv file.
+    """Open captions for visual tokens (research): of the graphs of a TOKENS folder, or of a .csv file.
 
     Raises:
         CaptionError: graphs of other images, graphs that the grammar cannot describe, or no such file.
@@ -145,7 +145,7 @@ def open_captions(name: str, folder: TokenFolder) -> GraphCaptions | ListedCapti
 
 
 def described(graph: SceneGraph) -> SceneGraph:
-    """Read size, colour and noun of planted objects back from their names ("small red dog")."""
+    """Read size, colour and noun of planted objects back from their names ("small red dog") (research)."""
     return replace(graph, nodes=tuple(_described(node) for node in graph.nodes))
 
 

@@ -58,7 +58,7 @@ def extract_tokens(
     device: str = "cpu",
     fresh: bool = False,
 ) -> TokenFolder:
-    """Write the tokens of all readable images, and return the folder.
+    """Write the tokens of all readable images, and return the folder (research).
 
     A folder that holds the same tokens already is returned as it is.
 
@@ -85,7 +85,7 @@ def extract_tokens(
 
 
 def describe_origin(source: ImageSource, extractor: Extractor) -> dict[str, Any]:
-    """Return what the manifest says of the origin of tokens."""
+    """Return what the manifest says of the origin of tokens (research)."""
     images = source.fingerprint()
     whole = hashlib.sha256(f"{images} {extractor.fingerprint}".encode()).hexdigest()
     return {

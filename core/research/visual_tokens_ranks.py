@@ -82,7 +82,7 @@ def _rank_neighbours(ranks: np.ndarray, batch: GraphBatch) -> None:
 
 
 def graph_batch(graphs: Sequence[SceneGraph]) -> GraphBatch:
-    """Collect the graphs of several images; relation c of an image is its predicate c."""
+    """Collect the graphs of several images; relation c of an image is its predicate c (research)."""
     n_nodes = np.array([len(graph.nodes) for graph in graphs], np.int64)
     centres = np.zeros((len(graphs), int(n_nodes.max(initial=0)), 2))
     rows = []

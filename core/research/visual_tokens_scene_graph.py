@@ -113,7 +113,7 @@ class _Word:
 def scene_graph_figure(
     image: Image.Image, graph: SceneGraph, *, title: str = "", theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw the objects of an image as boxes with names, and relations as arrows with their words.
+    """Draw the objects of an image as boxes with names, and relations as arrows with their words (research).
 
     An object whose box is the whole image is its ground: it has no box, and its arrows end at the bottom.
     No word covers another; one that had to be moved away from its place is joined to it by a line.
@@ -273,7 +273,7 @@ def _head(middle: np.ndarray, end: np.ndarray, theme: Theme) -> dict:
 def attention_figure(
     weights: Sequence[float] | None, attention: pd.DataFrame, *, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Draw the learned weight of each rank above rank 0, and what the image's token looks at.
+    """Draw the learned weight of each rank above rank 0, and what the image's token looks at (research).
 
     Args:
         weights: w_0 … w_7 of eq. 6.1, or None. attention: kind, name, weight of each token of an image.

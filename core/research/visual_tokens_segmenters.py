@@ -78,7 +78,7 @@ class TokenSource(Protocol):
 
 
 def load_plug(name: str) -> Any:
-    """Call `python:module:factory` and return the segmenter or relation extractor that it makes.
+    """Call `python:module:factory` and return the segmenter or relation extractor that it makes (research).
 
     Raises:
         TokenError: it cannot be imported or called. CodeRefused: it is not named by the owner.
@@ -203,7 +203,7 @@ GRID_SIDE = 3
 def open_token_source(
     segmenter: str, relations: str, clip: Clip, *, min_score: float = 0.9, min_relation: float = 0.05
 ) -> TokenSource:
-    """Build the source of tokens that two names stand for.
+    """Build the source of tokens that two names stand for (research).
 
     Args:
         segmenter: planted, onehot, grid or python:module:factory. relations: planted, none or
@@ -342,7 +342,7 @@ def grid_boxes(width: int, height: int) -> np.ndarray:
 
 
 def one_hot(nodes: Sequence[Node]) -> np.ndarray:
-    """(n, d) float32: noun, colour and size word of planted objects, one place for each word."""
+    """(n, d) float32: noun, colour and size word of planted objects, one place for each word (research)."""
     places = {word: column for column, word in enumerate(_attribute_words())}
     rows = np.zeros((len(nodes), len(places)), np.float32)
     for row, node in zip(rows, nodes, strict=True):

@@ -316,7 +316,7 @@ def _damaged(path: Path, what: str) -> TokenError:
 
 
 def is_token_folder(path: str | Path) -> bool:
-    """Return True for a folder of tokens of any version; a study has a manifest of that name, too."""
+    """Return True for a folder of visual tokens (research) of any version; a study has a manifest, too."""
     return _manifest(path) is not None
 
 

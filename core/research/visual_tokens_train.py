@@ -282,7 +282,7 @@ def _token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim
 
 
 def token_learning_rate(step: int, total: int, config: TokenTrainConfig) -> float:
-    """Linear warm-up over a share of the steps, then half a cosine to 0 at the last step."""
+    """Linear warm-up over a share of the steps, then half a cosine to 0 at the last step (research)."""
     warmup = round(config.warmup * total)
     if step < warmup:
         return config.lr * (step + 1) / warmup

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 
 from core.common.formatting import for_terminal
 from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing, stamp_of
-from core.common.write_access import check_write_access
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.study import layers, seals
+from core.study.write_access import check_write_access
 
 T = TypeVar("T")
 VERSION = 1

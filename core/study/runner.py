@@ -19,11 +19,11 @@ from typing import Any
 from core.common.assets import make_private, state_folder
 from core.common.command_line import PREFIX, python_module
 from core.common.processes import host_name, is_running, process_started, signal_group, without_tokens
-from core.common.write_access import asking_browser, check_write_access
 from core.errors import STOPPED, JobError
 from core.study.commands import Command, command_of
 from core.study.jobs import Job, children, read_job
 from core.study.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, RESULT, read_record, write_record
+from core.study.write_access import asking_browser, check_write_access
 
 LAUNCH = tuple(python_module("core"))
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.common.formatting import format_bytes
-from core.common.write_access import check_write_access
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
 from core.study import manifest as manifests
 from core.study.kept_file import ASIDE, LAST
@@ -26,6 +25,7 @@ from core.study.runner import forget, remembered
 from core.study.scratch import SCRATCH
 from core.study.speed import SPEED
 from core.study.steps import BESIDE, STEPS
+from core.study.write_access import check_write_access
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 WORDS = {f"{name}{end}" for name in ("slices.json", "traces.json") for end in ("", LAST, ASIDE)}

@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 from core.common.assets import make_private
-from core.common.write_access import check_write_access
 from core.errors import JobError, UnreadableImage
 from core.study.jobs import read_job
 from core.study.progress import PROGRESS, RESULT
 from core.study.runner import forget
+from core.study.write_access import check_write_access
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 MOST_BYTES = 100_000_000

@@ -11,8 +11,8 @@ import streamlit as st
 from core.charts.figure_files import find_browser, render
 from core.charts.kept_figures import KeptFigure, kept_figure
 from core.charts.table_file import TableFile
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SettingsError
+from core.study.write_access import guest_is_asking
 from dashboard.components.browser_half import browser_half
 from dashboard.components.page_behaviour import KEEP_FIGURES
 from dashboard.state import my_figures, session

@@ -7,12 +7,12 @@ from typing import Literal
 import streamlit as st
 
 from core.common.formatting import full_sentence
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SettingsError
 from core.store import Study
 from core.study.commands import Command, Resume, RunStep
 from core.study.jobs import Job, read_job
 from core.study.steps import STEPS
+from core.study.write_access import guest_is_asking
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.jobs.resident_models import ModelState

@@ -17,11 +17,11 @@ from uuid import uuid4
 
 from core.common.captions import ON_MASKS
 from core.common.formatting import counted
-from core.common.write_access import check_write_access
 from core.data.picture_limits import CAPTION, LONGEST_CAPTION
 from core.errors import PeregrineError, SettingsError
 from core.study import uploads
 from core.study.leftovers import is_leftover
+from core.study.write_access import check_write_access
 from dashboard.jobs.allowed_paths import dropped_folder, short
 
 MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server

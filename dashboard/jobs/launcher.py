@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.common.assets import make_private, state_folder
-from core.common.write_access import READ_ONLY, asking_browser, check_write_access, guest_is_asking
 from core.errors import JobError, PeregrineError
 from core.study import uploads
 from core.study.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep, typed
 from core.study.jobs import Job, list_jobs, read_job
 from core.study.runner import Started, cancel, command_to_resume, forget, remembered, start_job
+from core.study.write_access import READ_ONLY, asking_browser, check_write_access, guest_is_asking
 from dashboard.jobs.trust import judged_on_page, trust
 from dashboard.state import served_studies
 from dashboard.state.presence import PRESENCE

@@ -18,12 +18,12 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.common.records import Record, Templates
 from core.common.verdict_words import ALIKE, RELIABLE, USEFUL, USELESS, WEAK, WORDS, Verdict
-from core.common.write_access import guest_is_asking
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.store import Study
 from core.study.commands import FitBasis, RemoveBasis, typed
 from core.study.jobs import Job, read_job
+from core.study.write_access import guest_is_asking
 from dashboard.cache import basis_reads, feature_reads, image_filter, slice_reads
 from dashboard.components import cards, widgets
 from dashboard.components.chart import download

@@ -11,7 +11,6 @@ from core.charts.causes import ERROR_CAUSES
 from core.common.captions import with_class_names
 from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts, EmbedFacts
-from core.common.write_access import guest_is_asking
 from core.measures.image_columns import CAUSES, NO_CAUSE, TABLE, WHY, cause_name, tells_causes
 from core.measures.slice import Slice
 from core.pictures.cause_words import (
@@ -26,6 +25,7 @@ from core.pictures.cause_words import (
 from core.store import Study
 from core.study.commands import ExplainError
 from core.study.missing import nothing
+from core.study.write_access import guest_is_asking
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart

@@ -16,7 +16,6 @@ from core.charts.compared_studies import (
 from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.formatting import UNDEFINED, full_sentence
-from core.common.write_access import guest_is_asking
 from core.compare.answers import mcnemar_text
 from core.compare.compare import Comparison
 from core.compare.measures import AUROCS, MEASURES
@@ -38,6 +37,7 @@ from core.measures.slice import Slice
 from core.store import Study
 from core.study.commands import AddAnswer
 from core.study.missing import nothing
+from core.study.write_access import guest_is_asking
 from dashboard.cache import comparison_reads, feature_reads, reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import download, show_chart

@@ -8,13 +8,13 @@ import streamlit as st
 from core.charts.table_file import file_stem
 from core.common.command_line import command_line
 from core.common.records import Templates
-from core.common.write_access import guest_is_asking, lets_guests_in
 from core.measures import saved_slices
 from core.publish.tool_exports import TOOLS, tool_archive
 from core.store import Study
 from core.study.commands import MakeReport, PublishStudy
 from core.study.jobs import Job, read_job
 from core.study.traces import traces_stamp
+from core.study.write_access import guest_is_asking, lets_guests_in
 from dashboard.components.job_follower import follow, start_button
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher

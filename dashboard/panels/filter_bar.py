@@ -10,13 +10,13 @@ import streamlit as st
 
 from core.common.captions import SPLITS, with_class_names
 from core.common.score_names import score_label
-from core.common.write_access import guest_is_asking
 from core.errors import SliceError
 from core.measures import slice_text
 from core.measures.evaluate import TAG, TRACES, WRONG_LABEL, slice_columns
 from core.measures.image_columns import WHY, cause_name
 from core.measures.slice import Slice
 from core.store import Study
+from core.study.write_access import guest_is_asking
 from dashboard.cache import image_filter, label_reads, reads, slice_reads
 from dashboard.components import tooltips
 from dashboard.components.page_link import link

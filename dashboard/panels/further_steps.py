@@ -11,13 +11,13 @@ import streamlit as st
 from core.common.command_line import PROGRAM
 from core.common.formatting import full_sentence
 from core.common.step_facts import OverlapFacts
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SettingsError
 from core.measures.slice import Slice
 from core.measures.slice_comparison import with_split
 from core.store import Study
 from core.study.jobs import read_job
 from core.study.steps import STEPS
+from core.study.write_access import guest_is_asking
 from dashboard.components.form_fields import path_field
 from dashboard.components.job_follower import button_with, run_button, step_command
 from dashboard.components.page_link import link

@@ -15,9 +15,9 @@ from core.common.formatting import counted
 from core.common.group_names import from_link, group_features, is_joint
 from core.common.records import Templates
 from core.common.step_facts import ConceptsFacts, ThresholdFacts
-from core.common.write_access import guest_is_asking
 from core.measures.slice import Slice
 from core.store import Study
+from core.study.write_access import guest_is_asking
 from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download

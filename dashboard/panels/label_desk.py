@@ -14,13 +14,13 @@ from core.charts.table_file import file_stem
 from core.common.captions import SPLITS, with_class_names
 from core.common.command_line import command_line
 from core.common.formatting import counted, full_sentence
-from core.common.write_access import guest_is_asking
 from core.measures.label_issues import NEAREST, doubt_sentence, listed_issues
 from core.publish.label_forms import LABEL_FORMS, form_content
 from core.store import Study
 from core.study import label_decisions, trace_changes
 from core.study.trace_changes import ChangedTraces
 from core.study.traces import UNSURE
+from core.study.write_access import guest_is_asking
 from dashboard.cache import label_reads, reads
 from dashboard.components import widgets
 from dashboard.components.gallery import Tile, gallery

@@ -14,7 +14,6 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts.table_file import file_stem
 from core.common.captions import with_class_names
 from core.common.formatting import counted
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.measures import saved_slices
 from core.measures.evaluate import asked_columns
@@ -23,6 +22,7 @@ from core.publish.picture_zip import MOST_BYTES, MOST_PICTURES, pictures_zip
 from core.store import Study
 from core.study import trace_changes, trace_limits
 from core.study.traces import UNSURE
+from core.study.write_access import guest_is_asking
 from dashboard.cache import image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, page_theme

@@ -5,10 +5,10 @@ from functools import partial
 import streamlit as st
 
 from core.common.formatting import counted, full_sentence
-from core.common.write_access import guest_is_asking
 from core.errors import SettingsError
 from core.store import Study
 from core.study.jobs import Job
+from core.study.write_access import guest_is_asking
 from dashboard.components import widgets
 from dashboard.components.page_link import link
 from dashboard.jobs import further_studies

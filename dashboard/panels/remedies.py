@@ -35,6 +35,13 @@ from core.measures.remedies import (
     remedy_sentence,
     worst_sentence,
 )
+from core.answers.answer import PROBE
+from core.charts.remedies import REMEDIES
+from core.charts.table_file import file_stem
+from core.common.captions import with_class_names
+from core.common.formatting import counted, full_sentence
+from core.common.step_facts import RemediesFacts
+from core.measures.label_issues import TABLE as ISSUES
 from core.measures.slice import Slice
 from core.publish.remedy_head import remedy_head_bytes
 from core.store import Study

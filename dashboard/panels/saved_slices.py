@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SliceError
 from core.measures import saved_slices
 from core.measures.slice import Slice
 from core.measures.slice_comparison import with_split
 from core.store import Study
+from core.study.write_access import guest_is_asking
 from dashboard.cache import image_filter, slice_reads
 from dashboard.components import tooltips
 from dashboard.components.widgets import problem_of

@@ -14,7 +14,6 @@ from core.common.formatting import formatted, full_sentence
 from core.common.picture_bytes import image_address
 from core.common.records import Templates
 from core.common.step_facts import SearchFacts
-from core.common.write_access import guest_is_asking
 from core.concepts.search import (
     CLIP_IMAGES,
     FITS,
@@ -34,6 +33,7 @@ from core.store import Study
 from core.study import uploads
 from core.study.commands import RunStep
 from core.study.jobs import Job, read_job
+from core.study.write_access import guest_is_asking
 from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one

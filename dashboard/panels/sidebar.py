@@ -10,13 +10,13 @@ from core.charts.registry import CHARTS
 from core.common.captions import with_class_names
 from core.common.formatting import counted, format_bytes
 from core.common.inside import bytes_below
-from core.common.write_access import guest_is_asking
 from core.encoders.readout import encoder_title
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.store import Study
 from core.study import study_folders, trace_changes, trace_limits
 from core.study.jobs import read_job
+from core.study.write_access import guest_is_asking
 from dashboard.cache import reads, search_reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.page_behaviour import (

@@ -6,12 +6,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.common.command_line import basis_of, command_line, short_path
-from core.common.write_access import guest_is_asking
 from core.errors import user_message
 from core.study.commands import BuildDemo, Command
 from core.study.jobs import Heights, Job, log_tail, overall, read_job, share_of_step
 from core.study.missing import nothing
 from core.study.steps import STEPS
+from core.study.write_access import guest_is_asking
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
 from dashboard.components.page_behaviour import fold_button

@@ -10,11 +10,11 @@ from typing import Any
 import streamlit as st
 
 from core.common.captions import with_class_names
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.store import Study
 from core.study import trace_changes, trace_limits
 from core.study.traces import UNSURE, FeatureTrace, ImageTrace, Traces
+from core.study.write_access import guest_is_asking
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.state import session

@@ -6,11 +6,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.formatting import full_sentence
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.pictures.look import Look
 from core.pictures.seen import samples
 from core.study import uploads
+from core.study.write_access import guest_is_asking
 from dashboard.cache import tried_reads
 from dashboard.cache.tried_reads import Picture
 from dashboard.components import widgets

@@ -15,7 +15,6 @@ from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.records import Record, Templates
-from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SliceError
 from core.measures import saved_slices as saved_file
 from core.measures.finder import ALL, CLASS, MIN_IMAGES, varied
@@ -23,6 +22,7 @@ from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered
 from core.store import Study
 from core.study.missing import nothing
+from core.study.write_access import guest_is_asking
 from dashboard.cache import map_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from core.common.threads import cached_property
-from core.common.write_access import READ_ONLY
 from core.errors import SettingsError
 from core.publish.server_token import Tries
+from core.study.write_access import READ_ONLY
 from dashboard.server import rules
 from dashboard.server.rules import ENTRANCE, TOKEN, Request, Rules, origin_host, refusal
 from dashboard.state.presence import ACCESS, BROWSER, FULL, GUEST, PRESENCE

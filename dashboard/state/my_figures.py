@@ -15,8 +15,8 @@ from core.charts import kept_figures
 from core.charts.kept_figures import KeptFigure
 from core.common.assets import make_private, state_folder
 from core.common.formatting import counted
-from core.common.write_access import check_write_access
 from core.errors import PeregrineError
+from core.study.write_access import check_write_access
 
 FOLDERS = "figures"  # of the state folder
 NAME = re.compile(r"[0-9a-f]{32}")

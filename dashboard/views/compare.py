@@ -13,7 +13,6 @@ from core.bases.basis import UNITS
 from core.charts.compared_studies import COMPARED_WORDS, SharedWords
 from core.common.formatting import first_of, full_sentence
 from core.common.records import Templates
-from core.common.write_access import guest_is_asking
 from core.compare.compare import Comparison
 from core.compare.separation import scores_of
 from core.compare.text import premise_lines
@@ -23,6 +22,7 @@ from core.measures.slice import Slice
 from core.store import Study
 from core.study.jobs import read_job
 from core.study.missing import nothing
+from core.study.write_access import guest_is_asking
 from dashboard.cache import comparison_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart

@@ -10,11 +10,11 @@ from core.answers.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import signed
 from core.common.records import Templates
-from core.common.write_access import guest_is_asking
 from core.pictures.look import Look
 from core.store import Study
 from core.study.label_decisions import label_words
 from core.study.overlay_image import OverlayStyle
+from core.study.write_access import guest_is_asking
 from dashboard.cache import basis_reads, heatmap_reads, image_filter, image_reads, label_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu

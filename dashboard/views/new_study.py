@@ -5,7 +5,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.write_access import guest_is_asking
 from core.config.options import in_form
 from core.config.settings import FORM
 from core.encoders.readout import ASSETS
@@ -13,6 +12,7 @@ from core.errors import PeregrineError, SettingsError
 from core.study.commands import Analyze
 from core.study.jobs import Job, log_tail, read_job, read_report
 from core.study.missing import nothing
+from core.study.write_access import guest_is_asking
 from dashboard.components import widgets
 from dashboard.components.form_fields import option_field, path_field
 from dashboard.components.job_follower import follow, start_button

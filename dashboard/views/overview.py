@@ -14,7 +14,6 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
-from core.common.write_access import guest_is_asking
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
 from core.measures.overlap import ENCODER
 from core.measures.slice import Slice
@@ -25,6 +24,7 @@ from core.store import Study
 from core.study.commands import Resume
 from core.study.missing import Missing
 from core.study.steps import STEPS
+from core.study.write_access import guest_is_asking
 from dashboard.cache import (
     feature_reads,
     highlight_reads,

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from core.analysis import remedy_recipes as heads_module
 from core.analysis.folds import assign_folds
 from core.analysis.judged_images import JudgedImages, decided_outside, spurious_features
+from core.analysis.remedies import COLUMNS, NOT_TRIED, untried_row
 from core.analysis.remedies_step import best_pair
 from core.analysis.remedy_recipes import (
     ImageFacts,
@@ -28,7 +29,6 @@ from core.cli import main
 from core.common.step_facts import RemediesFacts
 from core.config import RemediesConfig, RunOptions
 from core.errors import SettingsError
-from core.measures.remedies import COLUMNS, NOT_TRIED, untried_row
 from core.measures.traits import Tokens
 from core.pipeline.run import run_step
 from core.publish.export_files import read_table

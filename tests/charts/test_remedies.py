@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from core.analysis.remedies import TEMPERATURE, points_text
 from core.charts.remedies import remedy_gains
 from core.charts.theme import LIGHT, layout_of, paper
-from core.measures.remedies import TEMPERATURE, points_text
-from tests.measures.test_remedies import table_of
+from tests.analysis.test_remedies import table_of
 
 GAINS = (("refit", 0.0, -0.1, 50), ("slices", -0.1, -0.2, 10), ("slices+balanced", 0.2, -0.1, 20),
          (TEMPERATURE, 0.1, 0.0, 0))  # fmt: skip

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.analysis.remedies import base_sentence
 from core.answers.answer import Answer
 from core.common.step_facts import RemediesFacts
 from core.measures.headline import as_corrected, evaluation_images
-from core.measures.remedies import base_sentence
 from tests.sentences import numbers
 from tests.small import write_small_study
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from core.cli import build_parser
-from core.common.write_access import READ_ONLY
 from core.errors import JobError
 from core.study import uploads
 from core.study.commands import (
@@ -34,6 +33,7 @@ from core.study.commands import (
     typed,
 )
 from core.study.jobs import list_jobs, read_job
+from core.study.write_access import READ_ONLY
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import remember, stored_job, write_progress
 
@@ -252,7 +252,7 @@ def test_all_jobs__running_first(studies):
 def of_browser(studies, monkeypatch):
     """A job of this process that the browser "a" began; asking as another one; who has left."""
     asking, left = ["a"], set()
-    monkeypatch.setattr("core.common.write_access._browser", lambda: asking[0])
+    monkeypatch.setattr("core.study.write_access._browser", lambda: asking[0])
     monkeypatch.setattr(launcher.PRESENCE, "has_left", lambda name: name in left)
     monkeypatch.setattr(launcher, "cancel", lambda job, patience: job)
     folder = studies / "demo"
@@ -273,7 +273,7 @@ def test_stop__by_the_browser_that_began_it_and_by_anybody_once_it_has_left(of_b
 
 def test_stop__never_by_a_guest(of_browser, monkeypatch):
     job, asking, left = of_browser
-    monkeypatch.setattr("core.common.write_access._is_guest", lambda: True)
+    monkeypatch.setattr("core.study.write_access._is_guest", lambda: True)
     left.add("a")
     for one in ("a", "b", ""):  # the guest's browser may have begun it, as it brought the other token then
         asking[0] = one

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common import write_access
 from core.store import open_study
-from core.study import label_decisions
+from core.study import label_decisions, write_access
 from core.study.traces import UNSURE, ImageTrace, read_traces
 from core.study.writer import write_study
 from dashboard.jobs import further_studies, launcher

@@ -10,9 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.step_facts import RemediesFacts
-from core.encoders.head_file import read_head
-from core.measures.remedies import (
+from core.analysis.remedies import (
     BROKEN,
     MENDED,
     base_sentence,
@@ -25,6 +23,8 @@ from core.measures.remedies import (
     untried_row,
     worst_sentence,
 )
+from core.common.step_facts import RemediesFacts
+from core.encoders.head_file import read_head
 from core.measures.slice import Slice
 from core.publish.remedy_head import remedy_head
 from core.store import Study, open_study

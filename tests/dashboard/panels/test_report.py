@@ -5,6 +5,7 @@ import streamlit as st
 from core.common import write_access
 from core.publish.server_token import GUEST_TOKEN, entrance
 from core.store import open_study
+from core.study import write_access
 from core.study.trace_changes import name_feature
 from dashboard.jobs import launcher
 from dashboard.panels.exports import _say

@@ -18,11 +18,10 @@ import pytest
 
 from core.charts import kept_figures
 from core.cli import main
-from core.common import write_access
 from core.measures import saved_slices
 from core.measures.slice import Slice
 from core.store import open_study
-from core.study import trace_changes
+from core.study import trace_changes, write_access
 from core.study.jobs import read_job
 from dashboard.jobs import launcher
 from tests.browser.harness import free_port

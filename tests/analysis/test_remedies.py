@@ -7,10 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.remedy_recipes import best_temperature
-from core.common.step_facts import RemediesFacts
-from core.measures import remedies
-from core.measures.remedies import (
+from core.analysis import remedies
+from core.analysis.remedies import (
     HeadAnswers,
     Judged,
     compare_heads,
@@ -19,6 +17,8 @@ from core.measures.remedies import (
     remedy_name,
     remedy_sentence,
 )
+from core.analysis.remedy_recipes import best_temperature
+from core.common.step_facts import RemediesFacts
 from tests import reference
 
 N = 60

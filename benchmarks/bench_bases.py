@@ -23,8 +23,8 @@ from core.bases.dictionary import MOST_ENTRIES, Coder
 from core.bases.requests import add_basis
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
+from core.common.memory import keep_freed_memory
 from core.config import BasisConfig
-from core.pipeline.memory import keep_freed_memory
 from core.pipeline.run import run_step
 from core.store import Study
 from core.study.layers import layer

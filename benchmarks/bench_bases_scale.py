@@ -23,8 +23,8 @@ from benchmarks.results import Result, in_own_process, peak_bytes
 from benchmarks.studies import FOLDER, image_table
 from core.bases import requests
 from core.bases.basis import STEP, TABLE
+from core.common.memory import keep_freed_memory
 from core.config import BasisConfig
-from core.pipeline.memory import keep_freed_memory
 from core.pipeline.run import run_step
 from core.study.chunked_array import CHUNK_ROWS
 from core.study.layers import layer

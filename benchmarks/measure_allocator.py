@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.results import peak_bytes
 from benchmarks.step_ratios import Size, training_step
-from core.pipeline.memory import keep_freed_memory
+from core.common.memory import keep_freed_memory
 from core.training.backbones import build_backbone
 
 BATCH, SIDE = 32, 224

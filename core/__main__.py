@@ -4,8 +4,8 @@ import os
 import sys
 
 from core.cli import main
+from core.common.memory import collect_rarely, keep_freed_memory
 from core.common.threads import settle_threads
-from core.pipeline.memory import collect_rarely, keep_freed_memory
 
 
 def run() -> int:

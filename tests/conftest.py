@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from core.pipeline.memory import keep_freed_memory
+from core.common.memory import keep_freed_memory
 from tests.object_server import ObjectServer, object_server, s3_server
 from tests.sampling import EVERYTHING
 from tests.shared import begin_run, made_once, written_to

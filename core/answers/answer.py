@@ -11,10 +11,10 @@ from core.answers.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.entries import record_of
 from core.common.formatting import counted
-from core.common.inside import NAME
 from core.common.score_names import SCORES
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.errors import SettingsError, StudyError, did_you_mean
+from core.study.inside import NAME
 from core.study.reader import StudyReader
 
 # What an answer is, where a study keeps it, and which ones a study has. No torch.

@@ -15,11 +15,11 @@ from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.command_line import command_line
 from core.common.device import resolve_device
-from core.common.inside import check_name, name_from
 from core.common.topics import function_named
 from core.config import AnswersConfig
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.study.chunked_array import file_sha256
+from core.study.inside import check_name, name_from
 from core.study.manifest import UNFINISHED, last_settings
 from core.study.reader import StudyReader
 from core.study.writer import write_study

@@ -19,10 +19,10 @@ import pandas as pd
 from core.bases.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.formatting import MINUS, formatted
-from core.common.inside import NAME
 from core.common.records import Record, Templates
 from core.common.verdict_words import ALIKE, SAME
 from core.errors import SettingsError, did_you_mean
+from core.study.inside import NAME
 from core.study.reader import StudyReader
 
 _say = Templates.beside(__file__)

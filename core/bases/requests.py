@@ -17,12 +17,12 @@ from core.bases.origin import contradictions
 from core.bases.reading import StatedSettings
 from core.bases.vectors import FitRun, Vectors, sampled_positions, states
 from core.common.device import resolve_device
-from core.common.inside import check_name, name_from
 from core.common.step_facts import EmbedFacts
 from core.common.topics import function_named
 from core.config import BasisConfig, LoadedBasisConfig, as_settings
 from core.errors import SettingsError, StudyError
 from core.study.chunked_array import file_sha256
+from core.study.inside import check_name, name_from
 from core.study.layers import layer
 from core.study.manifest import digest
 from core.study.progress import Progress

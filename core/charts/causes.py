@@ -8,8 +8,9 @@ from core.charts.chart import Chart
 from core.charts.marks import cells, dots, interval, name_rows
 from core.charts.options import FigureOptions
 from core.charts.shared_rows import ROW
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 from core.common.records import Templates
 from core.common.score_names import score_label
 from core.errors import StudyError

@@ -14,8 +14,9 @@ from core.charts.heat_panels import Shown, StudyHeats, heated, short, strongest_
 from core.charts.marks import dots, interval, line
 from core.charts.options import FigureOptions
 from core.charts.panels import Strip, picture_grid
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, evenly, numbers
+from core.common.dataframes import evenly, numbers
 from core.common.formatting import percent
 from core.compare.checkpoints import DISCRIMINATIVE, THERE, TITLES, Checkpoints, along, checkpoints_finding
 from core.compare.features import UNLIKE

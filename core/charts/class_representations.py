@@ -11,9 +11,9 @@ from plotly.subplots import make_subplots
 from core.charts.chart import Chart, class_numbers
 from core.charts.marks import click_cells, name_rows
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text, shortened
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.captions import cut_text, shortened
-from core.common.dataframes import as_text
+from core.common.captions import cut_text
 from core.store import Study
 
 PANELS = ("correct", "misclassified", "difference")

@@ -11,9 +11,10 @@ from plotly.subplots import make_subplots
 from core.charts.chart import MANY, Chart, known_score, shared_of_slice
 from core.charts.marks import cells, dots, interval, line, named_axis
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text, shortened
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
-from core.common.captions import shortened, with_class_names
-from core.common.dataframes import as_text, numbers, words
+from core.common.captions import with_class_names
+from core.common.dataframes import numbers, words
 from core.common.formatting import counted, signed
 from core.common.records import Templates
 from core.common.score_names import SCORES, score_label

@@ -8,8 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.marks import cells, dots, name_rows, named_axis
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 from core.common.records import Templates
 
 _say = Templates.beside(__file__)

@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart, narrowed_of
 from core.charts.marks import cells, click_cells, named_axis
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text, shortened
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.captions import shortened, with_class_names
-from core.common.dataframes import as_text, numbers
+from core.common.captions import with_class_names
+from core.common.dataframes import numbers
 from core.errors import StudyError
 from core.store import Study
 

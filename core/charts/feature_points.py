@@ -7,8 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.marks import dots, points_kind
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 from core.measures.slice import Slice
 from core.measures.slice_comparison import population
 from core.measures.telling_features import telling_features

@@ -12,8 +12,8 @@ from PIL import Image
 from core.charts.feature_points import most_telling
 from core.charts.options import FigureOptions
 from core.charts.panels import Picture
-from core.common.captions import shortened
-from core.common.dataframes import as_text, numbers
+from core.charts.shown_names import as_text, shortened
+from core.common.dataframes import numbers
 from core.common.threads import cached_property
 from core.errors import HeatmapNotStored, StudyError, UnreadableImage
 from core.store import Study

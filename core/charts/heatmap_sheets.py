@@ -28,8 +28,9 @@ from core.charts.heat_panels import (
 )
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import numbers
 from core.compare.images import GAINED, LOST, SIDES, side_table, study_names, surest_first
 from core.errors import SettingsError, StudyError
 from core.store import Study

@@ -12,8 +12,9 @@ from core.charts.documents import escaped
 from core.charts.heat_panels import short
 from core.charts.marks import dots, interval, named_axis
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, Theme, finish
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import numbers
 from core.compare.leaderboard import (
     LEGEND,
     SHARES,

@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart, known_score, seeded_rows
 from core.charts.marks import dots, points_kind
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text, shortened
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.captions import shortened, with_class_names
-from core.common.dataframes import as_text, numbers, safe_divide
+from core.common.captions import with_class_names
+from core.common.dataframes import numbers, safe_divide
 from core.common.score_names import score_label
 from core.common.step_facts import MapFacts
 from core.store import Study

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme, finish, tint
-from core.common.dataframes import as_text
 
 WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
 

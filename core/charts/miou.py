@@ -11,9 +11,9 @@ from core.charts.chart import MANY, Chart, class_numbers, whole_study
 from core.charts.marks import band, dots, interval, line
 from core.charts.options import FigureOptions
 from core.charts.shared_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_group, variant_title
+from core.charts.shown_names import as_text, shortened
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.captions import shortened
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 from core.common.records import Templates
 from core.compare.images import study_names
 from core.errors import SettingsError

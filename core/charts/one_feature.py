@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 
 from core.analysis.iou import LEAST_IMAGES
 from core.charts.marks import bars, dots, interval, name_rows
+from core.charts.shown_names import as_text, shortened
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.captions import shortened, with_class_names
-from core.common.dataframes import as_text, numbers, safe_divide, words
+from core.common.captions import with_class_names
+from core.common.dataframes import numbers, safe_divide, words
 from core.common.formatting import signed
 from core.common.records import Templates
 

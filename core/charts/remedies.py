@@ -20,8 +20,9 @@ from core.analysis.remedies import (
 from core.charts.chart import Chart
 from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 from core.store import Study
 
 NONE = "No remedy was tried."

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme
 from core.common.captions import cut_text
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 
 # Names and sizes of charts with a slice or a trait in each row.
 

@@ -10,9 +10,10 @@ from core.charts.chart import Chart, whole_study
 from core.charts.marks import dots, interval, name_rows, points_kind
 from core.charts.options import FigureOptions
 from core.charts.shared_rows import MOST_SLICES, MOST_TRAITS, ROW, cut_name, slice_names
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.captions import cut_text
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 from core.errors import StudyError
 from core.measures import finder
 from core.measures.feature_names import feature_names

@@ -7,8 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.marks import bars, dots
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, Theme, note_figure
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import numbers, words
 
 SHARES = "share of its images with the word<br>(tick: of all other images)"
 NO_WORDS = "No word of this feature was kept."

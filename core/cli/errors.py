@@ -16,9 +16,9 @@ from pathlib import Path
 from core.cli.options import in_basis
 from core.common.addresses import grant
 from core.common.formatting import for_terminal
-from core.common.inside import inside
 from core.config.settings import flag
 from core.errors import STOPPED, SettingsError, StudyError, one_line, user_message
+from core.study.inside import inside
 from core.study.progress import LOG
 
 

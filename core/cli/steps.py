@@ -11,7 +11,6 @@ from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.cli.study import given
 from core.common.formatting import aligned, full_sentence
-from core.common.inside import name_from
 from core.common.processes import is_first
 from core.common.step_facts import ProbeFacts, RemediesFacts
 from core.common.topics import topics
@@ -20,6 +19,7 @@ from core.config import BasisConfig, HeatmapsConfig, RemediesConfig, RunOptions
 from core.config.settings import flag
 from core.config.step import Step
 from core.errors import SettingsError, StudyError
+from core.study.inside import name_from
 from core.study.progress import Progress
 from core.study.steps import STEPS, of_basis
 

@@ -62,18 +62,6 @@ def cut_text(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def shortened(name: str, longest: int = 28) -> str:
-    """Shorten the name of a class to stand beside a chart: of synonyms the first, else its beginning.
-
-    >>> shortened("a very long name", 8), shortened("ant"), shortened("hammerhead, hammerhead shark", 18)
-    ('a very …', 'ant', 'hammerhead')
-    """
-    first = name.partition(", ")[0]
-    if len(first) <= longest < len(name) and "(" not in first:
-        return first
-    return cut_text(name, longest)
-
-
 def class_id(name: str, classes: Collection[str]) -> str:
     """The class of a study that a name means (`match_labels`); the name itself where it is none of them.
 

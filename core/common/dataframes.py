@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from core.common.captions import with_class_names
 from core.errors import ShapeError, StudyError, without_middle
 
 LEAST_NORM = 1e-12
@@ -74,11 +73,6 @@ def words(frame: pd.DataFrame | LazyTable, column: str) -> list[str]:
     column_values = cast(pd.Series, frame[column])
     texts = column_values.to_numpy(dtype=object)
     return np.where(column_values.isna().to_numpy(), "", texts).astype(str).tolist()
-
-
-def as_text(name: str) -> str:
-    """Escape a name so that plotly draws it as it is; a WordNet id is drawn as its name."""
-    return with_class_names(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

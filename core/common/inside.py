@@ -5,14 +5,13 @@ import gzip
 import io
 import json
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from core.errors import SettingsError, StudyError
+from core.errors import SettingsError
 
 # Files that may be packed with gzip, unpacked on the way and up to a limit.
 
@@ -57,44 +56,9 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 MOST_BYTES = 8 << 20  # of a sidecar, saved slices, lists …
 MOST_REMEMBERED = 64
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")  # of a basis or an answer: it becomes part of file names
 Hook = Callable[[dict[str, Any]], Any]
 
 _refused: dict[str, tuple[tuple[int, ...], Exception]] = {}  # by path: what the file was, and what it raised
-
-
-def inside(folder: str | Path, relative: str | Path) -> Path:
-    """Return the path of a file inside a study's folder, for reading or writing; it cannot lead out.
-
-    The study folder itself may be a symbolic link, and a link inside it may point to another place inside it.
-
-    Args:
-        relative: a path below `folder`; the file need not exist.
-    Raises:
-        StudyError: the path leaves the folder, by a symbolic link, by `..` or because it is absolute.
-    """
-    folder = Path(folder)
-    path = folder / relative
-    try:
-        home = Path(os.path.realpath(folder))
-        leads_to = Path(os.path.realpath(path))
-    except (OSError, ValueError) as error:  # a name that no file can have
-        raise StudyError(f"'{relative}' is not a valid file name in '{folder}': {error}") from error
-    if not leads_to.is_relative_to(home):
-        raise StudyError(
-            f"'{relative}' of '{folder}' points outside the study folder and is not read. "
-            "Replace it by a copy of the file"
-        )
-    return path
-
-
-def is_inside(folder: str | Path, relative: str | Path) -> bool:
-    """Return True when a relative path stays inside a study's folder, as `inside` demands."""
-    try:
-        inside(folder, relative)
-    except StudyError:
-        return False
-    return True
 
 
 class TooLarge(ValueError):
@@ -234,19 +198,3 @@ def check_output_file(out: Path, what: str, endings: Sequence[str]) -> str:
     if out.is_dir():
         raise SettingsError(f"'{out}' is a folder; name a file in it")
     return ending
-
-
-def check_name(name: str, reserved: str) -> str:
-    """Return a name that a user gives to something kept in a study. Raises SettingsError."""
-    if not NAME.fullmatch(name) or name == reserved:
-        raise SettingsError(
-            f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
-            f"not '{reserved}'"
-        )
-    return name
-
-
-def name_from(path: Path) -> str:
-    """A name for something kept in a study, from that of a file or folder: preds_v2.csv gives preds-v2."""
-    stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in path.stem).strip("-")
-    return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")

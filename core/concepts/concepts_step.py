@@ -13,7 +13,6 @@ import torch
 
 from core.common.dataframes import unit_rows
 from core.common.group_names import group_features, group_name
-from core.common.inside import inside
 from core.common.records import Record
 from core.common.step_facts import EmbedFacts
 from core.concepts import concept_tables
@@ -56,6 +55,7 @@ from core.errors import SettingsError
 from core.measures.intervals import auroc_interval
 from core.store import Study
 from core.study import manifest as manifests
+from core.study.inside import inside
 from core.study.progress import Progress
 from core.study.writer import StepRun, StepWriter
 from core.worlds.word_truth import TruthTable, truth_of

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from core.common.inside import is_inside
 from core.errors import StudyError
 from core.study import seals
+from core.study.inside import is_inside
 
 FOLDER = "concept_cache"
 WHOLE = "image"  # the unit whose crop is the whole image

@@ -13,7 +13,7 @@ from core.common.assets import asset, asset_names
 from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import safe_divide
-from core.common.inside import inside, read_json_file
+from core.common.inside import read_json_file
 from core.common.step_facts import SearchFacts
 from core.common.wordnet import wordnet_lemmas
 from core.errors import ClipError, ShapeError, StudyError
@@ -21,6 +21,7 @@ from core.store import Study
 from core.study import manifest as manifests
 from core.study import resident, seals
 from core.study.chunked_array import ChunkedArray
+from core.study.inside import inside
 from core.study.uploads import HEAD, check_picture
 from core.worlds.captions import UNKNOWN, WordTokenizer, split_words
 

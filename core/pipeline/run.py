@@ -15,6 +15,7 @@ from typing import Any
 from core.answers.requests import remake_stale, requested_steps
 from core.common.class_list import read_class_list
 from core.common.device import check_device, resolve_device, run_options
+from core.common.memory import give_back_memory
 from core.common.processes import is_first
 from core.common.topics import function_named
 from core.common.worker_group import Ranks, join_ranks
@@ -24,7 +25,6 @@ from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, PeregrineError, SettingsError, StudyError
 from core.measures.slice import Slice
 from core.pipeline.embed import with_encoder
-from core.pipeline.memory import give_back_memory
 from core.store import Study, open_study
 from core.study import layers
 from core.study.layers import below

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from core.common.command_line import command_line
-from core.common.inside import inside, is_inside
 from core.concepts.crop_store import FOLDER as CROPS
 from core.concepts.search import FOLDER as SEARCHES
 from core.errors import DamagedKeptFile, DamagedManifest, StudyError
@@ -15,6 +14,7 @@ from core.measures import saved_slices_file
 from core.store import Study
 from core.study import layers, seals, traces
 from core.study.chunked_array import LEDGER, chunk_name, file_sha256
+from core.study.inside import inside, is_inside
 from core.study.kept_file import KeptFile
 from core.study.leftovers import folder_of_redo, is_leftover, owner
 from core.study.manifest import MANIFEST

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.answers.class_logits import output_logits, own_classifier
 from core.answers.kinds import KINDS
-from core.common.captions import shortened
+from core.charts.shown_names import shortened
 from core.common.formatting import counted
 from core.common.records import Record, Templates
 from core.measures.chance import FEW

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from core.charts.table_file import provenance
 from core.common.arrow_tables import as_frame
 from core.common.csv_text import csv_text
-from core.common.inside import inside
 from core.common.private_paths import folder_of_ids
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.publish.export_files import (
@@ -29,6 +28,7 @@ from core.publish.export_files import (
     without_image_folder,
 )
 from core.store import Study
+from core.study.inside import inside
 from core.study.seals import Damaged
 from core.study.table_files import NO_TABLE, checked_table, with_group_names
 

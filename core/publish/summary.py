@@ -33,7 +33,7 @@ __all__ = ["Problem", "info", "verify"]
 
 
 def info(study: Study) -> dict[str, Any]:
-    """Return what `info` reports of a study: headline numbers, settings, size, missing steps.
+    """Summarise a study for a terminal, for agents and reports: numbers, settings, size, missing steps.
 
     Return headline numbers, settings, size and missing steps as a JSON-able dict; None where unknown.
     """

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 from core.charts.chart import MANY, Chart
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.shown_names import as_text
 from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
-from core.common.dataframes import as_text, by_values, numbers, words
+from core.common.dataframes import by_values, numbers, words
 from core.compare.images import study_names as names
 from core.research.changed_inputs_topic import PerturbedFacts
 from core.store import Study

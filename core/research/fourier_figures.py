@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme
-from core.common.dataframes import as_text, check_same_length, known_mean, unit_rows
+from core.common.dataframes import check_same_length, known_mean, unit_rows
 from core.concepts.search import like_image
 from core.errors import SettingsError, ShapeError, StudyError
 from core.research.fourier_previews import PREVIEWS

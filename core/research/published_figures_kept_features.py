@@ -12,8 +12,9 @@ from core.analysis.caveats import stored_percentile
 from core.charts.chart import MANY, Chart
 from core.charts.marks import band, line
 from core.charts.options import FigureOptions
+from core.charts.shown_names import as_text
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import numbers
 from core.common.step_facts import FeaturesFacts
 from core.store import Study
 

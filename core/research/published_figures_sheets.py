@@ -30,8 +30,9 @@ from core.charts.heat_panels import (
 from core.charts.heatmap_sheets import FEATURE_HEATMAPS, FeatureRows
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import numbers
 from core.common.step_facts import EmbedFacts
 from core.compare.images import study_names
 from core.errors import HeatmapNotStored, PeregrineError, StudyError

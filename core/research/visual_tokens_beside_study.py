@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from core.common.arrow_tables import as_frame
-from core.common.inside import inside, read_bounded, replacing
+from core.common.inside import read_bounded, replacing
 from core.common.parquet_footer import check_study_table
 from core.data.glyphworld import GlyphworldSource
 from core.data.source import ImageSource
@@ -22,6 +22,7 @@ from core.errors import StudyError
 from core.research.visual_tokens_composed_scenes import scene_graph
 from core.research.visual_tokens_graph import Node, SceneGraph, Triple
 from core.store import Study
+from core.study.inside import inside
 from core.study.seals import Damaged, read_json, sealed_json
 
 FOLDER = "visual_tokens"

@@ -16,16 +16,9 @@ from typing import Any
 import numpy as np
 
 from core.common.command_line import command_line
-from core.common.inside import (
-    TooLarge,
-    inside,
-    make_durable_folder,
-    parse_json,
-    read_bounded,
-    replacing,
-    sync_folder,
-)
+from core.common.inside import TooLarge, make_durable_folder, parse_json, read_bounded, replacing, sync_folder
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
+from core.study.inside import inside
 from core.study.leftovers import owner
 
 # Arrays of plain .npy files, which several threads may read at once in Python 3.11.

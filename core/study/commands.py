@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from core.common.command_line import TYPED, basis_of, shell_text
-from core.common.inside import NAME
 from core.config.bases import BasisConfig
 from core.config.options import OPTIONS, Option, options_of
 from core.config.settings import flag
 from core.errors import JobError, SettingsError
+from core.study.inside import NAME
 from core.study.steps import STEPS
 
 # The checks of the fields of a command that came back from a record. No torch.

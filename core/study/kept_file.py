@@ -20,9 +20,10 @@ from typing import Any, Generic, TypeVar
 from filelock import FileLock, Timeout
 
 from core.common.formatting import for_terminal
-from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing, stamp_of
+from core.common.inside import MOST_BYTES, TooLarge, read_bounded, refused_once, replacing, stamp_of
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.study import layers, seals
+from core.study.inside import inside
 from core.study.write_access import check_write_access
 
 T = TypeVar("T")

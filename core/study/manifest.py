@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from core.common.command_line import command_line
-from core.common.inside import TooLarge, check_size, inside, parse_json, read_bounded, refused_once, replacing
+from core.common.inside import TooLarge, check_size, parse_json, read_bounded, refused_once, replacing
 from core.errors import DamagedManifest, StudyError
 from core.study import seals
 from core.study.chunked_array import LEDGER
+from core.study.inside import inside
 from core.study.steps import FORMULAS
 
 # Check the structure and types of a manifest. No torch.

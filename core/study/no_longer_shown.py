@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.common.inside import is_inside
+from core.study.inside import is_inside
 
 SINCE = "0.4.0"
 # Items by what made them.

@@ -12,8 +12,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from core.common.inside import inside
 from core.study import seals
+from core.study.inside import inside
 from core.study.manifest import digest
 from core.study.missing import ReadableStudy
 

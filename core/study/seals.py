@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from core.common.inside import inside, parse_json, replacing
+from core.common.inside import parse_json, replacing
 from core.common.parquet_footer import count_rows
 from core.errors import NotEnoughMemory, PeregrineError, StudyError
 from core.study.chunked_array import NO_ARRAY, chunk_name, read_npy
+from core.study.inside import inside
 
 # Checksums stored inside files: they detect changes by disks, copying or accident.
 #

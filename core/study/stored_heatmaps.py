@@ -9,7 +9,6 @@ import numpy as np
 from filelock import FileLock
 
 from core.common.command_line import command_line
-from core.common.inside import inside
 from core.common.step_facts import EmbedFacts
 from core.common.threads import cached_property
 from core.errors import HeatmapNotStored, SettingsError, StudyError
@@ -17,6 +16,7 @@ from core.study import manifest as manifests
 from core.study import seals
 from core.study.heatmaps import check_combination
 from core.study.heatmaps import combine as combine_maps
+from core.study.inside import inside
 from core.study.layers import COMPUTED
 from core.study.missing import ReadableStudy
 from core.study.scratch import MAPS, Scratch

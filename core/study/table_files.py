@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from core.common.arrow_tables import as_frame
 from core.common.dataframes import LazyTable
 from core.common.group_names import EARLIER, JOINED_BY
-from core.common.inside import inside
 from core.common.parquet_footer import check_study_table, read_footer
 from core.errors import NotEnoughMemory, PeregrineError, StudyError, first_line
 from core.study.chunked_array import ChunkedArray, file_sha256
+from core.study.inside import inside
 from core.study.manifest import read_manifest
 from core.study.seals import Damaged
 

@@ -26,13 +26,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from core.common.inside import inside, make_durable_folder, replacing, sync_folder
+from core.common.inside import make_durable_folder, replacing, sync_folder
 from core.common.worker_group import Ranks
 from core.config import RunOptions
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
 from core.study import layers
 from core.study import manifest as manifests
 from core.study.chunked_array import ArrayWriter, file_sha256, write_whole
+from core.study.inside import inside
 from core.study.leftovers import folder_of_redo, is_begun_again, remove_leftovers
 from core.study.no_longer_shown import SETTINGS
 from core.study.progress import Progress

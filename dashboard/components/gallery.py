@@ -17,9 +17,9 @@ import streamlit as st
 from PIL import Image
 
 from core.charts.panels import ColourBar, Picture, Strip, picture_grid
+from core.charts.shown_names import as_text
 from core.charts.theme import Theme
 from core.common.captions import with_class_names
-from core.common.dataframes import as_text
 from core.common.formatting import full_sentence
 from core.common.records import Templates
 from core.data.picture_limits import wanted

@@ -14,7 +14,8 @@ from core.charts.miou_scale import MIOU_SCALE
 from core.charts.options import FigureOptions
 from core.charts.q_against_miou import Q_AGAINST_MIOU
 from core.charts.shared_rows import VARIANTS
-from core.common.captions import LOOKS, ON_MASKS, shortened, with_class_names
+from core.charts.shown_names import shortened
+from core.common.captions import LOOKS, ON_MASKS, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.records import Record, Templates
 from core.common.step_facts import OverlapFacts

@@ -9,8 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import class_representations
+from core.charts.shown_names import shortened
 from core.charts.sparsity import SPARSITY
-from core.common.captions import shortened
 from core.measures.slice import Slice
 from core.store import Study
 from core.study.missing import nothing

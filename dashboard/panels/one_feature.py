@@ -12,7 +12,8 @@ import streamlit as st
 from core.charts import one_feature as figures
 from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
-from core.common.captions import ON_MASKS, cut_text, shortened, split_images, with_class_names
+from core.charts.shown_names import shortened
+from core.common.captions import ON_MASKS, cut_text, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted, formatted
 from core.common.records import Templates

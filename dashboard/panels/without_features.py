@@ -17,7 +17,8 @@ from core.analysis.removal import (
     random_gains,
     switched_off_table,
 )
-from core.common.captions import cut_text, shortened, with_class_names
+from core.charts.shown_names import shortened
+from core.common.captions import cut_text, with_class_names
 from core.common.formatting import counted, signed
 from core.errors import PeregrineError
 from core.measures.paired_accuracy import PairedAccuracy

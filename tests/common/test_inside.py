@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.common.inside import inside, is_inside, replacing
+from core.common.inside import replacing
 from core.errors import StudyError
+from core.study.inside import inside, is_inside
 
 
 @pytest.fixture

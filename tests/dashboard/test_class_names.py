@@ -12,9 +12,9 @@ import pytest
 
 from core.charts.confusions import LONGEST_NAME, confusion_matrix
 from core.charts.maps import by_name, representation_map
+from core.charts.shown_names import as_text
 from core.charts.theme import layout_of, paper
 from core.common.captions import with_class_names
-from core.common.dataframes import as_text
 from core.common.wordnet import wordnet_names
 from core.errors import did_you_mean
 from core.store import Study, open_study

@@ -11,12 +11,12 @@ import sys
 import pytest
 
 from core import __main__
-from core.pipeline import memory
+from core.common import memory
 
 LOOK = """
 import json
 import numpy as np
-from core.pipeline.memory import give_back_memory, keep_freed_memory
+from core.common.memory import give_back_memory, keep_freed_memory
 
 def resident():
     return int(open("/proc/self/status").read().partition("VmRSS:")[2].split()[0]) * 1024

@@ -8,15 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.answers.answer import PROBE
-from core.charts.remedies import REMEDIES
-from core.charts.table_file import file_stem
-from core.common.captions import with_class_names
-from core.common.formatting import counted, full_sentence
-from core.common.step_facts import RemediesFacts
-from core.common.write_access import guest_is_asking
-from core.measures.label_issues import TABLE as ISSUES
-from core.measures.remedies import (
+from core.analysis.remedies import (
     BROKEN,
     GAINS,
     IMAGES,
@@ -45,6 +37,7 @@ from core.measures.label_issues import TABLE as ISSUES
 from core.measures.slice import Slice
 from core.publish.remedy_head import remedy_head_bytes
 from core.store import Study
+from core.study.write_access import guest_is_asking
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart

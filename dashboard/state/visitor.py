@@ -12,8 +12,8 @@ import streamlit as st
 from streamlit import config
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
-from core.common.write_access import ask_before_writing, guest_is_asking, name_browsers
 from core.publish.server_token import GUEST_TOKEN, entrance
+from core.study.write_access import ask_before_writing, guest_is_asking, name_browsers
 from dashboard.state.presence import ACCESS, BROWSER, FULL
 
 

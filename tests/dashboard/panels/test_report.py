@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.common import write_access
 from core.publish.server_token import GUEST_TOKEN, entrance
 from core.store import open_study
 from core.study import write_access

@@ -130,7 +130,7 @@ def _overlays(study: Study, rows: list[int]) -> list[str]:
 def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[str, str]:
     """What each study says of the image; then Q and confidence, before and after."""
     names = dict.fromkeys(row[name] for name in ("label", "label_after") if not widgets.undefined(row[name]))
-    label = f"{' → '.join(map(str, names))}: " if names else ""
+    label = f"{', then '.join(map(str, names))}: " if names else ""
     if comparison.pair:
         sides = zip((comparison.names[0], other), ("before", "after"), strict=True)
         parts = [

@@ -20,13 +20,13 @@ from core.common.device import resolve_device
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
 from core.common.threads import cached_property
-from core.common.worker_group import Ranks
 from core.config import HeatmapsConfig, RunOptions
 from core.encoders.passes import pictures_a_pass
 from core.encoders.registry import Encoder
 from core.errors import ImageSourceError
 from core.store import Study
 from core.study.progress import Bar
+from core.study.shared_arrays import SharedArrays
 from core.study.stored_heatmaps import TOP, MapScratch, StoredMaps, pack_maps
 from core.study.writer import StepRun, StepWriter
 
@@ -71,12 +71,9 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
         step.when_entered.append(scratch.remove)
     pairs = wanted_pairs(study, config)
     with run.progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
-        maps = _Run(study, network, pairs, step, run.options, run.ranks, scratch)
+        maps = _Run(study, network, pairs, step, run.options, scratch)
         maps.write_chunks(bar)
-        run.ranks.wait()
         run.progress.note(f"heatmaps: network on {maps.n_by_network} of {maps.n_written} images")
-        if not run.ranks.is_first:
-            return
         step.summary = maps.finish()
     if step.summary["n_missing"]:
         run.progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
@@ -177,16 +174,14 @@ class _Run:
         pairs: Pairs,
         step: StepWriter,
         options: RunOptions,
-        ranks: Ranks,
         scratch: MapScratch | None,
     ):
         self.study, self.network, self.pairs, self.step = study, network, pairs, step
-        self.options, self.ranks, self.scratch = options, ranks, scratch
+        self.options, self.scratch = options, scratch
         self.n_written = self.n_by_network = 0  # images, by this process
         self.device = resolve_device(network.device).type
         self.n_chunks = max(1, -(-len(pairs.rows) // CHUNK_IMAGES))
-        with ranks.first():
-            self.writers = [step.array(name) for name in ARRAYS]
+        self.arrays = SharedArrays(step, ARRAYS, self.n_chunks, mark="heatmap_maps")
         ids = pd.Index(study.images["image_id"].iloc[pairs.rows])
         self.listing_row = pd.Index(study.source.table["image_id"]).get_indexer(ids)
 
@@ -194,7 +189,7 @@ class _Run:
         """Write every missing chunk; this process does its share of them."""
         done = [chunk for chunk in range(self.n_chunks) if self._is_done(chunk)]
         bar.skip(sum(len(self._places(chunk)) for chunk in done))
-        todo = [chunk for chunk in range(self.n_chunks) if chunk not in set(done) and self.ranks.owns(chunk)]
+        todo = self.arrays.todo(done)
         lacking = {chunk: self._lacking(chunk) for chunk in todo}
         batches = [(chunk, places) for chunk in todo for places in self._batches(lacking[chunk])]
         collected = _Chunk()
@@ -232,8 +227,7 @@ class _Run:
 
     def _is_done(self, chunk: int) -> bool:
         """Return False for a chunk with missing images: they may be available again."""
-        whole = all(writer.has(chunk) for writer in self.writers)
-        return whole and not self.writers[-1].extra(chunk)["missing"]
+        return self.arrays.has(chunk) and not self.arrays.mark.extra(chunk)["missing"]
 
     def _places(self, chunk: int) -> np.ndarray:
         return np.arange(chunk * CHUNK_IMAGES, min((chunk + 1) * CHUNK_IMAGES, len(self.pairs.rows)))
@@ -277,16 +271,13 @@ class _Run:
 
     def finish(self) -> dict[str, Any]:
         """Enter the arrays and the table of missing images in the manifest, and return the summary."""
-        for writer in self.writers:
-            writer.refresh()
-        extras = [self.writers[-1].extra(chunk) for chunk in range(self.n_chunks)]
+        extras = self.arrays.collect()
         missing = [pair for extra in extras for pair in extra["missing"]]
         images = self.study.images.iloc[self.pairs.rows[[position for position, _ in missing]]]
         if missing and len(missing) == len(self.pairs.rows):
             path, reason = images["path"].iat[0], missing[0][1]
             raise ImageSourceError(f"none of the {len(missing)} images can be read (first: {path}: {reason})")
-        for name in ARRAYS:
-            self.step.finish_array(name, self.n_chunks)
+        self.arrays.finish()
         lost = images[["image_id", "path"]].reset_index(drop=True)
         self.step.table(
             "heatmaps_missing", lost.assign(reason=[reason for _, reason in missing]).astype("str")

@@ -17,7 +17,6 @@ from core.analysis.kept_maps import MapKeeper
 from core.analysis.picture_table import PRINTS, VALUES, measure_picture
 from core.common.formatting import counted
 from core.common.processes import tie
-from core.common.worker_group import Ranks
 from core.data.decode import thumbnail_jpeg
 from core.data.groups import n_groups_of
 from core.data.pixel_values import PixelFacts, file_facts
@@ -29,6 +28,7 @@ from core.encoders.transform import Transform
 from core.errors import EncoderError, ImageSourceError, RemoteError, ShapeError, UnreadableImage
 from core.study.chunked_array import CHUNK_ROWS
 from core.study.progress import Bar
+from core.study.shared_arrays import SharedArrays
 from core.study.writer import StepWriter
 
 # What `embed` makes of each decoded picture: a consumer each, so that a picture is decoded once.
@@ -383,7 +383,6 @@ def embed_chunks(
     pin: bool = False,
     needed: bool = True,
     strict: bool = False,
-    ranks: Ranks,
 ) -> tuple[list[tuple[int, str]], PixelFacts]:
     """Write every missing chunk of representations; this process of a torchrun does its share.
 
@@ -399,11 +398,10 @@ def embed_chunks(
     """
     n_chunks = -(-len(source.table) // CHUNK_ROWS)
     names = [name for consumer in consumers for name in consumer.empty]
-    with ranks.first():
-        writers = [step.array(name) for name in names]
-    done = [chunk for chunk in range(n_chunks) if all(writer.has(chunk) for writer in writers)]
+    arrays = SharedArrays(step, names, n_chunks, mark=MARK)
+    done = [chunk for chunk in range(n_chunks) if arrays.has(chunk)]
     bar.skip(sum(min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS) for chunk in done))
-    todo = [chunk for chunk in range(n_chunks) if chunk not in set(done) and ranks.owns(chunk)]
+    todo = arrays.todo(done)
 
     looks, look_bytes = zip(*((one.look, one.look_bytes) for one in consumers), strict=True)
     pictures = Pictures(source, looks, needed=needed, look_bytes=sum(look_bytes))
@@ -424,22 +422,17 @@ def embed_chunks(
                 waiting.clear()
             buffer = ChunkBuffer()
     _check_some_readable([row for one in waiting.values() for row in one.unreadable], source)
-    ranks.wait()
-    return _finish(step, source, names, n_chunks) if ranks.is_first else ([], PixelFacts())
+    return _finish(arrays, source)
 
 
-def _finish(
-    step: StepWriter, source: ImageSource, names: Sequence[str], n_chunks: int
-) -> tuple[list[tuple[int, str]], PixelFacts]:
-    step.array(MARK).refresh()
-    extras = [step.array(MARK).extra(chunk) for chunk in range(n_chunks)]
+def _finish(arrays: SharedArrays, source: ImageSource) -> tuple[list[tuple[int, str]], PixelFacts]:
+    extras = arrays.collect()
     unreadable = [(row, reason) for extra in extras for row, reason in extra["unreadable"]]
     facts = PixelFacts()
     for extra in extras:
         facts.merge(PixelFacts.from_dict(extra.get("pixels", {})))
     _check_some_readable(unreadable, source)
-    for name in names:
-        step.finish_array(name, n_chunks)
+    arrays.finish()
     return unreadable, facts
 
 

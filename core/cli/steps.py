@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -323,16 +324,12 @@ def basis(args: argparse.Namespace) -> None:
     changes = {"kind", "load", "remove"} & vars(args).keys()
     reports = Progress.for_command(args.study, stages_total=1 + steps) if changes else Progress.silent()
     with reports as progress:
-        if (ranks := join_ranks()).is_first:
-            with ranks.lead():
-                _change_bases(args, given, progress)
-        else:
-            ranks.help()
+        join_ranks().lead(partial(_change_bases, args, given, progress))
         if steps:
             name = getattr(args, "name", None) or getattr(args, "kind", None) or name_from(args.load)
             options = {"device": args.device} if "device" in args else {}
             pipeline.resume(layer(args.study, name), options, progress)
-    if ranks.is_first:
+    if is_first():
         from core.bases.worth import bases_report
 
         study = Study(args.study)

@@ -1,8 +1,8 @@
 """Several processes on one study (torchrun): share chunks, wait for each other, and leave the group.
 
 Each process has a fixed share of what reads images. Where it writes what it makes (`embed`, `heatmaps`,
-`search`), all run the step, and each does the chunks that it `owns`. Elsewhere the first process runs the
-step and `lead`s, and the others `help`: they compute their shares of what `stream_in_order` is asked for, and
+`search`), all run the step, and each does the chunks that it `owns`. Elsewhere the first process `lead`s: it
+runs the step, and the others help: they compute their shares of what `stream_in_order` is asked for, and
 wait for the rest of the step, however long it takes.
 """
 
@@ -39,12 +39,20 @@ class Ranks:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def are_together(self) -> bool:
+        """Whether there are other processes, which run the same as this one and do not help it."""
+        return self.size > 1 and self not in _leading
+
     def owns(self, chunk: int) -> bool:
         return chunk % self.size == self.rank
 
     def wait(self) -> None:
-        """Return when every process has reached this call; JobError if one of them has ended."""
-        if self.size > 1:
+        """Return when every process has reached this call; JobError if one of them has ended.
+
+        A process that leads has no one to wait for.
+        """
+        if self.are_together:
             import torch.distributed
 
             with _unless_another_ended():
@@ -67,33 +75,36 @@ class Ranks:
         if self.is_first:
             self.wait()
 
-    @contextmanager
-    def lead(self) -> Iterator[None]:
-        """Run the block in the first process; the others `help` with what `stream_in_order` yields in it."""
+    def lead(self, work: Callable[[], _Result]) -> _Result | None:
+        """Return what the first process makes alone; the others help with what `stream_in_order` yields.
+
+        Returns:
+            None in the others.
+        Raises:
+            JobError: the first process has ended early.
+        """
+        if not self.is_first:
+            return self._help()
         if self.size == 1:
-            yield
-            return
+            return work()
         _leading.append(self)
         try:
-            yield
+            return work()
         finally:
             _leading.remove(self)
             for other in range(1, self.size):
                 with suppress(JobError):  # one that has ended needs no end
                     _send(END, other)
 
-    def help(self) -> None:
-        """Compute what the first process asks this one for, until the block that it leads ends.
-
-        Raises:
-            JobError: the first process has ended early.
-        """
+    def _help(self) -> None:
+        """Compute what the first process asks this one for, until its work ends."""
         while (work := _receive(0)) is not END:
             while (part := _receive(0)) is not END:
                 _send(_results_or_error(work, part), 0)
 
 
-_leading: list[Ranks] = []  # the group of the block that this process leads
+ALONE = Ranks()
+_leading: list[Ranks] = []  # the group that this process leads
 
 
 def check_same(what: str, here: str, first: str) -> None:
@@ -217,7 +228,7 @@ def join_ranks() -> Ranks:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return Ranks()
+        return ALONE
     import torch.distributed
     from torch.distributed.rendezvous import rendezvous
 

@@ -21,6 +21,7 @@ from core.data.source import ImageSource
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS
 from core.study.progress import Bar
+from core.study.shared_arrays import SharedArrays
 from core.study.writer import StepRun, StepWriter
 
 BATCH_IMAGES = 32
@@ -45,8 +46,6 @@ def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: Ste
         step.when_entered.append(kept.scratch.remove)
     with run.progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
         n_missing = _write_chunks(study, step, clip, kept, run, bar)
-    if not run.ranks.is_first:
-        return
     step.summary = {
         "clip": clip.name,
         "clip_fingerprint": clip.fingerprint,
@@ -101,33 +100,28 @@ def _write_chunks(
 ) -> int:
     """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images.
 
-    Each process does its share of the chunks; the number is known to the first.
+    Each process does its share of the chunks, and only the first returns.
 
     Args:
         kept: what `embed` has made already.
     """
-    ranks, n_read, n_written = run.ranks, 0, 0  # images, by this process
-    with ranks.first():
-        array = step.array(CLIP_IMAGES)
     starts = range(0, study.n_images, CHUNK_ROWS)
-    for chunk, start in enumerate(starts):
-        rows = range(start, min(start + CHUNK_ROWS, study.n_images))
-        if array.has(chunk):
-            bar.skip(len(rows))
-        elif ranks.owns(chunk):
-            vectors, lacking = _made_before(kept, rows, clip.width)
-            n_read, n_written = n_read + len(lacking), n_written + len(rows)
-            bar.update(len(rows) - len(lacking))
-            for row, vector in _embedded(study, lacking, clip, run.options, bar):
-                vectors[row - start] = vector
-            array.put(chunk, vectors, extra=int((~vectors.any(1)).sum()))
+    rows_of = [range(start, min(start + CHUNK_ROWS, study.n_images)) for start in starts]
+    arrays = SharedArrays(step, [CLIP_IMAGES], len(starts), mark=CLIP_IMAGES)
+    done = [chunk for chunk in range(len(starts)) if arrays.has(chunk)]
+    bar.skip(sum(len(rows_of[chunk]) for chunk in done))
+    n_read = n_written = 0  # images, by this process
+    for chunk in arrays.todo(done):
+        rows = rows_of[chunk]
+        vectors, lacking = _made_before(kept, rows, clip.width)
+        n_read, n_written = n_read + len(lacking), n_written + len(rows)
+        bar.update(len(rows) - len(lacking))
+        for row, vector in _embedded(study, lacking, clip, run.options, bar):
+            vectors[row - rows.start] = vector
+        arrays.mark.put(chunk, vectors, extra=int((~vectors.any(1)).sum()))
     run.progress.note(f"search: CLIP on {n_read} of {n_written} images")
-    ranks.wait()
-    if not ranks.is_first:
-        return 0
-    array.refresh()
-    gone = sum(array.extra(chunk) for chunk in range(len(starts)))
-    step.finish_array(CLIP_IMAGES, len(starts))
+    gone = sum(arrays.collect())
+    arrays.finish()
     return gone
 
 

@@ -29,9 +29,9 @@ class Step:
     options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
     running: tuple[str, ...] = ("device",)  # fields of config.RunOptions that are options of its command
     needs_labels: bool = False  # writes less, or nothing, for images without labels
-    shared: bool = False  # all processes of a torchrun share its work (`StepRun.ranks`); the first ends it
+    shared: bool = False  # all processes of a torchrun share its work (`SharedArrays`); the first ends it
     # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
-    # options, progress, ranks) -> None, since there is no study yet that it could read.
+    # options, progress) -> None, since there is no study yet that it could read.
     makes_study: bool = False
     # "module:function" of (study, config, run options) -> fingerprints of what it reads outside the study.
     external_fingerprints: str | None = None
@@ -44,6 +44,11 @@ class Step:
     in_basis: bool = False  # it reads features, so that it has its own results in each basis
     shows_through: bool = False  # in a basis that lacks them, its results of the study stand
     formulas: int = 0  # how often its formulas have changed: results of fewer changes are from earlier ones
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether all processes of a torchrun run it, and not the first one with the help of the others."""
+        return self.makes_study or self.shared
 
     @property
     def is_of_basis(self) -> bool:

@@ -18,7 +18,6 @@ from core.common.formatting import counted
 from core.common.label_match import Match
 from core.common.processes import default_workers
 from core.common.step_facts import EncoderFacts
-from core.common.worker_group import Ranks
 from core.config import ENCODER_SETTINGS, EmbedConfig, MaskOptions, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.encoders.assumptions import assumed, severity_of
@@ -41,13 +40,7 @@ if TYPE_CHECKING:
 
 
 def run_embed(
-    writer: StudyWriter,
-    config: EmbedConfig,
-    run: RunOptions,
-    progress: Progress,
-    ranks: Ranks,
-    *,
-    redo: bool = False,
+    writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress, *, redo: bool = False
 ) -> None:
     """Run the step `embed` in every process of a torchrun, unless it is up to date.
 
@@ -62,7 +55,7 @@ def run_embed(
     with progress.stage("scan"):
         source = open_source(config)
         outside = {"images": source.fingerprint()}
-        ranks.agree("images", outside["images"])
+        writer.ranks.agree("images", outside["images"])
     with progress.stage("load"):
         encoder, about = load(config, source, run)
     head, about_head = own_head(encoder)
@@ -71,7 +64,6 @@ def run_embed(
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
     is_current = not redo and writer.is_current("embed", settings, (), outside)
     is_current &= _same_head(writer, about_head)
-    ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
         if run.strict:
             _check_nothing_skipped(writer.folder)
@@ -102,17 +94,15 @@ def run_embed(
                 pin=not ready and encoder.device.type == "cuda",
                 needed=not ready,
                 strict=run.strict,
-                ranks=ranks,
             )
-        if ranks.is_first:
-            out.summary = embed_tables(out, source, unreadable)
+        out.summary = embed_tables(out, source, unreadable)
         lost = [row for row, _ in unreadable]
         readable = source.table.drop(index=source.table.index[lost])
         out.summary["pictures"] = {}
-        if source.has_pictures and ranks.is_first:
+        if source.has_pictures:
             with progress.stage("duplicates"):
                 out.summary["pictures"] = write_picture_table(out, readable["image_id"])
-        if unreadable and ranks.is_first:
+        if unreadable:
             n = counted(len(unreadable), "image")
             progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
         notes = [*source.notes, *pixels.notes()]
@@ -121,16 +111,20 @@ def run_embed(
         out.summary |= {"source": describe_images(source), "notes": notes, "encoder": about}
         out.summary |= {"n_transparent": pixels.counts[TRANSPARENT]}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
-        if head is not None and ranks.is_first:
+        if head is not None:
             taken, of_choice = likely_head(out, head, readable, class_file, _groups(source, lost))
             of_taken = _head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
             out.summary["head"] = of_taken | {"notes": [*of_choice, *taken.notes]}
             _write_head(out, taken)
-    if ranks.is_first:
-        _keep_speed(writer.folder, consumers[0], run)
+        out.when_entered.append(partial(_keep_speed, writer.folder, consumers[0], run))
         for made, asking in ((maps, "heatmaps"), (whole, "search")):
-            if made is not None and Study(writer.folder).state(asking) == "done":  # nothing will ask for them
-                made.scratch.remove()
+            out.when_entered.append(partial(_remove_unasked, writer.folder, made, asking))
+
+
+def _remove_unasked(folder: Path, made: MapKeeper | WholePictures | None, asking: str) -> None:
+    """Remove what is kept for a step that is done already, so that nothing will ask for it."""
+    if made is not None and Study(folder).state(asking) == "done":
+        made.scratch.remove()
 
 
 def _keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:

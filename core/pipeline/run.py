@@ -6,11 +6,12 @@ said before.
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from core.answers.requests import remake_stale, requested_steps
 from core.common.class_list import read_class_list
@@ -18,7 +19,7 @@ from core.common.device import check_device, resolve_device, run_options
 from core.common.memory import give_back_memory
 from core.common.processes import is_first
 from core.common.topics import function_named
-from core.common.worker_group import Ranks, join_ranks
+from core.common.worker_group import join_ranks
 from core.config import RunOptions, as_settings
 from core.config.settings import flag
 from core.encoders.trusted_code import allowing
@@ -32,6 +33,8 @@ from core.study.manifest import last_settings
 from core.study.progress import Progress
 from core.study.steps import STEPS, Step, in_analysis, kept_settings, settings_of
 from core.study.writer import StepRun, StudyWriter, write_study
+
+_Result = TypeVar("_Result")
 
 # Steps that have nothing to do for a study: no time is set aside for them.
 
@@ -112,34 +115,37 @@ def _analyze(
     answers: Mapping[str, dict[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Run the outdated steps of `configs`; `options` says how fast and where, `answers` what comes after."""
-    ranks = join_ranks()
-    check_device(options)
     failed: dict[str, NoDiscriminativeFeatures] = {}
-    with _opened_by_all(folder, ranks) as writer:
+
+    def run(step: Step) -> None:
+        if failed.keys() & set(step.needs) and not step.shared:
+            return
+        try:
+            with progress.step(step.name):
+                _run(writer, step, configs[step.name], run_options(options), progress)
+            give_back_memory()
+        except NoDiscriminativeFeatures as error:  # the steps that can do without it still run
+            failed[step.name] = error
+
+    def note_idle() -> None:
+        progress.idle = idle_steps(Study(writer.folder), configs)
+
+    join_ranks()  # each process sees a GPU of its own from here on
+    check_device(options)
+    with _opened_by_all(folder) as writer:
         writer.asked |= {name: as_settings(config) for name, config in configs.items()} | dict(answers)
-        for name, config in configs.items():
-            step = STEPS[name]
-            if not (ranks.is_first or step.makes_study or step.shared):
-                ranks.help()
-                continue
-            with _others_help(step, ranks):
-                if failed.keys() & set(step.needs) and not step.shared:
-                    continue
-                try:
-                    with progress.step(name):
-                        _run(writer, step, config, run_options(options), progress, ranks)
-                    if step.makes_study and ranks.is_first:
-                        progress.idle = idle_steps(Study(writer.folder), configs)
-                    give_back_memory()
-                except NoDiscriminativeFeatures as error:  # the steps that can do without it still run
-                    failed[name] = error
+        for step in map(STEPS.__getitem__, configs):
+            _in_processes(step, partial(run, step))
+            if step.makes_study:
+                writer.ranks.lead(note_idle)
     if failed:
         raise next(iter(failed.values()))
 
 
-def _others_help(step: Step, ranks: Ranks) -> AbstractContextManager[None]:
-    """Let the other processes help with a step that they do not run."""
-    return nullcontext() if step.makes_study or step.shared else ranks.lead()
+def _in_processes(step: Step, work: Callable[[], _Result]) -> _Result | None:
+    """Run what a step is in all processes of a torchrun, or in the first one, which the others help."""
+    ranks = join_ranks()
+    return work() if step.is_of_all else ranks.lead(work)
 
 
 def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
@@ -183,42 +189,35 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     Args:
         options: as for `analyze`; `redo` runs the step even if nothing has changed.
     """
-    ranks = join_ranks()
     row = STEPS[step]
-    if not (ranks.is_first or row.makes_study or row.shared):
-        with _trusting_options(options):
-            ranks.help()
-        return {}
-    with _others_help(row, ranks):
-        if layers.below(Path(folder)) is not None and not row.in_basis:
-            raise SettingsError(f"'{step}' is of the study in every basis; leave out --basis")
-        if not row.makes_study:
-            ranks = ranks if row.shared else Ranks()
-            check_needs(step, folder)
-        check_device(options)
-        return _run_opened(row, folder, options, progress, ranks)
+    with _trusting_options(options):
+        return _in_processes(row, partial(_run_alone, row, folder, options, progress)) or {}
 
 
-def _run_opened(
-    row: Step, folder: str | Path, options: Mapping[str, Any], progress: Progress, ranks: Ranks
+def _run_alone(
+    row: Step, folder: str | Path, options: Mapping[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    with _trusting_options(options), _opened_by_all(folder, ranks) as writer:
+    if layers.below(Path(folder)) is not None and not row.in_basis:
+        raise SettingsError(f"'{row.name}' is of the study in every basis; leave out --basis")
+    if not row.makes_study:
+        check_needs(row.name, folder)
+    check_device(options)
+    with _opened_by_all(folder) as writer:
         before = _settings_before(row.name, folder, writer.manifest)
         config = settings_of(row.name, options, kept_settings(row.name, before, options))
         writer.asked[row.name], redo = as_settings(config), bool(options.get("redo"))
         with progress.step(row.name):
-            _run(writer, row, config, run_options(options), progress, ranks, redo=redo)
+            _run(writer, row, config, run_options(options), progress, redo=redo)
         return writer.manifest["steps"].get(row.name, {}).get("summary", {})
 
 
 @contextmanager
-def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
+def _opened_by_all(folder: str | Path) -> Iterator[StudyWriter]:
     """Open the study in every process: the first holds the lock and changes nothing until all have read."""
-    if not ranks.is_first:
-        ranks.wait()
-    with write_study(folder, guest=not ranks.is_first, shared=ranks.size > 1) as writer:
-        if ranks.is_first:
-            ranks.wait()
+    ranks = join_ranks()
+    with ExitStack() as opened:
+        with ranks.first():
+            writer = opened.enter_context(write_study(folder, ranks))
         ranks.wait()
         yield writer
 
@@ -273,20 +272,12 @@ def delete_study(folder: str | Path) -> None:
 
 
 def _run(
-    writer: StudyWriter,
-    step: Step,
-    config: Any,
-    run: RunOptions,
-    progress: Progress,
-    ranks: Ranks,
-    *,
-    redo: bool = False,
+    writer: StudyWriter, step: Step, config: Any, run: RunOptions, progress: Progress, *, redo: bool = False
 ) -> None:
     if step.makes_study:
-        return function_named(step.function)(writer, config, run, progress, ranks, redo=redo)
-    if step.shared and ranks.size > 1:
-        ranks.wait()  # until all that the first has made alone is written
-        writer.read_again()
+        return function_named(step.function)(writer, config, run, progress, redo=redo)
+    if step.shared:
+        writer.catch_up()
     settings = as_settings(config)
     inputs = step.inputs + step.inputs_by_settings(config)
     study = Study(writer.folder)
@@ -297,10 +288,8 @@ def _run(
         outside = function_named(step.external_fingerprints)(study, config, run)
     if not redo and writer.is_current(step.name, settings, inputs, outside):
         return progress.note(f"{step.name}: up to date")
-    if step.shared:
-        ranks.wait()  # all have looked before the first changes the manifest
     with writer.step(step.name, settings, inputs, outside) as out:
-        step_run = StepRun(progress, resolve_device(run.device), run, ranks)
+        step_run = StepRun(progress, resolve_device(run.device), run)
         function_named(step.function)(study, out, config, step_run)
         if undeclared := out.items.keys() - set(step.outputs):
             raise RuntimeError(

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from core.common.inside import make_durable_folder, replacing, sync_folder
-from core.common.worker_group import Ranks
+from core.common.worker_group import ALONE, Ranks
 from core.config import RunOptions
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
 from core.study import layers
@@ -45,13 +45,16 @@ class StepRun:
     """How a step is run; never part of its result.
 
     Attributes:
-        device: a torch device, or its name. ranks: the processes that share the work of a `shared` step.
+        device: a torch device, or its name.
     """
 
     progress: Progress
     device: Any = "cpu"
     options: RunOptions = RunOptions()
-    ranks: Ranks = Ranks()
+
+
+class _LeftToFirst(Exception):
+    """Another process than the first has done its share of a step, and leaves it."""
 
 
 class StepWriter:
@@ -60,7 +63,7 @@ class StepWriter:
     Args:
         folder: of the study, or the one in which a step is made again.
         before_first: called once, before the first file of an earlier run is replaced.
-        shared: other processes write chunks of the same arrays, which are therefore begun as they are opened.
+        ranks: the processes that write chunks of the same arrays.
     """
 
     def __init__(
@@ -69,10 +72,10 @@ class StepWriter:
         fingerprint: str,
         *,
         before_first: Callable[[], None] = lambda: None,
-        shared: bool = False,
+        ranks: Ranks = ALONE,
     ):
-        self.folder, self.fingerprint = folder, fingerprint
-        self.has_begun, self._before_first, self._shared = False, before_first, shared
+        self.folder, self.fingerprint, self.ranks = folder, fingerprint, ranks
+        self.has_begun, self._before_first = False, before_first
         self._beginning = threading.Lock()  # parts of a step are written by several threads
         self.summary: dict[str, Any] = {}
         self.items: dict[str, dict[str, Any]] = {}
@@ -83,7 +86,7 @@ class StepWriter:
         """Return the writer of a chunked array, which can resume; end it with `finish_array`."""
         if name not in self._open:
             self._open[name] = array = ArrayWriter(inside(self.folder, name), self.fingerprint, self.begin)
-            if self._shared:
+            if self.ranks.are_together:  # the others must not begin it
                 array.begin()
             if array.has_begun:
                 self.begin()
@@ -94,6 +97,12 @@ class StepWriter:
             if not self.has_begun:
                 self._before_first()
                 self.has_begun = True
+
+    def leave_to_first(self) -> None:
+        """Wait until every process has done its share. The first goes on; the others leave the step."""
+        self.ranks.wait()
+        if not self.ranks.is_first:
+            raise _LeftToFirst
 
     def finish_array(self, name: str, n_chunks: int) -> None:
         self.items[name] = self._open.pop(name).finish(n_chunks)
@@ -133,25 +142,28 @@ class Collected:
 class StudyWriter:
     """The only writer of a study while it holds the lock.
 
-    A guest (another process of the same torchrun) writes chunks beside the process that holds the lock, but
-    never the manifest.
+    Other processes of the same torchrun write chunks beside the first, which holds the lock, but never the
+    manifest.
 
     Attributes:
+        ranks: these processes.
         asked: the settings of the steps that are to be run. Until a step has results, they are in the
             manifest, so that `resume` knows them after a kill.
     """
 
-    def __init__(self, folder: Path, *, guest: bool = False, shared: bool = False):
-        self.folder, self.guest, self._shared = folder, guest, shared
+    def __init__(self, folder: Path, ranks: Ranks):
+        self.folder, self.ranks = folder, ranks
         exists = (folder / manifests.MANIFEST).exists() or layers.below(folder) is not None
         self.manifest = layers.read_layered(folder) if exists else manifests.empty_manifest()
         self.asked: dict[str, dict[str, Any]] = dict(self.manifest.get(manifests.UNFINISHED, {}))
         self._orphans: list[str] = []
         self._again: set[str] = set()  # steps with a result that this process has begun to make again
 
-    def read_again(self) -> None:
-        """Take over what another process of the group has written meanwhile."""
-        self.manifest = layers.read_layered(self.folder)
+    def catch_up(self) -> None:
+        """Wait for what the first process has made alone, and take it over."""
+        if self.ranks.are_together:
+            self.ranks.wait()
+            self.manifest = layers.read_layered(self.folder)
 
     def is_current(
         self,
@@ -188,21 +200,24 @@ class StudyWriter:
         outside: dict[str, str] | None = None,
     ) -> Iterator[StepWriter]:
         """Redo one step. Its earlier items stay until the new ones are whole, and leave the manifest before
-        the first file is replaced, so that no reader sees a mixture.
+        the first file is replaced, so that no reader sees a mixture. Processes that share the step wait for
+        each other first, so that all have looked at the manifest before it changes.
 
         Args:
             inputs: items of this study that the step reads; if one changes later, the step becomes stale.
             outside: fingerprints of inputs outside the study (images, encoder).
         """
+        self.ranks.wait()
         digests = self._inputs(name, inputs, outside)
         fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
         home = inside(self.folder, folder_of_redo(name)) if self._stands(name) else self.folder
-        if self.guest:
-            yield StepWriter(home, fingerprint)
+        if not self.ranks.is_first:
+            with suppress(_LeftToFirst):
+                yield StepWriter(home, fingerprint, ranks=self.ranks)
             return
         is_again = home != self.folder
         begin = partial(self._begin_again if is_again else self.forget, name)
-        writer = StepWriter(home, fingerprint, before_first=begin, shared=self._shared)
+        writer = StepWriter(home, fingerprint, before_first=begin, ranks=self.ranks)
         self.note_asked()
         try:
             if is_again:
@@ -312,7 +327,7 @@ class StudyWriter:
         for item in entry["outputs"]:
             self.manifest["items"].pop(item, None)
         self._orphans += entry["outputs"]
-        if not self.guest:
+        if self.ranks.is_first:
             self._write()
 
     def remove(self, name: str) -> None:
@@ -345,12 +360,11 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) -> Iterator[StudyWriter]:
+def write_study(path: str | Path, ranks: Ranks = ALONE) -> Iterator[StudyWriter]:
     """Open a study for writing; the folder is created if needed.
 
     Args:
-        guest: take no lock, because another process of this torchrun holds it.
-        shared: there are such guests.
+        ranks: the processes that write to it together, of which only the first takes the lock.
 
     Raises:
         StudyBusy: another process is writing to it.
@@ -365,8 +379,8 @@ def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) 
         make_durable_folder(folder)
     except OSError as error:
         raise SettingsError(f"cannot make the study folder '{folder}': {error.strerror}") from None
-    if guest:
-        yield StudyWriter(folder, guest=True)
+    if not ranks.is_first:
+        yield StudyWriter(folder, ranks)
         return
     lock = FileLock(folder / ".lock")
     try:
@@ -379,7 +393,7 @@ def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) 
         raise StudyError(f"cannot lock '{folder}' ('{folder / '.lock'}'): {error.strerror}") from None
     try:
         remove_leftovers(folder)
-        writer = StudyWriter(folder, shared=shared)
+        writer = StudyWriter(folder, ranks)
         writer.take_over()
         yield writer
     finally:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from core.cli import main
+from core.common.worker_group import Ranks
 from core.pipeline.verify import verify
 from core.study.leftovers import TEMPORARY
 from core.study.writer import write_study
@@ -85,7 +86,7 @@ def test_temporaries_of_running_processes_stay_and_others_go(tmp_path):
         mine, foreign, gone = (f".00001.npy.{pid}.tmp" for pid in (os.getpid(), other.pid, 999_999_999))
         for name in (mine, foreign, gone, ".00001.npy.tmp", "notes.12.tmp"):
             (study / "scores" / name).write_bytes(b"half")
-        with write_study(study, guest=True):  # another process of this torchrun: it holds no lock
+        with write_study(study, Ranks(rank=1, size=2)):  # another process of this torchrun: it holds no lock
             assert (study / "scores" / gone).exists()
         with write_study(study):
             left = {path.name for path in (study / "scores").iterdir()} - {"00000.npy"}

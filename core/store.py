@@ -31,6 +31,7 @@ from core.answers.answer import (
     source_column,
 )
 from core.answers.class_logits import explains_errors
+from core.answers.kinds import KINDS
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.dataframes import unit_rows
 from core.common.records import Record
@@ -96,9 +97,29 @@ class Study(DisplayedStudy):
 
     def accuracy_scope(self, n: int, *, filtered: bool = False) -> Record:
         """Name the n images that an accuracy of the answer is of; filtered: by more than their split."""
-        if self.answer is not None and self.answer.is_out_of_fold:
+        if self.is_out_of_fold:
             return out_of_fold(n)
         return filtered_images(n) if filtered else evaluation_images(n)
+
+    @property
+    def answer_name(self) -> str:
+        """The name of the answer that the study is read by."""
+        return self.answer.name if self.answer else PROBE
+
+    @property
+    def answer_kind(self) -> str:
+        """What kind of answer that is, a name in KINDS."""
+        return self.answer.kind if self.answer else PROBE
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the answer was fitted to the train images, where it is optimistic."""
+        return KINDS[self.answer_kind].fitted
+
+    @property
+    def is_out_of_fold(self) -> bool:
+        """Whether each image is answered by a model that has not seen it."""
+        return KINDS[self.answer_kind].out_of_fold
 
     @property
     def bases(self) -> dict[str, Basis]:
@@ -108,12 +129,12 @@ class Study(DisplayedStudy):
     @property
     def basis(self) -> Basis | None:
         """The basis in which the study is read; None for the encoder's own units."""
-        return bases_of(StudyReader(self.below)).get(self.path.name) if self.below is not None else None
+        return bases_of(self.in_units()).get(self.basis_name)
 
     @property
     def latents(self) -> pd.DataFrame | None:
         """A row for each latent of the basis in which the study is read (see LATENTS); None for units."""
-        return latents_table(StudyReader(self.below), self.basis) if self.basis and self.below else None
+        return latents_table(self.in_units(), self.basis) if self.basis else None
 
     def in_basis(self, name: str | None) -> "Study":
         """Return the study as it reads in a basis: its features are the latents (docs/method.md 18.5).
@@ -125,6 +146,9 @@ class Study(DisplayedStudy):
         """
         whole = self.below or self.path
         return Study(whole if name in (None, UNITS) else layer(whole, str(name)))
+
+    def _opened_below(self, whole: Path) -> "Study":
+        return self.in_basis(None)
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         if not (name in AS_DECIDED and self.has(name)):
@@ -313,6 +337,9 @@ class Narrowed(Study):
     def answering(self, name: str | None = None) -> Study:
         return self.whole.answering(name).where(self.slice)
 
+    def in_basis(self, name: str | None) -> Study:
+        return self.whole.in_basis(name)
+
     def __reduce__(self) -> Any:
         return type(self), (self.whole, self.slice)
 
@@ -326,6 +353,12 @@ class Narrowed(Study):
         self.inside.setflags(write=False)
         self.key = f"{whole.key}#{self.slice}"
         self._made = {}
+
+    def rows_of_slice(self, usual: np.ndarray) -> np.ndarray:
+        return self.inside
+
+    def images_named(self, usual: str) -> str:
+        return "images of the slice"
 
     @cached_property
     def source(self) -> Any:

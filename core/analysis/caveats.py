@@ -101,7 +101,7 @@ def seen_images(study: Study) -> list[Record]:
     """
     whole: Study = getattr(study, "whole", study)
     is_val = whole.is_val
-    shown = is_val if study.chosen is None else is_val & study.chosen
+    shown = is_val & study.rows_of_slice(is_val)
     notes = []
     if whole.groups is not None:
         evaluated, fitted = np.unique(whole.groups[shown]), np.unique(whole.groups[~is_val])

@@ -327,7 +327,7 @@ class Scorer:
         predicted = pd.Index(names).get_indexer(pd.Index(table["predicted"].to_numpy(object)))
         unknown = np.full(len(rows), np.nan)
         answers = HeadAnswers(predicted, table["confidence"].to_numpy(float, na_value=np.nan), unknown)
-        kind = read.answer.kind if read.answer else PROBE
+        kind = read.answer_kind
         return answers, evaluated(self.study, kind)[rows] & table["predicted"].notna().to_numpy()
 
     def changed_images(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -358,7 +358,7 @@ class Scorer:
             unseen = in_use[1]
             right = float((in_use[0].predicted == self.truth)[unseen].mean())
         return {
-            "answer": (read.answer.name if read.answer else PROBE) if in_use is not None else "",
+            "answer": read.answer_name if in_use is not None else "",
             "accuracy_in_use": right,
             "accuracy": float((self.base.predicted == self.truth).mean()),
             "log_loss": float(np.mean(self.base.log_loss)),

@@ -7,7 +7,7 @@ It is computed where the layers of the classifier are stored, else it is stored 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -158,14 +158,6 @@ class Classifier:
         return replace(self, weights=self.weights[kept], bias=self.bias[kept], of_units=units)
 
 
-def units_of(study: Any) -> Any:
-    """The study of the units, read by the same answer, of a study read in a basis; else the study itself."""
-    if study.below is None:
-        return study
-    answer = getattr(study, "answer", None)
-    return StudyReader(study.below) if answer is None else study.in_basis(None).answering(answer.name)
-
-
 def has_gradients(study: StudyReader) -> bool:
     """Whether what features add to an answer's logits is known, and only near each image."""
     is_stored = own_classifier(study) is not None or (study.below is None and study.has(GRADIENTS))
@@ -196,8 +188,13 @@ def own_classifier(study: StudyReader, activation: str | None = None) -> Classif
     if not all(study.has(part) for part in parts) or (between is not None and between not in ACTIVATIONS):
         return None
     layers = (study.vector(part).astype(np.float64) for part in parts)
-    units = None if study.below is None else own_classifier(StudyReader(study.below), between)
-    return Classifier(*layers, activation=between or "", of_units=units)
+    of_units = _read_in_units(study, partial(own_classifier, activation=between))
+    return Classifier(*layers, activation=between or "", of_units=of_units)
+
+
+def _read_in_units(study: StudyReader, read: Callable[[StudyReader], Classifier | None]) -> Classifier | None:
+    """The classifier on the units, of a study in a basis; None elsewhere."""
+    return None if study.below is None else read(study.in_units())
 
 
 def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
@@ -234,14 +231,14 @@ def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True)
         return study.array("head_logits").rows(rows).astype(np.float64)
     classifier = own_classifier(study) if of_head else class_weights(study)
     assert classifier is not None  # a study without logits is not asked
-    raw, units = (one.array("representations").rows(rows) for one in (study, units_of(study)))
+    raw, units = (one.array("representations").rows(rows) for one in (study, study.in_units()))
     return classifier.finish(classifier.start_of(raw, units))
 
 
 def class_weights(study: StudyReader) -> Classifier:
     """Return the weights of the answer that a study is read by, if linear with a class an output."""
     weights, bias = (study.vector(f"probe_{part}").astype(np.float64) for part in ("weights", "bias"))
-    return Classifier(weights, bias, of_units=None if study.below is None else class_weights(units_of(study)))
+    return Classifier(weights, bias, of_units=_read_in_units(study, class_weights))
 
 
 def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarray:
@@ -310,7 +307,7 @@ def lead_gradients(
     if (classifier := own_classifier(study)) is not None:
         codes = codes_of_outputs(study) if codes is None else codes
         logits = output_logits(study, rows)
-        raw, units = (one.array("representations").rows(rows) for one in (study, units_of(study)))
+        raw, units = (one.array("representations").rows(rows) for one in (study, study.in_units()))
         sides = (class_gradients(classifier, raw, logits, codes, side, units) for side in (classes, rivals))
         return next(sides) - next(sides)
     wrong, predicted, true = misclassified(study, study.table("probe", ["predicted", "correct"]))

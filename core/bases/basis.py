@@ -23,10 +23,10 @@ from core.common.records import Record, Templates
 from core.common.verdict_words import ALIKE, SAME
 from core.errors import SettingsError, did_you_mean
 from core.study.inside import NAME
+from core.study.layers import UNITS as UNITS
 from core.study.reader import StudyReader
 
 _say = Templates.beside(__file__)
-UNITS = "units"
 STEP = "basis-{name}"  # the entry of the manifest
 TABLE = "basis_{name}"
 LATENTS = ("latent", "l0", "r2", "stability", "dead", "mean", "max")  # columns of the table

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.answers.answer import PROBE
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.dataframes import LazyTable, numbers
@@ -172,7 +171,7 @@ def shared_of_slice(studies: Sequence[Study]) -> Shared:
 
 def alike(study: Study, other: Study) -> Study:
     """Return another study for a chart, read by the same answer as the first, or by its default."""
-    name = study.answer.name if study.answer else PROBE
+    name = study.answer_name
     return other.answering(name if name in other.answers else None)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis.recommendation import recommended
-from core.charts.chart import Chart, score_values, whole_study
+from core.charts.chart import Chart, narrowed_of, score_values, whole_study
 from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.theme import PERCENT_AXIS, Marks, Theme, finish, note_figure
@@ -49,7 +49,7 @@ def _errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     Of the options, `against` names further scores, the first of which comes first, and `images` the number
     looked at.
     """
-    advised, shown = recommended(whole_study(study)), study if study.chosen is not None else study.evaluation
+    advised, shown = recommended(whole_study(study)), narrowed_of(study)
     stored = not shown.is_made("quality_metrics")  # with the same areas, and no score has to be read for them
     tested = shown.table("quality_metrics" if stored else "score_aurocs")
     tested = tested.loc[on_most_images(tested) & tested["auroc"].notna()]

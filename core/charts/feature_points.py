@@ -129,4 +129,4 @@ def most_telling(study: Study) -> list[int]:
 
 def rated_images(study: Study) -> str:
     """Name for a chart the images that activation rates are shares of."""
-    return TRAIN if study.chosen is None else "images of the slice"
+    return study.images_named(TRAIN)

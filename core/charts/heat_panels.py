@@ -146,11 +146,13 @@ class StudyHeats:
         Raises:
             StudyError: there is none.
         """
-        among = self.study.is_val if self.study.chosen is None else self.study.chosen
+        among = self.study.rows_of_slice(self.study.is_val)
         evaluated = self.facts.loc[among & self.facts["correct"].notna().to_numpy(bool)]
         if evaluated.empty:
-            images = f"'{self.study.path}'" if self.study.chosen is None else "the slice"
-            raise StudyError(f"no evaluation image of {images} has a probe result, so none is misclassified")
+            images = self.study.images_named("evaluation images")
+            raise StudyError(
+                f"'{self.study.path}': none of the {images} has a probe result, so none is misclassified"
+            )
         return evaluated
 
     def shown(self, rows: Sequence[int] | np.ndarray) -> list[Shown]:

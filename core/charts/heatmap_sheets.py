@@ -71,7 +71,7 @@ def _class_table(studies: Sequence[Study], options: FigureOptions) -> ClassBlock
         facts = facts.loc[facts["image_id"].isin(other.images["image_id"]).to_numpy()]
     classes = class_numbers(study, options) or choose_classes(counts_by_class(facts, study), most=3)
     if not len(classes):
-        images = "evaluation images" if study.chosen is None else "images in the slice"
+        images = study.images_named("evaluation images")
         raise StudyError(f"no class of '{study.path}' has both correct and misclassified {images}")
     blocks = []
     for label in [study.class_names[number] for number in classes]:
@@ -143,8 +143,8 @@ def _feature_table(study: Study, options: FigureOptions) -> FeatureRows:
     for feature, title, images in top_images_of(study, source, options, options.images or 6):
         rows.append((title, [source.with_heat(image, "heatmap", [feature]) for image in images]))
         frames.append(facts_of(images).assign(feature=feature))
-    among = "train and evaluation" if study.chosen is None else "of the slice"
-    note = f"The images on which each feature is largest ({among}), with the feature's heatmap."
+    images = study.images_named("train and evaluation images")
+    note = f"The {images} on which each feature is largest, with the feature's heatmap."
     return FeatureRows(pd.concat(frames, ignore_index=True), rows, note)
 
 

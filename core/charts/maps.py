@@ -291,7 +291,7 @@ class Places(NamedTuple):
 def _table(study: Study, options: FigureOptions) -> Places:
     """Read the map (UMAP if there is one), and what colours it: a feature, a score or, if few, classes."""
     kind = "umap" if study.has("map_umap") else "pca"
-    rows = np.arange(study.n_images) if study.chosen is None else np.flatnonzero(study.chosen)
+    rows = np.flatnonzero(study.rows_of_slice(np.ones(study.n_images, bool)))
     rows = rows[seeded_rows(len(rows), MOST_ON_A_MAP, options.seed)]
     if options.features:
         raw = study.array("representations").rows(rows).astype(np.float64)

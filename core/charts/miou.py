@@ -148,7 +148,7 @@ def _overlap_table(studies: Sequence[Study], options: FigureOptions) -> Overlaps
 def _uniform(study: Study, images: str, variant: str) -> pd.DataFrame | None:
     """The overlap of a uniform heatmap: of each group where it is stored for single images (`paper`)."""
     if variant == VARIANT and control_column(UNIFORM) in study.columns("overlap"):
-        mask = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
+        mask = study.rows_of_slice(np.ones(study.n_images, bool))
         return uniform_by_group(whole_study(study), mask, images)
     return study.table("overlap_controls") if study.has("overlap_controls") else None
 

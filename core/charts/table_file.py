@@ -10,8 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from core.answers.answer import PROBE
-from core.bases.basis import UNITS
 from core.common.csv_text import csv_text
 from core.common.inside import replacing
 from core.errors import SettingsError
@@ -31,12 +29,10 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
     """
     of_study: Slice | None = vars(study).get("slice")
     parts: list[Any] = [one for one in (of_study, among) if one]
-    basis = study.path.name if study.below is not None else UNITS
-    answer = study.answer.name if study.answer else PROBE
     return {
         "study": layers.name_of(study.below or study.path),
-        "answer": answer,
-        "basis": basis,
+        "answer": study.answer_name,
+        "basis": study.basis_name,
         "filter": str(Slice.joined(parts)) if parts else "",
     }
 

@@ -49,7 +49,7 @@ def answer_notes(shared: Shared) -> list[Note]:
     answers = {}
     for name, study in zip(shared.names, shared.studies, strict=True):
         if study.has(PROBE):
-            answers[name] = study.answer.name if study.answer else PROBE
+            answers[name] = study.answer_name
     if len(set(answers.values())) < 2:
         return []
     by_study = ", ".join(f"{name} {answer}" for name, answer in answers.items())
@@ -79,7 +79,7 @@ def penalty_notes(shared: Shared) -> list[Note]:
     is_alike = [first is not None, *(first is not None and other == first for other in others)]
     penalties = {}
     for name, study, alike in zip(shared.names, shared.studies, is_alike, strict=True):
-        by_probe = study.answer is None or study.answer.name == PROBE
+        by_probe = study.answer_name == PROBE
         if alike and by_probe and (penalty := study.facts(ProbeFacts).penalty):
             penalties[name] = penalty
     if not penalties or max(penalties.values()) < OTHER_PENALTY * min(penalties.values()):

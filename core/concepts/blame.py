@@ -325,7 +325,7 @@ def _chunk(
     rng: np.random.Generator,
 ) -> None:
     raw = study.array("representations").rows(rows).astype(np.float64)
-    units = class_logits.units_of(study).array("representations").rows(rows)
+    units = study.in_units().array("representations").rows(rows)
     classifier, started = probe.classifier, probe.classifier.start_of(raw, units)
     logits = classifier.finish(started)
     predicted = probe.classes(logits).argmax(1)

@@ -104,9 +104,10 @@ class KeptVectors:
 
 
 def kept_vectors(study: Study, clip: Any) -> KeptVectors | None:
-    """CLIP's vectors of whole images that `embed` has made; None without them, or if images have changed."""
-    if study.below is not None:
-        return None
+    """CLIP's vectors of whole images that `embed` has made; None without them, or if images have changed.
+
+    A basis has none of its own.
+    """
     scratch = ClipScratch.by(clip, Path(study.path), ClipScratch.of(study).fingerprint)
     embedded = study.manifest["steps"]["embed"]["inputs"].get("@images")
     if not scratch.folder.is_dir() or study.source.fingerprint() != embedded:

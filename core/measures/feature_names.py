@@ -218,7 +218,7 @@ def majority_answer(study: StudyReader) -> dict[int, str]:
     all images are those on which any feature is strongest). Empty with concepts, whose words say more, and
     without named outputs. In a basis it answers on the images, not on what latents rebuild of them.
     """
-    whole = study if study.below is None else StudyReader(study.below)
+    whole = study.in_units()
     has_head = all(map(whole.has, ("head_weights", "head_bias", "head_classes"))) and study.has("top_images")
     if len(study.class_names) > 1 or study.has("concepts") or not has_head:
         return {}

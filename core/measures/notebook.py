@@ -58,7 +58,7 @@ class Feature:
         study, number = self.study, self.number
         fact = study.table("features").iloc[number]
         name = feature_names(study).get(number, "")
-        images = "train images" if study.chosen is None else "images of the slice"
+        images = study.images_named("train images")
         lines = [f"fires on {fact['activation_rate']:.3g} % of the {images}, {fact['tail']}"]
         if isinstance(fact["top_class"], str):
             lines.append(f"{percent(fact['purity'], 0)} of them {with_class_names(fact['top_class'])}")

@@ -83,7 +83,7 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
         step.table("cause_rates", rates)
         notes += wrong_too_often(rates)
     is_error = drawn.is_error
-    summary = {"answer": read.answer.name if read.answer else PROBE, "complete": complete}
+    summary = {"answer": read.answer_name, "complete": complete}
     summary |= {"n_errors": int(is_error.sum()), "n_all_errors": drawn.n_errors}
     summary |= {"n_right": int((~is_error).sum()), "n_all_right": drawn.n_right}
     summary |= {"n_passes": passes.n_passes, "n_unreadable": passes.n_unreadable}
@@ -105,7 +105,7 @@ def _answer_of(study: Study, config: CausesConfig) -> tuple[Study, Predictor]:
         )
     predictor = predictor_of_images(read)
     if predictor is None:
-        name = read.answer.name if read.answer else PROBE
+        name = read.answer_name
         raise SettingsError(
             f"the answer '{name}' of '{study.path}' gives no logits of changed pictures, so nothing can be "
             "tried. Name the encoder's own classifier or the linear probe: --answer head, --answer probe"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.removal import logits_without
-from core.answers.class_logits import by_class, class_logits, lead_gradients, output_logits, units_of
+from core.answers.class_logits import by_class, class_logits, lead_gradients, output_logits
 from core.answers.predictable import predictable
 from core.common.dataframes import safe_divide
 from core.common.records import Record, Templates
@@ -155,7 +155,7 @@ def without_feature(
     names, codes = _classes_and_codes(study, predicted)
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
-    units = units_of(study).array("representations").rows(rows)
+    units = study.in_units().array("representations").rows(rows)
     classifier, started = probe.classifier, probe.classifier.start_of(raw, units)
 
     def answers(one: int) -> np.ndarray:

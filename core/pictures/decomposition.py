@@ -110,7 +110,7 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
     check_has_concepts(study)
     label = study.images["label"].iat[row]
     has_class = isinstance(label, str) and can_tell(study, label)
-    raw, units = (one.array("representations")[row] for one in (study, class_logits.units_of(study)))
+    raw, units = (one.array("representations")[row] for one in (study, study.in_units()))
     description = describe(study, raw, top=top, true=label if has_class else None, units=units)
     high = study.table("highly_activating", ["group", "image_id", "left", "top", "right", "bottom"])
     here = high.loc[high["image_id"] == study.images["image_id"].iat[row]]
@@ -125,7 +125,7 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
 def check_class(study: Study, name: str | None) -> None:
     """Raise SettingsError for a class that the answer of a study does not have."""
     if name is not None and not can_tell(study, name):
-        answer = study.answer.name if study.answer else "probe"
+        answer = study.answer_name
         hint = did_you_mean(name, study.class_names)
         raise SettingsError(f"the {answer} of '{study.path}' has no class '{name}'.{hint}")
 

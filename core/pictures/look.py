@@ -105,7 +105,7 @@ class Look:
 
 def predictor_of(study: Study) -> Predictor | None:
     """The classifier that looks at a picture: of a study's answer, with all classes; else the default's."""
-    kind = study.answer.kind if study.answer else PROBE
+    kind = study.answer_kind
     if kind not in (HEAD, PROBE) and study.has("probe_weights"):
         return linear(study, kind)
     if kind not in (HEAD, PROBE) or (kind == PROBE and not study.has(PROBE)):

@@ -9,7 +9,6 @@ import pandas as pd
 from core.analysis.removal import SwitchedOff, switched_off
 from core.answers import class_logits
 from core.answers.answer import HEAD, PROBE
-from core.answers.class_logits import units_of
 from core.errors import SettingsError
 from core.measures.slice_features import firing_pairs
 from core.pictures.look import Look, Predictor, decide, predictor_of
@@ -31,7 +30,7 @@ class Stored:
 
 def predictor_of_images(study: Study) -> Predictor | None:
     """Return the classifier that a study's images are looked at by; None where its outputs are not known."""
-    kind = study.answer.kind if study.answer else PROBE
+    kind = study.answer_kind
     if kind not in (HEAD, PROBE) and not study.has("probe_weights"):
         return None
     predictor = predictor_of(study)
@@ -45,7 +44,7 @@ def look_at(study: Study, predictor: Predictor | None, row: int, *, off: Sequenc
     Args:
         predictor: `predictor_of_images`. off: features set to their means.
     """
-    raw, units = (one.array("representations")[row] for one in (study, class_logits.units_of(study)))
+    raw, units = (one.array("representations")[row] for one in (study, study.in_units()))
     if predictor is not None and predictor.classifier is not None:
         predictor = replace(predictor, classifier=predictor.classifier.for_image(raw, units))
     raw = raw.astype(np.float64)
@@ -96,7 +95,7 @@ def without_features(
     predictor = predictor_of_images(study)
     if predictor is None or predictor.classifier is None:
         raise SettingsError(NOT_KNOWN.format(path=study.path))
-    raw, units = (one.array("representations") for one in (study, units_of(study)))
+    raw, units = (one.array("representations") for one in (study, study.in_units()))
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(rows), CHUNK_ROWS):

@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 
 from core.answers.class_logits import output_logits, own_classifier
-from core.answers.kinds import KINDS
 from core.charts.shown_names import shortened
 from core.common.formatting import counted
 from core.common.records import Record, Templates
@@ -168,8 +167,7 @@ def _answers(study: Study, shown: np.ndarray) -> tuple[Record, ...]:
 
 def _useless(study: Study, accuracy: ClassAccuracy) -> str:
     """Say that the answers are no better than guessing, or that so few images cannot tell."""
-    fitted = study.answer is None or KINDS[study.answer.kind].fitted
-    remedy = _say("try_another" if fitted else "check_classes")
+    remedy = _say("try_another" if study.is_fitted else "check_classes")
     kind = "few_to_tell" if accuracy.n < FEW else "guessing"
     return _say(
         "worse_than_guessing" if accuracy.high < accuracy.guess else kind,

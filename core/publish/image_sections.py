@@ -63,7 +63,7 @@ def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
     table = study.table("features")
     by_number = {row["feature"]: row for row in table.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
-    images = "train images" if study.chosen is None else "images of the slice"
+    images = study.images_named("train images")
     for feature in most_telling(study)[:most]:
         fact = by_number[feature]
         facts = f"fires on {fact['activation_rate']:.3g} % of the {images}"
@@ -77,7 +77,7 @@ def slices(source: Source) -> list[Markup]:
     """Section of a report: slices with clearly more errors than other images, and the saved ones."""
     study = source.study
     whole = study.whole if isinstance(study, Narrowed) else study
-    inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
+    inside = study.rows_of_slice(np.ones(study.n_images, bool))
     words = feature_names(whole)
     pieces: list[Markup] = []
     worst = worst_slices(whole, limit=SLICES, among=study.chosen, significant=True)

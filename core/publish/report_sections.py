@@ -209,7 +209,7 @@ def narrowed_to(study: Study) -> list[Markup]:
 def accuracy(source: Source) -> list[Markup]:
     """Section of a report: the accuracy of the answer beside guessing, and what it confuses."""
     study = source.study
-    images = "evaluation images" if study.chosen is None else "images"
+    images = study.images_named("evaluation images")
     probe = study.facts(ProbeFacts)
     if probe.top1 is None:
         return []
@@ -238,7 +238,7 @@ def _accuracies(study: Study) -> list[Markup]:
 def _bounds_of_accuracy(study: Study, top1: float, n: int) -> tuple[float, float]:
     """Wilson's interval, of the images that the accuracy is of, over groups where the study has some."""
     correct = result_column(study, "correct")
-    shown = study.is_val if study.chosen is None else study.chosen
+    shown = study.rows_of_slice(study.is_val)
     judged_rows = np.flatnonzero(np.isfinite(correct) & shown)
     if study.groups is None or len(judged_rows) != n:
         low, high = wilson(top1 * n, n)

@@ -108,7 +108,7 @@ def _answers(study: Study, read: Study) -> dict[str, Any]:
     for answer in study.answers.values():
         about = {"name": answer.name, "kind": answer.kind, "words": answer.words}
         answers.append(about | {"notes": answer.facts.get("notes", [])})
-    name = read.answer.name if read.answer else "probe"
+    name = read.answer_name
     top5 = probe.top5 if has_top5 else None
     before = before_corrections(read, shown_images(read))
     notes = [*([str(before)] if before else []), *notes_on_accuracy(study)]

@@ -18,6 +18,7 @@ from core.study.chunked_array import ChunkedArray, chunk_name
 from core.study.steps import STEPS
 
 FOLDER = "bases"
+UNITS = "units"  # of the encoder, which are no basis; no basis is called so
 SHOWN_THROUGH = "below"  # of a step or an item that shows through
 COMPUTED = "made"  # of an item that is computed as it is read: by CODES, WEIGHTS or BIAS
 CODES, WEIGHTS, BIAS = "codes", "weights", "bias"

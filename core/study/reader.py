@@ -132,7 +132,9 @@ class StudyReader(KeptColumns):
         self.manifest = layers.read_layered(self.path)
         self._snapshot = Snapshot(self.path, self.manifest, stamps)
         self.below = layers.below(self.path)  # the study that this is a basis of
-        self.feature_kind = "Feature" if self.below is None else "Latent"  # what each is called
+        # The basis in which it is read, and what each of its features is called.
+        here = (layers.UNITS, "Feature") if self.below is None else (self.path.name, "Latent")
+        self.basis_name, self.feature_kind = here
         self.name = layers.name_of(self.path)
         self._name_contents(self.manifest)
         self.damage: dict[str, str] = {}
@@ -143,11 +145,18 @@ class StudyReader(KeptColumns):
     def _read_as(self, other: StudyReader) -> None:
         """Read the same snapshot as another study, with the tables and arrays that it has opened."""
         self.path, self.below, self.manifest = other.path, other.below, other.manifest
-        self.name, self.feature_kind = other.name, other.feature_kind
+        self.name, self.basis_name, self.feature_kind = other.name, other.basis_name, other.feature_kind
         self.digest, self.key = other.digest, other.key
         self.damage, self.states = other.damage, other.states
         self._snapshot, self._arrays = other._snapshot, other._arrays
         self.kept_columns = other.kept_columns
+
+    def in_units(self) -> StudyReader:
+        """Return the study by the units of its encoder: itself where it is read in no basis."""
+        return self if self.below is None else self._opened_below(self.below)
+
+    def _opened_below(self, whole: Path) -> StudyReader:
+        return StudyReader(whole)
 
     def __reduce__(self) -> Any:
         """A process that shares work opens the study itself, and must see the same images."""
@@ -376,6 +385,14 @@ class StudyReader(KeptColumns):
         return codes
 
     chosen: np.ndarray | None = None  # (n_images,) bool: the slice that the study is narrowed to, if any
+
+    def rows_of_slice(self, usual: np.ndarray) -> np.ndarray:
+        """(n_images,) bool: the images of the slice that the study is narrowed to; else `usual`."""
+        return usual
+
+    def images_named(self, usual: str) -> str:
+        """What these images are called: those of the slice that the study is narrowed to, else `usual`."""
+        return usual
 
     def row_of(self, image_id: str) -> int:
         """Return the row of an image in every table and array that has one row per image."""

@@ -32,7 +32,7 @@ def other_studies(study: Study) -> dict[str, Study]:
     """
     others: dict[str, Study] = {}
     for name, other in served_studies.readable():
-        if study.below is not None and other.path.resolve() == study.below.resolve():
+        if other.path.resolve() == (study.below or study.path).resolve():
             other = served_studies.in_units(study)
         if other.has("images") and other.path.resolve() != study.path.resolve():
             others[name] = alike(study, other)

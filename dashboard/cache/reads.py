@@ -108,8 +108,7 @@ def images(study: Study) -> LazyTable:
 @cached_read(max_entries=32)
 def answer_has_seen(study: Study) -> np.ndarray:
     """(n_images,) bool: the images that the answer was fitted to, where it is optimistic."""
-    is_fitted = study.has("probe") and (study.answer is None or study.answer.is_fitted)
-    return train_images(study) & is_fitted
+    return train_images(study) & (study.has("probe") and study.is_fitted)
 
 
 def image_facts(study: Study, row: int) -> dict[str, Any]:

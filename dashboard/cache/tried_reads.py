@@ -9,7 +9,6 @@ import streamlit as st
 from PIL import Image
 
 from core.analysis.removal import SwitchedOff, evenly_spaced
-from core.answers.answer import PROBE
 from core.common.picture_bytes import image_address, image_file
 from core.common.records import Templates
 from core.measures.image_columns import unit_codes
@@ -95,7 +94,7 @@ def instead_of(study: Study | None) -> str:
     predictor = classifier(study)
     if study is None or predictor is None:
         return ""
-    mine, answers = study.answer.name if study.answer else PROBE, study.answers
+    mine, answers = study.answer_name, study.answers
     if mine == predictor.name or not {mine, predictor.name} <= set(answers):
         return ""
     return _say("instead", names=(answers[mine].title, answers[predictor.name].title))

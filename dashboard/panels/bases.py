@@ -224,10 +224,9 @@ def panel(study: Study) -> None:
     title, why = advice(whole.bases, worth)
     st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
     st.caption(widgets.plain(why))
-    here = study.path.name if study.below is not None else UNITS
-    shown = [_units(whole, here)]
+    shown = [_units(whole, study.basis_name)]
     for name, basis in whole.bases.items():
-        shown.append(_card(whole, basis, here, worth.get(name)))
+        shown.append(_card(whole, basis, study.basis_name, worth.get(name)))
     cards.cards(
         shown,
         key="bases_cards",
@@ -249,7 +248,7 @@ def panel(study: Study) -> None:
     st.caption(MEASURED)
     if not guest_is_asking():
         _fit(whole)
-        _removal(whole, here)
+        _removal(whole, study.basis_name)
 
 
 def _units(whole: Study, here: str) -> cards.Card:

@@ -5,7 +5,6 @@ import html
 import numpy as np
 import streamlit as st
 
-from core.answers.answer import PROBE
 from core.charts.compared_studies import (
     COMPARED_CLASSES,
     COMPARED_SCORES,
@@ -242,7 +241,7 @@ AGAINST = "compare_answer"  # widget key and part of the URL
 
 def answers(study: Study, among: Slice) -> None:
     """The answer that the page reads, and another one of the study."""
-    mine = study.answer.name if study.answer else PROBE
+    mine = study.answer_name
     others = others_of(study)
     if not others:
         with st.container(border=True):
@@ -269,7 +268,7 @@ def answers(study: Study, among: Slice) -> None:
 
 def others_of(study: Study) -> list[str]:
     """The answers that the one a study is read by is compared with: none out of fold, a probe once more."""
-    mine = study.answer.name if study.answer else PROBE
+    mine = study.answer_name
     return [name for name, answer in study.answers.items() if name != mine and not answer.is_out_of_fold]
 
 

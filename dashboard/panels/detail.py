@@ -147,7 +147,7 @@ def verdict(study: Study, facts: dict[str, Any]) -> None:
 @widgets.stable_container
 def trained_on(study: Study, row: int, facts: dict[str, Any]) -> None:
     """Where the answer was trained on the image: that it is no evidence, and what one says that was not."""
-    is_trained = facts["split"] == "train" and (study.answer is None or study.answer.is_fitted)
+    is_trained = facts["split"] == "train" and study.is_fitted
     if widgets.undefined(facts.get("predicted")) or not is_trained:
         return
     text = OPTIMISTIC

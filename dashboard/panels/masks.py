@@ -317,7 +317,7 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
         line += " The lines are a uniform heatmap, one without any preference."
     st.caption(line)
     has_train = (reads.mask(study, population) & ~study.is_val).any()
-    if has_train and (study.answer is None or study.answer.is_fitted):
+    if has_train and study.is_fitted:
         st.caption(OPTIMISTIC)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
-from core.answers.answer import PROBE, default_answer
+from core.answers.answer import default_answer
 from core.errors import PeregrineError, SettingsError
 from core.publish.served import DEFAULT as DEFAULT
 from core.publish.served import MANIFEST as MANIFEST
@@ -123,7 +123,7 @@ def answer_query(study: Study) -> dict[str, str]:
 
 def answer_option(study: Study) -> str:
     """What a command is told of the answer that its study is read by; empty for the default of the study."""
-    name = study.answer.name if study.answer else PROBE
+    name = study.answer_name
     return name if name in study.answers and name != default_answer(study.answers) else ""
 
 

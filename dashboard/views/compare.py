@@ -233,7 +233,7 @@ def _unlike(names: list[str]) -> None:
 def _of_fewer_images(comparison: Comparison) -> None:
     """Why the studies are judged by fewer images than their leaderboard, and the way to all of them."""
     shared = comparison.shared
-    if any(one.answer is not None and one.answer.is_out_of_fold for one in shared.studies):
+    if any(one.is_out_of_fold for one in shared.studies):
         return
     has_crossfit = all(CROSSFIT in one.answers for one in shared.studies)
     study, other = shared.studies[:2]

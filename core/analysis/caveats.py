@@ -166,7 +166,7 @@ def doubts_on_accuracy(study: Study) -> list[str]:
         notes = (str(note) for note in study.answer.facts.get("notes", []))
         marks = (LIKELY_WRONG, CHANCE, SEVERAL)
         doubts = [doubt(one) for one in notes if any(mark in one for mark in marks)]
-        return [*doubts, *(seen_images(study) if study.answer.is_fitted else [])]
+        return [*doubts, *(seen_images(study) if study.is_fitted else [])]
     return list(seen_images(study) if _probe(study).top1 is not None else [])
 
 

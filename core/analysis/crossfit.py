@@ -39,9 +39,9 @@ class Labelled:
     def n_classes(self) -> int:
         return int(self.codes.max(initial=-1)) + 1
 
-    def of(self, chosen: np.ndarray, standard: linear_probe.Standard) -> TrainSet:
+    def of(self, positions: np.ndarray, standard: linear_probe.Standard) -> TrainSet:
         """Those at some positions, to train on."""
-        return TrainSet(self.array, self.rows[chosen], self.codes[chosen], standard)
+        return TrainSet(self.array, self.rows[positions], self.codes[positions], standard)
 
 
 def moments_by_part(array: ChunkedArray, rows: np.ndarray, parts: np.ndarray, n_parts: int) -> list[Moments]:

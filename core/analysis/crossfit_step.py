@@ -200,8 +200,8 @@ def _write_probabilities(
         step.finish_array(name, n_chunks)
 
 
-def _write_answer(study: Study, step: StepWriter, largest: Largest, known: list[str]) -> dict[str, Any]:
-    answer = AnswerValues(study.class_names, largest.codes[:, :SHOWN], largest.values, known)
+def _write_answer(study: Study, step: StepWriter, largest: Largest, labels: list[str]) -> dict[str, Any]:
+    answer = AnswerValues(study.class_names, largest.codes[:, :SHOWN], largest.values, labels)
     table = outcome_table(study, answer)
     step.table(TABLE.format(name=CROSSFIT), table)
     return answer_facts(study, table, answer, CROSSFIT, evaluated(study, CROSSFIT))
@@ -222,7 +222,7 @@ def _issues(
     doubtful[at] = likely_wrong(answers)
     of_rival, margins, wrong = unknown.copy(), unknown.copy(), unknown.copy()
     of_rival[at], margins[at], wrong[at] = shares, answers.margins, probability_wrong(answers)
-    own = pd.array(_own_classifier(study)[labelled], dtype="str")
+    by_head = pd.array(_own_classifier(study)[labelled], dtype="str")
     suggested_names = pd.array(suggested, dtype="str")
     return table.assign(
         suggested=suggested_names,
@@ -231,7 +231,7 @@ def _issues(
         probability_wrong=wrong,
         listed=doubtful,
         n_checked=len(rows),
-        own_classifier=own,
+        own_classifier=by_head,
     )
 
 

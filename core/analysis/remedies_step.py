@@ -327,8 +327,7 @@ class Scorer:
         predicted = pd.Index(names).get_indexer(pd.Index(table["predicted"].to_numpy(object)))
         unknown = np.full(len(rows), np.nan)
         answers = HeadAnswers(predicted, table["confidence"].to_numpy(float, na_value=np.nan), unknown)
-        kind = read.answer_kind
-        return answers, evaluated(self.study, kind)[rows] & table["predicted"].notna().to_numpy()
+        return answers, evaluated(self.study, read.answer_kind)[rows] & table["predicted"].notna().to_numpy()
 
     def changed_images(self, table: pd.DataFrame) -> pd.DataFrame:
         """Table `remedy_images`: the images whose answer a remedy makes right or wrong."""

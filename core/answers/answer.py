@@ -61,11 +61,6 @@ class Answer:
         return item if self.name == PROBE else f"{self.table}_{PARTS[item]}"
 
     @property
-    def is_fitted(self) -> bool:
-        """Whether it was fitted to the train images of the study, where it is optimistic."""
-        return KINDS[self.kind].fitted
-
-    @property
     def is_out_of_fold(self) -> bool:
         """Whether each image is answered by a model of its own, which has not seen it."""
         return KINDS[self.kind].out_of_fold

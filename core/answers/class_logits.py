@@ -152,10 +152,10 @@ class Classifier:
         started = self.start_of(raw, raw if units is None else units)
         return (back * ACTIVATIONS[self.activation](started)[1]) @ self.hidden
 
-    def of_outputs(self, kept: np.ndarray) -> "Classifier":
-        """The classifier with some of its outputs. kept: (n_outputs,) bool, or their numbers in order."""
-        units = None if self.of_units is None else self.of_units.of_outputs(kept)
-        return replace(self, weights=self.weights[kept], bias=self.bias[kept], of_units=units)
+    def of_outputs(self, outputs: np.ndarray) -> "Classifier":
+        """The classifier with some of its outputs. outputs: (n_outputs,) bool, or their numbers in order."""
+        units = None if self.of_units is None else self.of_units.of_outputs(outputs)
+        return replace(self, weights=self.weights[outputs], bias=self.bias[outputs], of_units=units)
 
 
 def has_gradients(study: StudyReader) -> bool:

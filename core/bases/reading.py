@@ -211,23 +211,23 @@ def kept_by(
         )
     if threshold is not None:
         return KeptCodes(JUMP, None, threshold)
-    said = _only({where: one for where, (one, _) in stated.items()}, "--activation NAME")
-    if said == JUMP and reading.asked.k is not None:
+    activation = _only({where: one for where, (one, _) in stated.items()}, "--activation NAME")
+    if activation == JUMP and reading.asked.k is not None:
         return KeptCodes(TOPK, reading.asked.k)
-    if said is None and k:
-        said = TOPK
-    if said is None and usual is None:
+    if activation is None and k:
+        activation = TOPK
+    if activation is None and usual is None:
         raise Undecided(
             f"nothing in {library} says how codes are kept: give --k K if it keeps the k largest (TopK), "
             "--activation relu if it keeps every positive one"
         )
     stated_names = ", ".join(f"{where} {name}" for where, name in names.items() if name)
-    return _completed(str(said or usual), k, threshold, stated_names)
+    return _completed(str(activation or usual), k, threshold, stated_names)
 
 
-def _only(said: Mapping[str, Any], option: str) -> Any:
+def _only(values: Mapping[str, Any], option: str) -> Any:
     """The one value that is said; UnknownLayout where two places contradict each other."""
-    places = list(said.items())
+    places = list(values.items())
     for where, value in places[1:]:
         if value != places[0][1]:
             raise UnknownLayout(

@@ -79,8 +79,7 @@ def penalty_notes(shared: Shared) -> list[Note]:
     is_alike = [first is not None, *(first is not None and other == first for other in others)]
     penalties = {}
     for name, study, alike in zip(shared.names, shared.studies, is_alike, strict=True):
-        by_probe = study.answer_name == PROBE
-        if alike and by_probe and (penalty := study.facts(ProbeFacts).penalty):
+        if alike and study.answer_name == PROBE and (penalty := study.facts(ProbeFacts).penalty):
             penalties[name] = penalty
     if not penalties or max(penalties.values()) < OTHER_PENALTY * min(penalties.values()):
         return []

@@ -41,11 +41,11 @@ def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: Ste
         step.summary = {"skipped": why} | ({"default_clip": DEFAULT_CLIP} if why == NO_CLIP else {})
         return
     clip = study_clip(study, chosen_clip(study, config), str(run.device))
-    kept = kept_vectors(study, clip)
-    if kept is not None:
-        step.when_entered.append(kept.scratch.remove)
+    stored = kept_vectors(study, clip)
+    if stored is not None:
+        step.when_entered.append(stored.scratch.remove)
     with run.progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
-        n_missing = _write_chunks(study, step, clip, kept, run, bar)
+        n_missing = _write_chunks(study, step, clip, stored, run, bar)
     step.summary = {
         "clip": clip.name,
         "clip_fingerprint": clip.fingerprint,
@@ -96,14 +96,14 @@ def clip_in_pass(asked: Mapping[str, Mapping[str, Any]], source: ImageSource) ->
 
 
 def _write_chunks(
-    study: Study, step: StepWriter, clip: Any, kept: KeptVectors | None, run: StepRun, bar: Bar
+    study: Study, step: StepWriter, clip: Any, stored: KeptVectors | None, run: StepRun, bar: Bar
 ) -> int:
     """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images.
 
     Each process does its share of the chunks, and only the first returns.
 
     Args:
-        kept: what `embed` has made already.
+        stored: what `embed` has made already.
     """
     starts = range(0, study.n_images, CHUNK_ROWS)
     rows_of = [range(start, min(start + CHUNK_ROWS, study.n_images)) for start in starts]
@@ -113,7 +113,7 @@ def _write_chunks(
     n_read = n_written = 0  # images, by this process
     for chunk in arrays.todo(done):
         rows = rows_of[chunk]
-        vectors, lacking = _made_before(kept, rows, clip.width)
+        vectors, lacking = _made_before(stored, rows, clip.width)
         n_read, n_written = n_read + len(lacking), n_written + len(rows)
         bar.update(len(rows) - len(lacking))
         for row, vector in _embedded(study, lacking, clip, run.options, bar):
@@ -125,12 +125,12 @@ def _write_chunks(
     return gone
 
 
-def _made_before(kept: KeptVectors | None, rows: range, width: int) -> tuple[np.ndarray, list[int]]:
+def _made_before(stored: KeptVectors | None, rows: range, width: int) -> tuple[np.ndarray, list[int]]:
     """(n, width) float16 of rows, as far as `embed` has made them, and the other rows, which are zero."""
     vectors = np.zeros((len(rows), width), np.float16)
-    if kept is None:
+    if stored is None:
         return vectors, list(rows)
-    taken = kept.take(np.array(rows))
+    taken = stored.take(np.array(rows))
     lacking = np.isnan(taken).any(1)
     vectors[~lacking] = taken[~lacking]
     return vectors, np.array(rows)[lacking].tolist()

@@ -55,8 +55,8 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
         )
     with progress.stage("prompts", total=len(labels), unit="classes") as bar:
         texts = np.empty((len(labels), clip.width), np.float32)
-        for number, (text, own) in enumerate(zip(named.texts, named.prompts, strict=True)):
-            prompts = list(own) or imagenet_prompts(text)
+        for number, (text, of_class) in enumerate(zip(named.texts, named.prompts, strict=True)):
+            prompts = list(of_class) or imagenet_prompts(text)
             texts[number] = _class_embedding(clip.embed_texts(prompts))
             bar.update(1)
     weights = clip.temperature * texts
@@ -129,7 +129,7 @@ def class_texts(labels: Sequence[str], file: str | None) -> ClassTexts:
     ids = {synset: name.partition(" (")[0] for synset, name in ids.items()}
     texts = class_texts_of(names, ids)
     prompts = [one.prompts if one else () for one in named]
-    by_text = [number for number, own in enumerate(prompts) if not own]
+    by_text = [number for number, of_class in enumerate(prompts) if not of_class]
     alike = same_texts([labels[one] for one in by_text], [texts[one] for one in by_text])
     same = [f"{text} ({', '.join(several)})" for text, several in alike]
     if same:

@@ -153,18 +153,18 @@ def _without_distillation(state: Tensors) -> Tensors:
     return plain | {"pos_embed": state["pos_embed"][:, 1:]}
 
 
-def _checked(view: View, family: str, own: tuple[int, int], flags: frozenset[str]) -> View:
+def _checked(view: View, family: str, trained: tuple[int, int], flags: frozenset[str]) -> View:
     """The view, or the error that it is not known or not that of the network."""
     if view.problem and not flags >= GIVEN:
         raise CheckpointError(f"{view.problem}: give {GIVE}, or a sidecar with a transform")
     sides = view.transform.sides
     is_free = family in ANY_SIZE or not view.source or view.problem
-    if is_free or sides == own or "input_size" in flags:
+    if is_free or sides == trained or "input_size" in flags:
         return view
-    shown, embedded = f"{sides[0]} x {sides[1]} pixels", f"{own[0]} x {own[1]}"
+    shown, embedded = f"{sides[0]} x {sides[1]} pixels", f"{trained[0]} x {trained[1]}"
     raise CheckpointError(
         f"{view.source} beside it shows pictures of {shown}, but the weights hold position embeddings for "
-        f"{embedded}: give --input-size {own[0]} if the weights are right"
+        f"{embedded}: give --input-size {trained[0]} if the weights are right"
     )
 
 

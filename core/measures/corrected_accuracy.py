@@ -71,8 +71,8 @@ def _by_corrected_labels(study: StudyReader, correct: np.ndarray) -> np.ndarray:
 
 
 def _share(correct: np.ndarray) -> tuple[int, float]:
-    known = correct[np.isfinite(correct)]
-    return len(known), float(known.mean()) if len(known) else float("nan")
+    outcomes = correct[np.isfinite(correct)]
+    return len(outcomes), float(outcomes.mean()) if len(outcomes) else float("nan")
 
 
 def before_corrections(study: StudyReader, mask: np.ndarray) -> Record | str:

@@ -60,14 +60,14 @@ class FoundFirst:
     by_chance: float
     perfect: float
 
-    def gain(self, found: float) -> float:
+    def gain(self, n_errors: float) -> float:
         """Return what a number of errors is of the way from chance (0) to a perfect order (1).
 
         >>> FoundFirst(50, 13, 8, 20, 6, 50).gain(28)
         0.5
         """
         room = self.perfect - self.by_chance
-        return (found - self.by_chance) / room if room > 0 else math.nan
+        return (n_errors - self.by_chance) / room if room > 0 else math.nan
 
 
 @dataclass(frozen=True)

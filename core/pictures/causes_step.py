@@ -105,10 +105,10 @@ def _answer_of(study: Study, config: CausesConfig) -> tuple[Study, Predictor]:
         )
     predictor = predictor_of_images(read)
     if predictor is None:
-        name = read.answer_name
         raise SettingsError(
-            f"the answer '{name}' of '{study.path}' gives no logits of changed pictures, so nothing can be "
-            "tried. Name the encoder's own classifier or the linear probe: --answer head, --answer probe"
+            f"the answer '{read.answer_name}' of '{study.path}' gives no logits of changed pictures, so "
+            "nothing can be tried. Name the encoder's own classifier or the linear probe: --answer head, "
+            "--answer probe"
         )
     return read, predictor
 

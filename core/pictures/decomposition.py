@@ -125,9 +125,8 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
 def check_class(study: Study, name: str | None) -> None:
     """Raise SettingsError for a class that the answer of a study does not have."""
     if name is not None and not can_tell(study, name):
-        answer = study.answer_name
         hint = did_you_mean(name, study.class_names)
-        raise SettingsError(f"the {answer} of '{study.path}' has no class '{name}'.{hint}")
+        raise SettingsError(f"the {study.answer_name} of '{study.path}' has no class '{name}'.{hint}")
 
 
 def can_tell(study: Study, name: str) -> bool:
@@ -173,7 +172,7 @@ def _behind(
 
 def _every_output(study: Study) -> class_logits.Classifier | None:
     """The encoder's own classifier, where a study is read by it and it may predict what is no class."""
-    of_head = study.answer is not None and study.answer.kind == HEAD
+    of_head = study.answer_kind == HEAD
     return (
         class_logits.own_classifier(study)
         if of_head and not study.settings("answers").get("restrict")

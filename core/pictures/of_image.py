@@ -30,8 +30,7 @@ class Stored:
 
 def predictor_of_images(study: Study) -> Predictor | None:
     """Return the classifier that a study's images are looked at by; None where its outputs are not known."""
-    kind = study.answer_kind
-    if kind not in (HEAD, PROBE) and not study.has("probe_weights"):
+    if study.answer_kind not in (HEAD, PROBE) and not study.has("probe_weights"):
         return None
     predictor = predictor_of(study)
     is_answered = predictor is None or predictor.classifier is not None or study.has("head_logits")

@@ -120,8 +120,8 @@ def image_rates(
     shape = maps.shape[2] * maps.shape[3] * MAP_BYTES
     map_seconds = max(decode, drawing) if together else decode + drawing
     encoder.precision = asked
-    kept = closed and not run.no_maps
-    return ImageRates(seconds, raw, map_seconds, shape, kept, drawing if kept and apart else 0.0)
+    keeps_maps = closed and not run.no_maps
+    return ImageRates(seconds, raw, map_seconds, shape, keeps_maps, drawing if keeps_maps and apart else 0.0)
 
 
 def decode_rate(

@@ -52,35 +52,35 @@ class _Xml:
         self.end(element)
 
 
-def write_cvat(known: KnownImages, folder: Path) -> int:
+def write_cvat(exported: KnownImages, folder: Path) -> int:
     """Export what a study knows of its images to CVAT: `annotations.xml` and `labels.json`.
 
     Returns:
         the number of images.
     """
-    maps = ImageMaps(known.study)
-    labels = _labels(known, maps)
+    maps = ImageMaps(exported.study)
+    labels = _labels(exported, maps)
     (folder / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False), encoding="utf-8")
     with open(folder / "annotations.xml", "w", encoding="utf-8") as file:
         xml = _Xml(file)
         xml.start("annotations")
         xml.text("version", "1.1")
         _write_meta(xml, labels)
-        for at in range(len(known)):
-            name = known.paths[at] if known.root else known.write_picture(at, folder, IMAGES)
-            _write_image(xml, known, at, name.removeprefix(f"{IMAGES}/" * (not known.root)), maps)
+        for at in range(len(exported)):
+            name = exported.paths[at] if exported.root else exported.write_picture(at, folder, IMAGES)
+            _write_image(xml, exported, at, name.removeprefix(f"{IMAGES}/" * (not exported.root)), maps)
         xml.end("annotations")
         xml.out.endDocument()
-    return len(known)
+    return len(exported)
 
 
-def _labels(known: KnownImages, maps: ImageMaps) -> list[dict[str, Any]]:
+def _labels(exported: KnownImages, maps: ImageMaps) -> list[dict[str, Any]]:
     """The labels that a task of CVAT needs, in the form of its raw constructor."""
     attributes = [
         {"name": f"{PREFIX}{name}", "mutable": False, "input_type": "text", "default_value": "", "values": []}
-        for name in known.fields
+        for name in exported.fields
     ]
-    tags = sorted({tag for tags in known.tags for tag in tags})
+    tags = sorted({tag for tags in exported.tags for tag in tags})
     labels = [{"name": FACTS, "type": "tag", "attributes": attributes}]
     labels += [{"name": tag, "type": "tag", "attributes": []} for tag in tags]
     labels += [
@@ -109,17 +109,17 @@ def _write_meta(xml: _Xml, labels: list[dict[str, Any]]) -> None:
         xml.end(name)
 
 
-def _write_image(xml: _Xml, known: KnownImages, at: int, name: str, maps: ImageMaps) -> None:
-    width, height = maps.size(int(known.rows[at]))
+def _write_image(xml: _Xml, exported: KnownImages, at: int, name: str, maps: ImageMaps) -> None:
+    width, height = maps.size(int(exported.rows[at]))
     xml.start("image", id=at, name=name, width=width, height=height)
     xml.start("tag", label=FACTS, source="file")
-    for field, value in known.of_image(at).items():
+    for field, value in exported.of_image(at).items():
         xml.text("attribute", _text(value, FIELDS[field.removeprefix(PREFIX)]), name=field)
     xml.end("tag")
-    for tag in known.tags[at]:
+    for tag in exported.tags[at]:
         xml.start("tag", label=tag, source="file")
         xml.end("tag")
-    for kind, values in maps.of_image(int(known.rows[at]), None).items():
+    for kind, values in maps.of_image(int(exported.rows[at]), None).items():
         _write_mask(xml, MASKS[kind], hot_region(values) if kind == HEAT else values)
     xml.end("image")
 

@@ -39,25 +39,25 @@ OF_USER = ("image", "file_name", "label")  # columns without the prefix: what th
 Records = list[dict[str, Any]]
 
 
-def write_datasets(known: KnownImages, folder: Path) -> int:
+def write_datasets(exported: KnownImages, folder: Path) -> int:
     """Export images for Hugging Face: `data/SPLIT-00000-of-00001.parquet` for each split, with pictures.
 
     Returns:
         the number of rows.
     """
     (folder / "data").mkdir()
-    schema = _schema(known)
-    for split in dict.fromkeys(known.fields["split"]):
-        rows = [at for at, field in enumerate(known.fields["split"]) if field == split]
-        _write_split(known, rows, SPLITS[split], schema, folder / "data")
-    return len(known)
+    schema = _schema(exported)
+    for split in dict.fromkeys(exported.fields["split"]):
+        rows = [at for at, field in enumerate(exported.fields["split"]) if field == split]
+        _write_split(exported, rows, SPLITS[split], schema, folder / "data")
+    return len(exported)
 
 
-def _write_split(known: KnownImages, rows: list[int], split: str, schema: pa.Schema, folder: Path) -> None:
+def _write_split(exported: KnownImages, rows: list[int], split: str, schema: pa.Schema, folder: Path) -> None:
     """Write files of at most about SHARD bytes; their names say how many there are."""
     begun: list[Path] = []
     writer, size = None, SHARD
-    for part, part_size in _parts(known, rows):
+    for part, part_size in _parts(exported, rows):
         if size >= SHARD:
             if writer is not None:
                 writer.close()
@@ -72,38 +72,38 @@ def _write_split(known: KnownImages, rows: list[int], split: str, schema: pa.Sch
         path.rename(folder / f"{split}-{number:05d}-of-{len(begun):05d}.parquet")
 
 
-def _parts(known: KnownImages, rows: list[int]) -> Iterator[tuple[Records, int]]:
+def _parts(exported: KnownImages, rows: list[int]) -> Iterator[tuple[Records, int]]:
     """Yield rows with their bytes, IN_MEMORY and ROWS of them at most."""
-    maps, part, size = ImageMaps(known.study), [], 0
+    maps, part, size = ImageMaps(exported.study), [], 0
     for at in rows:
-        row, n_bytes = _row(known, at, maps)
+        row, n_bytes = _row(exported, at, maps)
         part.append(row)
         size += n_bytes
         if size >= IN_MEMORY or len(part) == ROWS:
-            _add_vectors(known, part)
+            _add_vectors(exported, part)
             yield part, size
             part, size = [], 0
     if part:
-        _add_vectors(known, part)
+        _add_vectors(exported, part)
         yield part, size
 
 
-def _row(known: KnownImages, at: int, maps: ImageMaps) -> tuple[dict[str, Any], int]:
-    content, ending = known.content(at)
-    path = known.paths[at]
-    name = path if known.root else f"{path}{ending}"
+def _row(exported: KnownImages, at: int, maps: ImageMaps) -> tuple[dict[str, Any], int]:
+    content, ending = exported.content(at)
+    path = exported.paths[at]
+    name = path if exported.root else f"{path}{ending}"
     row = {"image": {"bytes": content, "path": name}, "file_name": name, "at": at}
-    row |= known.of_image(at) | {f"{PREFIX}tags": known.tags[at]}
+    row |= exported.of_image(at) | {f"{PREFIX}tags": exported.tags[at]}
     row["label"] = row.get(f"{PREFIX}label")
-    for kind, values in maps.of_image(int(known.rows[at])).items():
+    for kind, values in maps.of_image(int(exported.rows[at])).items():
         row[_map_name(kind)] = {"bytes": _png(values), "path": None}
     return row, len(content) + sum(len(one["bytes"]) for one in row.values() if isinstance(one, dict))
 
 
-def _add_vectors(known: KnownImages, part: Records) -> None:
+def _add_vectors(exported: KnownImages, part: Records) -> None:
     numbers = [row.pop("at") for row in part]
-    if known.study.has("representations"):
-        vectors = known.study.array("representations").rows(known.rows[numbers])
+    if exported.study.has("representations"):
+        vectors = exported.study.array("representations").rows(exported.rows[numbers])
         for row, vector in zip(part, np.asarray(vectors, np.float32), strict=True):
             row[f"{PREFIX}embedding"] = vector
 
@@ -118,19 +118,19 @@ def _png(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _schema(known: KnownImages) -> pa.Schema:
+def _schema(exported: KnownImages) -> pa.Schema:
     """The columns with what the library takes them for, which stands in the metadata of the file."""
     text = _value(TEXT)
     columns = {"image": (PICTURE, {"_type": "Image"}), "file_name": text, "label": text}
-    columns |= {f"{PREFIX}{name}": _value(FIELDS[name]) for name in known.fields}
+    columns |= {f"{PREFIX}{name}": _value(FIELDS[name]) for name in exported.fields}
     columns[f"{PREFIX}tags"] = _value(TEXTS)
-    columns |= {_map_name(kind): (PICTURE, {"_type": "Image"}) for kind in ImageMaps(known.study).held}
-    if known.study.has("representations"):
-        width = int(known.study.array("representations").shape[1])
+    columns |= {_map_name(kind): (PICTURE, {"_type": "Image"}) for kind in ImageMaps(exported.study).held}
+    if exported.study.has("representations"):
+        width = int(exported.study.array("representations").shape[1])
         feature = {"feature": {"dtype": "float32", "_type": "Value"}, "length": width, "_type": "Sequence"}
         columns[f"{PREFIX}embedding"] = pa.list_(pa.float32(), width), feature
     described = {"info": {"features": {name: feature for name, (_, feature) in columns.items()}}}
-    metadata = {"huggingface": json.dumps(described), "peregrine": json.dumps(known.facts)}
+    metadata = {"huggingface": json.dumps(described), "peregrine": json.dumps(exported.facts)}
     return pa.schema([(name, kind) for name, (kind, _) in columns.items()], metadata)
 
 

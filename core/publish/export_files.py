@@ -152,7 +152,7 @@ def _rated_features(n: int) -> Iterable[str]:
 
 
 def _rated_image(image_id: str) -> str:
-    return re.sub("[%;#]", lambda found: quote(found.group()), image_id)
+    return re.sub("[%;#]", lambda match: quote(match.group()), image_id)
 
 
 def _rated_crop(row: Any) -> str:

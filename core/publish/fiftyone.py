@@ -55,58 +55,58 @@ EPOCH = {"$date": "1970-01-01T00:00:00Z"}  # FiftyOne writes the time of its imp
 DATA = "data"
 
 
-def write_fiftyone(known: KnownImages, folder: Path) -> int:
+def write_fiftyone(exported: KnownImages, folder: Path) -> int:
     """Export images for FiftyOne: `samples.json`, `metadata.json`, and pictures that are no files here.
 
     Returns:
         the number of samples.
     """
-    maps = ImageMaps(known.study)
+    maps = ImageMaps(exported.study)
     types: dict[str, Any] = {}
     with open(folder / "samples.json", "w", encoding="utf-8") as file:
         file.write('{"samples": [')
-        for at, vector in enumerate(_vectors(known)):
-            sample = _sample(known, at, folder) | _maps(known, at, maps)
+        for at, vector in enumerate(_vectors(exported)):
+            sample = _sample(exported, at, folder) | _maps(exported, at, maps)
             sample |= {} if vector is None else {EMBEDDING: _binary(vector)}
             types |= {name: value for name, value in sample.items() if name.startswith(PREFIX)}
             file.write(",\n" * (at > 0) + json.dumps(sample, ensure_ascii=False))
         file.write("]}\n")
-    described = json.dumps(_metadata(known, types), ensure_ascii=False)
+    described = json.dumps(_metadata(exported, types), ensure_ascii=False)
     (folder / "metadata.json").write_text(f"{described}\n", encoding="utf-8")
-    return len(known)
+    return len(exported)
 
 
-def _vectors(known: KnownImages) -> Iterator[np.ndarray | None]:
-    if not known.study.has("representations"):
-        yield from [None] * len(known)
+def _vectors(exported: KnownImages) -> Iterator[np.ndarray | None]:
+    if not exported.study.has("representations"):
+        yield from [None] * len(exported)
         return
-    for part in known.vectors():
+    for part in exported.vectors():
         yield from part
 
 
-def _sample(known: KnownImages, at: int, folder: Path) -> dict[str, Any]:
-    key = known.paths[at]
-    values = known.of_image(at)
+def _sample(exported: KnownImages, at: int, folder: Path) -> dict[str, Any]:
+    key = exported.paths[at]
+    values = exported.of_image(at)
     labels = {}
     for name, (label, confidence) in CLASSIFICATIONS.items():
         text, number = values.pop(f"{PREFIX}{label}", None), values.pop(f"{PREFIX}{confidence}", None)
         if text is not None:
             labels[f"{PREFIX}{name}"] = _label("Classification", key, name, label=text, confidence=number)
-    path = key if known.root else known.write_picture(at, folder, DATA)
+    path = key if exported.root else exported.write_picture(at, folder, DATA)
     random = int(sha256(key.encode()).hexdigest()[:8], 16) / 16**8
-    sample = {"_id": _id(key), "filepath": path, "tags": known.tags[at], "_media_type": "image"}
+    sample = {"_id": _id(key), "filepath": path, "tags": exported.tags[at], "_media_type": "image"}
     return sample | {"_rand": random, **labels, **values}
 
 
-def _maps(known: KnownImages, at: int, maps: ImageMaps) -> dict[str, Any]:
+def _maps(exported: KnownImages, at: int, maps: ImageMaps) -> dict[str, Any]:
     """Heatmap and masks of an image, held in the sample: relative paths of files are read below `rel_dir`."""
     labels = {}
-    for name, values in maps.of_image(int(known.rows[at])).items():
+    for name, values in maps.of_image(int(exported.rows[at])).items():
         binary = _binary(values)
         is_heat = name == HEAT
         inside = {"map": binary, "range": [0.0, float(LEVELS)]} if is_heat else {"mask": binary}
         kind, field = ("Heatmap", HEAT) if is_heat else ("Segmentation", f"mask_{name}")
-        labels[f"{PREFIX}{field}"] = _label(kind, known.paths[at], field, **inside)
+        labels[f"{PREFIX}{field}"] = _label(kind, exported.paths[at], field, **inside)
     return labels
 
 
@@ -127,21 +127,21 @@ def _binary(values: np.ndarray) -> dict[str, Any]:
     return {"$binary": {"base64": text, "subType": "00"}}
 
 
-def _metadata(known: KnownImages, examples: dict[str, Any]) -> dict[str, Any]:
+def _metadata(exported: KnownImages, examples: dict[str, Any]) -> dict[str, Any]:
     usual = [_field("id", "id", db_field="_id"), _field("filepath", TEXT), _field("tags", TEXTS)]
     usual.append(_document("metadata", "fiftyone.core.metadata.ImageMetadata", METADATA))
     usual += [_field("created_at", "date"), _field("last_modified_at", "date")]
     masks = [name for name, value in examples.items() if _class_of(value) == "Segmentation"]
     described = [_described(name, value) for name, value in examples.items()]
     metadata = {
-        "_id": _id(json.dumps(known.facts)),
-        "name": known.facts["study"],
+        "_id": _id(json.dumps(exported.facts)),
+        "name": exported.facts["study"],
         "version": VERSION,
         "created_at": EPOCH,
         "last_modified_at": EPOCH,
         "media_type": "image",
     }
-    metadata |= {"info": {f"{PREFIX}{name}": value for name, value in known.facts.items()}}
+    metadata |= {"info": {f"{PREFIX}{name}": value for name, value in exported.facts.items()}}
     metadata |= {"mask_targets": {name: {str(LEVELS): name.removeprefix(f"{PREFIX}mask_")} for name in masks}}
     metadata |= {"sample_fields": [*usual, *described]}
     return metadata

@@ -16,7 +16,7 @@ PICTURES = "pictures"
 WORD, SIZES = 8, (3, 4, 8, 16)  # bits of a value, and of the length of a run
 
 
-def write_label_studio(known: KnownImages, folder: Path) -> int:
+def write_label_studio(exported: KnownImages, folder: Path) -> int:
     """Export images for Label Studio: `tasks.json`, `labels.xml`, and pictures that are no files here.
 
     Labels, as people corrected them, are annotations, and doubts about them predictions, as in the labels'
@@ -25,34 +25,34 @@ def write_label_studio(known: KnownImages, folder: Path) -> int:
     Returns:
         the number of tasks.
     """
-    maps = ImageMaps(known.study)
-    first = label_tasks(known.study, label_frame(known.study, known.rows), known.rows)
+    maps = ImageMaps(exported.study)
+    first = label_tasks(exported.study, label_frame(exported.study, exported.rows), exported.rows)
     with open(folder / "tasks.json", "w", encoding="utf-8") as file:
         file.write("[")
         for at, task in enumerate(first):
             file.write(
-                ",\n" * (at > 0) + json.dumps(_task(known, at, task, maps, folder), ensure_ascii=False)
+                ",\n" * (at > 0) + json.dumps(_task(exported, at, task, maps, folder), ensure_ascii=False)
             )
         file.write("]\n")
-    (folder / "labels.xml").write_text(_interface(known, maps), encoding="utf-8")
-    return len(known)
+    (folder / "labels.xml").write_text(_interface(exported, maps), encoding="utf-8")
+    return len(exported)
 
 
-def _task(known: KnownImages, at: int, task: Task, maps: ImageMaps, folder: Path) -> Task:
-    path = known.paths[at] if known.root else known.write_picture(at, folder, PICTURES)
-    data = {"image": served_file(path)} | known.of_image(at) | {f"{PREFIX}tags": known.tags[at]}
-    predicted = known.fields["predicted"][at] if "predicted" in known.fields else None
+def _task(exported: KnownImages, at: int, task: Task, maps: ImageMaps, folder: Path) -> Task:
+    path = exported.paths[at] if exported.root else exported.write_picture(at, folder, PICTURES)
+    data = {"image": served_file(path)} | exported.of_image(at) | {f"{PREFIX}tags": exported.tags[at]}
+    predicted = exported.fields["predicted"][at] if "predicted" in exported.fields else None
     result = [] if predicted is None else [choice(predicted)]
-    for kind, values in maps.of_image(int(known.rows[at]), None).items():
+    for kind, values in maps.of_image(int(exported.rows[at]), None).items():
         result += _region(REGIONS[kind], hot_region(values) if kind == HEAT else values)
     predictions = list(task.get("predictions", ()))
     if result:
-        version = f"{OURS}-{known.facts['answer']}"
-        confidence = known.fields["confidence"][at] if "confidence" in known.fields else None
+        version = f"{OURS}-{exported.facts['answer']}"
+        confidence = exported.fields["confidence"][at] if "confidence" in exported.fields else None
         score = {} if confidence is None else {"score": confidence}
         predictions.insert(0, {"model_version": version, **score, "result": result})
     others = {"predictions": predictions} if predictions else {}
-    return {"data": data, "meta": {OURS: known.facts}, **_task_labels(task), **others}
+    return {"data": data, "meta": {OURS: exported.facts}, **_task_labels(task), **others}
 
 
 def _task_labels(task: Task) -> Task:
@@ -107,9 +107,9 @@ def _run(length: int, value: int) -> str:
     return whole * n_whole + f"1{at_size:02b}{rest - 1:0{size}b}{value:0{WORD}b}"
 
 
-def _interface(known: KnownImages, maps: ImageMaps) -> str:
+def _interface(exported: KnownImages, maps: ImageMaps) -> str:
     """The interface of a project: the classes, and the regions where there are some."""
-    choices = [f"<Choice value={quoteattr(name)}/>" for name in _classes(known)]
+    choices = [f"<Choice value={quoteattr(name)}/>" for name in _classes(exported)]
     labels = [f"<Label value={quoteattr(name)}/>" for kind, name in REGIONS.items() if kind in maps.held]
     name, of = CONTROL["from_name"], CONTROL["to_name"]
     lines = ["<View>", f'<Image name="{of}" value="${of}"/>']
@@ -119,9 +119,9 @@ def _interface(known: KnownImages, maps: ImageMaps) -> str:
     return "\n".join([*lines, "</View>", ""])
 
 
-def _classes(known: KnownImages) -> list[str]:
+def _classes(exported: KnownImages) -> list[str]:
     """Every class that a task names."""
-    names = set(known.study.class_names)
+    names = set(exported.study.class_names)
     for field in ("predicted", "suggested", "corrected_label"):
-        names |= {one for one in known.fields.get(field, ()) if one is not None}
+        names |= {one for one in exported.fields.get(field, ()) if one is not None}
     return sorted(names)

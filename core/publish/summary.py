@@ -108,12 +108,11 @@ def _answers(study: Study, read: Study) -> dict[str, Any]:
     for answer in study.answers.values():
         about = {"name": answer.name, "kind": answer.kind, "words": answer.words}
         answers.append(about | {"notes": answer.facts.get("notes", [])})
-    name = read.answer_name
     top5 = probe.top5 if has_top5 else None
     before = before_corrections(read, shown_images(read))
     notes = [*([str(before)] if before else []), *notes_on_accuracy(study)]
     return {
-        "answer": name,
+        "answer": read.answer_name,
         "accuracy": probe.top1,
         "top5": top5,
         "answers": answers,

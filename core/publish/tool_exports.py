@@ -102,27 +102,31 @@ def _tool_form(tool: str) -> ToolForm:
     return TOOLS[tool]
 
 
-def _notes(known: KnownImages, form: ToolForm) -> list[Record]:
+def _notes(exported: KnownImages, form: ToolForm) -> list[Record]:
     notes = []
-    maps = ImageMaps(known.study)
-    n_heat = sum(map(maps.has_heat, map(int, known.rows)))
-    if n_heat < len(known):
-        notes.append(say_of_tools("no_heatmap", n=len(known) - n_heat, of=len(known)))
-    if known.study.answer is None and "train" in known.fields["split"] and "predicted" in known.fields:
+    maps = ImageMaps(exported.study)
+    n_heat = sum(map(maps.has_heat, map(int, exported.rows)))
+    if n_heat < len(exported):
+        notes.append(say_of_tools("no_heatmap", n=len(exported) - n_heat, of=len(exported)))
+    if (
+        exported.study.answer is None
+        and "train" in exported.fields["split"]
+        and "predicted" in exported.fields
+    ):
         notes.append(say_of_tools("of_train"))
     if form.without:
         notes.append(say_of_tools("no_place", what=form.title, names=form.without))
-    if not known.root:
+    if not exported.root:
         notes.append(say_of_tools("no_files"))
     return notes
 
 
-def _readme(known: KnownImages, form: ToolForm) -> str:
+def _readme(exported: KnownImages, form: ToolForm) -> str:
     """What the folder holds, without a folder of this machine."""
-    facts = ", ".join(f"{name} {value}" for name, value in known.facts.items() if value)
-    rows = [f"| {PREFIX}{name} | {meaning(name)} |" for name in known.fields]
-    opening = say_of_tools(form.kind, what="FOLDER", names=("IMAGES" if known.root else "FOLDER",))
-    head = say_of_tools("head", n=len(known), what=facts)
+    facts = ", ".join(f"{name} {value}" for name, value in exported.facts.items() if value)
+    rows = [f"| {PREFIX}{name} | {meaning(name)} |" for name in exported.fields]
+    opening = say_of_tools(form.kind, what="FOLDER", names=("IMAGES" if exported.root else "FOLDER",))
+    head = say_of_tools("head", n=len(exported), what=facts)
     table = "\n".join(["| field | meaning |", "|---|---|", *rows])
     parts = [head, f"```\n{opening}\n```", table, say_of_tools("maps", n=LONGEST)]
     return "\n\n".join([f"# {form.title}", *parts, ""])

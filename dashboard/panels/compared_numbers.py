@@ -268,8 +268,8 @@ def answers(study: Study, among: Slice) -> None:
 
 def others_of(study: Study) -> list[str]:
     """The answers that the one a study is read by is compared with: none out of fold, a probe once more."""
-    mine = study.answer_name
-    return [name for name, answer in study.answers.items() if name != mine and not answer.is_out_of_fold]
+    others = (answer for answer in study.answers.values() if not answer.is_out_of_fold)
+    return [answer.name for answer in others if answer.name != study.answer_name]
 
 
 def add_button(study: Study) -> None:

@@ -275,7 +275,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         [_feature_card(study, row) for row in part.to_dict("records")],
         key=f"failure_features_{side}",
         label=f"Features behind the {'answer' if side == 'predicted' else 'truth'}",
-        on_open=lambda chosen: session.go("feature", feature=chosen),
+        on_open=lambda feature: session.go("feature", feature=feature),
         width=210,
     )
 
@@ -427,7 +427,7 @@ def _ranked(
             ],
             key="failure_list",
             label="Confusions, the most common first",
-            on_open=lambda chosen: _choose_both(*by_id[chosen]),
+            on_open=lambda pair: _choose_both(*by_id[pair]),
             wide=not each_another,
             width=400,
         )

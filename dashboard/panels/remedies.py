@@ -235,7 +235,7 @@ def head_comparison(study: Study, name: str) -> tuple[Study, dict[str, str]]:
     Studies are compared by the same answer. The probes of both are the same, so a head that takes the place
     of one is compared with the probe of the next study.
     """
-    if study.answer is not None and study.answer.kind != PROBE:
+    if study.answer_kind != PROBE:
         return study, {"compare_what": "Studies", "compare_with": name}
     return served_studies.asked_for(name, {}), {"compare_what": "Answers", "compare_answer": PROBE}
 

@@ -468,9 +468,9 @@ def view_address() -> str:
     return f"{page}?{query}" if query else page
 
 
-def go_to_view(kept: str) -> None:
+def go_to_view(address: str) -> None:
     """Go to an address of `address` in the present study, before the next run. Meant for callbacks."""
-    page, _, text = kept.partition("?")
+    page, _, text = address.partition("?")
     query = parse_qs(text)
     if page != here()[0]:
         return go(page, None, **({WHERE: ""} | query))

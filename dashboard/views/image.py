@@ -137,8 +137,8 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             key="image_features",
             views=VIEWS,
             ends=(look.rival, look.answer) if look.pushes else ("", ""),
-            on_open=lambda chosen: session.go("feature", feature=chosen),
-            on_switch=lambda chosen: switch(REMOVED, chosen),
+            on_open=lambda feature: session.go("feature", feature=feature),
+            on_switch=lambda feature: switch(REMOVED, feature),
         )
         st.caption(_note(study, look, table, switches=off is not None))
 

@@ -142,7 +142,7 @@ def test_crossfit__finds_planted_labels_of_both_splits(noisy):
 def test_answer__is_of_all_images_and_never_the_default(noisy, tmp_path):
     assert list(noisy.answers) == ["probe", "crossfit"] and noisy.answer is None
     read = noisy.answering("crossfit")
-    assert read.is_val.all() and read.evaluation.n_chosen == N and not read.answers["crossfit"].is_fitted
+    assert read.is_val.all() and read.evaluation.n_chosen == N and not read.is_fitted
     probe = read.table("probe")
     table = label_issues(noisy, np.ones(N, bool)).set_index("image_id").loc[probe["image_id"]]
     agrees = (table["margin"] > 0).to_numpy()

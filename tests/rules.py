@@ -126,7 +126,9 @@ def _composes(function: ast.FunctionDef) -> bool:
 # How code asks for a mode of a study: by what it compares with None, or by a name on a line of it.
 COMPARED = {"basis": "below", "answer": "answer", "narrowed": "chosen"}
 MENTIONED = {"address": "AddressPath", "ranks": "ranks"}
-OF_PROCESSES = re.compile(r"\bRanks\b|\bjoin_ranks\b|\brun\.ranks\b")  # elsewhere, ranks of values
+OF_PROCESSES = re.compile(
+    r"\bRanks\b|\bjoin_ranks\b|\b(?:step|writer)\.ranks\b"
+)  # elsewhere, ranks of values
 
 
 def branches() -> dict[str, int]:

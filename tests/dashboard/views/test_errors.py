@@ -288,9 +288,9 @@ def test_opened_slice__is_what_it_says(study, open_page):
 
 def test_opened_slice__counts_the_images_with_a_known_answer(partly, open_page):
     unlabelled = open_study(partly)
-    row = worst_slices(unlabelled, min_images=3).iloc[0]
-    shown = slice_reads.count(unlabelled, Slice.parse(row["where"]))
-    assert row["n"] < shown
+    slices = worst_slices(unlabelled, min_images=3).to_dict("records")
+    counts = [slice_reads.count(unlabelled, Slice.parse(row["where"])) for row in slices]
+    row, shown = next(pair for pair in zip(slices, counts, strict=True) if pair[0]["n"] < pair[1])
     app = open_page("errors", study="partly", slice=row["where"], **(ALL_ROWS | {"slices_least": "3"}))
     counted = f"{row['n']} images known to be right or wrong"
     assert f"{row['errors']} of {counted} " in all_text(app)

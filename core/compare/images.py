@@ -49,8 +49,11 @@ class Shared:
 
     @property
     def held_out(self) -> bool:
-        """Whether `judged` are evaluation images; without any, they are images of any split."""
-        return any(bool(study.is_val.any()) for study in self.studies)
+        """Whether `judged` are evaluation images beside train images; else they are images of any split.
+
+        An answer out of fold evaluates every image.
+        """
+        return any(0 < int(study.is_val.sum()) < len(study.is_val) for study in self.studies)
 
     @property
     def image_ids(self) -> np.ndarray:

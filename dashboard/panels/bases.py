@@ -481,7 +481,8 @@ def _duration(
         label, icon, other = "Quicker", "bolt", fit.quick
         if sizes == fit.first_sizes != fit.usual:
             label, icon, other = "More thorough", "hourglass_top", fit.usual
-        if other != sizes and (takes > LONG or other == fit.usual):
+        is_quicker = takes > LONG and fit.seconds(*other) < takes
+        if other != sizes and (is_quicker or other == fit.usual):
             latents, active, runs = other
             takes_then = format_duration(fit.seconds(*other))
             sizes_text = f"{latents:,} latents, {active} active, {counted(runs, 'run')}"

@@ -207,7 +207,7 @@ def _controls(study: Study, variant: str) -> None:
     columns["Heatmap"] = [CONTROLS.get(name, name) for name in columns["Heatmap"]]
     st.dataframe(columns, hide_index=True, alt="Overlap of control heatmaps with the masks")
     st.caption(
-        f"Of {n:,} images of the whole study, with made-up heatmaps instead of the encoder's. "
+        f"Of {n:,} images, whatever the filter, with made-up heatmaps instead of the encoder's. "
         "A measure can be trusted as far as these come out as they should."
     )
 

@@ -286,6 +286,7 @@ def _images_named(study: Study, text: str) -> None:
         tile=96,
         captions={int(row): (str(names.iat[row]).rpartition("/")[2],) for row in shown},
         label=f"images with {text} in the name",
+        unmarked=shown[reads.answer_has_seen(study)[shown]].tolist(),
         on_open=lambda row: _leave(lambda: _to_image(study, row)),
     )
     st.button(

@@ -12,6 +12,7 @@ export default function ({ data, setTriggerValue }) {
   followLinksHere();
   closeAfterChoice(data.closing);
   focusField(data.asking);
+  dialogKeys(data.asking);
   focusPopovers();
   keepPercentSigns();
   nameParts();

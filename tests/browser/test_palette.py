@@ -77,3 +77,34 @@ def test_part_of_names__offers_these_images_and_the_search(visitor, address):
         page.wait_for_url(where)
         expect(dialog).to_have_count(0)
         settle(page)
+
+
+def test_keys__reach_the_pictures_and_turn_no_page_behind(visitor, address, served):
+    study = open_study(served / "demo")
+    image = str(study.images["image_id"].iat[100])
+    page = visitor().open(f"{address}/image?study=demo&image={quote(image, safe='')}")
+    expect(page.get_by_role("button", name="Next", exact=False).first).to_be_enabled()
+    page.keyboard.press("Control+k")
+    dialog = page.locator("[role=dialog]")
+    expect(dialog.locator("input").first).to_be_focused()
+    page.keyboard.type("00008")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Enter")
+    expect(dialog.locator("button.tile")).to_have_count(11)
+    settle(page)
+    page.keyboard.press("Tab")
+    expect(dialog.locator("button.tile").first).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(dialog.get_by_role("button", name="Search the images for")).to_be_focused()
+    before = page.url
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    assert page.url == before
+    page.keyboard.press("Shift+Tab")
+    expect(dialog.locator("button.tile").first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(dialog.locator("button.tile").nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    settle(page)
+    assert "image=train%2F00008" in page.url != before

@@ -31,7 +31,8 @@ from core.store import Study
 from dashboard.cache import concept_reads, heatmap_reads, reads
 from dashboard.cache.reader import cached_read
 
-SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")
+STABLE = "Stablest first"  # of latents that another fit was looked for
+SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number", STABLE)
 VERDICTS = ("core", "spurious", "undecided")
 OFTEN = 0.01  # share of images from which on a feature counts in the sentence above the list
 
@@ -125,6 +126,8 @@ def _strength(study: Study, population: Slice, features: pd.DataFrame, sort: str
         value = numbers(features, "rate")
     elif sort == "Purest first":
         value = numbers(features, "purity")
+    elif sort == STABLE and (stable := reads.stabilities(study)) is not None:
+        value = stable[features["feature"].to_numpy()]
     else:
         value = numbers(features, "word_score")
     return np.where(np.isfinite(value), value, -np.inf)

@@ -11,7 +11,7 @@ from core.analysis.caveats import notes_on_features
 from core.analysis.trust_check import read_check
 from core.bases.basis import about_latent
 from core.common.captions import with_class_names
-from core.common.dataframes import LazyTable, words
+from core.common.dataframes import LazyTable, numbers, words
 from core.common.score_names import available_scores
 from core.common.step_facts import FeaturesFacts
 from core.common.verdict_words import USELESS, WEAK, Verdict
@@ -209,11 +209,11 @@ def list_names(study: Study, features: Iterable[int]) -> list[str]:
     """`feature_names` in lists to choose from, where those without a name say on what they fire: "Feature 12
     (mostly bird, 5 of 9 images)".
     """
-    numbers = [int(number) for number in features]
+    asked = [int(number) for number in features]
     words = feature_words(study)
     return [
         f"{name} ({text})" if number not in words and (text := class_words(study, number)) else name
-        for number, name in zip(numbers, feature_names(study, numbers), strict=True)
+        for number, name in zip(asked, feature_names(study, asked), strict=True)
     ]
 
 
@@ -341,9 +341,15 @@ def latent_sentence(study: Study, feature: int) -> str:
 
 def stability(study: Study, latent: int) -> float | None:
     """How nearly another fit found a latent; None for a unit, and where there was one fit."""
+    stable = stabilities(study)
+    return None if stable is None or np.isnan(stable[latent]) else float(stable[latent])
+
+
+def stabilities(study: Study) -> np.ndarray | None:
+    """(n_latents,) float64: `stability` of each latent; None of units, and where there was one fit."""
     latents = _latents(study)
-    value = float("nan") if latents is None else float(latents["stability"].iat[latent])
-    return value if value == value else None
+    stable = np.empty(0) if latents is None else numbers(latents, "stability")
+    return stable if np.isfinite(stable).any() else None
 
 
 def number_and_place(study: Study, feature: int) -> str:

@@ -18,9 +18,9 @@ from core.common.formatting import counted
 from core.common.records import Templates
 from core.measures.slice import Slice
 from core.store import Study
-from dashboard.cache import feature_reads, slice_reads
+from dashboard.cache import feature_reads, reads, slice_reads
 from dashboard.cache.chart_reads import chart_table
-from dashboard.cache.feature_reads import SORTS, Listing
+from dashboard.cache.feature_reads import SORTS, STABLE, Listing
 from dashboard.components import widgets
 from dashboard.components.chart import bold, chart
 from dashboard.components.choose_one import choose_one, select_one
@@ -99,6 +99,7 @@ def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
 def _sort(study: Study) -> str:
     needs_words, needs_labels = SORTS[3], SORTS[2]
     without = [needs_words] * (not study.has("concepts")) + [needs_labels] * (not study.labelled)
+    without += [STABLE] * (reads.stabilities(study) is None)
     options = [name for name in SORTS if name not in without]
     return select_one("Order", options, key=SORT, width=210, help=widgets.help_text("feature_order"))
 

@@ -105,7 +105,7 @@ def _next_step(study: Study, facts: RemediesFacts) -> None:
             return
         if facts.worst_class:
             where = Slice(labels=(facts.worst_class,), correct=False)
-            link("images", "Its misclassified images", study, icon="photo_library", where=where)
+            link("images", "Its errors by the study's labels", study, icon="photo_library", where=where)
         other_encoders_menu(study, kind="tertiary")
 
 

@@ -19,6 +19,7 @@ SHOWN = 8  # chips in the bar; all are in the drawer
 LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
 LATER = "_saved_slices_later"  # of this session: a page with its filter, and the slices saved on it
 OF = "slices"  # what a problem is of
+OUT_OF_FOLD = "Out of fold every image is evaluated: evaluation images are all images with a known answer."
 NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 
@@ -117,6 +118,8 @@ def _saving(study: Study, current: Slice) -> None:
 def _manage(study: Study, names: list[str]) -> None:
     name = st.selectbox("Saved slices", names, key=CHOSEN, format_func=lambda one: _with_count(study, one))
     st.caption(tooltips.plain(_described(study, name)))
+    if study.is_out_of_fold:
+        st.caption(OUT_OF_FOLD)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))
         if guest_is_asking():

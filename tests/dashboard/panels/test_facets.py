@@ -18,6 +18,7 @@ from core.study.traces import UNSURE
 from core.study.writer import write_study
 from dashboard.panels import facets
 from dashboard.state import session
+from tests.dashboard.state.test_session import Address
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_each_facet__counts_the_images_that_the_other_conditions_leave(where, st
 def test_toggle__puts_a_value_into_the_filter_and_takes_it_out(
     where, facet, value, after, study, monkeypatch
 ):
-    monkeypatch.setattr(st, "query_params", {"where": where} if where else {})
+    monkeypatch.setattr(st, "query_params", Address({"where": where} if where else {}))
     monkeypatch.setattr(st, "session_state", {})
     facets.toggle(study, facet, value)
     assert session.filter_text() == str(Slice.parse(after))

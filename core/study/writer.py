@@ -151,7 +151,7 @@ class StudyWriter:
             manifest, so that `resume` knows them after a kill.
     """
 
-    def __init__(self, folder: Path, ranks: Ranks):
+    def __init__(self, folder: Path, ranks: Ranks = ALONE):
         self.folder, self.ranks = folder, ranks
         exists = (folder / manifests.MANIFEST).exists() or layers.below(folder) is not None
         self.manifest = layers.read_layered(folder) if exists else manifests.empty_manifest()

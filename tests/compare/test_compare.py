@@ -451,7 +451,11 @@ def test_among__a_choice_by_results_is_noted(pair):
     saved_slices.save(pair[0].path, "wrong ones", Slice(correct=False))
     saved_slices.save(pair[0].path, "bees", Slice(labels=("bee",)))
     by_result = ["correct=false", "predicted=bee", "q_score=0.1..", "confidence=0.5..", "fires=1"]
-    by_result += ["n_firing=1", "confusion=ant>bee", '@"wrong ones"']
+    error = int(np.flatnonzero(~pair[0].column("probe", "correct").to_numpy(bool))[0])
+    label, predicted = (
+        pair[0].column(*which).iat[error] for which in (("images", "label"), ("probe", "predicted"))
+    )
+    by_result += ["n_firing=1", f"confusion={label}>{predicted}", '@"wrong ones"']
     by_image = ["", "label=bee", "split=val", "@bees", "label=bee split=val"]
     for text, noted in [(one, True) for one in by_result] + [(one, False) for one in by_image]:
         comparison = compare(pair, among=Slice.parse(text), resamples=2)

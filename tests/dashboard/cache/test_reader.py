@@ -199,7 +199,7 @@ def test_sentences_and_legends_follow_the_names_that_people_give(study, monkeypa
     for name in ("night sky", "day"):
         trace_changes.name_feature(study, 3, name)
         assert highlight_reads.finding(study, val) == name
-        assert comparison_reads.checkpoint_features((study,), val, ()).named == name  # pyright: ignore
+        assert comparison_reads.checkpoint_features((study,), val).named == name  # pyright: ignore
         assert name in cloud(study, request).colouring.title
         addresses.append(request.address(study))
     assert addresses[0] != addresses[1]

@@ -68,7 +68,7 @@ def _small(picture: Image.Image) -> np.ndarray:
 
 
 COPIES_COMPARED = 100  # pairs of pictures that are compared
-SAME = 0.98  # correlation of a picture and its copy, which may have been saved anew
+SAME = 0.98  # correlation of a picture and its copy, which may have been encoded again
 SHARE_OF_COPIES = 0.9  # of the compared pairs; from this share on, the pairs not compared count as copies
 _COPY_NAMES = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
 NAMED_COPY, NUMBERED_COPY = (

@@ -67,7 +67,7 @@ def come_to_rest(page: Page) -> None:
     settle(page)
 
 
-def agrees(page: Page, where: str | None) -> None:
+def assert_filter(page: Page, where: str | None) -> None:
     """Check that address, buttons, chip and number of images say one and the same."""
     come_to_rest(page)
     assert parse_qs(urlsplit(page.url).query).get("where") == ([where] if where else None)
@@ -91,17 +91,17 @@ def open_slices(page: Page) -> None:
 @pytest.mark.parametrize("pause", [0, 150, 600])
 def test_apply_and_at_once_escape__keeps_the_filter(visit_slowly, slices, pause):
     page = visit_slowly("images")
-    agrees(page, None)
+    assert_filter(page, None)
     open_slices(page)
     with held(page):
         apply(page)
         page.wait_for_timeout(pause)
         page.keyboard.press("Escape")
-    agrees(page, "correct=false")
+    assert_filter(page, "correct=false")
     page.go_back()
-    agrees(page, None)
+    assert_filter(page, None)
     page.go_forward()
-    agrees(page, "correct=false")
+    assert_filter(page, "correct=false")
 
 
 def test_apply_on_a_slow_page__keeps_the_filter(visit_slowly, slices):
@@ -115,9 +115,9 @@ def test_apply_on_a_slow_page__keeps_the_filter(visit_slowly, slices):
         page.wait_for_timeout(pause)
         page.keyboard.press("Escape")
         devtools.send("Emulation.setCPUThrottlingRate", {"rate": 1})
-        agrees(page, "correct=false")
+        assert_filter(page, "correct=false")
         page.locator(".st-key-filter_clear button").click()
-        agrees(page, None)
+        assert_filter(page, None)
 
 
 def test_chip_pressed_twice__lifts_the_filter(visit_slowly, slices):
@@ -125,15 +125,15 @@ def test_chip_pressed_twice__lifts_the_filter(visit_slowly, slices):
     come_to_rest(page)
     chip = page.locator(BAR).get_by_role("radio", name=re.compile("^mistakes"))
     chip.click()
-    agrees(page, "correct=false")
+    assert_filter(page, "correct=false")
     chip.click()
-    agrees(page, None)
+    assert_filter(page, None)
     open_slices(page)
     apply(page)
-    agrees(page, "correct=false")
+    assert_filter(page, "correct=false")
     page.keyboard.press("Escape")
     chip.click()
-    agrees(page, None)
+    assert_filter(page, None)
 
 
 def test_apply_and_at_once_another_page__takes_the_filter_along(visit_slowly, slices):

@@ -104,7 +104,7 @@ NUMERIC := tests/analysis/test_chunk_scan.py tests/analysis/test_definitions.py 
 	tests/training/test_methods.py tests/training/test_losses.py tests/training/test_penalty.py \
 	tests/research/test_fourier.py tests/research/test_shortcuts_harder.py tests/research/test_ifm.py
 # Once is enough for these: they use no instructions of torch, or take long (two processes).
-ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py tests/measures/test_metrics.py \
+ONE_THREAD := tests/measures/test_bootstrap.py tests/concepts/test_groups.py tests/measures/test_metrics.py \
 	tests/analysis/test_accumulators.py tests/analysis/test_activations.py tests/analysis/test_kernels.py \
 	tests/analysis/test_iou.py $(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 

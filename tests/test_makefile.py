@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,3 +38,9 @@ def test_make_test__runs_every_test_once_and_ends_red_if_one_fails(checkout: Pat
     assert ended.returncode == code, ended.stderr
     (call,) = (checkout / "calls.txt").read_text().splitlines()
     assert " -m pytest " in f" {call}" and " -m slow" not in call and " -m not" not in call
+
+
+def test_every_test_file_that_the_makefile_names_is_there():
+    named = re.findall(r"tests/[\w/]+\.py", (ROOT / "Makefile").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []

@@ -21,6 +21,7 @@ from core.store import open_study
 from core.study import seals
 from core.study.manifest import FORMAT
 from core.study.writer import write_study
+from tests import small
 from tests.manifests import edited_manifest
 
 # root may read everything; without these two rights it is an ordinary user
@@ -95,6 +96,14 @@ def test_reader__imports_no_torch(tmp_path):
 def test_reader__errors(tmp_path, ask, message):
     with pytest.raises(StudyError, match=message):
         ask(open_study(make(tmp_path / "s")))
+
+
+def test_has_firing__is_of_both_arrays(tmp_path):
+    study = small.write_small_study(tmp_path / "with")
+    assert study.has_firing
+    study.damage = {"firing_by_feature_rows": "cut"}
+    assert not study.has_firing
+    assert not small.write_small_study(tmp_path / "without", features=False).has_firing
 
 
 def test_reader__refuses_what_was_made_again_since_it_was_opened(tmp_path):

@@ -9,7 +9,6 @@ import pandas as pd
 
 from core.common.dataframes import safe_divide
 from core.compare.images import Shared
-from core.measures.slice_features import has_firing
 from core.store import Study
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def lone_features(shared: Shared, one: int, other: int, unlike: float | None = N
         either study has no firing sets.
     """
     studies = shared.studies[one], shared.studies[other]
-    if not all(has_firing(study) and study.has("features") for study in studies):
+    if not all(study.has_firing and study.has("features") for study in studies):
         return pd.DataFrame(columns=COLUMNS)
     rows = shared.rows[:, shared.judged]
     mine, theirs = (_firing(shared.studies[at], rows[at]) for at in (one, other))
@@ -59,7 +58,7 @@ def features_along(shared: Shared, seed: int = 0) -> pd.DataFrame:
         feature. Empty where a study has no firing sets.
     """
     names = [*COLUMNS[:2], "study", *COLUMNS[2:], "by_chance", "appears"]
-    if not all(has_firing(study) and study.has("features") for study in shared.studies):
+    if not all(study.has_firing and study.has("features") for study in shared.studies):
         return pd.DataFrame(columns=names)
     sets = [
         _firing(study, rows[shared.judged]) for study, rows in zip(shared.studies, shared.rows, strict=True)

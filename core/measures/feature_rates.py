@@ -10,7 +10,7 @@ from core.common.moments import Moments
 from core.measures.design_effect import effective_counts, groups_among, of_copies
 from core.measures.evaluate import class_column
 from core.measures.intervals import benjamini_hochberg, newcombe, two_sided, welch
-from core.measures.slice_features import class_firing, count_firing_images, has_firing, most_common_classes
+from core.measures.slice_features import class_firing, count_firing_images, most_common_classes
 from core.study.chunked_array import ChunkedArray
 from core.study.reader import StudyReader
 
@@ -41,7 +41,7 @@ def feature_differences(
         has no images. p and q are NaN for a feature that fires on none of the images. Without firing sets
         the table is empty.
     """
-    if not has_firing(study):
+    if not study.has_firing:
         return pd.DataFrame(columns=[*COLUMNS, *(MEANS if means else [])])
     n, n_against = int(np.count_nonzero(mask)), int(np.count_nonzero(against))
     k, k_against = count_firing_images(study, [mask, against])
@@ -105,9 +105,9 @@ def feature_numbers(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     moments, n_features = activation_moments(study, mask), len(whole)
     rate, purity = np.full(n_features, np.nan), np.full(n_features, np.nan)
     top = np.full(n_features, -1)
-    if has_firing(study):
+    if study.has_firing:
         rate = 100.0 * safe_divide(count_firing_images(study, [mask])[0], np.count_nonzero(mask))
-    if has_firing(study) and study.labelled:
+    if study.has_firing and study.labelled:
         classes = most_common_classes(*class_firing(study, mask))
         purity, top = classes["purity"].to_numpy(), classes["top"].to_numpy()
     names = np.array([*study.class_names, None], object)

@@ -21,7 +21,7 @@ from core.common.records import Templates
 from core.measures.design_effect import groups_among, of_copies
 from core.measures.feature_names import feature_names
 from core.measures.intervals import newcombe
-from core.measures.slice_features import count_firing_images, has_firing
+from core.measures.slice_features import count_firing_images
 from core.measures.slice_words import feature_words
 from core.study.reader import StudyReader
 
@@ -229,7 +229,7 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
         words = feature_words(study)
     elif members:
         words = {feature: [name] for feature, name in feature_names(study).items()}
-    if not words or not has_firing(study):
+    if not words or not study.has_firing:
         return [None] * len(members)
     features = np.array(sorted(words))
     counts = count_firing_images(study, [_mask(study, rows), *(_mask(study, member) for member in members)])

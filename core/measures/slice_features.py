@@ -20,11 +20,6 @@ BLOCK_IMAGES = 1 << 14  # images whose firing lists are held at a time: those of
 FEW = 10  # up to a tenth of the images, their own lists are read faster than those of all features
 
 
-def has_firing(study: StudyReader) -> bool:
-    """Return True when the study holds which features fire on which images."""
-    return study.has("firing_by_feature_ptr") and study.has("firing_by_feature_rows")
-
-
 def count_firing_images(study: StudyReader, masks: Sequence[np.ndarray]) -> np.ndarray:
     """(n_masks, n_features) int64: number of images in each mask on which a feature fires.
 
@@ -124,7 +119,7 @@ def class_firing(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
     codes = class_column(study, "label")
     codes = np.where(mask, codes, -1)
     sizes = np.bincount(codes[codes >= 0], minlength=n_classes)
-    if not has_firing(study):
+    if not study.has_firing:
         return np.zeros((0, n_classes), np.int64), sizes
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
     n_features = len(pointers) - 1
@@ -228,7 +223,7 @@ def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
     """Return the `firing_class` of each feature that fires on labelled evaluation images, or on any image
     where there are no evaluation images; empty for images without labels.
     """
-    if not (study.labelled and has_firing(study)):
+    if not (study.labelled and study.has_firing):
         return {}
     counts, _ = class_firing(study, study.is_val if study.is_val.any() else ~study.is_val)
     names, partly = study.class_names, partly_labelled(study)

@@ -11,7 +11,6 @@ from core.measures.slice_features import (
     class_firing,
     classes_tell,
     count_firing_images,
-    has_firing,
     likeness_of_strongest,
 )
 from core.measures.slice_words import feature_words, name_verdicts
@@ -41,7 +40,7 @@ def telling_features(
     Raises:
         DamagedTraces: the names that people gave cannot be read.
     """
-    if not has_firing(study):
+    if not study.has_firing:
         return np.argsort(-numbers(study.table("features"), "activation_rate"), kind="stable").tolist()
     n, n_others = int(np.count_nonzero(inside)), int(np.count_nonzero(others))
     counts = count_firing_images(study, [inside, others])

@@ -13,7 +13,7 @@ import pandas as pd
 from core.measures import evaluate
 from core.measures.evaluate import column_values, read_once, slice_columns
 from core.measures.image_columns import NEAR_DUPLICATE
-from core.measures.slice_features import count_firing_images, firing_blocks, has_firing
+from core.measures.slice_features import count_firing_images, firing_blocks
 from core.measures.slice_text import number_text
 from core.study.reader import StudyReader
 
@@ -152,7 +152,7 @@ def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Trait
     """
     others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN, PICTURE))
     counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
-    if not has_firing(study):
+    if not study.has_firing:
         return others, np.stack(counts)
     firing = count_firing_images(study, masks)
     features = _made(NONE, NONE, FEATURE, [str(j) for j in range(firing.shape[1])])
@@ -181,7 +181,7 @@ def _none(kind: str) -> Tokens:
 
 def _features(study: StudyReader, mask: np.ndarray) -> Tokens:
     """Find the firing features from the index by feature, block by block."""
-    if not has_firing(study):
+    if not study.has_firing:
         return _none(FEATURE)
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
     rows, ids = [], []

@@ -24,7 +24,7 @@ from core.measures.overlap import object_preference
 from core.measures.plain_names import plain_name
 from core.measures.slice import Slice
 from core.measures.slice_comparison import images_of, train_images
-from core.measures.slice_features import count_firing_images, has_firing
+from core.measures.slice_features import count_firing_images
 from core.measures.slice_words import SCENE, different_words, feature_words, named_from
 from core.store import Narrowed, Study
 
@@ -79,7 +79,7 @@ def _seen(study: Study, shown: np.ndarray) -> tuple[str, list[str]]:
     """Return the names of discriminative features that fire on most of some images, no two with a word in
     common, and the kind of sentence: they were seen under the heat, or in the whole images.
     """
-    if not (study.has("concepts") and has_firing(study)):  # a head's classes are no words of what is seen
+    if not (study.has("concepts") and study.has_firing):  # a head's classes are no words of what is seen
         return "", []
     names, places = feature_words(study, named=False), named_from(study)
     fires = count_firing_images(study, [shown])[0] * study.discriminative
@@ -135,7 +135,7 @@ def _own_answers(study: Study, shown: np.ndarray) -> str:
 def _of_features(study: Study, shown: np.ndarray) -> str:
     """Say how many features fire, how often, and whether the encoder tells the images apart."""
     n = int(shown.sum())
-    if not (has_firing(study) and n):
+    if not (study.has_firing and n):
         return _say("meaning_unknown", n=n)
     fires = count_firing_images(study, [shown])[0]
     kind = "fire_on_one" if n == 1 else "fire"

@@ -238,6 +238,11 @@ class StudyReader(KeptColumns):
         entry = self.manifest["items"].get(item)
         return entry is not None and self.state(entry["step"]) == "done" and item not in self.damage
 
+    @property
+    def has_firing(self) -> bool:
+        """Return True when the study holds which features fire on which images."""
+        return self.has("firing_by_feature_ptr") and self.has("firing_by_feature_rows")
+
     def _entry(self, item: str, kind: str) -> tuple[Path, dict[str, Any]]:
         """Return the folder that holds an item, and what the manifest says of it."""
         entry = self.manifest["items"].get(item)

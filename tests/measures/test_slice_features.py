@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.measures import slice_features as counting
-from core.measures.slice_features import count_firing_images, has_firing
-from tests import small
+from core.measures.slice_features import count_firing_images
 from tests.measures.worlds import World, make_world
 
 
@@ -51,8 +50,3 @@ def test_firing_counts__add_up_over_disjoint_masks(world, rng):
     part = rng.integers(0, 4, len(world.raw))
     found = count_firing_images(world.study, [part == number for number in range(4)])
     assert_array_equal(found.sum(0), world.firing.sum(0))
-
-
-def test_has_firing(world, tmp_path: Path):
-    assert has_firing(world.study)
-    assert not has_firing(small.write_small_study(tmp_path / "study", features=False))

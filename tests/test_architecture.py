@@ -19,8 +19,8 @@ SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")])
 CORE_FOR_DASHBOARD = (
     *("core.errors", "core.config", "core.common", "core.study", "core.measures", "core.store"),
     *("core.compare", "core.charts", "core.publish", "core.analysis.caveats"),
-    *("core.analysis.recommendation", "core.analysis.remedies", "core.analysis.removal"),
-    "core.analysis.trust_check",
+    *("core.analysis.predictor", "core.analysis.recommendation", "core.analysis.remedies"),
+    *("core.analysis.removal", "core.analysis.trust_check"),
     *("core.answers.answer", "core.answers.class_logits", "core.answers.kinds", "core.bases.basis"),
     *("core.bases.kinds", "core.bases.position_index", "core.bases.twins", "core.bases.worth"),
     *("core.concepts.blame", "core.concepts.photograph_clips", "core.concepts.search"),

@@ -89,8 +89,8 @@ def inspect(args: argparse.Namespace) -> None:
     if "without" in args:
         import numpy as np
 
+        from core.analysis.predictor import without_features
         from core.analysis.removal import switched_off_table
-        from core.pictures.of_image import without_features
 
         rows = np.flatnonzero(study.where(where).inside)
         _, made = without_features(study, rows, args.without)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.analysis.predictor import predictor_of_images
 from core.charts.heat_panels import STORED_ONLY
 from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
@@ -26,7 +27,7 @@ from core.measures.slice import Slice
 from core.measures.slice_comparison import images_of, shown_images
 from core.measures.slice_features import similar_features
 from core.measures.slice_words import feature_words
-from core.pictures.of_image import look_at, predictor_of_images
+from core.pictures.of_image import look_at
 from core.publish.export_files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.publish.meanings import meaning
 from core.publish.served import open_current, resolve, split_basis, study_entries

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from core.analysis.input_masks import FrameBatch, MaskFrames, masked_images
+from core.analysis.predictor import Predictor
 from core.analysis.removal import logits_without, random_alike
 from core.analysis.representations import as_stored, picture_batches
 from core.answers import class_logits
@@ -26,7 +27,6 @@ from core.measures.evaluate import class_column
 from core.measures.image_columns import FEATURE, LABEL, NEIGHBOURS, unit_codes
 from core.pictures.alterations import alike_in_area, fill_colour
 from core.pictures.drawn_errors import DrawnImages
-from core.pictures.look import Predictor
 from core.pictures.picture_changes import VIEWS, Improvement, changed_views
 from core.pictures.trial_outcomes import Trial
 from core.store import Study

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.analysis.heatmaps_on_demand import encoder_of
+from core.analysis.predictor import Predictor, predictor_of_images
 from core.answers.answer import PROBE
 from core.common.command_line import command_line
 from core.common.device import resolve_device, run_options
@@ -27,8 +28,6 @@ from core.pictures.cause_tables import (
 )
 from core.pictures.cause_trials import ChangedPictures, PictureAnswers, object_masks, trials_without_pictures
 from core.pictures.drawn_errors import DrawnImages, draw_images
-from core.pictures.look import Predictor
-from core.pictures.of_image import predictor_of_images
 from core.pictures.picture_changes import VIEWS, Improvement, Usual, usual_measures
 from core.store import Study
 from core.study.chunked_array import chunk_name

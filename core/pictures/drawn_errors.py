@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.neighbours import sample_rows
+from core.analysis.predictor import Predictor
 from core.answers import class_logits
 from core.config import CausesConfig
 from core.errors import SettingsError
 from core.measures.causes import n_alike
 from core.measures.slice_comparison import shown_images
-from core.pictures.look import Predictor
 from core.pictures.trial_outcomes import n_compared
 from core.store import Study
 from core.study.chunked_array import CHUNK_ROWS

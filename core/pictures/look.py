@@ -9,16 +9,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.analysis.removal import logits_without, reads_unit_rows, train_means
+from core.analysis.predictor import Predictor
+from core.analysis.removal import logits_without
 from core.answers import class_logits
-from core.answers.answer import HEAD, PROBE
-from core.answers.classes import match_classes
-from core.answers.outcome import ClassColumns
-from core.answers.predictable import output_names, stated_outputs
-from core.common.dataframes import unit_rows
-from core.common.label_match import match_as_stated, match_labels
 from core.common.picture_bytes import image_file
-from core.common.wordnet import WORDNET
 from core.concepts.search import most_alike
 from core.pictures.seen import Glance
 from core.store import Study
@@ -29,51 +23,6 @@ from core.study.stored_heatmaps import StoredMaps
 MOST_CLASSES = 5
 SHOWN = 14  # features
 NORM_FLOOR = 1e-12
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A classifier as it answers for a picture.
-
-    Attributes:
-        name: of the answer in its study. names: what can be predicted; spoken: the same, in words where a
-            name is a WordNet id. column: (n_outputs,) place of each output in `names`, -1: left out.
-        means: (n_features,) what a feature is when it is switched off. classifier: from a representation to
-            outputs; None where its layers are not stored. reads_unit_rows: it is of length 1, else raw.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    spoken: tuple[str, ...]
-    column: np.ndarray
-    means: np.ndarray
-    classifier: class_logits.Classifier | None = None
-    reads_unit_rows: bool = False
-
-    def rows(self, raw: np.ndarray) -> np.ndarray:
-        """(n, n_features) raw rows -> float64, as the classifier reads them."""
-        return unit_rows(raw) if self.reads_unit_rows else raw.astype(np.float64)
-
-    @property
-    def is_local(self) -> bool:
-        """What a feature adds to the answer holds only near a picture: it has no weights of its classes."""
-        used = self.column[self.column >= 0]
-        is_linear = self.classifier is not None and self.classifier.hidden is None
-        return self.classifier is not None and not (is_linear and len(used) == len(self.names))
-
-    def shares(self, logits: np.ndarray) -> np.ndarray:
-        """(n, n_outputs) -> (n, n_names) probabilities: the softmax of the outputs, added up by meaning."""
-        used = self.column >= 0
-        shares = np.exp(logits[:, used] - logits[:, used].max(1, keepdims=True))
-        shares /= shares.sum(1, keepdims=True)
-        column = self.column[used]
-        if len(column) == len(self.names):
-            return shares[:, np.argsort(column)]
-        return np.stack([shares[:, column == code].sum(1) for code in range(len(self.names))], axis=1)
-
-    def codes(self, logits: np.ndarray) -> np.ndarray:
-        """(n,) the place in `names` of what logits predict."""
-        return self.shares(logits).argmax(1)
 
 
 @dataclass(frozen=True)
@@ -101,76 +50,6 @@ class Look:
     def pushes(self) -> bool:
         """Whether it is known what features add."""
         return bool(self.answer) and bool(np.isfinite(self.features["push"].to_numpy()).any())
-
-
-def predictor_of(study: Study) -> Predictor | None:
-    """The classifier that looks at a picture: of a study's answer, with all classes; else the default's."""
-    kind = study.answer_kind
-    if kind not in (HEAD, PROBE) and study.has("probe_weights"):
-        return linear(study, kind)
-    if kind not in (HEAD, PROBE) or (kind == PROBE and not study.has(PROBE)):
-        other = study.answering()
-        if other is not study:
-            return predictor_of(other)
-    if kind == HEAD or (kind == PROBE and not study.has("probe_weights")):
-        return _of_head(study)
-    if not study.has("probe_weights"):
-        return None
-    return linear(study, PROBE)
-
-
-def linear(study: Study, name: str) -> Predictor:
-    """Return a study's answer whose labels have weights, to look at a picture by."""
-    names, means = tuple(study.class_names), train_means(study)
-    classifier, columns = class_logits.class_weights(study), np.arange(len(names))
-    return Predictor(name, names, names, columns, means, classifier, reads_unit_rows(study))
-
-
-def _of_head(study: Study) -> Predictor | None:
-    if not study.has("head_classes"):
-        return None
-    settings, labels = study.settings("answers"), study.class_names
-    names, code = output_names(study), None
-    unnamed = HEAD in study.answers and not match_labels(names, labels).n_matched
-    if (settings.get("head_classes") or unnamed) and (
-        stated := stated_outputs(study)
-    ):  # nothing else says it
-        names, code = stated
-    elif study.has(class_logits.OUTPUTS):
-        code = class_logits.codes_of_outputs(study)
-    restrict, classifier = bool(settings.get("restrict")), class_logits.own_classifier(study)
-    return of_outputs(names, labels, classifier, train_means(study), restrict=restrict, code=code)
-
-
-def of_outputs(
-    names: Sequence[Sequence[str]],
-    labels: Sequence[str],
-    classifier: class_logits.Classifier | None,
-    means: np.ndarray,
-    *,
-    restrict: bool = False,
-    code: np.ndarray | None = None,
-) -> Predictor:
-    """A classifier for pictures whose outputs mean labels where they match, else what they are called.
-
-    Args:
-        names: what each output may be called, as `match_classes` reads them. code: (n_outputs,) the label
-            that each output means, -1 for none, where that is known.
-    """
-    if code is None:
-        match = match_classes(names, labels) if len(labels) else None
-    else:
-        match = match_as_stated(names, code, labels, "as stored")
-    if match is None:
-        class_names = tuple(next(iter(name), f"output {at}") for at, name in enumerate(names))
-        columns = ClassColumns(class_names, np.arange(len(class_names)))
-    else:
-        columns = ClassColumns.of(match, labels, restrict=restrict)
-    spoken = list(columns.names)
-    for output in np.flatnonzero(columns.column >= 0)[::-1].tolist():
-        if WORDNET.fullmatch(columns.names[columns.column[output]]) and len(names[output]) > 1:
-            spoken[columns.column[output]] = str(names[output][-1]).partition(",")[0]
-    return Predictor(HEAD, columns.names, tuple(spoken), columns.column, means, classifier)
 
 
 def _ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:

@@ -1,22 +1,15 @@
-"""Images of a study: what its answer says of one, and of a slice, also without some features. No torch."""
+"""An image of a study: what its answer says of it, and what its features do to it. No torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
-from core.analysis.removal import SwitchedOff, switched_off
+from core.analysis.predictor import Predictor
 from core.answers import class_logits
-from core.answers.answer import HEAD, PROBE
-from core.errors import SettingsError
 from core.measures.slice_features import firing_pairs
-from core.pictures.look import Look, Predictor, decide, predictor_of
+from core.pictures.look import Look, decide
 from core.store import Study
-from core.study.chunked_array import CHUNK_ROWS
-from core.study.stored_heatmaps import check_features
-
-# An image of a study: what the answer that it is read by says, and what its features do to it. No torch.
 
 
 @dataclass(frozen=True)
@@ -26,15 +19,6 @@ class Stored:
     raw: np.ndarray
     fires: np.ndarray
     logits: np.ndarray
-
-
-def predictor_of_images(study: Study) -> Predictor | None:
-    """Return the classifier that a study's images are looked at by; None where its outputs are not known."""
-    if study.answer_kind not in (HEAD, PROBE) and not study.has("probe_weights"):
-        return None
-    predictor = predictor_of(study)
-    is_answered = predictor is None or predictor.classifier is not None or study.has("head_logits")
-    return predictor if is_answered else None
 
 
 def look_at(study: Study, predictor: Predictor | None, row: int, *, off: Sequence[int] = ()) -> Look:
@@ -67,48 +51,3 @@ def look_at(study: Study, predictor: Predictor | None, row: int, *, off: Sequenc
     )
     only_wrong = is_stored and class_logits.has_gradients(study) and not look.pushes
     return replace(look, note=class_logits.ONLY_WRONG) if only_wrong else look
-
-
-# The images of a slice without some features: `core.analysis.removal` on a study. No torch.
-
-
-NOT_KNOWN = (
-    "the classifier of '{path}' cannot be run again on changed features: its layers are not stored, or it "
-    "does not read the representation"
-)
-
-
-def without_features(
-    study: Study, rows: np.ndarray, features: Sequence[int]
-) -> tuple[Predictor, SwitchedOff]:
-    """Predict images again with some features switched off, by the answer that a study is read by.
-
-    Args:
-        rows: (n,) int, ascending. features: numbers of features, at least one.
-    Returns:
-        what can be predicted, and the predictions.
-    Raises:
-        SettingsError: no such feature, or the answer has no stored layers.
-    """
-    off = check_features(study, features)
-    predictor = predictor_of_images(study)
-    if predictor is None or predictor.classifier is None:
-        raise SettingsError(NOT_KNOWN.format(path=study.path))
-    raw, units = (one.array("representations") for one in (study, study.in_units()))
-
-    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(rows), CHUNK_ROWS):
-            part = rows[start : start + CHUNK_ROWS]
-            read = predictor.rows(raw.rows(part))
-            yield read, read if study.below is None else predictor.rows(units.rows(part))
-
-    total = np.zeros(raw.shape[1])
-    for chunk, _ in chunks():
-        total += chunk.sum(0)
-    labels = pd.Index(predictor.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
-    true = np.where(labels < 0, np.nan, labels.astype(float))
-    average = total / max(len(rows), 1)
-    made = switched_off(
-        chunks(), predictor.classifier, predictor.means, predictor.codes, off.tolist(), true, average
-    )
-    return predictor, made

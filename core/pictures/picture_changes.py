@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from core.analysis.predictor import Predictor
 from core.common.dataframes import numbers
 from core.encoders.grey import LUMA
 from core.encoders.transform import INTERPOLATIONS, Transform
 from core.measures.slice_comparison import shown_images
 from core.pictures.alterations import removed
 from core.pictures.drawn_errors import DrawnImages, label_outcomes
-from core.pictures.look import Predictor
 from core.store import Study
 
 # Changes of a picture that trials make before the encoder looks at it again (docs/method.md 9.3).

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from core.analysis.heatmaps_on_demand import encoder_of
+from core.analysis.predictor import Predictor, predictor_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.processes import default_workers
 from core.config import RotationConfig
 from core.encoders.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
-from core.pictures.look import Predictor, predictor_of
 from core.store import Study
 from core.study.writer import StepRun, StepWriter
 

@@ -2,9 +2,10 @@
 
 from PIL import Image
 
+from core.analysis.predictor import predictor_of_images
 from core.common.picture_bytes import image_address, image_file
 from core.pictures.look import Look
-from core.pictures.of_image import look_at, predictor_of_images
+from core.pictures.of_image import look_at
 from core.store import Study
 from core.training import preview
 from dashboard.cache import heatmap_reads

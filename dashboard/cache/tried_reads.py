@@ -8,13 +8,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.analysis.predictor import Predictor, predictor_of, without_features
 from core.analysis.removal import SwitchedOff, evenly_spaced
 from core.common.picture_bytes import image_address, image_file
 from core.common.records import Templates
 from core.measures.image_columns import unit_codes
 from core.measures.slice import Slice
-from core.pictures.look import SHOWN, Look, Predictor, decide, nearest_images, picture_overlay, predictor_of
-from core.pictures.of_image import without_features
+from core.pictures.look import SHOWN, Look, decide, nearest_images, picture_overlay
 from core.pictures.seen import Alteration, Glance, samples
 from core.store import Study
 from dashboard.cache import reads

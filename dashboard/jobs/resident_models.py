@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from core.analysis.predictor import Predictor, of_outputs
 from core.answers.class_logits import Classifier
 from core.common.step_facts import EmbedFacts
 from core.concepts.search import KIND, embed_picture, embed_text, index_facts, tidy
 from core.config import ENCODER_SETTINGS
 from core.errors import ClipError, EncoderError, PeregrineError
-from core.pictures.look import Predictor, of_outputs
 from core.pictures.seen import EPSILON, Alteration, Glance, how_to_see
 from core.store import Study
 from core.study import resident

@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.removal import ALIKE, logits_without, random_alike, strongest_features
+from core.analysis.removal import (
+    ALIKE,
+    AT_RANDOM,
+    DRAWS,
+    SwitchedOff,
+    logits_without,
+    random_alike,
+    strongest_features,
+    switched_off_table,
+    train_means,
+)
 from core.answers.class_logits import Classifier
 from core.errors import ShapeError
+from core.store import open_study
 
 
 @pytest.fixture
@@ -103,3 +114,27 @@ def test_removal_of_every_feature_leaves_the_average_image(case):
     every = np.tile(np.arange(7), (12, 1))
     without = logits_without(Classifier(weights, bias), logits, raw, means, every)
     assert_allclose(without, np.tile(weights @ means + bias, (12, 1)))
+
+
+def test_train_means__are_stored_and_cost_no_pass(shared_study, monkeypatch):
+    study = open_study(shared_study)
+    raw, has = study.array("representations")[:].astype(float), study.has
+    assert has("raw_moments")
+    monkeypatch.setattr(study, "has", lambda item: item != "feature_means" and has(item))
+    monkeypatch.delattr(type(study.array("representations")), "chunks")
+    assert_allclose(train_means(study), raw[~study.is_val].mean(0), rtol=1e-6)
+
+
+def test_table__by_hand():
+    """Four images: right, wrong, of no known class, right; the second gets right, the last one wrong."""
+    before, after = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1])
+    true = np.array([0.0, 0.0, np.nan, 2.0])
+    table = switched_off_table(SwitchedOff(before, after, np.stack([before, after]), true))
+    assert_array_equal(table["n_judged"], [3, 3, 3])
+    assert_allclose(table["accuracy"], [2 / 3, 2 / 3, 2 / 3])
+    assert_allclose(table["flipped"], [0, 0.5, 0.25])
+    assert_allclose(table[["fixed", "broken"]], [[0, 0], [1, 1], [0.5, 0.5]])
+    assert (table["accuracy_low"] < table["accuracy"]).all()
+    nothing = SwitchedOff(np.empty(0), np.empty(0), np.empty((DRAWS, 0)), np.empty(0))
+    empty = switched_off_table(nothing).set_index("features")
+    assert np.isnan(empty.loc[AT_RANDOM, "accuracy"]) and empty["n"].sum() == 0

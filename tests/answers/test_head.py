@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from core.analysis.normalisation import likely_normalisation, remaining_candidates
+from core.analysis.predictor import predictor_of_images, without_features
 from core.answers import requests
 from core.answers.answer import HEAD
 from core.answers.class_logits import ACTIVATIONS, Classifier, class_logits
@@ -38,7 +39,7 @@ from core.encoders.registry import load_encoder
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import EncoderError, SettingsError
 from core.measures.choice import choose
-from core.pictures.of_image import look_at, predictor_of_images, without_features
+from core.pictures.of_image import look_at
 from core.pipeline.run import run_step
 from core.store import Study, open_study
 from core.study.progress import Progress

@@ -18,6 +18,7 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
+from core.analysis.predictor import predictor_of, predictor_of_images, without_features
 from core.answers.class_logits import (
     LOCAL,
     ONLY_WRONG,
@@ -34,8 +35,8 @@ from core.config import BasisConfig
 from core.measures.confusions import confusions
 from core.pictures.confused import OTHER, behind_confusion, without_feature
 from core.pictures.decomposition import describe
-from core.pictures.look import decide, predictor_of
-from core.pictures.of_image import look_at, predictor_of_images, without_features
+from core.pictures.look import decide
+from core.pictures.of_image import look_at
 from core.pipeline.run import run_step
 from core.store import Study, open_study
 from core.study.progress import Progress

@@ -14,6 +14,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
+from core.analysis.predictor import predictor_of
 from core.analysis.removal import train_means
 from core.answers.outcome import Request
 from core.answers.requests import add_answer
@@ -24,7 +25,7 @@ from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError
 from core.measures.slice_comparison import train_images
 from core.pictures.decompose import decompose
-from core.pictures.look import decide, predictor_of
+from core.pictures.look import decide
 from core.pictures.of_image import Stored
 from core.pipeline.run import analyze
 from core.publish.export_files import read_table

@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from core.analysis.heatmaps_on_demand import study_encoder
+from core.analysis.predictor import of_outputs, predictor_of, predictor_of_images
 from core.answers.class_logits import Classifier
 from core.errors import SettingsError
-from core.pictures.look import decide, heat_of, nearest_images, of_outputs, picture_overlay, predictor_of
-from core.pictures.of_image import look_at, predictor_of_images
+from core.pictures.look import decide, heat_of, nearest_images, picture_overlay
+from core.pictures.of_image import look_at
 from core.pictures.resident_encoder import see
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.analysis.predictor import predictor_of_images
 from core.pictures.look import Look
-from core.pictures.of_image import look_at, predictor_of_images
+from core.pictures.of_image import look_at
 from core.store import Study, open_study
 
 

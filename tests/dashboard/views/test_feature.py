@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.analysis.predictor import without_features
 from core.analysis.removal import harm, harm_finding, random_gains, switched_off_table
 from core.answers.class_logits import class_push
 from core.common.formatting import counted
@@ -13,7 +14,6 @@ from core.measures.feature_rates import feature_differences
 from core.measures.slice import Slice
 from core.measures.slice_comparison import population
 from core.measures.slice_features import at_levels, class_firing, feature_activations, similar_features
-from core.pictures.of_image import without_features
 from core.store import open_study
 from core.study.writer import write_study
 from dashboard.cache import feature_reads

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from core.analysis.predictor import predictor_of_images
 from core.common.formatting import signed
 from core.common.records import Record
 from core.concepts import blame
 from core.errors import JobError
 from core.measures.slice_features import feature_classes
 from core.pictures.decomposition import stored
-from core.pictures.of_image import look_at, predictor_of_images
+from core.pictures.of_image import look_at
 from core.research.visual_tokens_beside_study import keep_tables
 from core.research.visual_tokens_graph import Node, SceneGraph
 from core.store import Study, open_study

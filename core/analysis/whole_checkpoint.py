@@ -99,8 +99,12 @@ def _check_logits(encoder: Encoder, network: nn.Module, weights: Tensor, bias: T
 def write_whole_checkpoint(
     study: Study, weights: np.ndarray, bias: np.ndarray, metadata: Mapping[str, str], out: Path
 ) -> str:
-    """Write `_whole_network` of a study's encoder, and beside it OUT.json, which says how pictures are read.
+    """Write the checkpoint of a remedy: the encoder's whole network, which ends in the new head.
 
+    Beside it OUT.json says how pictures are read.
+
+    Args:
+        weights, bias: of the head, as `_whole_network` takes them. out: the file.
     Returns:
         the architecture, as a SPEC names it.
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.class_list import NamedClass, first_number, read_class_list
-from core.common.label_match import BY_SYNSET, Match, few, match_as_stated, match_labels, plain, wordnet_id
+from core.common.label_match import (
+    BY_SYNSET,
+    Match,
+    few,
+    integer_of,
+    match_as_stated,
+    match_labels,
+    plain,
+    wordnet_id,
+)
 from core.common.records import Record, Templates
+from core.data.class_list import ClassList, NamedClass, read_class_list
 from core.errors import SettingsError, did_you_mean
 from core.measures.choice import choose, deciding_rows
 from core.measures.design_effect import groups_among
@@ -54,6 +63,33 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     if by_index.n_matched > by_name.n_matched:
         return match_as_stated(outputs, by_index.code, labels, FROM_ONE if first else BY_INDEX)
     return by_name if by_name.n_matched else None
+
+
+def first_number(n: int, labels: Iterable[str]) -> int:
+    """Return the number of a classifier's first output, as labels that are numbers count `n` of them: 0 or 1.
+
+    From 1 where no label is 0 and one is `n`.
+
+    >>> first_number(3, ["1", "3"]), first_number(3, ["0", "3"]), first_number(3, ["1", "2"])
+    (1, 0, 0)
+    """
+    numbers = set(map(integer_of, labels))
+    return int(0 not in numbers and n in numbers)
+
+
+def match_class_list(listed: ClassList, labels: Sequence[str]) -> Match:
+    """Match the outputs of a classifier to labels by a list of its classes: by name or by number.
+
+    It is by number where that matches more of them: the stated one, else the place in the list, from 0 or 1 as the labels count.
+    """
+    by_name = match_labels([class_.all_names for class_ in listed.classes], labels)
+    numbers: list[int | None] = [class_.number for class_ in listed.classes]
+    if not listed.numbered:
+        first = first_number(len(numbers), labels)
+        numbers = list(range(first, first + len(numbers)))
+    stated = [[] if number is None else [str(number)] for number in numbers]
+    by_number = match_labels(stated, labels)
+    return by_number if by_number.n_matched > by_name.n_matched else by_name
 
 
 def _only_numbered(outputs: Sequence[Sequence[str]]) -> bool:

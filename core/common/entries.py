@@ -87,12 +87,12 @@ class WrongEntry(ValueError):
 
 
 def whole_entry() -> Any:
-    """A dataclass field that holds the whole entry of a manifest that its record is read from."""
+    """Make a dataclass field that holds the whole mapping that `record_of` fills the dataclass from."""
     return field(default_factory=dict, repr=False, metadata={"whole": True})
 
 
 def record_of(kind: type[_Record], values: Mapping[str, Any], where: str = "") -> _Record:
-    """Return a typed record of an entry of a manifest, a mapping read from JSON.
+    """Fill a dataclass from a mapping read from JSON, and check the types.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def aligned(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def step_times(steps: Sequence[Mapping[str, Any]]) -> str:
-    """List how long each step of a study took, where a second or more, and those without a known time.
+    """List durations in a sentence: of each titled step, from a second on; then those that are not known.
 
     Args:
         steps: of each, `title`, `seconds` (None: not known) and `note`.

@@ -1,4 +1,4 @@
-"""Which label is meant: names in any spelling, or of WordNet, matched to the labels of images. No torch."""
+"""Names of classes that mean the same: in any spelling, or of WordNet. No torch."""
 
 import re
 import unicodedata
@@ -331,7 +331,7 @@ class Match:
 
 
 def match_labels(called: Sequence[Sequence[str]], labels: Sequence[str], *, several: bool = False) -> Match:
-    """Say which label each of several class names means, by what they are called.
+    """Match names of classes to other names of classes, the labels, whatever their spelling.
 
     Names are compared form by form, the most exact first (`SPELLINGS`): WordNet id, the text as it stands,
     its Unicode form, number ("01" is "1"), words without regard to case, space, underscore and hyphen,
@@ -368,9 +368,9 @@ def match_as_stated(
     how: str,
     shared: Mapping[str, Sequence[str]] | None = None,
 ) -> Match:
-    """Match outputs or names whose labels are known to the labels of a study.
+    """Describe a match of names of classes with labels where it is known which means which.
 
-    With the number of a thing behind a name that is not its own.
+    A name that is not the only one of its spelling gets its number behind it.
 
     Args:
         code: (n_things,) place in `labels`, -1 for none. called, labels: as for `match_labels`.

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.answers.classes import match_class_list
 from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
-from core.common.class_list import NamedClass, match_class_list, read_class_list
 from core.common.label_match import few, integer_of, words_of
 from core.common.label_text import class_texts_of, same_texts
 from core.common.records import Templates
@@ -24,6 +24,7 @@ from core.common.wordnet import imagenet_synsets, wordnet_names
 from core.concepts.clip import imagenet_names, imagenet_prompts, load_clip
 from core.config import READOUT
 from core.config.settings import flag
+from core.data.class_list import NamedClass, read_class_list
 from core.encoders.spec import parse_spec
 from core.errors import SettingsError
 from core.study.chunked_array import ChunkedArray

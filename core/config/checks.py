@@ -14,7 +14,7 @@ PHOTOGRAPH_ENCODER, GLYPHWORLD_ENCODER = "asset:efficientnet_lite0", "asset:simc
 
 
 def check_embed_options(options: dict[str, Any]) -> None:
-    """Require images, or precomputed representations with or without images; name the default encoder."""
+    """Check the settings of `embed`: images, or precomputed representations; fill in the default encoder."""
     if not options.get("images") and not options.get("representations"):
         raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
     if options.get("encoder") and options.get("representations"):
@@ -50,12 +50,12 @@ def lacks_encoder(options: Mapping[str, Any]) -> bool:
 
 
 def default_encoder(options: Mapping[str, Any]) -> str:
-    """Return the SPEC of the shipped encoder that suits the images: photographs, or scenes of Glyphworld."""
+    """Return the default of the setting `encoder`: a shipped one for photographs, or one for Glyphworld."""
     return GLYPHWORLD_ENCODER if str(options.get("images")).startswith("glyphworld") else PHOTOGRAPH_ENCODER
 
 
 def check_map_options(options: Mapping[str, Any]) -> None:
-    """Check the map settings before the present map is deleted: method, sample size, umap-learn installed."""
+    """Check the settings of `map` before the present map is deleted: method, sample, umap-learn installed."""
     method, sample = options.get("method"), options.get("sample", 2)
     if method is not None and method not in MAP_METHODS:
         raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")
@@ -66,13 +66,13 @@ def check_map_options(options: Mapping[str, Any]) -> None:
 
 
 def check_overlap_options(options: Mapping[str, Any]) -> None:
-    """Require a setting of `overlap`, the threshold, that some pixels of a heatmap can reach, others not."""
+    """Check the settings of `overlap`: a threshold that some pixels of a heatmap can reach, others not."""
     if not 0 < options.get("threshold", 0.5) <= 1:
         raise SettingsError(f"--threshold must lie above 0 and up to 1, got {options['threshold']:g}")
 
 
 def usual_map(n_images: int) -> str:
-    """Return the setting of the map where none is given: UMAP where it is cheap, else PCA."""
+    """Return the default of the setting `method` of `map`: UMAP where it is cheap, else PCA."""
     return "umap" if UMAP_IMAGES[0] <= n_images <= UMAP_IMAGES[1] and has_umap() else "pca"
 
 

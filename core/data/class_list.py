@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from core.common.label_match import Match, integer_of, match_labels, plain, wordnet_id, words_of
+from core.common.label_match import integer_of, plain, wordnet_id, words_of
 from core.errors import SettingsError
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
@@ -75,7 +75,7 @@ class ClassList:
 
 
 def read_class_list(file: str | Path) -> ClassList:
-    """Read the names of classes from a file that lists them, in any of its known forms.
+    """Read a file that lists the names of classes beside a data set, in any of its known forms.
 
     Raises:
         SettingsError: it cannot be read, is too large, empty, or of another form.
@@ -95,7 +95,10 @@ def read_class_list(file: str | Path) -> ClassList:
 
 
 def parse_class_list(text: str, suffix: str = ".txt") -> ClassList:
-    """Read the names of classes from a text; `suffix`: the ending of the file that it is from.
+    """Read the names of classes from the text of a file that lists them.
+
+    Args:
+        suffix: the ending of the file, which tells its form.
 
     Raises:
         ValueError: what it is not, in a few words.
@@ -293,28 +296,3 @@ def _numbered(pairs: Sequence[tuple[int, str]], n: int) -> list[NamedClass]:
 
 
 LINES: tuple[Callable[[Sequence[str]], list[NamedClass]], ...] = (_of_devkit, _number_first, _number_last)
-
-
-def first_number(n: int, labels: Iterable[str]) -> int:
-    """Whether labels that are numbers count `n` classes from 1: none is 0, and one is `n`; else from 0.
-
-    >>> first_number(3, ["1", "3"]), first_number(3, ["0", "3"]), first_number(3, ["1", "2"])
-    (1, 0, 0)
-    """
-    numbers = set(map(integer_of, labels))
-    return int(0 not in numbers and n in numbers)
-
-
-def match_class_list(listed: ClassList, labels: Sequence[str]) -> Match:
-    """Say which label each class of a list means: by its names, or by its number where that means more.
-
-    The number is the stated one, else the place in the list, from 0 or 1 as the labels count.
-    """
-    by_name = match_labels([class_.all_names for class_ in listed.classes], labels)
-    numbers: list[int | None] = [class_.number for class_ in listed.classes]
-    if not listed.numbered:
-        first = first_number(len(numbers), labels)
-        numbers = list(range(first, first + len(numbers)))
-    stated = [[] if number is None else [str(number)] for number in numbers]
-    by_number = match_labels(stated, labels)
-    return by_number if by_number.n_matched > by_name.n_matched else by_name

@@ -531,7 +531,7 @@ def reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
-    """JPEG bytes of `image` with its longer side at most `size` pixels; smaller images keep their size.
+    """Encode a decoded image as a JPEG thumbnail: its longer side at most `size` pixels, never enlarged.
 
     `image` stays as it is: other consumers look at the same picture.
     """

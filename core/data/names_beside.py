@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 
-from core.common.class_list import ClassList, parse_class_list
 from core.common.label_match import integer_of, wordnet_id, words_of
 from core.common.label_text import distinct_names
 from core.common.records import Record, Templates
 from core.common.remote_objects import is_file, read_small
+from core.data.class_list import ClassList, parse_class_list
 from core.errors import ImageSourceError
 
 NAMES_BESIDE = (

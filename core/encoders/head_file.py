@@ -87,7 +87,7 @@ def known_names(n_outputs: int) -> list[list[str]]:
 
 
 def names_in(file: Any) -> list[list[str]]:
-    """The class names that a checkpoint states beside its weights, if it does."""
+    """Return the class names that a checkpoint states beside its weights, if it does."""
     if not isinstance(file, Mapping):
         return []
     for key in NAMES:
@@ -115,12 +115,12 @@ LARGEST = 1 << 31  # bytes of a file that is read
 
 
 def head_metadata(names: list[str], **about: str) -> dict[str, str]:
-    """The metadata of a file with a head, or with a network that ends in it."""
+    """Return the metadata of a checkpoint that ends in a classifier, or is one alone."""
     return {"format": "pt", CLASSES: json.dumps(names, ensure_ascii=False), **about}
 
 
 def head_bytes(weights: np.ndarray, bias: np.ndarray, names: list[str], **about: str) -> bytes:
-    """The content of a file with a head for raw representations, z = W r + b.
+    """Return the bytes of a classifier's file that `read_head` reads as an encoder's own: z = W r + b.
 
     Args:
         weights: (n_classes, n_features), bias: (n_classes,) float. names: of the classes, in their order.
@@ -136,9 +136,10 @@ def head_bytes(weights: np.ndarray, bias: np.ndarray, names: list[str], **about:
 
 
 def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Read a head from a file: weights (n_classes, n_features), bias (n_classes,), names of the classes.
+    """Read a file with a classifier for an encoder, in place of its own.
 
-    Weights (n_classes, n_features) and bias (n_classes,), float32, and the names of the classes.
+    Returns:
+        weights (n_classes, n_features) and bias (n_classes,), float32, and the names of the classes.
 
     Raises:
         CheckpointError: there is no such file, or it holds no head with names.

@@ -13,12 +13,12 @@ import pandas as pd
 from PIL import Image
 
 from core.answers.classes import BY_INDEX, FROM_ONE, match_classes
-from core.common.class_list import read_class_list
 from core.common.device import run_options
 from core.common.picture_bytes import image_address
 from core.common.records import Record
 from core.config import READOUT, EmbedConfig
 from core.config.options import given_options
+from core.data.class_list import read_class_list
 from core.data.decode import thumbnail_jpeg
 from core.data.pixel_values import facts_of_pictures
 from core.encoders.trusted_code import allowing

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from core.answers.requests import remake_stale, requested_steps
-from core.common.class_list import read_class_list
 from core.common.device import check_device, resolve_device, run_options
 from core.common.memory import give_back_memory
 from core.common.processes import is_first
@@ -22,6 +21,7 @@ from core.common.topics import function_named
 from core.common.worker_group import join_ranks
 from core.config import RunOptions, as_settings
 from core.config.settings import flag
+from core.data.class_list import read_class_list
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, PeregrineError, SettingsError, StudyError
 from core.measures.slice import Slice

@@ -11,9 +11,9 @@ import torch
 
 from core.answers.classes import match_classes, read_class_file
 from core.answers.outcome import ClassColumns, from_logits, outcome_table
-from core.common import class_list
 from core.common.captions import with_class_names
-from core.common.class_list import read_class_list
+from core.data import class_list
+from core.data.class_list import read_class_list
 from core.errors import SettingsError
 from tests.answers.sorted_images import Labelled
 
@@ -204,3 +204,14 @@ def test_all_names_of_imagenet_find_their_folders(tmp_path):
     held = np.flatnonzero(match.code >= 0)
     assert [sorted(ids)[code] for code in match.code[held]] == [ids[output] for output in held]
     assert match.n_matched == 998 and list(match.shared) == ["crane"]
+
+
+def test_outputs_by_stated_numbers_are_counted_from_one(tmp_path):
+    (tmp_path / "classes.txt").write_text("3 c\n1 a\n2 b\n")
+    assert read_class_file(tmp_path / "classes.txt", 3, ["a", "b", "c"]).code.tolist() == [0, 1, 2]
+    assert read_class_file(tmp_path / "classes.txt", 4, ["a", "b", "c"]).code.tolist() == [-1, 0, 1, 2]
+
+
+def test_labels_that_are_numbers_from_one_are_not_one_output_off():
+    match = match_classes([["ape"], ["bee"], ["cat"]], ["1", "2", "3"])
+    assert match is not None and match.code.tolist() == [0, 1, 2]

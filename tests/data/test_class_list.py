@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from core.answers.classes import match_classes, read_class_file
-from core.common.class_list import parse_class_list, read_class_list
+from core.data.class_list import parse_class_list, read_class_list
 from core.errors import SettingsError
 
 CUB = "1 001.Black_footed_Albatross\n2 002.Laysan_Albatross\n3 003.Sooty_Albatross\n"
@@ -83,14 +82,3 @@ def test_other_forms_are_refused_in_a_line(tmp_path, text, problem):
     with pytest.raises(SettingsError, match=problem) as caught:
         read_class_list(tmp_path / "names.txt")
     assert "\n" not in str(caught.value)
-
-
-def test_outputs_by_stated_numbers_are_counted_from_one(tmp_path):
-    (tmp_path / "classes.txt").write_text("3 c\n1 a\n2 b\n")
-    assert read_class_file(tmp_path / "classes.txt", 3, ["a", "b", "c"]).code.tolist() == [0, 1, 2]
-    assert read_class_file(tmp_path / "classes.txt", 4, ["a", "b", "c"]).code.tolist() == [-1, 0, 1, 2]
-
-
-def test_labels_that_are_numbers_from_one_are_not_one_output_off():
-    match = match_classes([["ape"], ["bee"], ["cat"]], ["1", "2", "3"])
-    assert match is not None and match.code.tolist() == [0, 1, 2]

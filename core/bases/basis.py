@@ -85,7 +85,7 @@ class Basis:
 
         >>> card = {"size": 512, "k": 32, "on": "pooled", "r2": 0.941, "l0": 31.5}
         >>> Basis("sae", "topk", "basis-sae", {**card, "dead": 0.02, "stability": 0.71}).words
-        'sae (topk, 512 latents, k 32, pooled): R2 .94, L0 31.5, 2 % dead, stability .71'
+        'sae (topk, 512 latents, k 32, pooled): R2 .94, L0 31.5, 2 % dead, mean stability .71'
         """
         card = self.card
         k = f", k {card['k']}" if card.get("k") else ""
@@ -95,7 +95,7 @@ class Basis:
         if held_out is not None:
             r2 = _say("on_evaluation_images", what=r2, names=(_short(held_out),))
         l0, dead = f"L0 {card.get('l0') or 0:.1f}", f"{100 * (card.get('dead') or 0):.0f} % dead"
-        stable = "stability unknown" if stability is None else f"stability {_short(stability)}"
+        stable = "stability unknown" if stability is None else f"mean stability {_short(stability)}"
         parts = [r2, l0, dead, stable]
         return f"{start}: {', '.join(parts)}"
 
@@ -166,10 +166,10 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
         row: of `latents_table`.
 
     >>> row = {"latent": 12, "l0": 0.031, "r2": 0.0021, "stability": 0.95, "dead": False}
-    >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[:71]
-    "Latent sae/12: a direction of the encoder's numbers, active on 3.1 % of"
-    >>> about_latent(Basis("sae", "topk", "basis-sae", {"on": "positions"}), row)[63:99]
-    '3.1 % of the patches of images. Anot'
+    >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[:83]
+    "Latent sae/12: a direction of the encoder's numbers. It is not 0 on 3.1 % of all im"
+    >>> about_latent(Basis("sae", "topk", "basis-sae", {"on": "positions"}), row)[53:98]
+    'It is not 0 on 3.1 % of the patches of all im'
     >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[-52:]
     'Without it, 0.21 % less of what varies is explained.'
     """
@@ -183,11 +183,11 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
 
 
 def _other_fit(stability: float | None) -> Record:
-    """Say whether another fit found a latent again, by the cosine of the most similar one."""
+    """Say whether another run found a latent again, by its stability (docs/method.md 18.3)."""
     if stability is None or math.isnan(stability):
         return _say("fitted_once")
     kind = "same" if stability >= SAME else "similar" if stability >= ALIKE else "not_again"
-    return _say(kind, names=(_short(stability),))
+    return _say(kind, names=(_short(stability),), chance=ALIKE)
 
 
 def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:

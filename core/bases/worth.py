@@ -146,13 +146,15 @@ def explained_by_random(basis: Basis, bases: Mapping[str, Basis]) -> float:
 
 
 def _evidence(study: StudyReader, basis: Basis, bases: Mapping[str, Basis]) -> DictionaryEvidence:
-    n_alive, n_again = _found_again(study, basis)
+    n_alive, n_again = found_again(study, basis)
     by_random = explained_by_random(basis, bases)
     return DictionaryEvidence(basis.name, explained(basis), by_random, n_alive, n_again)
 
 
-def _found_again(study: StudyReader, basis: Basis) -> tuple[int, int | None]:
-    """The latents that are not dead, and those of them that another run finds again; 0, None of one run."""
+def found_again(study: StudyReader, basis: Basis) -> tuple[int, int | None]:
+    """Count the latents that are not dead, and those of them that another run finds again (|cosine| of
+    `ALIKE` or more); 0, None of one run.
+    """
     if basis.card.get("stability") is None:
         return 0, None
     if (n_again := basis.card.get("n_again")) is not None:

@@ -11,6 +11,7 @@ from core.bases.basis import UNITS, codes_of
 from core.bases.position_index import at_position, grid_of, similar_positions
 from core.bases.twins import twins
 from core.bases.worth import dictionary_verdicts
+from core.bases.worth import found_again as core_found_again
 from core.charts.bases_table import bases_table
 from core.common.dataframes import numbers
 from core.common.picture_bytes import image_address, image_file
@@ -72,6 +73,12 @@ def verdicts(study: Study) -> dict[str, Verdict]:
 def _verdicts(study: Study, names: tuple[str, ...]) -> dict[str, Verdict]:
     """`names`: of the bases, on which they depend."""
     return dictionary_verdicts(study, study.bases)
+
+
+@cached_read(max_entries=32)
+def found_again(study: Study, name: str) -> tuple[int, int | None]:
+    """See `core.bases.worth.found_again`, of a basis of a study that is read by the units of its encoder."""
+    return core_found_again(study, study.bases[name])
 
 
 @cached_read(max_entries=32)

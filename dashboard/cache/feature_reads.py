@@ -67,8 +67,9 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     difference, low, high, q (see `inspection.feature_differences`); likeliest, likeliest_rate, top_class,
     purity (see `most_common_classes`), firing_class and classes, in words (see `FiringClass`; all of these
     over all classes, also those that the filter leaves out by name); tail, discriminative (of the train
-    images); verdict (of all images with masks, or empty); word_score (of its best word). After the step
-    `domains` also part, top_domain and domain_purity (of all images).
+    images); verdict (of all images with masks, or empty); word_score (of its best word); stability (NaN of
+    units, and of a basis that was learned once). After the step `domains` also part, top_domain and
+    domain_purity (of all images).
     """
     features = reads.table(study, "features", ("feature", "tail", "discriminative"))
     features = features.merge(reads.feature_differences(study, population), on="feature", how="left")
@@ -79,7 +80,7 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     number = features["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
     counts, sizes = class_firing(study, every_class(population))
-    partly = partly_labelled(study)
+    partly, stable = partly_labelled(study), reads.stabilities(study)
     classes = [firing_class(row, study.class_names, partly=partly) for row in counts] or [None] * len(
         features
     )
@@ -90,6 +91,7 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
         firing_class=classes,
         verdict=[verdicts.get(feature, "") for feature in number],
         word_score=[best.get(feature, np.nan) for feature in number],
+        stability=np.nan if stable is None else stable[number],
     )
 
 

@@ -17,7 +17,7 @@ from core.bases.worth import CONTROLS, explained, explained_by_random
 from core.common.dataframes import numbers
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.common.records import Record, Templates
-from core.common.verdict_words import ALIKE, RELIABLE, USEFUL, USELESS, WEAK, WORDS, Verdict
+from core.common.verdict_words import ALIKE, OFTEN_AGAIN, RELIABLE, USEFUL, USELESS, WEAK, WORDS, Verdict
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.store import Study
@@ -171,8 +171,8 @@ WHAT = (
     "on an image; each then often stands for one thing."
 )
 ABOUT_STABILITY = (
-    "Found again: how similar the latents are when the basis is learned again from another random start "
-    "(mean |cosine|). Below 0.7, many depend on that start alone."
+    "Found again: the latents that another run, from another random start, has too (stability of "
+    f"{ALIKE} or more). The tick stands at half of them: below, most depend on that start alone."
 )
 ABOUT_R2 = (
     "Explained: the share of the differences between images that the latents account for (R²). It is "
@@ -291,7 +291,7 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
     pictures = thumbnails(whole, rows[:PICTURES])
     lines = (*_pictured("latent", latent, rows), _activity(basis))
     note, address = f"{card.get('size', 0):,} latents", _address(whole, basis.name)
-    tone, bars = TONES.get(word, "quiet"), _bars(basis)
+    tone, bars = TONES.get(word, "quiet"), _bars(whole, basis)
     return cards.Card(
         basis.name,
         basis.name,
@@ -307,16 +307,18 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
     )
 
 
-def _bars(basis: Basis) -> tuple[cards.Bar, ...]:
+def _bars(whole: Study, basis: Basis) -> tuple[cards.Bar, ...]:
     """Bars of what a basis explains, and of what another run finds again where there was one."""
     share = explained(basis)
     text = "below 0 %" if share < 0 else widgets.percent(share, digits=0)
     bar = cards.Bar("explained", max(np.nan_to_num(share), 0), text)
-    stability = basis.card.get("stability")
-    if stability is None:
+    n_alive, n_again = basis_reads.found_again(whole, basis.name)
+    if n_again is None or not n_alive:
         return (bar,)
-    tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= ALIKE else "bad"
-    return bar, cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=ALIKE)
+    again = n_again / n_alive
+    tone = "quiet" if basis.kind in CONTROLS else "good" if again >= OFTEN_AGAIN else "bad"
+    count = f"{n_again:,} of {n_alive:,}"
+    return bar, cards.Bar("found again by another run", again, count, tone, mark=OFTEN_AGAIN)
 
 
 def _activity(basis: Basis) -> str:

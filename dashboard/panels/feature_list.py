@@ -1,6 +1,7 @@
 """The list of features: what stands above it, and the list as a chart."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,17 +16,18 @@ from core.charts.theme import Theme
 from core.common.captions import split_images
 from core.common.dataframes import numbers
 from core.common.formatting import counted
-from core.common.records import Templates
+from core.common.records import Record, Templates
+from core.common.verdict_words import ALIKE
 from core.measures.slice import Slice
 from core.store import Study
-from dashboard.cache import feature_reads, reads, slice_reads
+from dashboard.cache import basis_reads, feature_reads, reads, slice_reads
 from dashboard.cache.chart_reads import chart_table
 from dashboard.cache.feature_reads import SORTS, STABLE, Listing
 from dashboard.components import widgets
 from dashboard.components.chart import bold, chart
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.panels.feature_cards import VERDICTS, others_name, population_name
-from dashboard.state import session
+from dashboard.state import served_studies, session
 
 # What stands above a list of features: a sentence, and the row of search, order, verdict and silent ones.
 
@@ -64,6 +66,13 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
     sure = (numbers(features, "q") < SIGNIFICANT) & (numbers(features, "difference") > 0)
     n_sure = int(np.count_nonzero(often & sure))
     return _say("more_than_others", n=n_sure, what=others_name(population), parts=(line,))
+
+
+def stability_rule(study: Study) -> Record | Literal[""]:
+    """State which latents to trust, and how many these are; "" of units, and of a basis learned once."""
+    whole, basis = served_studies.in_units(study), study.basis
+    n_alive, n_again = (0, None) if basis is None else basis_reads.found_again(whole, basis.name)
+    return "" if n_again is None else _say("stability", n=n_again, of=n_alive, chance=ALIKE)
 
 
 def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:

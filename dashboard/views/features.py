@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import split_images, with_class_names
-from core.common.dataframes import columns, numbers
+from core.common.dataframes import columns, has_values, numbers
 from core.common.step_facts import EmbedFacts, FeaturesFacts
 from core.measures.slice import Slice
 from core.store import Study
@@ -42,7 +42,7 @@ WORDS, GROUPS = "Words", "Groups"
 FORMS = ("Cards", "Table", "Plot", WORDS, GROUPS, BASES)
 PAGE_SIZE = 24
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
-COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]
+COLUMNS = ["feature", "name", "stability", *SHARES[:3], "q", "likeliest", *SHARES[3:5], "verdict", "tail"]
 
 
 def features_page(study: Study, population: Slice) -> None:
@@ -123,6 +123,8 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
         if listed.empty:
             _nothing(study, population, asked)
         elif form == "Table":
+            if rule := feature_list.stability_rule(study):
+                st.caption(rule, help=widgets.help_text("stability"))
             feature_table(listed, population, feature_list.as_query(asked))
         elif form == "Plot":
             feature_list.feature_scatter(study, listed, population, feature_list.as_query(asked))
@@ -158,6 +160,8 @@ def _how_to_read(study: Study, population: Slice, some: pd.DataFrame, full: floa
         what += " Grey bars: of the images on which it fires, the share of their most common class."
     named = reads.named_from(study)
     st.caption(what, help=" ".join(feature_cards.NOTES.values()) if named else None)
+    if rule := feature_list.stability_rule(study):
+        st.caption(rule, help=widgets.help_text("stability"))
     if not study.has("concepts"):
         whole = served_studies.in_units(study)
         is_worded = study.below is None or whole.has("concepts")  # else the latents get none either
@@ -231,9 +235,10 @@ def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str,
         alt="Features; select a row to open the page of that feature",
         height=640,
     )
+    lacking = [] if has_values(features, "stability") else ["stability"]  # of units
     download(
         session.current_study(),
-        features.drop(columns=["word_score", "firing_class"]),
+        features.drop(columns=["word_score", "firing_class", *lacking]),
         population,
         name="features",
     )
@@ -245,6 +250,7 @@ def _columns(population: Slice) -> dict:
     return {
         "feature": number("Feature", format="%d", width=70),
         "name": text("Name", width=210),
+        "stability": number("Stability", format="%.2f", help=widgets.help_text("stability")),
         "rate": number(f"Fires on, % of {name}", format="%.1f", help=widgets.help_text("slice_rate")),
         "rate_against": number(f"% of {others_name(population)}", format="%.1f"),
         "difference": number("Difference", format="%+.1f", help=widgets.help_text("rate_difference")),

@@ -40,7 +40,7 @@ from dashboard.panels import bases, feature_cards
 from dashboard.panels.bases import FEW_VECTORS, advice, few_images, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles, write_progress
 from tests.dashboard.shelf import Shelf
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, write_tables
 from tests.synthetic import make_seen_study, make_study
 
 
@@ -96,6 +96,37 @@ def test_units_of_a_basis_are_called_latents_in_lists_and_charts(made):
         part = pd.DataFrame({"feature": [3], "contribution": [0.5], "words": [""]})
         bars = contribution_bars(part, colour="#000000", kind=one.feature_kind)
         assert list(layout_of(bars).yaxis.ticktext) == [f"{kind} 3"]
+
+
+@pytest.fixture
+def learned_twice(made_in_basis: Path, tmp_path: Path, shelf: Shelf, monkeypatch) -> np.ndarray:
+    """Stabilities as of two runs, in the table of a basis that is served; older ones have no `n_again`."""
+    folder: Path = shutil.copytree(made_in_basis, tmp_path / "twice")
+    table = pd.read_parquet(folder / "basis_pca.parquet").assign(dead=False)
+    stable = np.linspace(0.45, 0.95, len(table))
+    write_tables(folder, basis_pca=table.assign(stability=stable))
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["basis-pca"]["summary"]["basis"]["stability"] = float(stable.mean())
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
+    shelf.serve("demo", folder)
+    return stable
+
+
+@pytest.mark.slow
+def test_stability__is_a_column_an_order_and_one_count_on_every_page(learned_twice, open_page):
+    again = int((learned_twice >= 0.7).sum())
+    asked = {"study": "demo", "basis": "pca", "features_dead": "true"}
+    app = open_page("features", **asked, features_as="Table", features_sort=feature_reads.STABLE)
+    table = next(frame.value for frame in app.dataframe if "stability" in frame.value)
+    assert table["stability"].is_monotonic_decreasing
+    assert_allclose(table["stability"], learned_twice[table["feature"]])
+    of = f"{again} of {len(learned_twice)}"
+    assert of in all_text(app) and of in all_text(open_page("features", **asked))
+    cards = drawn_cards(open_page("features", study="demo", features_as="Bases"), "bases_cards")
+    bar = next(one for one in cards if one["id"] == "pca")["bars"][1]
+    assert bar["text"] == of and bar["share"] == pytest.approx(again / len(learned_twice))
+    of_units = open_page("features", study="demo", features_as="Table")
+    assert not any("stability" in frame.value for frame in of_units.dataframe)
 
 
 def test_no_page_of_a_basis_calls_a_latent_a_feature(in_basis, open_page):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.records import Record, Templates
+from core.measures.evaluate import result_column
 from core.measures.slice import Slice
 from core.study.label_decisions import CHANGED, DECISION, DOUBTED, LEFT, decisions
 from core.study.reader import StudyReader
@@ -174,6 +175,17 @@ def errors_in_doubt(n: int, of: int) -> Record | str:
         n: errors whose label is one of `doubts_on_labels`. of: all errors.
     """
     return _say("errors_in_doubt", n=n, of=of) if n else ""
+
+
+def doubted_errors(study: StudyReader, mask: np.ndarray) -> Record | str:
+    """State how many errors among some images may be errors of the labels; "" where none may be.
+
+    Args:
+        mask: (n_images,) bool.
+    """
+    is_wrong = mask & (result_column(study, "correct") == 0)
+    doubted = sum(bool(is_wrong[row]) for row in doubts_on_labels(study))
+    return errors_in_doubt(doubted, int(np.count_nonzero(is_wrong)))
 
 
 def why_not_checked(study: StudyReader) -> str:

@@ -10,6 +10,7 @@ from core.common.dataframes import words
 from core.common.records import Record
 from core.errors import PeregrineError
 from core.measures.corrected_accuracy import before_corrections as measured
+from core.measures.label_issues import doubted_errors as count_doubted
 from core.measures.slice import Slice
 from core.publish.accuracies import accuracies as measured_accuracies
 from core.store import Study
@@ -38,6 +39,15 @@ def decided(study: Study) -> dict[str, str]:
 def before_corrections(study: Study, where: Slice) -> Record | str:
     """See `core.measures.corrected_accuracy`: of the images of a filter."""
     return measured(study, reads.inside(study, where)[0])
+
+
+@cached_read(max_entries=32, names_features=True)
+def doubted_errors(study: Study, where: Slice) -> Record | str:
+    """See `core.measures.label_issues`: of the images of a filter; "" where that cannot be read."""
+    try:
+        return count_doubted(study, where.mask(study))
+    except PeregrineError:  # a page says so where it shows that itself
+        return ""
 
 
 accuracies = cached_read(max_entries=8, names_features=True)(measured_accuracies)  # of whole splits

@@ -15,6 +15,8 @@ from core.common.formatting import counted
 from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
+from core.measures.label_issues import TABLE as ISSUES
+from core.measures.label_issues import own_errors
 from core.measures.overlap import ENCODER
 from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered
@@ -46,6 +48,7 @@ from dashboard.panels.other_encoders import other_encoders_menu
 from dashboard.panels.tried_picture import picture_field
 from dashboard.server import table_downloads
 from dashboard.state import session
+from dashboard.state.pages import of_labels
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 _say = Templates.beside(__file__)
@@ -100,6 +103,7 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
     """What holds of the images of the filter; research speaks of the whole study."""
     _headline(study, population, filtered=filtered)
     _accuracies(study)
+    _doubted_labels(study, population)
     leakage(study, population)
     with st.container(key="overview_places", gap="xsmall"):
         findings.look_first(study, population)
@@ -197,6 +201,18 @@ def _accuracies(study: Study) -> None:
         st.dataframe(
             table, hide_index=True, alt="Accuracies, their images and the commands that they are from"
         )
+
+
+def _doubted_labels(study: Study, population: Slice) -> None:
+    """How many of the errors may be errors of the labels, as the report says it, and the way to these."""
+    line = label_reads.doubted_errors(study, population)
+    if not line:
+        return
+    own = own_errors(reads.label_issues(study, Slice())) if study.has(ISSUES) else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="overview_doubts"):
+        st.markdown(f":orange[:material/flag:] {widgets.plain(line)}", width="content", help=own or None)
+        way = "These labels" if guest_is_asking() else "Decide on them"
+        link("errors", way, study, icon_right="arrow_forward", where="", **of_labels())
 
 
 def _why_no_accuracy(study: Study) -> str:

@@ -23,7 +23,7 @@ from core.errors import SettingsError, StudyError
 from core.measures import saved_slices
 from core.measures.corrected_accuracy import before_corrections
 from core.measures.finder import worst_slices
-from core.measures.label_issues import errors_in_doubt
+from core.measures.label_issues import doubted_errors, errors_in_doubt
 from core.measures.slice import Slice
 from core.publish import image_sections, report_page, report_sections
 from core.publish.report import write_report
@@ -317,6 +317,8 @@ def test_accuracy__names_the_errors_whose_label_people_corrected(tmp_path):
     label_decisions.decide_label(study, names.iat[wrong], answer)
     source = Source(study)
     assert errors_in_doubt(1, 1 + len(others)) in "".join(_confusions(source))
+    assert doubted_errors(study, study.is_val) == errors_in_doubt(1, 1 + len(others))
+    assert doubted_errors(study, ~study.is_val & False) == ""
     assert set(source.lines(wrong)) - set(before.lines(wrong)) == {source.doubts[wrong]}
     assert list(source.doubts) == [wrong]
     said = "".join(accuracy(source))

@@ -11,6 +11,7 @@ import pytest
 from core.measures.label_issues import (
     count_sentence,
     doubt_sentence,
+    doubted_errors,
     issues_of,
     label_issues,
     listed_issues,
@@ -53,6 +54,19 @@ def issues(study: Study, **conditions: str) -> pd.DataFrame:
 def press(app, label: str) -> None:
     next(one for one in app.button if one.label == label).click().run()
     assert not app.exception
+
+
+def test_overview__counts_errors_whose_label_is_in_doubt_and_leads_to_them(seen, open_page):
+    study = open_study(seen)
+    row = int(np.flatnonzero(study.is_val & (study.table("probe")["correct"].to_numpy(float) == 0))[0])
+    answer = study.table("probe")["predicted"].iat[row]
+    decide_label(study, study.images["image_id"].iat[row], str(answer))
+    line = doubted_errors(study, study.is_val)
+    assert line.n >= 1 and line.of > line.n
+    app = open_page("overview", study=seen.name)
+    assert not app.exception and str(line) in all_text(app)
+    queries = [one.proto.query_string for one in app.get("page_link")]
+    assert any(parse_qs(one).get("errors_tab") == ["Wrong labels"] for one in queries)
 
 
 def test_overview__has_a_card_that_opens_them(seen, open_page, monkeypatch):

@@ -27,7 +27,7 @@ MOST = 0.2  # share that a cut may hold, where many have the same value
 DIGITS = 3  # of a cut
 _WRITTEN = tomllib.loads(Path(__file__).with_name("traits.toml").read_text(encoding="utf-8"))
 LOW, HIGH = _WRITTEN["low"], _WRITTEN["high"]
-TRUE = _WRITTEN["true"]
+MEASURE, TRUE = _WRITTEN["measure"], _WRITTEN["true"]
 
 
 class Cut(NamedTuple):
@@ -84,8 +84,10 @@ def picture_words(column: str, value: str) -> str:
 
     >>> picture_words("brightness", "..0.2"), picture_words("near_duplicate", "true")
     ('that are dark (brightness at most 0.2)', 'that repeat another image')
+    >>> picture_words("nearest_train", "0.6..")
+    'unlike any train image (cosine distance to the nearest at least 0.6)'
     """
-    name = column.replace("_", " ")
+    name = MEASURE.get(column, column.replace("_", " "))
     low, dots, high = value.partition("..")
     if dots and not low and column in LOW:
         return f"{LOW[column]} ({name} at most {high})"

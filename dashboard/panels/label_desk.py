@@ -15,7 +15,7 @@ from core.common.captions import SPLITS, with_class_names
 from core.common.command_line import command_line
 from core.common.formatting import counted, full_sentence
 from core.measures.label_issues import NEAREST, doubt_sentence, listed_issues
-from core.publish.label_forms import LABEL_FORMS, form_content
+from core.publish.label_forms import LABEL_FORMS, USUAL_FORM, form_content
 from core.store import Study
 from core.study import label_decisions, trace_changes
 from core.study.trace_changes import ChangedTraces
@@ -31,7 +31,7 @@ from dashboard.panels import traces
 from dashboard.panels.new_study_request import usual_name
 from dashboard.panels.next_study import open_made
 from dashboard.state import served_studies, session
-from dashboard.state.pages import of_labels
+from dashboard.state.pages import of_labels, of_what_would_help
 
 # Whether the label of an opened image may be wrong, as models that had not seen it judge: of both splits.
 
@@ -78,18 +78,25 @@ def export_menu(study: Study) -> None:
 
 def _download(study: Study, name: str) -> None:
     form = LABEL_FORMS[name]
-    ending = ".csv" if ".csv" in form.endings else ".json"
     st.download_button(
         form.title,
         data=partial(form_content, study, name),
-        file_name=f"{NAMES.get(name) or file_stem([study.name], f'labels_{name}')}{ending}",
-        mime=MIME[ending],
+        file_name=_file_name(study, name),
+        mime=MIME[_ending(name)],
         key=f"{EXPORT}_{name}",
         icon=":material/download:",
         type="tertiary",
         help=form.about,
         on_click="ignore",
     )
+
+
+def _ending(form: str) -> str:
+    return ".csv" if ".csv" in LABEL_FORMS[form].endings else ".json"
+
+
+def _file_name(study: Study, form: str) -> str:
+    return f"{NAMES.get(form) or file_stem([study.name], f'corrected_labels_{form}')}{_ending(form)}"
 
 
 def _command(study: Study, form: str) -> str:
@@ -412,7 +419,7 @@ def _nearest(study: Study, one: Shown) -> None:
 
 
 def _all_decided(study: Study, queue: Queue) -> None:
-    """What was decided, where nothing is open."""
+    """What was decided, where nothing is open, and what comes next."""
     names = queue.table["image_id"].astype(str)
     made = [queue.decided[name] for name in names]
     right = sum(name == label for name, label in zip(made, queue.table["label"].astype(str), strict=True))
@@ -423,7 +430,19 @@ def _all_decided(study: Study, queue: Queue) -> None:
             f"{len(made) - right - unsure:,} changed, {right:,} right, {unsure:,} wrong without a better one."
         )
         st.caption(what if guest_is_asking() else f"{what} {ONCE_MORE}")
-        _back_button(study, None)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.download_button(
+                "Corrected labels as CSV",
+                data=partial(form_content, study, USUAL_FORM),
+                file_name=_file_name(study, USUAL_FORM),
+                mime=MIME[".csv"],
+                key=f"{EXPORT}_decided",
+                icon=":material/download:",
+                help=LABEL_FORMS[USUAL_FORM].about,
+                on_click="ignore",
+            )
+            link("errors", "What would help", study, icon="healing", **of_what_would_help())
+            _back_button(study, None)
 
 
 def _button(

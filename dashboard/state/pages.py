@@ -46,3 +46,8 @@ def of_confusion(true: str, predicted: str) -> dict[str, str]:
 def of_labels() -> dict[str, str]:
     """The parts of the address of *Errors* that open the labels that may be wrong."""
     return {"errors_tab": "Wrong labels"}
+
+
+def of_what_would_help() -> dict[str, str]:
+    """The parts of the address of *Errors* that open the remedies of the head."""
+    return {"errors_tab": "What would help"}

@@ -36,10 +36,12 @@ COLUMNS = (
 )
 OF_IMAGES = ("remedy", "image_id", "label", "before", "after", "change")
 MENDED, BROKEN = CHANGES = ("mended", "broken")
+WRONG = "wrong"  # in place of a change: an error of the refit without a remedy
 GAINS, LOSES, NO_DIFFERENCE, TOO_FEW, NOT_TRIED = OUTCOMES = (
     *("gains", "loses", "no difference", "too few to tell", "not tried"),
 )
 TABLE, IMAGES = "remedies", "remedy_images"
+RULED_OUT = 0.02  # a gain that intervals may reach where it is said that no remedy of the head helps
 LEAST_DISCORDANT = 8  # images that change side: of fewer nothing is said
 BINS = 15  # of the calibration error
 RESAMPLES = 2000
@@ -297,22 +299,72 @@ def worst_sentence(facts: RemediesFacts, slice_name: str = "") -> Record | str:
     return _say("worst", parts=tuple(parts)) if parts else ""
 
 
+def refit_errors(changed: pd.DataFrame) -> pd.DataFrame:
+    """The images that the refit without a remedy gets wrong.
+
+    Args:
+        changed: table `remedy_images`; one of an older study lists none of them.
+    """
+    is_error = ((changed["remedy"] == REFIT) & (changed["change"] == WRONG)).to_numpy(bool)
+    return changed.loc[is_error]
+
+
+def largest_gain(table: pd.DataFrame) -> float:
+    """The largest gain of accuracy that the interval of any remedy reaches; NaN where none was tried.
+
+    Args:
+        table: table `remedies`.
+    """
+    is_of_answers = ~table["remedy"].isin([REFIT, TEMPERATURE]).to_numpy(bool)
+    highs = tried(table.loc[is_of_answers])["high"].to_numpy(float)
+    highs = highs[np.isfinite(highs)]
+    return float(highs.max()) if len(highs) else float("nan")
+
+
 def remedies_takes() -> Record:
     """Say what trying the remedies does, and about how long that takes."""
     return _say("takes", n=len(OF_ANSWERS) + 1)
 
 
-def next_step(facts: RemediesFacts, *, has_issues: bool) -> Record:
+def next_step(
+    facts: RemediesFacts, table: pd.DataFrame, changed: pd.DataFrame, *, has_issues: bool
+) -> Record:
     """Say what to do where no remedy gains: look at labels, or at the class with most errors.
 
+    That the head is not at fault is said only where no interval reaches a gain of RULED_OUT.
+
     Args:
+        table, changed: tables `remedies` and `remedy_images`.
         has_issues: the study lists labels that may be wrong.
     """
     if has_issues and not facts.n_corrected:
         return _say("next_labels")
-    if facts.worst_class:
-        return _say("next_class", what=with_class_names(facts.worst_class), n=facts.n_worst_class)
-    return _say("next_encoder")
+    most = largest_gain(table)
+    kind = "ruled_out" if most <= RULED_OUT else "not_ruled_out"
+    claim = _say(kind, value=100 * max(most, 0.0), n=facts.n) if np.isfinite(most) else _say("none_tried")
+    if not facts.worst_class:
+        return _say("next_encoder", parts=(claim,))
+    n_errors = int((refit_errors(changed)["label"] == facts.worst_class).sum())
+    kind, name = "next_class" if n_errors else "next_class_size", with_class_names(facts.worst_class)
+    return _say(kind, parts=(claim,), what=name, n=n_errors or facts.n_worst_class, of=facts.n_worst_class)
+
+
+def error_groups(facts: RemediesFacts, changed: pd.DataFrame) -> list[tuple[Record, pd.DataFrame]]:
+    """Return the errors of the refit in groups, each with its title: of the worst class, and of all others.
+
+    Args:
+        changed: table `remedy_images`.
+    """
+    errors, name = refit_errors(changed), facts.worst_class
+    if not name:
+        return [(_say("errors", n=len(errors), of=facts.n), errors)]
+    is_worst = (errors["label"] == name).to_numpy(bool)
+    worst, others = errors.loc[is_worst], errors.loc[~is_worst]
+    titles = (
+        _say("errors_of", n=len(worst), of=facts.n_worst_class, what=with_class_names(name)),
+        _say("errors_of_others", n=len(others), of=facts.n - facts.n_worst_class),
+    )
+    return list(zip(titles, (worst, others), strict=True))
 
 
 def fitted_sentence(facts: RemediesFacts, *, unseen: bool) -> Record:

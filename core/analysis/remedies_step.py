@@ -3,7 +3,7 @@
 No image passes through the encoder: everything is of stored representations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from core.analysis.remedies import (
     TABLE,
     TEMPERATURE,
     TOGETHER,
+    WRONG,
     HeadAnswers,
     Judged,
     best_remedy,
@@ -330,23 +331,20 @@ class Scorer:
         return answers, evaluated(self.study, read.answer_kind)[rows] & table["predicted"].notna().to_numpy()
 
     def changed_images(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Table `remedy_images`: the images whose answer a remedy makes right or wrong."""
+        """Table `remedy_images`: errors of the refit, and images that a remedy makes right or wrong."""
         names = np.asarray(self.study.class_names, object)[self.images.names]
         ids = self.study.column("images", "image_id").to_numpy(object)[self.images.rows[self.known]]
-        was, parts = self.judged.right(self.base), []
+        was = self.judged.right(self.base)
+        parts = [_changed_rows(REFIT, ids, names, (self.truth, *[self.base.predicted] * 2), ~was, WRONG)]
         for remedy in table["remedy"]:
             if remedy in (REFIT, TEMPERATURE) or remedy not in self.refits.answers:
                 continue
             after = self._answers(remedy)
             now = self.judged.right(after)
+            codes = (self.truth, self.base.predicted, after.predicted)
             for change, mask in zip(CHANGES, (now & ~was, was & ~now), strict=True):
-                values = (remedy, ids[mask], *(names[code[mask]] for code in self._codes(after)), change)
-                parts.append(pd.DataFrame(dict(zip(OF_IMAGES, values, strict=True))))
-        joined = pd.concat(parts) if parts else pd.DataFrame(columns=pd.Index(OF_IMAGES))
-        return joined.astype("str").reset_index(drop=True)
-
-    def _codes(self, after: HeadAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.truth, self.base.predicted, after.predicted
+                parts.append(_changed_rows(str(remedy), ids, names, codes, mask, change))
+        return pd.concat(parts).astype("str").reset_index(drop=True)
 
     def summary(self, table: pd.DataFrame) -> dict[str, Any]:
         read = self.study.answering(self.config.answer)
@@ -373,6 +371,19 @@ class Scorer:
             "n_worst_class": int(self.judged.in_class.sum()),
             "best": best_remedy(table),
         }
+
+
+def _changed_rows(
+    remedy: str,
+    ids: np.ndarray,
+    names: np.ndarray,
+    codes: Sequence[np.ndarray],
+    mask: np.ndarray,
+    change: str,
+) -> pd.DataFrame:
+    """Rows of `remedy_images` of the images of a mask. codes: of truth, answer before, answer after."""
+    values = (remedy, ids[mask], *(names[code[mask]] for code in codes), change)
+    return pd.DataFrame(dict(zip(OF_IMAGES, values, strict=True)))
 
 
 def _settings(study: Study, refits: Refits, facts: ImageFacts) -> dict[str, Any]:

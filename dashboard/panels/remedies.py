@@ -14,13 +14,16 @@ from core.analysis.remedies import (
     IMAGES,
     MENDED,
     NOT_TRIED,
+    REFIT,
     TABLE,
     TEMPERATURE,
     base_sentence,
     best_remedy,
     decided_since,
+    error_groups,
     fitted_sentence,
     next_step,
+    refit_errors,
     remedies_finding,
     remedies_takes,
     remedy_name,
@@ -32,6 +35,7 @@ from core.charts.remedies import REMEDIES
 from core.charts.table_file import file_stem
 from core.common.captions import with_class_names
 from core.common.formatting import counted, full_sentence
+from core.common.records import Templates
 from core.common.step_facts import RemediesFacts
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.slice import Slice
@@ -59,6 +63,7 @@ NEXT = "remedy_next"  # key of the menu
 NAME = "remedy_next_name"
 STARTED = "_remedy_next_started"  # of this session: the study, and the next one
 NOTHING_GAINS = "None gains, so none is chosen."
+_say = Templates.beside(__file__)
 SIDES = {MENDED: "Made right", BROKEN: "Made wrong"}
 
 
@@ -82,7 +87,7 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
     lines = [full_sentence(remedy_sentence(row)) for row in table.loc[beside].to_dict("records")]
     st.caption(widgets.plain(" ".join([_worst(study, facts), *lines])))
     if not best_remedy(table):
-        _next_step(study, facts)
+        _next_step(study, table, facts)
     elif not facts.n_corrected and study.has(ISSUES):
         _labels_link(study)
     if facts.heads:
@@ -95,17 +100,19 @@ def _worst(study: Study, facts: RemediesFacts) -> str:
     return str(worst_sentence(facts, name))
 
 
-def _next_step(study: Study, facts: RemediesFacts) -> None:
+def _next_step(study: Study, table: pd.DataFrame, facts: RemediesFacts) -> None:
     """What to do where no remedy gains: one line, with where it is done."""
-    has_issues = study.has(ISSUES)
+    has_issues, changed = study.has(ISSUES), reads.table(study, IMAGES)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(widgets.plain(next_step(facts, has_issues=has_issues)), width="content")
+        line = next_step(facts, table, changed, has_issues=has_issues)
+        st.markdown(widgets.plain(line), width="content")
         if has_issues and not facts.n_corrected:
             _labels_link(study)
             return
-        if facts.worst_class:
+        if facts.worst_class and refit_errors(changed).empty:  # an older study does not list them
             where = Slice(labels=(facts.worst_class,), correct=False)
-            link("images", "Its errors by the study's labels", study, icon="photo_library", where=where)
+            label = f"Errors of {widgets.plain(study.answer_name)} by the study's own labels"
+            link("images", label, study, icon="photo_library", where=where)
         other_encoders_menu(study, kind="tertiary")
 
 
@@ -136,26 +143,32 @@ def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: 
             placeholder="Choose a remedy to see its images",
             width=340,
         )
-        if name is None and guest_is_asking():
-            return
-        if name is None:
+        remedy = REFIT if name is None else names[name]
+        if name is None and not guest_is_asking():
             st.button("Use this head", icon=":material/play_arrow:", key=f"{NEXT}_none", disabled=True)
             st.caption(NOTHING_GAINS, width="content")
-            return
-        remedy = names[name]
-        if not guest_is_asking():
+        elif name is not None and not guest_is_asking():
             _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
     changed = reads.table(study, IMAGES)
     ids = study.column("images", "image_id").to_numpy(object)[where.mask(study)]
-    changed = changed.loc[(changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)]
-    rows = session.rows_held(study, changed["image_id"])
-    marks.action_bar(study, rows, key="remedies_bar")
+    is_listed = (changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)
+    if remedy == REFIT and refit_errors(changed).empty:  # an older study does not list them
+        return
+    marks.action_bar(study, session.rows_held(study, changed.loc[is_listed, "image_id"]), key="remedies_bar")
+    if remedy == REFIT:
+        for number, (title, errors) in enumerate(error_groups(facts, changed)):
+            listed = errors.loc[is_listed[errors.index]]
+            narrowed = _say("within_filter", parts=(title,), n=len(listed))
+            _side(study, listed, f"errors_{number}", title if len(listed) == len(errors) else narrowed)
+        return
+    changed = changed.loc[is_listed]
     for change, title in SIDES.items():
-        _side(study, changed.loc[(changed["change"] == change).to_numpy(bool)], change, title)
+        of_change = changed.loc[(changed["change"] == change).to_numpy(bool)]
+        _side(study, of_change, change, f"{title}: {counted(len(of_change), 'image')}")
 
 
 def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
-    st.subheader(f"{title}: {counted(len(changed), 'image')}", anchor=False)
+    st.subheader(widgets.plain(title), anchor=False)
     if changed.empty:
         return
     rows = session.rows_held(study, changed["image_id"])
@@ -168,12 +181,14 @@ def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
         page_size=PAGE,
         select=True,
         marked=False,  # the group says it; whether the answer in use is right is another question
-        label=f"images that are {title.lower()}",
+        label=title,
     )
 
 
 def _caption(row: dict[str, Any]) -> tuple[str, ...]:
     truth, before, after = (with_class_names(str(row[name])) for name in ("label", "before", "after"))
+    if row["remedy"] == REFIT:
+        return (_say("answered", what=truth, why=before),)
     return (f"{truth}: before {before}, after {after}",)
 
 

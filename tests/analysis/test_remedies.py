@@ -148,8 +148,11 @@ def test_finding__names_what_does_harm():
     ],
 )
 def test_next_step__labels_first_then_the_worst_class(facts, has_issues, kind):
-    step = next_step(facts, has_issues=has_issues)
-    assert step.kind == kind and (step.what, step.n) == (("dog", 20) if kind == "next_class" else ("", None))
+    row = ("refit", "a.jpg", "dog", "cat", "cat", remedies.WRONG)
+    errors = pd.DataFrame([row], columns=pd.Index(remedies.OF_IMAGES))
+    step = next_step(facts, table_of(("slices", 0.1, -0.1, 20)), errors, has_issues=has_issues)
+    assert step.kind == kind
+    assert (step.what, step.n, step.of) == (("dog", 1, 20) if kind == "next_class" else ("", None, None))
 
 
 def test_table__of_untried_remedies_counts_nothing():

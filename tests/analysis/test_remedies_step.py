@@ -127,6 +127,9 @@ def test_gain__is_the_slow_twin_from_the_text_alone(mended):
     right = before == truth, after == truth
     assert set(mine.index[mine["change"] == "mended"]) == set(ids[right[1] & ~right[0]])
     assert set(mine.index[mine["change"] == "broken"]) == set(ids[right[0] & ~right[1]])
+    errors = images.loc[images["remedy"] == "refit"]
+    assert set(errors["image_id"]) == set(ids[~right[0]]) and set(errors["change"]) == {"wrong"}
+    assert errors["before"].tolist() == [names[before[mended.row_of(one)]] for one in errors["image_id"]]
     assert row["mended"] == (mine["change"] == "mended").sum()
     assert row["broken"] == (mine["change"] == "broken").sum()
 

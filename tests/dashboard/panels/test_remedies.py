@@ -13,9 +13,12 @@ import pytest
 from core.analysis.remedies import (
     BROKEN,
     MENDED,
+    WRONG,
     base_sentence,
     decided_since,
+    error_groups,
     next_step,
+    refit_errors,
     remedies_finding,
     remedy_name,
     remedy_row,
@@ -42,8 +45,12 @@ FACTS = {"answer": "probe", "accuracy": 0.7, "accuracy_in_use": 0.65, "n": 40, "
 WORST = {"worst_slice": "colour=blue", "n_worst_slice": 12, "worst_class": "cat", "n_worst_class": 21}
 
 
-def write_remedies(folder: Path, *, low: float = 0.01, n_corrected: int = 0) -> Study:
-    """As the step would leave them: slices gain, nobody corrected a label, two images change side."""
+def write_remedies(folder: Path, *, low: float = 0.01, n_corrected: int = 0, n_errors: int = 0) -> Study:
+    """As the step would leave them: slices gain, nobody corrected a label, two images change side.
+
+    Args:
+        n_errors: of the refit, at most 3 ants before cats; 0: as an older version wrote it, without them.
+    """
     study = open_study(folder)
     ids = study.images["image_id"].tolist()
     numbers = {"accuracy": 0.75, "gain": 0.05, "low": low, "high": 0.09, "mended": 9, "broken": 1, "n": 40}
@@ -58,6 +65,10 @@ def write_remedies(folder: Path, *, low: float = 0.01, n_corrected: int = 0) -> 
             "change": [MENDED, BROKEN],
         }
     )
+    wrong = study.images.loc[study.images["label"].isin(["ant", "cat"]), ["image_id", "label"]]
+    wrong = wrong.sort_values("image_id").groupby("label").head(3).head(n_errors)
+    wrong = wrong.assign(remedy="refit", before="bee", after="bee", change=WRONG)
+    changed = pd.concat([wrong, changed], ignore_index=True)
     names, n_features = study.class_names, 4
     weights = np.arange(2 * len(names) * (n_features + 1), dtype=np.float32)
     with write_study(folder) as writer, writer.step("remedies", {}, ("images",)) as step:
@@ -106,12 +117,46 @@ def test_head__nothing_gains__none_is_chosen_and_a_next_step_is_shown(seen, open
     assert app.button(key="remedy_next_none").disabled
     galleries = [one.proto.id for one in app.get("bidi_component")]
     assert not any(one.endswith(f"remedies_{change}") for one in galleries for change in (MENDED, BROKEN))
-    assert str(next_step(study.facts(RemediesFacts), has_issues=True)) in all_text(app)
+    tables = study.table("remedies"), study.table("remedy_images")
+    line = next_step(study.facts(RemediesFacts), *tables, has_issues=True)
+    assert (line.kind, line.parts[0].kind, line.parts[0].n) == ("next_class_size", "not_ruled_out", 40)
+    assert line.parts[0].value == pytest.approx(9.0)  # the end of the interval of slices
+    assert str(line) in all_text(app)
     filters = [parse_qs(one.proto.query_string).get("where") for one in app.get("page_link")]
     assert [str(Slice(labels=("cat",), correct=False))] in filters  # of the worst class
     app = open_page("errors", study=seen.name, remedy=remedy_name("slices"), **TAB)
     (menu,) = [one.proto.popover for one in app.get("popover") if one.proto.popover.label == "Use this head"]
     assert menu.type == "secondary"
+
+
+def test_refit__its_errors_are_listed_as_the_page_counts_them(seen, open_page):
+    study = write_remedies(seen, low=-0.01, n_corrected=2, n_errors=5)
+    errors = refit_errors(study.table("remedy_images"))
+    facts = study.facts(RemediesFacts)
+    (of_worst, worst), (of_others, others) = error_groups(facts, study.table("remedy_images"))
+    assert (of_worst.n, of_worst.of, of_others.n, of_others.of) == (len(worst), 21, len(others), 19)
+    assert len(worst) + len(others) == len(errors) == 5 and set(worst["label"]) == {"cat"}
+    line = next_step(facts, study.table("remedies"), study.table("remedy_images"), has_issues=True)
+    assert (line.kind, line.n, line.of) == ("next_class", len(worst), 21)
+    app = open_page("errors", study=seen.name, **TAB)
+    assert not app.exception and str(line) in all_text(app)
+    for number, group in enumerate((worst, others)):
+        assert [tile["id"] for tile in tiles(app, f"remedies_errors_{number}")] == [
+            study.row_of(name) for name in group["image_id"]
+        ]
+    filters = [parse_qs(one.proto.query_string).get("where") for one in app.get("page_link")]
+    assert [str(Slice(labels=("cat",), correct=False))] not in filters  # other errors, of other images
+
+
+def test_next_step__blames_the_images_only_where_no_interval_reaches_a_gain(seen):
+    study = write_remedies(seen, low=-0.01)
+    facts, changed = study.facts(RemediesFacts), study.table("remedy_images")
+    numbers = {"accuracy": 0.75, "gain": 0.0, "low": -0.01, "mended": 9, "broken": 9, "n": 40}
+    for high, kind in ((0.02, "ruled_out"), (0.021, "not_ruled_out")):
+        table = remedy_table([remedy_row("slices", numbers | {"high": high})])
+        assert next_step(facts, table, changed, has_issues=False).parts[0].kind == kind
+    table = remedy_table([untried_row("slices", "none"), remedy_row("refit", numbers | {"high": 0.5})])
+    assert next_step(facts, table, changed, has_issues=False).parts[0].kind == "none_tried"
 
 
 def test_page__without_the_step_has_the_button(seen, open_page):

@@ -80,7 +80,8 @@ def first_number(n: int, labels: Iterable[str]) -> int:
 def match_class_list(listed: ClassList, labels: Sequence[str]) -> Match:
     """Match the outputs of a classifier to labels by a list of its classes: by name or by number.
 
-    It is by number where that matches more of them: the stated one, else the place in the list, from 0 or 1 as the labels count.
+    By number, where that matches more of them: the stated one, else the place in the list, from 0 or 1 as
+    the labels count.
     """
     by_name = match_labels([class_.all_names for class_ in listed.classes], labels)
     numbers: list[int | None] = [class_.number for class_ in listed.classes]

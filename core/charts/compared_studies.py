@@ -347,7 +347,7 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot how many words each pair of studies shares; on the diagonal, a study's own words.
 
     Args:
-        matrix: from `core.concepts.across.shared_matrix`.
+        matrix: from `core.compare.across.shared_matrix`.
     """
     if matrix.empty or not matrix.to_numpy().any():
         return note_figure("None of these studies has words.", theme)

@@ -14,6 +14,7 @@ from core.common.dataframes import numbers
 from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
 from core.common.threads import cached_property
 from core.common.topics import function_of_option
+from core.compare.across import across_table, concept_counts, shared_matrix, shared_words
 from core.compare.images import GAINED, LOST, SIDES, Shared, shared_images, side_table, surest_first
 from core.compare.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
 from core.compare.notes import (
@@ -29,7 +30,6 @@ from core.compare.notes import (
     relabelled_notes,
 )
 from core.compare.separation import separation_table
-from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
 from core.encoders.readout import chosen_readout
 from core.measures.design_effect import groups_among
 from core.measures.paired_accuracy import PairedAccuracy

@@ -10,9 +10,10 @@ import pandas as pd
 
 from core.answers import class_logits
 from core.answers.predictable import predictable
+from core.common.command_line import command_line
 from core.common.formatting import counted
 from core.common.group_names import JOINED_BY
-from core.errors import SettingsError, ShapeError
+from core.errors import SettingsError, ShapeError, StudyError
 from core.study.chunked_array import CHUNK_ROWS
 from core.study.missing import OF_LATENTS
 
@@ -85,6 +86,14 @@ def top_rows(
     return frame.assign(
         rank=ranks, feature=feature_column, contribution=values[row, rank], side=side, words=words_of_rows
     )
+
+
+def check_has_concepts(study: Study) -> None:
+    """Raise StudyError, naming the command, for a study whose features have no words."""
+    if not study.has("concepts"):
+        why = study.why_skipped("concepts") or "not run yet"
+        command = command_line("concepts", study.path)
+        raise StudyError(f"'{study.path}' has no concepts ({why}). Run: {command}")
 
 
 def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:

@@ -20,9 +20,8 @@ from core.common.dataframes import numbers, unit_rows
 from core.common.dataframes import words as texts
 from core.common.group_names import group_name
 from core.common.step_facts import ConceptsFacts
-from core.concepts.across import check_has_concepts
 from core.concepts.blame import ProbeWithMeans
-from core.concepts.failures import SEPARATOR, top_contributions, words_of_features
+from core.concepts.failures import SEPARATOR, check_has_concepts, top_contributions, words_of_features
 from core.concepts.falcon import K_CANDIDATES
 from core.concepts.units import ProbeImages, scan, threshold_of
 from core.config import ConceptsConfig

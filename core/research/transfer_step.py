@@ -8,8 +8,7 @@ import pandas as pd
 import torch
 
 from core.analysis.definitions import normalise_rows
-from core.concepts.across import check_has_concepts
-from core.concepts.failures import SEPARATOR, words_of_features
+from core.concepts.failures import SEPARATOR, check_has_concepts, words_of_features
 from core.errors import SettingsError, StudyError
 from core.research import transfer
 from core.research.transfer_compared_words import METHODS, carries_words

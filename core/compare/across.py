@@ -6,29 +6,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from core.common.command_line import command_line
 from core.common.step_facts import ConceptsFacts
-from core.errors import StudyError
-from core.store import Study
-
-
-def check_has_concepts(study: Study) -> None:
-    """Raise StudyError, naming the command, for a study whose features have no words."""
-    if not study.has("concepts"):
-        why = study.why_skipped("concepts") or "not run yet"
-        command = command_line("concepts", study.path)
-        raise StudyError(f"'{study.path}' has no concepts ({why}). Run: {command}")
 
 
 def concept_counts(concepts: pd.DataFrame) -> Counter[str]:
-    """Count the features and groups that have each kept word of the table `concepts`."""
+    """Count the features and groups of one of several studies that have each kept word of its concepts."""
     kept_words = concepts["kept"].to_numpy(bool)
     pairs = set(zip(concepts["group"][kept_words], concepts["word"][kept_words], strict=True))
     return Counter(word for _, word in pairs)
 
 
 def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
-    """Return the words that most groups have; ties in alphabetical order."""
+    """Return the words that most groups of a compared study have; ties in alphabetical order."""
     most_common_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [word for word, _ in most_common_first[:n]]
 
@@ -61,14 +50,14 @@ def across_table(word_counts: Mapping[str, Counter[str]], facts: Mapping[str, Co
 
 
 def shared_matrix(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
-    """Count the concept words that each pair of studies shares (Fig. B.1); on the diagonal, their own."""
+    """Compare studies two by two: how many concept words both have (Fig. B.1); diagonal: their own."""
     names = list(word_counts)
     values = [[len(set(word_counts[a]) & set(word_counts[b])) for b in names] for a in names]
     return pd.DataFrame(values, index=names, columns=names)
 
 
 def shared_words(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
-    """List concept words by studies: word, n_studies, and a column per study with its number of groups.
+    """List concept words of compared studies: word, n_studies, and of each study its number of groups.
 
     By descending number of studies, then of groups, then by word.
     """

@@ -5,7 +5,7 @@ from collections import Counter
 import pandas as pd
 
 from core.common.step_facts import ConceptsFacts
-from core.concepts.across import across_table, concept_counts, most_common_words, shared_matrix, shared_words
+from core.compare.across import across_table, concept_counts, most_common_words, shared_matrix, shared_words
 
 FOUND = {
     "a": Counter({"dog": 3, "red": 1, "sky": 1}),

@@ -154,7 +154,7 @@ class Study(DisplayedStudy):
         if not (name in AS_DECIDED and self.has(name)):
             return super().table(name, columns)
         frame = AS_DECIDED[name](self, super().table(name))
-        return frame if columns is None else frame[columns]
+        return frame if columns is None else frame.loc[:, columns]
 
     def columns(self, name: str) -> list[str]:
         is_decided = name in AS_DECIDED and self.has(name)

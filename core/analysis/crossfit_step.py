@@ -246,7 +246,8 @@ def _own_classifier(study: Study) -> np.ndarray:
 
 def _with_nearest(study: Study, table: pd.DataFrame, rows: np.ndarray, cosines: np.ndarray) -> pd.DataFrame:
     ids, labels = (
-        np.append(study.column("images", name).to_numpy(object), None) for name in ("image_id", "label")
+        np.append(study.column("images", name).to_numpy(object), np.array([None]))
+        for name in ("image_id", "label")
     )
     columns: dict[str, Any] = {}
     for rank in range(NEAREST):

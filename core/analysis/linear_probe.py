@@ -431,7 +431,7 @@ class Curvature:
             covariance.addmm_(x.T, x)
         try:  # in double precision: of few images, whose covariance is singular, single may not converge
             values, vectors = torch.linalg.eigh(covariance.double() / n)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]  # documented, not exported
             return cls()
         return cls(vectors.float(), values.clamp(min=0).float())
 

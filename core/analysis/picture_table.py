@@ -316,7 +316,7 @@ def _hash(luma: np.ndarray) -> int:
 def _checksum(pixels: np.ndarray) -> tuple[int, int]:
     """128 bits of the SHA-256 of the size and the pixels."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(pixels)
+    digest.update(pixels.data)
     whole = digest.digest()
     return int.from_bytes(whole[:8], "big"), int.from_bytes(whole[8:16], "big")
 
@@ -360,6 +360,6 @@ def _picture_table(image_ids: pd.Series, values: np.ndarray, duplicates: Duplica
     """
     table = pd.DataFrame(dict(zip(VALUES, values.T, strict=True)))
     table = table.assign(aspect=table["width"] / table["height"], image_id=image_ids.to_numpy(object))
-    ids = np.append(image_ids.to_numpy(object), None)
+    ids = np.append(image_ids.to_numpy(object), np.array([None]))
     table[DUPLICATE_OF], table[NEAR_DUPLICATE_OF] = ids[duplicates.exact], ids[duplicates.near]
-    return table[["image_id", *COLUMNS]].astype(TYPES)
+    return table.loc[:, ["image_id", *COLUMNS]].astype(TYPES)

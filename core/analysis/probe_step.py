@@ -329,5 +329,6 @@ def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int)
 
     top5 = share("val", "top5_correct") if n_classes > 5 else None
     n_val = int(((split == "val") & labelled).sum())
-    summary = {"top1": share("val", "correct"), "top5": top5, "train_top1": share("train", "correct")}
-    return summary | {**_chosen(probe), "n_train": len(train.rows), "n_val": n_val, "n_classes": n_classes}
+    shares = {"top1": share("val", "correct"), "top5": top5, "train_top1": share("train", "correct")}
+    counts = {"n_train": len(train.rows), "n_val": n_val, "n_classes": n_classes}
+    return {**shares, **_chosen(probe), **counts}

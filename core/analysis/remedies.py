@@ -122,8 +122,8 @@ def compare_heads(
     gap_means = gaps.mean(0, keepdims=True) if len(gaps) else np.full((1, 2 * BINS), np.nan)
     values = dict(zip(MEANS, [*means, *_calibration_gain(gap_means)], strict=True))
     bounds = {}
-    for end, row in zip(("low", "high"), ends, strict=True):
-        for name, value in zip(MEANS, row, strict=True):
+    for end, limits in zip(("low", "high"), ends, strict=True):
+        for name, value in zip(MEANS, limits, strict=True):
             bounds[f"{name.removesuffix('gain')}{end}"] = float(value)
     row: dict[str, Any] = {"accuracy": float(now.mean()) if len(now) else np.nan}
     row |= {name: float(value) for name, value in values.items()}
@@ -268,7 +268,7 @@ def _best_finding(table: pd.DataFrame) -> Record:
     best = best_remedy(table)
     if not best:
         return _say("none")
-    row = table.loc[table["remedy"].to_numpy(object) == best].iloc[0]
+    row = table.loc[table["remedy"].to_numpy(object) == best].iloc[0].to_dict()
     if best == TEMPERATURE:
         ends = float(row["log_loss_low"]), float(row["log_loss_high"])
         return _say("best_confidence", value=float(row["log_loss_gain"]), interval=ends)
@@ -406,7 +406,7 @@ def remedy_sentence(row: Mapping[str, Any]) -> Record:
     return _say(KINDS[outcome], what=name, value=gain, interval=tuple(ends))
 
 
-def points_text(row: Mapping[str, Any] | pd.Series) -> str:
+def points_text(row: Mapping[str, Any]) -> str:
     """Write a remedy's gain of accuracy and its interval, in points.
 
     >>> points_text({"gain": 0.0424, "low": -0.0169, "high": 0.1017})
@@ -415,7 +415,7 @@ def points_text(row: Mapping[str, Any] | pd.Series) -> str:
     return signed_interval(*_points(row), digits=1)
 
 
-def _points(row: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:
+def _points(row: Mapping[str, Any]) -> tuple[float, float, float]:
     """The gain and its interval, in points."""
     gain, low, high = (100 * float(row[name]) for name in ("gain", "low", "high"))
     return gain, low, high

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -307,14 +307,14 @@ def slice_members(tokens: Tokens, labels: np.ndarray, mask: np.ndarray, label: i
 
 def worst_candidate(
     tokens: Tokens, wrong: np.ndarray, labels: np.ndarray, mask: np.ndarray
-) -> pd.Series | None:
+) -> dict[str, Any] | None:
     """The slice that does worst, for a remedy: significant ones first, then by the error rate's low end."""
     candidates = find(tokens, wrong, labels, mask)
     if candidates.empty:
         return None
     far = candidates["q"].to_numpy(float) <= SIGNIFICANT
     order = np.lexsort((candidates["trait"], candidates["label"], -candidates["low"].to_numpy(float), ~far))
-    return candidates.iloc[int(order[0])]
+    return candidates.iloc[int(order[0])].to_dict()
 
 
 def with_equal_classes(training: Training, pool: Pool) -> Training:

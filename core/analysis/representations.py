@@ -36,7 +36,7 @@ from core.study.writer import StepWriter
 # Another thing to make of the pictures is one more consumer in the list that `embed` loops over.
 
 
-PictureLook = Callable[[Image.Image | None], Any]
+PictureLook = Callable[[Any], Any]  # of a picture; of None as well where `Pictures` need none
 
 
 class Consumer(ABC):
@@ -50,7 +50,7 @@ class Consumer(ABC):
 
     look: PictureLook
     look_bytes: int = 0
-    empty: Mapping[str, np.ndarray]
+    empty: dict[str, np.ndarray]
 
     @abstractmethod
     def rows(self, looks: Any, listing_rows: Sequence[int]) -> Mapping[str, np.ndarray]:

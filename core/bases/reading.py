@@ -15,8 +15,12 @@ from core.errors import CheckpointError
 # What names mean that libraries and people give an activation, as `_plain` writes them.
 _OF_RELU = ("relu", "standard", "vanilla", "l1")
 _OF_JUMP = ("jumprelu", "jump", "batchtopk", "matryoshkabatchtopk", "threshold")
-ACTIVATIONS = dict.fromkeys(_OF_RELU, RELU) | dict.fromkeys(("topk", "ksparse"), TOPK)
-ACTIVATIONS |= dict.fromkeys(_OF_JUMP, JUMP) | dict.fromkeys(("abstopk", "magnitude"), MAGNITUDE)
+ACTIVATIONS: dict[str, str] = {
+    **dict.fromkeys(_OF_RELU, RELU),
+    **dict.fromkeys(("topk", "ksparse"), TOPK),
+    **dict.fromkeys(_OF_JUMP, JUMP),
+    **dict.fromkeys(("abstopk", "magnitude"), MAGNITUDE),
+}
 KEEP_K = (TOPK, RAW_TOPK, MAGNITUDE)
 WITH_K = re.compile(r"(\w*topk)(\d+)")
 # Where it is said: of the activation, of an architecture that names one, of k, of a threshold.

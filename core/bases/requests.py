@@ -77,7 +77,7 @@ def add_basis(
                 with progress.part(begin, end, run=seed + 1, of=config.seeds):
                     fits.append(fit(vectors, size, k, seed, run))
             stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
-            facts = {"seeds": config.seeds, "n_train": len(vectors)}
+            facts: dict[str, Any] = {"seeds": config.seeds, "n_train": len(vectors)}
             if kind.name != CONTROL:
                 facts["r2_random"] = _r2_of_random(study, vectors, positions, size, k, run)
             new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)

@@ -31,7 +31,7 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         rates: table `cause_rates`.
     """
-    if not len(rates) or not rates["n_errors"].max():
+    if not len(rates) or not numbers(rates, "n_errors").max():
         return note_figure(NONE, theme)
     rates = _in_order(rates)
     n_judged = numbers(rates, "n_errors") - numbers(rates, "n_too_few")

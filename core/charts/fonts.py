@@ -94,7 +94,7 @@ def _has(font: str, letter: str) -> bool:
 
 def _drawn(font: str, letter: str) -> tuple[tuple[int, int], bytes]:
     mask = _measure(font).getmask(letter)
-    return mask.size, bytes(mask)
+    return mask.size, bytes(mask)  # pyright: ignore[reportArgumentType]  # a sequence, as its stub leaves out
 
 
 # Letters of a figure that the shipped fonts lack, as in names of classes in other scripts.

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.charts.fonts import text_width, wrapped_lines
-from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, paper, printed_font
+from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, paper, printed_font, traces_of
 
 # Break the titles and notes of a figure for print, so that they fit on it.
 
@@ -34,7 +34,7 @@ def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
 
 def legend_room(figure: go.Figure, theme: Theme) -> int:
     """Return the height in px of a chart's legend beyond USUAL_ROWS, which its panel would lose."""
-    traces: Any = figure.data
+    traces = traces_of(figure)
     names = [trace.name for trace in traces if trace.name and trace.showlegend is not False]
     if not names or theme.width is None:
         return 0
@@ -106,7 +106,7 @@ def print_version(
         height = layout_of(figure).height * max(screen_height / USUAL_HEIGHT, 1.0)
         layout_of(figure).height = round(height + legend_room(figure, theme))
     fit_text(figure, theme)
-    figure = go.Figure(data=[_as_vectors(trace) for trace in figure.data], layout=figure.layout)
+    figure = go.Figure(data=[_as_vectors(trace) for trace in traces_of(figure)], layout=figure.layout)
     return figure.update_layout(width=theme.width)
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart, known_score
 from core.charts.marks import diagonal, line
 from core.charts.options import FigureOptions
-from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
+from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure, traces_of
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.common.records import Templates
@@ -101,7 +101,7 @@ def score_curve(
             x, y = (100 * numbers(points, axis) for axis in "xy")
             stroke = theme.stroke(3 if strong else 1.5)
             fig.add_trace(line(x, y, colour=colour, width=stroke, hover=hover, name=legend))
-    if not len(list(fig.data)):
+    if not traces_of(fig):
         return note_figure(_why_none(metrics, scores[0]), theme)
     base = _metric_row(metrics, scores[0]).get(about.base, np.nan)
     if not about.base:

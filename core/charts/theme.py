@@ -219,6 +219,11 @@ def layout_of(fig: go.Figure) -> Any:
     return fig.layout
 
 
+def traces_of(fig: go.Figure) -> tuple[Any, ...]:
+    """Return the traces of a chart, each of which plotly's types take for the figure or a name."""
+    return tuple(fig.data)
+
+
 def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:
     """Make a chart that explains in plain words why there is nothing to draw."""
     fig = go.Figure()

@@ -58,7 +58,8 @@ def compiled_on_disk(*packages: str) -> Iterator[None]:
     if folder is None:
         yield
         return
-    plain, numba.config.CACHE_DIR, usual = numba.njit, str(folder), numba.config.CACHE_DIR  # pyright: ignore
+    plain: Any = numba.njit
+    numba.config.CACHE_DIR, usual = str(folder), numba.config.CACHE_DIR  # pyright: ignore
     numba.njit = functools.wraps(plain)(
         lambda *functions, **options: plain(*functions, **{"cache": True} | options)
     )

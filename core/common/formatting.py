@@ -86,8 +86,9 @@ def number(value: float | None, digits: int = 3, *, unit: str = "", undefined: s
     >>> number(-0.081, 2)
     '−0.08'
     """
-    missing = value is None or not math.isfinite(value)
-    return undefined if missing else f"{formatted(value, f',.{digits}f')}{unit}"
+    if value is None or not math.isfinite(value):
+        return undefined
+    return f"{formatted(value, f',.{digits}f')}{unit}"
 
 
 def formatted(value: float, spec: str) -> str:

@@ -143,7 +143,7 @@ def _bare_concepts(concepts: pd.Series) -> pd.Series:
     ['dog', 't-shirt']
     """
     are_remarks = concepts.str.match(REMARK)
-    texts = concepts[~are_remarks] if 2 * are_remarks.sum() < len(concepts) else concepts
+    texts = concepts.loc[~are_remarks] if 2 * are_remarks.sum() < len(concepts) else concepts
     for _ in range(ROUNDS):
         before = texts
         for added in ADDED:

@@ -256,7 +256,7 @@ def majority_words(
     fits = fits[
         _best_of_chains([words_of_images.words[w] for w in fits], shares[fits] - others[fits], general)
     ]
-    n_there = np.count_nonzero(words_of_images.there[positions])
+    n_there = int(np.count_nonzero(words_of_images.there[positions]))
     is_clear = _beyond_others(shares[fits], others[fits], n_there) if general else np.ones(len(fits), bool)
     columns = {
         "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
@@ -326,7 +326,7 @@ def _has_word(units: Any, shows: Any, least: float, most_elsewhere: float) -> np
     everywhere = np.asarray(shows.sum(0))
     shares, others = safe_divide(shown, sizes), safe_divide(everywhere - shown, shows.shape[0] - sizes)
     is_named = (shares >= least) & ~(others >= most_elsewhere) & _beyond_others(shares, others, sizes)
-    return is_named.any(1)
+    return np.asarray(is_named).any(1)
 
 
 def why_unknown(n_named: int, n_by_chance: float, n_units: int, clip: str) -> Record | None:

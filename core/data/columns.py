@@ -231,9 +231,9 @@ def _path_column(frame: pd.DataFrame, files: ListedFiles | None) -> str | None:
 
 def _why_no_path(frame: pd.DataFrame, files: ListedFiles | None) -> str:
     """Say what to do about a table of which no column was taken for paths of images."""
-    for name in frame if files is not None else ():
-        sample = _sample(_cells(frame, name)) if _is_text(_cells(frame, name)) else []
-        if sample and (both := files.in_several_folders(sample)):
+    for name in frame:
+        sample = _sample(_cells(frame, name)) if files and _is_text(_cells(frame, name)) else []
+        if files and sample and (both := files.in_several_folders(sample)):
             return (
                 f"The cells of '{name}' name images in several folders ({', '.join(both)}): write "
                 f"?path={name}&root=DIR with the folder that is meant"

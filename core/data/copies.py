@@ -197,7 +197,7 @@ def _is_promising(ids: Sequence[str], labels: Sequence[str | None], unit_of: Uni
     if len(units) < PER_CLASS * len({labels[row] for row in rows}):
         return False
     starts = [int(at) for at in evenly(len(ids), SAMPLED_FRAMES // RUN)]
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     for start in starts:
         end = min(start + RUN, len(ids) - 1)
         pairs += [(row, row + 1) for row in range(start, end)]

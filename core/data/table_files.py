@@ -127,7 +127,8 @@ def _with_inner_labels(table: pa.Table) -> pa.Table:
         for inner in one.type:
             name = f"{one.name}.{inner.name}"
             if column_name(name) in LABELS and not pa.types.is_nested(inner.type):
-                table = table.append_column(name, pc.struct_field(table.column(one.name), inner.name))
+                cells = pc.struct_field(table.column(one.name), inner.name)  # pyright: ignore[reportAttributeAccessIssue]
+                table = table.append_column(name, cells)
     return table
 
 

@@ -94,7 +94,7 @@ def writing_of(
     with open(path, encoding=encoding, newline="") as file:
         lines = list(itertools.islice(file.read(LONGEST).splitlines(keepends=True), LOOKED_AT))
     skipped = 1 if len(lines) > 2 and lines[0].strip().isdecimal() and separator is None else 0
-    if (stated := EXCEL_SEPARATOR.fullmatch(lines[0].strip())) if lines else None:
+    if stated := EXCEL_SEPARATOR.fullmatch(lines[0].strip() if lines else ""):
         separator, skipped = separator or stated[1], 1
     skipped += _remarks(lines[skipped:], separator, is_list=path.lower().endswith(".txt"))
     lines = lines[skipped:]

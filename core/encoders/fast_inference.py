@@ -190,11 +190,11 @@ def _packed(linear: nn.Linear) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), N_ROWS)
 
 
-def _by_onednn(linear: nn.Linear, packed: Tensor, x: Tensor) -> Tensor:
-    has_gradient = torch.is_grad_enabled() and (x.requires_grad or linear.weight.requires_grad)
-    if has_gradient or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-        return functional.linear(x, linear.weight, linear.bias)
-    return torch.ops.mkldnn._linear_pointwise(x, packed, linear.bias, "none", [], "")
+def _by_onednn(linear: nn.Linear, packed: Tensor, input: Tensor) -> Tensor:  # named as that of `nn.Linear`
+    has_gradient = torch.is_grad_enabled() and (input.requires_grad or linear.weight.requires_grad)
+    if has_gradient or input.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        return functional.linear(input, linear.weight, linear.bias)
+    return torch.ops.mkldnn._linear_pointwise(input, packed, linear.bias, "none", [], "")
 
 
 # In which numeric type an encoder multiplies (docs/method.md 1.5).

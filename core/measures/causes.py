@@ -78,9 +78,9 @@ def with_ranks(table: pd.DataFrame) -> pd.DataFrame:
     ranks = holding.iloc[order].groupby("image_id", sort=False).cumcount() + 1
     rank = ranks.reindex(table.index, fill_value=0).to_numpy()
     table = table.assign(rank=np.where(rank > MOST_CAUSES, 0, rank))
-    table[WHY] = table["image_id"].map(_first_of_images(table))
+    table[WHY] = table.loc[:, "image_id"].map(_first_of_images(table))
     listed = table["rank"].where(table["rank"] > 0, MOST_CAUSES + 1)
-    image, trial = pd.factorize(table["image_id"])[0], pd.Index(CAUSES).get_indexer(table["cause"])
+    image, trial = pd.factorize(table["image_id"])[0], pd.Index(CAUSES).get_indexer(table.loc[:, "cause"])
     return table.iloc[np.lexsort((trial, listed, image))].reset_index(drop=True)
 
 
@@ -125,8 +125,9 @@ def decided_rates(study: StudyReader, stored: pd.DataFrame) -> pd.DataFrame:
     Returns:
         RATES.
     """
-    has_decisions = study.table(TABLE, ["by_decision"])["by_decision"].notna().any()
-    if not (has_decisions or stored["n_too_few"].any()):  # older studies counted what was not judged
+    has_decisions = study.table(TABLE, ["by_decision"])["by_decision"].notna().to_numpy().any()
+    has_unjudged = (stored["n_too_few"].to_numpy() > 0).any()  # older studies counted them
+    if not (has_decisions or has_unjudged):
         return stored.assign(n_decided=0)
     return cause_rates_inside(study, np.ones(study.n_images, bool))
 
@@ -206,7 +207,7 @@ def causes_inside(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """Table `causes`: the rows of the images of a slice, (n_images,) bool."""
     frame = study.table(TABLE)
     inside = study.column("images", "image_id").to_numpy(object)[mask]
-    return frame.loc[frame["image_id"].isin(inside).to_numpy(bool)].reset_index(drop=True)
+    return frame.loc[frame.loc[:, "image_id"].isin(inside).to_numpy(bool)].reset_index(drop=True)
 
 
 def cause_rates_inside(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:

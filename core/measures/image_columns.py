@@ -72,7 +72,7 @@ def _repeated(study: StudyReader, column: str) -> pd.Series:
     """(n_images,) the image that each one repeats. The study does not keep it: only what follows is asked for
     again, and is smaller."""
     name = f"{column}_of"
-    return study.table("pictures", [name])[name]
+    return study.table("pictures", [name]).loc[:, name]
 
 
 def leaks(family: np.ndarray, is_val: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
+from core.common.dataframes import words
 from core.common.records import Record, Templates
 from core.measures.evaluate import result_column
 from core.measures.slice import Slice
@@ -111,7 +112,8 @@ def decided_sentence(table: pd.DataFrame) -> str:
         table: `label_issues`.
     """
     listed = listed_issues(table)
-    changed, left, doubted = (int((listed["by_decision"] == kind).sum()) for kind in (CHANGED, LEFT, DOUBTED))
+    decided = words(listed, "by_decision")
+    changed, left, doubted = (decided.count(kind) for kind in (CHANGED, LEFT, DOUBTED))
     parts = (_say("changed", n=changed), _say("left", n=left), _say("doubted", n=doubted))
     names = tuple(part for part in parts if part.n)
     return _say("decided", n=changed + left + doubted, names=names) if names else ""

@@ -49,6 +49,6 @@ def sentence_on_leaks(leaks: pd.DataFrame, n_images: int) -> Record | None:
     if leaks.empty:
         return None
     differ = leaks["label"].notna() & leaks["train_label"].notna() & (leaks["label"] != leaks["train_label"])
-    n_differ = int(differ.sum())
+    n_differ = int(differ.to_numpy(bool).sum())
     kind = "leakage_of_labels" if n_differ else "leakage"
     return say_of_leaks(kind, n=len(leaks), of=n_images, value=n_differ)

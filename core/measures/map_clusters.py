@@ -142,11 +142,8 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
     for (x, y), inside, name in zip(peaks.tolist(), members, names, strict=True):
         if name is not None:
             bottom, top = places[inside, 1].min(), places[inside, 1].max()
-            words_of_cluster, *about = name
             ends = (float(top), float(bottom))
-            clusters.append(
-                Cluster(words_of_cluster, x, y, *ends, len(inside), *about, kind=study.feature_kind)
-            )
+            clusters.append(Cluster(name[0], x, y, *ends, len(inside), *name[1:], kind=study.feature_kind))
             homes_of.append(inside)
     return _distinct_names(study, clusters, homes_of)
 

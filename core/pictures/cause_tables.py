@@ -84,7 +84,7 @@ def _improved(gain: np.ndarray, answered: np.ndarray, neutral: np.ndarray, usual
     spreads = np.where(spread > 0, spread, 1)
     distance = np.where(used, np.abs(usual.value - usual.median) / spreads, -1.0)
     farthest = distance.argmax(1)
-    measure = np.where(used.any(1), np.array(MEASURES, object)[farthest], None)
+    measure = np.where(used.any(1), np.array(MEASURES, object)[farthest], np.array(None))
     evidence = {"measure": measure, "value": usual.value[at, farthest], "usual": usual.median[at, farthest]}
     return Trial(gains[at, best], answered[:, places][at, best], neutral, evidence=evidence)
 
@@ -105,7 +105,7 @@ def judged_table(study: Study, drawn: DrawnImages, tried: Mapping[str, Trial]) -
     table = pd.concat(
         [_rows_of(study, drawn, cause, tried.get(cause)) for cause in CAUSES], ignore_index=True
     )
-    return with_ranks(table)[[*STORED, IS_RIGHT, "reference"]]
+    return with_ranks(table).loc[:, [*STORED, IS_RIGHT, "reference"]]
 
 
 def _ids(study: Study, drawn: DrawnImages) -> list[str]:

@@ -146,13 +146,13 @@ def shares_sentence(rates: pd.DataFrame) -> str:
     Args:
         rates: table `cause_rates`.
     """
-    n_errors = int(rates["n_errors"].max()) if len(rates) else 0
+    n_errors = int(rates["n_errors"].to_numpy().max()) if len(rates) else 0
     if not n_errors:
         return ""
     order = [*CAUSES, UNEXPLAINED, TOO_FEW_TO_TELL]
     counts = dict(zip(rates["cause"], rates["n_first"].astype(int), strict=True))
     causes = sorted(CAUSES, key=lambda cause: (-counts[cause], order.index(cause)))
-    counts[DECIDED] = int(rates["n_decided"].sum())
+    counts[DECIDED] = int(rates["n_decided"].to_numpy().sum())
     counts[LABEL] -= counts[DECIDED]
     listed = [name for name in (DECIDED, *causes, UNEXPLAINED, TOO_FEW_TO_TELL) if counts[name]]
     return _say("shares", n=n_errors, names=tuple(_counted(counts[name], name) for name in listed))

@@ -187,8 +187,8 @@ class Usual:
     def improvements(self) -> list[Improvement]:
         improvements = []
         for median, outer in zip(self.median, self.is_outer, strict=True):
-            light = (float(median[at]) if outer[at] else None for at in (0, 1))
-            improvements.append(Improvement(*light, bool(outer[2])))
+            brightness, contrast = (float(median[at]) if outer[at] else None for at in (0, 1))
+            improvements.append(Improvement(brightness, contrast, bool(outer[2])))
         return improvements
 
 

@@ -92,5 +92,6 @@ def _confidence(encoder: Encoder, views: torch.Tensor, predictor: Predictor, hea
             raw = encoder.represent(views).float().cpu().numpy()
             logits = predictor.classifier.logits(predictor.rows(raw))
         else:
+            assert head is not None  # the encoder's own classifier answers
             logits = encoder.represent_with_logits(views, head)[1].float().cpu().numpy()
     return predictor.shares(logits).max(1)

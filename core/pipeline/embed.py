@@ -101,7 +101,7 @@ def run_embed(
         out.summary["pictures"] = {}
         if source.has_pictures:
             with progress.stage("duplicates"):
-                out.summary["pictures"] = write_picture_table(out, readable["image_id"])
+                out.summary["pictures"] = write_picture_table(out, readable.loc[:, "image_id"])
         if unreadable:
             n = counted(len(unreadable), "image")
             progress.note(f"{n} could not be read; the table 'skipped' lists what and why")

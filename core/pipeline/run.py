@@ -53,7 +53,7 @@ def idle_steps(study: Study, configs: Mapping[str, Any]) -> list[str]:
     from core.analysis.input_masks import masks_of
     from core.concepts.clip_and_captions import why_skipped
 
-    idle = [] if study.labelled else list(OF_LABELS)
+    idle: list[str] = [] if study.labelled else list(OF_LABELS)
     with suppress(PeregrineError):
         if "overlap" in configs and masks_of(study, configs["overlap"]) is None:
             idle.append("overlap")

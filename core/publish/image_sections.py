@@ -180,8 +180,9 @@ def causes(source: Source) -> list[Markup]:
     tried = rates.loc[(rates["n_tried"] > 0) | (rates["cause"].isin(NO_CAUSE) & (rates["n"] > 0))]
     rows = []
     for row in tried.to_dict("records"):
-        share = with_interval(*(float(row[name]) for name in ("share", "low", "high")))
-        rows.append([row["cause"], f"{int(row['n']):,}", share, number(row["false_rate_alike"])])
+        share, low, high = (float(row[name]) for name in ("share", "low", "high"))
+        cells = with_interval(share, low, high), number(row["false_rate_alike"])
+        rows.append([row["cause"], f"{int(row['n']):,}", *cells])
     head = ["Cause", "Errors", "Share (95 % interval)", "Correct images with a similar margin"]
     pieces = [parts.paragraph(shares_sentence(rates)), *source.charts.row("error_causes")]
     pieces.append(parts.table(head, rows))

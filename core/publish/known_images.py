@@ -312,8 +312,8 @@ def _notes(study: Study) -> Column:
 def _left_tags(study: Study, rows: np.ndarray) -> list[tuple[str, ...]]:
     """The tags that people gave to each image."""
     left = read_traces(study.path).images
-    ids = study.column("images", "image_id").to_numpy(object)
-    return [left[ids[row]].tags if ids[row] in left else () for row in rows.tolist()]
+    ids = study.column("images", "image_id").to_numpy(object)[rows].tolist()
+    return [left[name].tags if name in left else () for name in ids]
 
 
 def _saved_slices(study: Study) -> dict[str, np.ndarray]:

@@ -90,10 +90,12 @@ class DomainFolders(ListedSource):
         domains = self.domains
         rows = np.array([i for i, part in enumerate(parts) if not domains or part[0] in domains])
         ids, labels = list(table["image_id"].iloc[rows]), [parts[row][1] for row in rows]
-        splits, notes = list(table["split"].iloc[rows]), [n for n in self.folder.notes if "class" not in n]
+        splits = list(table["split"].iloc[rows])
+        notes = [n for n in self.folder.notes if "class" not in n]
         if not self.folder.split_given:  # the folder's was drawn domain by domain, not class by class
             both = [f"{parts[row][0]}/{parts[row][1]}" for row in rows]
-            splits, notes = draw_split(ids, both, self.folder.seed)
+            splits, of_draw = draw_split(ids, both, self.folder.seed)
+            notes = [*of_draw]
         extras = pd.DataFrame({DOMAIN_COLUMN: pd.array([parts[row][0] for row in rows], dtype="str")})
         kept_table = image_table(ids, list(table["path"].iloc[rows]), splits, labels)
         return Listing(kept_table, notes, extras, split_given=self.folder.split_given, places=rows)

@@ -135,8 +135,8 @@ def build_atlas(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
         left, top = number % COLUMNS * CELL, number // COLUMNS * CELL
         sheet.paste(sprite, (left, top))
         box = (left, top, left + sprite.width, top + sprite.height)
-        texts = (row[name] for name in ("name", "codepoint", "role", "class", "noun", "colour"))
-        glyphs.append(Glyph(*texts, box))
+        meaning = {name: row[name] for name in ("name", "codepoint", "role", "noun", "colour")}
+        glyphs.append(Glyph(**meaning, label=row["class"], box=box))
     sheet.save(folder / SHEET, lossless=True, quality=100, method=6)
     entries = ",\n".join(json.dumps(asdict(glyph)) for glyph in glyphs)
     text = f'{{"version": {INDEX_VERSION}, "cell": {CELL}, "glyphs": [\n{entries}\n]}}\n'

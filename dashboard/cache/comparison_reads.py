@@ -93,8 +93,8 @@ def shares_images(study: Study, other: Study) -> bool:
 def _have_the_same_names(study: Study, other: Study) -> bool:
     if study.n_images != other.n_images:
         return False
-    names = [np.sort(one.column("images", "image_id").to_numpy(str)) for one in (study, other)]
-    return bool(np.array_equal(*names))
+    names, others = (np.sort(one.column("images", "image_id").to_numpy(str)) for one in (study, other))
+    return bool(np.array_equal(names, others))
 
 
 _in_common = cached_read(max_entries=8)(in_common)

@@ -295,7 +295,7 @@ def with_traces(study: Study, rows: Sequence[int] | np.ndarray, further: Iterabl
     table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
     of = [left.get(str(name), ImageTrace()) for name in table["image_id"]]
-    columns = {
+    columns: dict[str, list[str] | np.ndarray] = {
         "tags": [BETWEEN.join(one.tags) for one in of],
         "wrong_label": [one.wrong_label for one in of],
         "right_label": [one.right_label for one in of],

@@ -132,7 +132,7 @@ def trials_cost_of_image(study: Study) -> str:
 
 def _outcomes(study: Study) -> tuple[int, int]:
     """How many of the images that are judged are wrong, and how many right."""
-    correct = reads.table(study, "probe")["correct"][shown_images(study)]
+    correct = numbers(reads.table(study, "probe"), "correct")[shown_images(study)]
     return int((correct == 0).sum()), int((correct == 1).sum())
 
 

@@ -114,7 +114,7 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
             where = Slice.joined([population, Slice(extras={WHY: (cause,)})])
             link("images", "Open in Images", study, icon="photo_library", where=where)
     listed = first if cause == ALL else first.loc[first[WHY] == cause]
-    by_cause = listed[WHY].map({name: at for at, name in enumerate((*CAUSES, *NO_CAUSE))})
+    by_cause = listed.loc[:, WHY].map({name: at for at, name in enumerate((*CAUSES, *NO_CAUSE))})
     order = np.lexsort((-listed["gain"].fillna(0).to_numpy(), by_cause))  # those that are explained first
     listed = listed.iloc[order]
     rows = session.rows_held(study, listed["image_id"])

@@ -309,7 +309,7 @@ def leakage(study: Study, population: Slice) -> None:
                 icon_right="arrow_forward",
             )
         with st.expander("Pairs"):
-            listed = leaks.head(PAIRS)[list(COLUMNS)].rename(columns=COLUMNS)
+            listed = leaks.head(PAIRS).loc[:, list(COLUMNS)].rename(columns=COLUMNS)
             st.dataframe(listed, hide_index=True, alt="Evaluation images and their duplicates in train")
 
 

@@ -130,7 +130,8 @@ def title(job: Job) -> str:
 
 def _change(job: Job) -> str:
     """What a command adds or takes away, where that is not what the step of its name does."""
-    given = dict(word.partition("=")[::2] for word in job.arguments if word.startswith("--"))
+    options = [word.partition("=") for word in job.arguments if word.startswith("--")]
+    given = {name: value for name, _, value in options}
     if job.arguments[:1] == ("answers",) and (added := given.get("--add")):
         return _say("adding_answer", what=ANSWERS[added].title if added in ANSWERS else Path(added).name)
     if job.arguments[:1] in REMOVING and "--remove" in given:

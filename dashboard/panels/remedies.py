@@ -151,7 +151,7 @@ def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: 
             _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
     changed = reads.table(study, IMAGES)
     ids = study.column("images", "image_id").to_numpy(object)[where.mask(study)]
-    is_listed = (changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)
+    is_listed = (changed["remedy"] == remedy).to_numpy(bool) & changed.loc[:, "image_id"].isin(ids)
     if remedy == REFIT and refit_errors(changed).empty:  # an older study does not list them
         return
     marks.action_bar(study, session.rows_held(study, changed.loc[is_listed, "image_id"]), key="remedies_bar")

@@ -329,7 +329,7 @@ def extremes(study: Study, population: Slice, score: str, *, n: int = DETAIL_TIL
                 study,
                 rows[places],
                 key=f"quality_{name.lower()}",
-                badges={int(rows[at]): formatted(values[at], ".3g") for at in places},
+                badges={int(rows[at]): formatted(float(values[at]), ".3g") for at in places},
                 tile=96,
                 label=f"images with the {name.lower()} {score_label(score)}",
             )

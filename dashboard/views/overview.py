@@ -379,9 +379,11 @@ def _remarks(study: Study) -> None:
     """Everything that was assumed, ignored or skipped, so that no number surprises."""
     embed = study.facts(EmbedFacts)
     above = {*doubts_on_accuracy(study), *embed.encoder.most_harmful}  # what the page says already
-    notes = study.answer.facts.get("notes", []) if study.answer else []
-    of_answer = [f"{study.answer.name}: {note}" for note in notes if doubt(note) not in above]
-    of_probe = [] if study.answer else notes_on_accuracy(study)
+    answer, of_answer = study.answer, []
+    if answer is not None:
+        notes = answer.facts.get("notes", [])
+        of_answer = [f"{answer.name}: {note}" for note in notes if doubt(note) not in above]
+    of_probe = [] if answer else notes_on_accuracy(study)
     further = (*of_probe, *embed.notes, *embed.encoder.assumptions)
     remarks = [*of_answer, *(note for note in further if note not in above)]
     if remarks:

@@ -76,13 +76,21 @@ def test_products_are_those_of_the_plain_layer(bias, shape, timed):
         assert model(x).dtype == torch.bfloat16
 
 
+def test_a_network_may_name_the_input_of_its_layers(timed):
+    timed(9.0)
+    linear, x = nn.Linear(3, 2).requires_grad_(False), torch.ones(4, 3)
+    before = linear(x)
+    assert pack_linears(linear) == 1
+    assert_close(linear(input=x), before, rtol=1e-5, atol=1e-6)
+
+
 def test_gradients_flow_through_it(timed):
     timed(9.0)
-    model = nn.Sequential(nn.Linear(3, 2)).requires_grad_(False)
+    linear = nn.Linear(3, 2).requires_grad_(False)
     x = torch.randn(4, 3, requires_grad=True)
-    pack_linears(model)
-    (gradient,) = torch.autograd.grad(model(x).sum(), x)
-    assert_close(gradient, model[0].weight.sum(0).expand(4, 3))
+    pack_linears(linear)
+    (gradient,) = torch.autograd.grad(linear(x).sum(), x)
+    assert_close(gradient, linear.weight.sum(0).expand(4, 3))
 
 
 @pytest.mark.slow

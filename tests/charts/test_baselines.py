@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from core.charts import baselines as figures
 from core.charts import causes
-from core.charts.theme import DARK, LIGHT, layout_of
+from core.charts.theme import DARK, LIGHT, layout_of, traces_of
 from core.common.score_names import score_family, score_in_sentence, score_label
 from core.measures.chance import too_few_outcomes
 from tests.sentences import numbers, without_numbers
@@ -18,7 +18,7 @@ def dots(fig) -> dict[str, tuple[float, float, float]]:
     """Score -> (value, low, high) as drawn."""
     return {
         c[0]: (x, x - minus, x + plus)
-        for t in fig.data
+        for t in traces_of(fig)
         for x, minus, plus, c in zip(t.x, t.error_x.arrayminus, t.error_x.array, t.customdata, strict=True)
     }
 
@@ -49,7 +49,7 @@ def test_ranked__best_first_also_where_lower_is_better(metrics, metric):
 
 def test_ranked_scores__marks_labels_and_the_reference(metrics):
     fig = figures.ranked_scores(metrics, selected="norm")
-    assert {t.name: t.marker.symbol for t in fig.data} == {
+    assert {t.name: t.marker.symbol for t in traces_of(fig)} == {
         "needs no labels": "circle",
         "needs a classifier": "diamond-open",
     }
@@ -58,9 +58,10 @@ def test_ranked_scores__marks_labels_and_the_reference(metrics):
 
 def test_ranked_scores__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):
     fig = figures.ranked_scores(metrics, selected="norm")  # the first of those without labels
-    assert fig.data[0].marker.color[0] == LIGHT.correct
+    assert traces_of(fig)[0].marker.color[0] == LIGHT.correct
     colours = {
-        c[0]: colour for c, colour in zip(fig.data[0].customdata, fig.data[0].marker.color, strict=True)
+        c[0]: colour
+        for c, colour in zip(traces_of(fig)[0].customdata, traces_of(fig)[0].marker.color, strict=True)
     }
     assert colours == {"q_score": LIGHT.correct, "norm": LIGHT.accent}
 
@@ -169,7 +170,7 @@ def test_by_cause__puts_each_number_in_its_cell():
         ],
         columns=["cause", "score", "n_errors", "auroc", "low", "high"],
     )
-    cells = causes.by_cause(table).data[0]
+    cells = traces_of(causes.by_cause(table))[0]
     assert list(cells.x) == ["small object<br>n = 90", "clutter<br>n = 10"]
     assert list(cells.y) == ["Raw norm", "Q-Score"]
     assert_allclose(np.array(cells.z, float), [[0.7, np.nan], [0.6, 0.4]])
@@ -178,6 +179,6 @@ def test_by_cause__puts_each_number_in_its_cell():
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_nothing_to_rank__gives_the_reason(metrics, theme):
     fig = figures.ranked_scores(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
-    assert not fig.data and layout_of(fig).annotations[0].text == "one class only"
+    assert not traces_of(fig) and layout_of(fig).annotations[0].text == "one class only"
     none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
-    assert not causes.by_cause(none, theme=theme).data
+    assert not traces_of(causes.by_cause(none, theme=theme))

@@ -15,7 +15,7 @@ from core.charts.chart import frame_of
 from core.charts.heat_panels import StudyHeats, middles, spread
 from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
-from core.charts.theme import layout_of
+from core.charts.theme import layout_of, traces_of
 from core.cli import main
 from core.compare.images import GAINED, LOST, WRONG
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
@@ -73,7 +73,7 @@ def retrained(pictured: Study, tmp_path_factory) -> tuple[Study, Study]:
 
 
 def rows_of(fig) -> list[int]:
-    return [int(row) for (row,) in fig.data[0].customdata]
+    return [int(row) for (row,) in traces_of(fig)[0].customdata]
 
 
 @pytest.mark.parametrize("name", sample(SEEN_FIRST, len(SEEN_ALONE)))
@@ -81,16 +81,16 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, retra
     if name == "by_cause" and pictured.table("quality_by_cause")["auroc"].isna().all():
         pytest.skip("no cause of this small Glyphworld has eight errors; test_baselines.py draws the figure")
     if name == "changed_heatmaps":
-        pair = retrained
+        first, second = retrained
     else:
-        pair = twins(pictured, tmp_path) if CHARTS[name].same_images else (pictured, other_images)
-    fig = drawn(*pair, name)
+        first, second = twins(pictured, tmp_path) if CHARTS[name].same_images else (pictured, other_images)
+    fig = drawn(first, second, name)
     chart = CHARTS[name]
-    shown = chart.read([*pair][: max(chart.studies[0], 1)], FigureOptions(device="cpu"))
+    shown = chart.read([first, second][: max(chart.studies[0], 1)], FigureOptions(device="cpu"))
     assert "\n" not in chart.finding(shown) and len(chart.described(shown)) > 10
     frame = frame_of(shown)
     assert (frame is None) == (name in NO_TABLE) and (frame is None or len(frame))
-    assert fig.data, [note.text for note in layout_of(fig).annotations]
+    assert traces_of(fig), [note.text for note in layout_of(fig).annotations]
     assert layout_of(fig).width in (336, 696) and layout_of(fig).height > 100
     assert bool(layout_of(fig).images) == (name in PICTURES)
     assert json.loads(str(fig.to_json()))["data"]
@@ -111,7 +111,7 @@ def test_every_figure__of_images_without_labels_draws_or_says_why(unlabelled, na
     except PeregrineError as error:
         assert "\n" not in str(error) and len(str(error)) > 20
     else:
-        assert fig.data or len(layout_of(fig).annotations[0].text) > 20
+        assert traces_of(fig) or len(layout_of(fig).annotations[0].text) > 20
 
 
 @pytest.mark.parametrize("name", ["roc", "precision_recall", "finding_errors", "risk_coverage", "baselines"])
@@ -123,17 +123,19 @@ def test_scores_as_predictors__of_images_without_labels_are_not_drawn(unlabelled
 def test_class_representations__are_those_of_the_study(pictured):
     label = pictured.class_names.index("cat")
     fig = draw(pictured, "class_representations", options=FigureOptions(classes=("cat",), features=(5, 2)))
-    assert_allclose(np.array(fig.data[0].z), pictured.vector("class_means_correct")[[label]][:, [5, 2]])
+    assert_allclose(np.array(traces_of(fig)[0].z), pictured.vector("class_means_correct")[[label]][:, [5, 2]])
 
 
 def test_heatmaps__correct_images_stand_left_of_misclassified_ones(pictured):
     fig = draw(pictured, "heatmaps", options=FigureOptions(images=2, device="cpu"))
     correct = pictured.table("probe")["correct"].to_numpy()
     middle = next(note.x for note in layout_of(fig).annotations if note.text == "<b>misclassified</b>")
-    for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True):
+    marks = traces_of(fig)[0]
+    drawn = [(row, x) for (row,), x in zip(marks.customdata, marks.x, strict=True)]
+    for row, x in drawn:
         assert pictured.is_val[row] and (correct[row] or x > middle - 200)
-    left = [x for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True) if correct[row]]
-    right = [x for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True) if not correct[row]]
+    left = [x for row, x in drawn if correct[row]]
+    right = [x for row, x in drawn if not correct[row]]
     assert left and right and max(left) < min(right)
 
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from core.charts.catalogue import draw
 from core.charts.compared_studies import class_changes, concept_matrix, score_distributions, score_table
-from core.charts.theme import DARK, LIGHT, layout_of, paper
+from core.charts.theme import DARK, LIGHT, layout_of, paper, traces_of
 from core.compare.measures import class_accuracy_changes
 from core.store import open_study
 from tests.tables import rows_where
@@ -40,10 +40,10 @@ def test_score_table__a_score_whose_0_is_like_any_other_is_binned_whole():
 def test_score_distributions__a_panel_a_study(theme):
     table = score_table({"<b>x": (Q, CORRECT), "y": (Q, CORRECT)}, n_bins=4)
     fig = score_distributions(table, theme=theme)
-    assert [trace.name for trace in fig.data] == ["correct", "misclassified"] * 2
-    assert [trace.showlegend for trace in fig.data] == [True, True, False, False]
-    assert fig.data[0].yaxis != fig.data[2].yaxis
-    for trace in fig.data:  # the first and the last bin stand on the axis, closed at their sides
+    assert [trace.name for trace in traces_of(fig)] == ["correct", "misclassified"] * 2
+    assert [trace.showlegend for trace in traces_of(fig)] == [True, True, False, False]
+    assert traces_of(fig)[0].yaxis != traces_of(fig)[2].yaxis
+    for trace in traces_of(fig):  # the first and the last bin stand on the axis, closed at their sides
         assert (
             trace.y[0] == trace.y[-1] == 0 and trace.x[0] == trace.x[1] and len(trace.x) == len(trace.y) == 6
         )
@@ -77,7 +77,7 @@ def test_class_changes__the_last_accuracy_is_apart_from_the_first_change():
 
 def test_score_distributions__nothing_to_draw_says_why():
     fig = score_distributions(score_table({"a": (np.zeros(3), np.ones(3))}))
-    assert not fig.data and "0 or undefined" in layout_of(fig).annotations[0].text
+    assert not traces_of(fig) and "0 or undefined" in layout_of(fig).annotations[0].text
 
 
 def test_class_changes__in_order_of_gain_and_coloured_where_clear():
@@ -88,12 +88,12 @@ def test_class_changes__in_order_of_gain_and_coloured_where_clear():
     correct[0, 120:140] = 1  # dog loses 50
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=200)
     fig = class_changes(table, "a", "b")
-    before, after, better, worse, chance, same = fig.data
+    before, after, better, worse, chance, same = traces_of(fig)
     assert list(layout_of(fig).yaxis.ticktext)[-1] == "ant" and "&lt;i&gt;" in layout_of(fig).yaxis.ticktext
     assert_allclose(after.x, 100 * correct[1].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
     assert list(better.x) == [75] and list(worse.x) == [-50] and list(chance.x) == list(same.x) == [0]
     assert (better.marker.color, worse.marker.color) == (LIGHT.correct, LIGHT.misclassified)
-    assert [one.name for one in fig.data[2:]] == ["better", "worse", "could be chance", "the same"]
+    assert [one.name for one in traces_of(fig)[2:]] == ["better", "worse", "could be chance", "the same"]
     assert_allclose(np.array(before.x), 100 * correct[0].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
     assert set(before.customdata[:, 0]) == {"40 images"}
 
@@ -104,21 +104,21 @@ def test_class_changes__many_classes_shows_those_that_changed_most(rng):
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=20)
     fig = class_changes(table, "a", "b", most=10)
     size = np.sort(np.abs(rows_where(table, table["study"] == "b")["difference"]))[-10:]
-    drawn = np.abs(np.concatenate([trace.x for trace in fig.data[2:]]))
+    drawn = np.abs(np.concatenate([trace.x for trace in traces_of(fig)[2:]]))
     assert_allclose(np.sort(drawn), 100 * size)
 
 
 def test_class_changes__without_verdicts_says_so():
     fig = class_changes(class_accuracy_changes(np.empty((2, 0)), np.empty(0, object), ["a", "b"]), "a", "b")
-    assert not fig.data and "No class" in layout_of(fig).annotations[0].text
+    assert not traces_of(fig) and "No class" in layout_of(fig).annotations[0].text
 
 
 def test_concept_matrix__cells_and_hover():
     matrix = pd.DataFrame([[4, 1], [1, 2]], index=["<x>", "y"], columns=["<x>", "y"])
-    (cells,) = concept_matrix(matrix).data
+    (cells,) = traces_of(concept_matrix(matrix))
     assert np.array(cells.z).tolist() == [[4, 1], [1, 2]]
     assert cells.hovertext[0][1] == "&lt;x&gt; and y share 1 words (25 % of &lt;x&gt;'s)"
-    assert not concept_matrix(pd.DataFrame()).data
+    assert not traces_of(concept_matrix(pd.DataFrame()))
 
 
 @pytest.mark.exhaustive("tests/contract/test_one_number.py draws it")
@@ -126,7 +126,7 @@ def test_concept_matrix__cells_and_hover():
 def test_catalogue__q_of_two_studies_is_a_panel_each(shared_study, study_path):
     other = open_study(study_path("other"))
     fig = draw([open_study(shared_study), other], "q_distribution")
-    assert len(fig.data) == 4
+    assert len(traces_of(fig)) == 4
     assert [note.text.partition("</b>")[0] for note in layout_of(fig).annotations] == [
         "<b>shared",
         "<b>other",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from core.charts import concept_groups as figures
-from core.charts.theme import layout_of
+from core.charts.theme import layout_of, traces_of
 from tests.tables import rows_where
 
 GROUPS = pd.DataFrame(
@@ -58,7 +58,7 @@ def test_count_by_size__adds_up_and_matches_a_loop(size):
 
 def test_group_sizes__bars_are_stacked_and_kinds_without_groups_left_out():
     counts = figures.count_by_size(rows_where(GROUPS, GROUPS["n_images"] < 5), "n_images")
-    bars = [trace for trace in figures.group_sizes(counts, size="n_images").data if trace.type == "bar"]
+    bars = [trace for trace in traces_of(figures.group_sizes(counts, size="n_images")) if trace.type == "bar"]
     assert [bar.name for bar in bars] == ["too few images"]
     assert list(bars[0].y) == [2, 1]
 
@@ -72,7 +72,7 @@ def test_group_sizes__says_that_there_are_none():
 def test_interpretability__points_say_which_group_they_are():
     names = ["a", "<b>b</b>", "c", "d"]
     figure = figures.interpretability(UNITS, gamma=0.8, names=names, selected="4+5")
-    single, joint, ring = figure.data
+    single, joint, ring = traces_of(figure)
     assert [custom[0] for custom in joint.customdata] == ["1+2", "4+5"]
     assert list(joint.y) == [0.9, 0.7] and list(joint.x) == [12, 15]
     assert "&lt;b&gt;" in joint.hovertext[0]
@@ -118,6 +118,6 @@ def test_word_matrix__text_is_text_and_the_joint_column_is_framed():
     table = figures.word_table(CONCEPTS, ["1+2", "1", "2"])
     figure = figures.word_matrix(table, names, joint="1+2")
     assert "&lt;i&gt;snow&lt;/i&gt;" in layout_of(figure).yaxis.ticktext
-    assert list(figure.data[0].text[1]) == ["0.40", "", ""]
+    assert list(traces_of(figure)[0].text[1]) == ["0.40", "", ""]
     assert (layout_of(figure).shapes[0].x0, layout_of(figure).shapes[0].x1) == (-0.5, 0.5)
-    assert "not among its words" in figure.data[0].hovertext[1][1]
+    assert "not among its words" in traces_of(figure)[0].hovertext[1][1]

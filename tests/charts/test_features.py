@@ -7,12 +7,12 @@ from numpy.testing import assert_allclose
 
 from core.charts import activation_rates
 from core.charts.feature_points import Rates
-from core.charts.theme import DARK, LIGHT, layout_of
+from core.charts.theme import DARK, LIGHT, layout_of, traces_of
 
 
 def points(fig) -> list[tuple[float, float, int]]:
     """(x, y, feature) of every drawn feature, the selection's ring left out."""
-    traces = [t for t in fig.data if t.name != "selected"]
+    traces = [t for t in traces_of(fig) if t.name != "selected"]
     return [(x, y, c[0]) for t in traces for x, y, c in zip(t.x, t.y, t.customdata, strict=True)]
 
 
@@ -32,9 +32,9 @@ def test_sorted_activation__of_a_slice_has_names_and_no_bands(features):
     named = features.assign(name=["<i>sky</i>", *[""] * (len(features) - 1)])
     fig = activation_rates.sorted_activation(Rates(named, "images of the slice"))
     assert not layout_of(fig).shapes and layout_of(fig).showlegend
-    facts = {point[0]: point[2] for trace in fig.data for point in trace.customdata}
+    facts = {point[0]: point[2] for trace in traces_of(fig) for point in trace.customdata}
     assert facts[features["feature"].iloc[0]].startswith("<br>&lt;i&gt;sky")
-    assert all("of the images of the slice" in trace.hovertemplate for trace in fig.data)
+    assert all("of the images of the slice" in trace.hovertemplate for trace in traces_of(fig))
 
 
 def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features):
@@ -60,7 +60,7 @@ def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
 def test_sorted_activation__marks_the_selected_feature(features):
     def rings(selected: int) -> list:
         fig = activation_rates.sorted_activation(Rates(features), selected=selected)
-        return [t for t in fig.data if t.name == "selected"]
+        return [t for t in traces_of(fig) if t.name == "selected"]
 
     (ring,) = rings(6)
     assert [c[0] for c in ring.customdata] == [6] and list(ring.y) == [8.0]
@@ -69,8 +69,8 @@ def test_sorted_activation__marks_the_selected_feature(features):
 
 def test_sorted_activation__uses_webgl_only_for_many_points(features, rng):
     many = pd.DataFrame({"feature": range(4096), "activation_rate": rng.gamma(1, 1, 4096), "tail": "middle"})
-    assert {t.type for t in activation_rates.sorted_activation(Rates(many)).data} == {"scattergl"}
-    assert {t.type for t in activation_rates.sorted_activation(Rates(features)).data} == {"scatter"}
+    assert {t.type for t in traces_of(activation_rates.sorted_activation(Rates(many)))} == {"scattergl"}
+    assert {t.type for t in traces_of(activation_rates.sorted_activation(Rates(features)))} == {"scatter"}
 
 
 def test_purity_scatter__leaves_out_features_without_purity(features):
@@ -81,12 +81,12 @@ def test_purity_scatter__leaves_out_features_without_purity(features):
 
 def test_purity_scatter__says_that_labels_are_missing(features):
     fig = activation_rates.purity_scatter(Rates(features.assign(purity=np.nan)))
-    assert not fig.data and "needs class labels" in texts(fig)
+    assert not traces_of(fig) and "needs class labels" in texts(fig)
 
 
 def test_class_names_that_are_markup_stay_text(features):
     fig = activation_rates.purity_scatter(Rates(features.assign(top_class="<i>x</i>")))
-    assert "of them &lt;i&gt;x" in fig.data[0].customdata[0][2]
+    assert "of them &lt;i&gt;x" in traces_of(fig)[0].customdata[0][2]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
@@ -96,7 +96,7 @@ def test_nothing_to_draw__gives_a_note(features, theme):
         activation_rates.sorted_activation(Rates(empty), theme=theme),
         activation_rates.purity_scatter(Rates(empty), theme=theme),
     ):
-        assert not fig.data and texts(fig)
+        assert not traces_of(fig) and texts(fig)
         assert layout_of(fig).annotations[0].font.color == theme.muted
 
 

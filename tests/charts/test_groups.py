@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.charts import class_representations, sparsity
 from core.charts.class_representations import MeanCells
-from core.charts.theme import DARK, LIGHT, layout_of, paper
+from core.charts.theme import DARK, LIGHT, layout_of, paper, traces_of
 
 NAMES = ["ant", "<bee>", "cat"]
 
@@ -54,7 +54,9 @@ def test_class_representations__cells_are_the_means(rng, theme):
     fig = class_representations.class_representations(
         MeanCells(right, wrong, NAMES, [2, 1], [7, 0, 3]), theme=theme
     )
-    cells = {trace.hovertemplate.split("<br>")[1].split(":")[0]: np.array(trace.z) for trace in fig.data}
+    cells = {
+        trace.hovertemplate.split("<br>")[1].split(":")[0]: np.array(trace.z) for trace in traces_of(fig)
+    }
     assert_allclose(cells["correct"], right[[2, 1]][:, [7, 0, 3]])
     assert_allclose(cells["misclassified"], wrong[[2, 1]][:, [7, 0, 3]])
     assert_allclose(cells["difference"], (right - wrong)[[2, 1]][:, [7, 0, 3]])
@@ -87,7 +89,7 @@ def test_class_representations__columns_carry_the_words_of_their_features(rng):
     assert layout_of(fig).height > layout_of(bare).height  # room for them
     assert layout_of(fig).xaxis.ticklabeloverflow == "allow"  # else plotly hides the first name
     assert layout_of(fig).margin.l > (layout_of(bare).margin.l or 0)
-    assert fig.data[0].text[0][0] == "cat, blue, &lt;sky&gt; #7"
+    assert traces_of(fig)[0].text[0][0] == "cat, blue, &lt;sky&gt; #7"
 
 
 def test_class_representations__with_the_difference_on_top__each_scale_stands_beside_its_panels(rng):
@@ -106,7 +108,7 @@ def test_class_representations__clicks_name_class_and_feature():
     fig = class_representations.class_representations(
         MeanCells(values, values, NAMES, [2, 0], [3, 1]), panels=["correct"], selectable=True
     )
-    points = fig.data[1]
+    points = traces_of(fig)[1]
     assert [tuple(p) for p in points.customdata] == [(2, 3), (2, 1), (0, 3), (0, 1)]
     assert list(zip(points.x, points.y, strict=True)) == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
@@ -124,13 +126,13 @@ def test_class_representations__nothing_to_compare_is_said():
     fig = class_representations.class_representations(
         MeanCells(np.empty((0, 4)), np.empty((0, 4)), [], [], [0])
     )
-    assert not fig.data and "No class has both" in layout_of(fig).annotations[0].text
+    assert not traces_of(fig) and "No class has both" in layout_of(fig).annotations[0].text
 
 
 def test_class_representations__a_class_without_one_group_leaves_gaps():
     right, wrong = np.array([[0.1, 0.2]]), np.array([[np.nan, np.nan]])
     fig = class_representations.class_representations(MeanCells(right, wrong, ["ant"], [0], [0, 1]))
-    assert np.isnan(np.array(fig.data[1].z)).all() and layout_of(fig).coloraxis.cmax == 0.2
+    assert np.isnan(np.array(traces_of(fig)[1].z)).all() and layout_of(fig).coloraxis.cmax == 0.2
     assert layout_of(fig).coloraxis2.cmax == 1.0
 
 
@@ -140,8 +142,8 @@ def test_sparsity__two_lines_with_their_numbers():
         return sparsity.sparsity(sparsity.Sorted(frame, counts))
 
     fig = drawn([1, 2, 512], [0.3, 0.2, 0.0], [0.2, 0.1, 0.0], [70, 30])
-    assert [trace.name for trace in fig.data] == ["correct (n = 70)", "misclassified (n = 30)"]
-    assert list(fig.data[1].y) == [0.2, 0.1, 0.0]
+    assert [trace.name for trace in traces_of(fig)] == ["correct (n = 70)", "misclassified (n = 30)"]
+    assert list(traces_of(fig)[1].y) == [0.2, 0.1, 0.0]
     assert layout_of(fig).xaxis.tickvals[-1] == 512
-    assert len(drawn([1], [0.3], [np.nan], [9, 0]).data) == 1
-    assert not drawn([1], [np.nan], [np.nan], [0, 0]).data
+    assert len(traces_of(drawn([1], [0.3], [np.nan], [9, 0]))) == 1
+    assert not traces_of(drawn([1], [np.nan], [np.nan], [0, 0]))

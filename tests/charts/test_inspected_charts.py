@@ -7,7 +7,7 @@ import pytest
 
 from core.charts.catalogue import draw
 from core.charts.options import FigureOptions
-from core.charts.theme import layout_of
+from core.charts.theme import layout_of, traces_of
 from core.errors import StudyError
 from core.measures.confusions import confusions
 from core.measures.finder import MIN_IMAGES
@@ -34,7 +34,7 @@ def test_confusions__every_error_of_the_images_once(seen, text):
     if pairs.empty:
         assert layout_of(fig).annotations
     else:
-        assert np.nansum(np.asarray(fig.data[0].z, float)) == pairs["n"].sum()
+        assert np.nansum(np.asarray(traces_of(fig)[0].z, float)) == pairs["n"].sum()
 
 
 def test_confusions__without_labels(tmp_path):
@@ -59,9 +59,9 @@ def test_worst_slices__the_significant_ones_of_the_images(seen, text):
             above |= own
     fig = draw(study, "worst_slices", options=FigureOptions(images=3))
     if not rates:
-        assert not fig.data and numbers(layout_of(fig).annotations[0].text) == [str(MIN_IMAGES)]
+        assert not traces_of(fig) and numbers(layout_of(fig).annotations[0].text) == [str(MIN_IMAGES)]
     else:
-        assert list(fig.data[0].x) == pytest.approx(rates[:3])
+        assert list(traces_of(fig)[0].x) == pytest.approx(rates[:3])
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def loop_differences(study, one: np.ndarray, other: np.ndarray) -> dict[str, flo
 
 def drawn_differences(fig) -> dict[str, float]:
     """What the chart shows, by the name of the feature without the words behind it."""
-    points = zip(fig.data[0].customdata, fig.data[0].x, strict=True)
+    points = zip(traces_of(fig)[0].customdata, traces_of(fig)[0].x, strict=True)
     return {title.partition(" (")[0]: x for (_, title, *_), x in points}
 
 

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from core.charts import miou, q_against_miou
 from core.charts.miou import Sweep
 from core.charts.q_against_miou import ScoredOverlaps
-from core.charts.theme import DARK, layout_of, paper
+from core.charts.theme import DARK, layout_of, paper, traces_of
 from tests.sentences import numbers
 
 
@@ -32,7 +32,7 @@ def summary(
 
 def test_miou_bars__means_and_intervals():
     fig = miou.miou_bars({"demo": summary()}, theme=paper())
-    correct, wrong = fig.data
+    correct, wrong = traces_of(fig)
     assert (correct.name, wrong.name) == ("correct", "misclassified")
     assert list(correct.x) == ["core mask", "spurious mask"]
     assert_allclose(correct.y, [0.41, 0.21])
@@ -40,15 +40,15 @@ def test_miou_bars__means_and_intervals():
     assert_allclose(correct.error_y.arrayminus, [0.03, 0.03])
     assert_allclose(correct.error_y.array, [0.04, 0.04])
     soft = miou.miou_bars({"demo": summary()}, variant="soft")
-    assert_allclose(soft.data[0].y, [0.71, 0.21])
+    assert_allclose(traces_of(soft)[0].y, [0.71, 0.21])
 
 
 def test_miou_bars__several_studies_and_no_verdicts():
     fig = miou.miou_bars({"a<b": summary(), "after": summary(0.1)})
-    assert list(fig.data[0].x[0]) == ["a&lt;b", "a&lt;b", "after", "after"]
-    assert_allclose(fig.data[0].y, [0.41, 0.21, 0.51, 0.31])
+    assert list(traces_of(fig)[0].x[0]) == ["a&lt;b", "a&lt;b", "after", "after"]
+    assert_allclose(traces_of(fig)[0].y, [0.41, 0.21, 0.51, 0.31])
     alone = miou.miou_bars({"demo": summary(groups=("all",))})
-    assert [trace.name for trace in alone.data] == ["all images"]
+    assert [trace.name for trace in traces_of(alone)] == ["all images"]
 
 
 def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
@@ -57,7 +57,7 @@ def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
     controls = pd.DataFrame(rows, columns=["control", "mask", "variant", "mean"])
     fig = miou.miou_bars({"demo": summary()}, controls=controls)
     assert [(shape.y0, shape.y1) for shape in layout_of(fig).shapes] == [(0.25, 0.25), (0.5, 0.5)]
-    assert fig.data[-1].name == "a uniform heatmap"
+    assert traces_of(fig)[-1].name == "a uniform heatmap"
 
 
 def test_miou_bars__each_group_has_a_uniform_heatmap_of_its_own():
@@ -81,7 +81,7 @@ def test_miou_bars__each_group_has_a_uniform_heatmap_of_its_own():
 ])  # fmt: skip
 def test_nothing_to_draw__is_said(draw):
     fig = draw()
-    assert not fig.data and "no overlap to draw" in layout_of(fig).annotations[0].text
+    assert not traces_of(fig) and "no overlap to draw" in layout_of(fig).annotations[0].text
 
 
 def test_threshold_sweep__lines_in_order_of_t():
@@ -92,12 +92,12 @@ def test_threshold_sweep__lines_in_order_of_t():
     ]
     table = pd.DataFrame(rows, columns=["mask", "group", "variant", "threshold", "mean", "low", "high", "n"])
     fig = miou.threshold_sweep(Sweep(table, 0.5), theme=DARK)
-    lines = [trace for trace in fig.data if trace.mode == "lines" and trace.name]
+    lines = [trace for trace in traces_of(fig) if trace.mode == "lines" and trace.name]
     assert [line.name for line in lines] == ["core, correct", "core, misclassified"]
     assert_allclose(lines[0].x, [0.1, 0.5, 0.9])
     assert_allclose(lines[0].y, [0.05, 0.25, 0.45])
     assert [shape.x0 for shape in layout_of(fig).shapes] == [0.5]
-    band = next(trace for trace in fig.data if trace.fill == "toself")
+    band = next(trace for trace in traces_of(fig) if trace.fill == "toself")
     assert_allclose(band.y, [0.15, 0.35, 0.55, 0.35, 0.15, -0.05])
 
 
@@ -115,11 +115,11 @@ def by_class(n_classes: int) -> pd.DataFrame:
 def test_miou_by_class__highest_on_top_and_the_two_ends_of_many():
     few = miou.miou_by_class(by_class(3))
     assert list(layout_of(few).yaxis.ticktext) == ["c002", "c001", "c000"]
-    assert_allclose(sorted(few.data[0].x), [0.01, 0.011, 0.012])
+    assert_allclose(sorted(traces_of(few)[0].x), [0.01, 0.011, 0.012])
     many = miou.miou_by_class(by_class(100), most=10)
     assert list(layout_of(many).yaxis.ticktext) == [f"c{c:03d}" for c in (99, 98, 97, 96, 95, 4, 3, 2, 1, 0)]
     assert "90 classes between" in layout_of(many).annotations[0].text
-    at = dict(zip(many.data[0].x, many.data[0].y, strict=True))
+    at = dict(zip(traces_of(many)[0].x, traces_of(many)[0].y, strict=True))
     assert np.isclose(at[0.099 + 0.01], 9.16) and len(at) == 10
 
 
@@ -150,12 +150,14 @@ def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
     })  # fmt: skip
     fig = q_against_miou.q_against_miou(ScoredOverlaps(images))
     drawn = {
-        trace.name: [row for (row,) in trace.customdata] for trace in fig.data if trace.mode == "markers"
+        trace.name: [row for (row,) in trace.customdata]
+        for trace in traces_of(fig)
+        if trace.mode == "markers"
     }
     assert drawn == {"correct": [3], "unknown": [8]}
     assert numbers(layout_of(fig).annotations[0].text)[1:4] == ["1", "0", "0.250"]
     norm = q_against_miou.q_against_miou(ScoredOverlaps(images.rename(columns={"q_score": "norm"}), "norm"))
-    assert sum(len(trace.x) for trace in norm.data if trace.mode == "markers") == 3
+    assert sum(len(trace.x) for trace in traces_of(norm) if trace.mode == "markers") == 3
 
 
 @pytest.mark.parametrize(("n", "why"), [(2, "too few images for a"), (20, "the same on all images")])

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from core.charts import maps, marks
 from core.charts.catalogue import draw
 from core.charts.options import FigureOptions
-from core.charts.theme import DARK, LIGHT, layout_of
+from core.charts.theme import DARK, LIGHT, layout_of, traces_of
 from core.errors import StudyError
 from core.store import open_study
 from tests.small import write_small_study
@@ -120,18 +120,18 @@ def test_representation_map__draws_every_point_once(rng, theme):
     points = rng.normal(size=(50, 2))
     named = maps.by_name(rng.choice(["a", "<b>"], 50))
     figure = maps.representation_map(points, named, shares=(0.3, 0.1), theme=theme)
-    assert [len(trace.x) for trace in figure.data] == [50, 1, 1]  # the others are the legend
-    assert [trace.name for trace in figure.data[1:]] == ["&lt;b&gt;", "a"]
-    scale = figure.data[0].marker.colorscale
-    for code, colour in zip(figure.data[0].marker.color, named.codes, strict=True):
+    assert [len(trace.x) for trace in traces_of(figure)] == [50, 1, 1]  # the others are the legend
+    assert [trace.name for trace in traces_of(figure)[1:]] == ["&lt;b&gt;", "a"]
+    scale = traces_of(figure)[0].marker.colorscale
+    for code, colour in zip(traces_of(figure)[0].marker.color, named.codes, strict=True):
         share = (code + 0.5) / 2
         assert [hue for at, hue in scale if at < share][-1] == named.palette[colour]
     assert "30 % of the variance" in layout_of(figure).xaxis.title.text
     amount = maps.representation_map(
         points, maps.by_amount(points[:, 0], title="Q"), kind="umap", theme=theme
     )
-    assert len(amount.data) == 1 and layout_of(amount).xaxis.title.text == "UMAP 1"
-    drawn = np.asarray(amount.data[0].marker.color, float)
+    assert len(traces_of(amount)) == 1 and layout_of(amount).xaxis.title.text == "UMAP 1"
+    drawn = np.asarray(traces_of(amount)[0].marker.color, float)
     assert np.corrcoef(drawn, points[:, 0])[0, 1] > 0.99
     assert layout_of(maps.representation_map(points[:0], named.of(np.arange(0)))).annotations
 
@@ -140,7 +140,7 @@ def test_representation_map__few_points_need_no_webgl(rng):
     for n, kind in ((50, "scatter"), (marks.WEBGL_FROM + 1, "scattergl")):
         named = maps.by_name(rng.choice(["a", "b"], n))
         figure = maps.representation_map(rng.normal(size=(n, 2)), named)
-        assert {trace.type for trace in figure.data} == {kind}
+        assert {trace.type for trace in traces_of(figure)} == {kind}
 
 
 def test_of__keeps_the_colours_of_the_whole():
@@ -152,8 +152,8 @@ def test_of__keeps_the_colours_of_the_whole():
 def test_figure_map__of_a_study(shared_study, choice):
     study = open_study(shared_study)
     figure = draw(study, "map", options=FigureOptions(**choice))
-    assert len(figure.data[0].x) == study.n_images
-    assert len(figure.data) - 1 == (0 if choice else len(study.class_names))
+    assert len(traces_of(figure)[0].x) == study.n_images
+    assert len(traces_of(figure)) - 1 == (0 if choice else len(study.class_names))
 
 
 def test_figure_map__missing_says_what_to_run(tmp_path):

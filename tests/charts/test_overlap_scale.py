@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.charts.miou_scale import CONTROL_NAMES, Place, label_places, miou_scale
-from core.charts.theme import DARK, LIGHT, layout_of, paper
+from core.charts.theme import DARK, LIGHT, layout_of, paper, traces_of
 
 CROWDED = {"noise": 0.2, "uniform": 0.21, "centre": 0.22, "ceiling": 0.23}
 LOW = {"noise": 0.0, "uniform": 0.005, "centre": 0.01, "ceiling": 0.03}
@@ -60,7 +60,7 @@ def test_labels__two_close_marks_stand_on_either_side_of_them():
 
 def test_marks_and_labels__are_the_numbers():
     fig = miou_scale(scale(SPREAD))
-    marks, point = fig.data[0], fig.data[1]
+    marks, point = traces_of(fig)[0], traces_of(fig)[1]
     assert list(marks.x) == sorted(SPREAD.values())
     assert list(point.x) == [0.36] and point.error_x.array[0] == pytest.approx(0.02)
     said = [note.text for note in layout_of(fig).annotations]
@@ -69,19 +69,19 @@ def test_marks_and_labels__are_the_numbers():
     assert "<b>encoder 0.36</b> (0.34 to 0.38)" in said
     places = {note.text: note.x for note in layout_of(fig).annotations}
     assert places["best possible 0.79"] == 0.79
-    assert len(fig.data) == 4 and len(layout_of(fig).yaxis.ticktext) == 2
+    assert len(traces_of(fig)) == 4 and len(layout_of(fig).yaxis.ticktext) == 2
 
 
 def test_only_core_masks__one_scale():
     fig = miou_scale(scale(SPREAD, masks=("core",)))
-    assert len(fig.data) == 2 and "core mask" in layout_of(fig).yaxis.ticktext[0]
+    assert len(traces_of(fig)) == 2 and "core mask" in layout_of(fig).yaxis.ticktext[0]
     assert layout_of(fig).height < layout_of(miou_scale(scale(SPREAD))).height
 
 
 def test_values_that_are_not_known__are_left_out():
     table = scale(SPREAD)
     table.loc[table["heatmap"] == "ceiling", "value"] = np.nan
-    assert len(miou_scale(table).data[0].x) == 3
+    assert len(traces_of(miou_scale(table))[0].x) == 3
     table["value"] = np.nan
     assert "no overlap to draw" in layout_of(miou_scale(table)).annotations[0].text
 

@@ -16,7 +16,7 @@ from core.charts.heat_panels import Shown
 from core.charts.heatmap_sheets import FEATURE_HEATMAPS, HEATMAPS, ClassBlocks, ClassImages, FeatureRows
 from core.charts.options import FigureOptions
 from core.charts.panels import ColourBar, Header, Picture, Strip, data_uri, picture_grid
-from core.charts.theme import LIGHT, layout_of, paper
+from core.charts.theme import LIGHT, layout_of, paper, traces_of
 from core.research import published_figures_sheets
 from core.research.published_figures_sheets import MASK_OVERLAP, MaskedImages
 from core.study.overlay_image import colour_table
@@ -44,8 +44,8 @@ def test_picture_grid__pictures_lie_in_rows_and_columns():
     assert decoded(second.source).getpixel((0, 0)) == (0, 0, 255)
     assert second.x > first.x + first.sizex and second.y > first.y + first.sizey
     assert second.x + second.sizex <= layout_of(fig).width + 1
-    assert [row for (row,) in fig.data[0].customdata] == [4, 7]
-    assert_allclose(fig.data[0].x, [image.x + image.sizex / 2 for image in (first, second)])
+    assert [row for (row,) in traces_of(fig)[0].customdata] == [4, 7]
+    assert_allclose(traces_of(fig)[0].x, [image.x + image.sizex / 2 for image in (first, second)])
     assert [shape.line.color for shape in layout_of(fig).shapes] == [paper().correct]
     assert {"one", "two", "r"} <= set(texts(fig))
 
@@ -146,9 +146,9 @@ def test_class_heatmaps__correct_left_misclassified_right_heatmaps_below():
     wrong = [shown(3, correct=False, predicted="<dog>", heats={"x": heat})]
     data = ClassBlocks(pd.DataFrame(), [ClassImages("cat", right, wrong)], ["x", "y"])
     fig = HEATMAPS.draw(data, FigureOptions(), paper(column="double"))
-    rows = [row for (row,) in fig.data[0].customdata]
+    rows = [row for (row,) in traces_of(fig)[0].customdata]
     assert rows == [1, 2, 3, 1, 2, 3, 1, 2]  # images, heatmaps x, heatmaps y (which the last image lacks)
-    x = list(fig.data[0].x)
+    x = list(traces_of(fig)[0].x)
     assert x[0] == x[3] == x[6] < x[1] < x[2] == x[5]
     said = texts(fig)
     assert "<b>correct</b>" in said and "<b>misclassified</b>" in said and "<b>cat</b>" in said
@@ -172,7 +172,7 @@ def test_feature_heatmaps__two_image_sets_side_by_side():
     rows = [("<b>12</b>", [shown(1, label="cat", heats={"heatmap": heat}), shown(2, label="dog")])]
     data = FeatureRows(pd.DataFrame(), rows, "", [[shown(9, label="owl")]], ("here", "there"))
     fig = FEATURE_HEATMAPS.draw(data, FigureOptions(), LIGHT)
-    assert [row for (row,) in fig.data[0].customdata] == [1, 2, 9]
+    assert [row for (row,) in traces_of(fig)[0].customdata] == [1, 2, 9]
     assert {"<b>here</b>", "<b>there</b>", "<b>12</b>", "cat", "dog", "owl"} <= set(texts(fig))
     warm, bare = (np.asarray(decoded(layout_of(fig).images[at].source), int) for at in (0, 1))
     assert np.abs(bare - 100).max() <= 2 < np.abs(warm - 100).max()

@@ -12,7 +12,7 @@ from core.charts.catalogue import chart_named, draw
 from core.charts.fonts import text_width
 from core.charts.options import FigureOptions
 from core.charts.print_version import SCATTER_POINTS, print_version
-from core.charts.theme import DARK, LIGHT, Theme, layout_of, paper
+from core.charts.theme import DARK, LIGHT, Theme, layout_of, paper, traces_of
 from core.store import open_study
 from tests.synthetic import make_study
 
@@ -121,7 +121,7 @@ def test_short_and_turned_notes__stay_as_they_are():
 @pytest.mark.parametrize("n, kind", [(2, "scatter"), (SCATTER_POINTS + 1, "scattergl")])
 def test_webgl_points__become_vectors_unless_there_are_too_many(n, kind):
     points = go.Scattergl(x=list(range(n)), y=list(range(n)), mode="markers", customdata=[[1]] * n)
-    made = print_version(lambda theme: go.Figure(points)).data[0]
+    made = traces_of(print_version(lambda theme: go.Figure(points)))[0]
     assert made.type == kind and len(made.x) == n
     assert made.mode == "markers" and len(made.customdata) == n
 

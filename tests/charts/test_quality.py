@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.charts import q_distribution, score_curves, sentences
-from core.charts.theme import DARK, LIGHT, layout_of, paper
+from core.charts.theme import DARK, LIGHT, layout_of, paper, traces_of
 
 
 def texts(fig) -> str:
@@ -40,10 +40,10 @@ def test_score_distribution__shares_are_of_the_whole_group_and_zeros_are_a_colum
     fig = q_distribution.score_distribution(
         q_distribution.score_histogram(values, correct, drop_zero=True), score="q_score", zero=zero
     )
-    shares = {t.name: sum(t.y) for t in fig.data if t.type == "scatter"}
+    shares = {t.name: sum(t.y) for t in traces_of(fig) if t.type == "scatter"}
     assert_allclose(list(shares.values()), [75, 50])
     assert list(shares) == ["correct (n = 4)", "misclassified (n = 2)"]
-    zeros = [t for t in fig.data if t.type == "bar"]
+    zeros = [t for t in traces_of(fig) if t.type == "bar"]
     assert_allclose([t.y[0] for t in zeros], [25, 50])
     assert "25.0 % (1 images) have exactly 0" in zeros[0].hovertemplate
     assert all(t.x[0] + t.width / 2 < 0.1 for t in zeros)  # left of the first bin
@@ -55,7 +55,7 @@ def test_score_distribution__the_outline_is_closed_at_both_ends(rng):
     values = rng.random(200)
     table = q_distribution.score_histogram(values, None)
     assert len(table) == 25
-    outline = q_distribution.score_distribution(table, score="norm").data[0]
+    outline = traces_of(q_distribution.score_distribution(table, score="norm"))[0]
     assert outline.y[0] == outline.y[-1] == 0 and outline.y[1] > 0
     wide = table["right"].iloc[0] - table["left"].iloc[0]
     # The path turns half way between two points: at the first and the last edge.
@@ -67,7 +67,7 @@ def test_score_distribution__without_labels_draws_all_images():
     fig = q_distribution.score_distribution(
         q_distribution.score_histogram(np.array([1.0, 2.0]), None), score="norm"
     )
-    assert [t.name for t in fig.data] == ["all images (n = 2)"]
+    assert [t.name for t in traces_of(fig)] == ["all images (n = 2)"]
 
 
 def test_distribution_finding__without_labels_says_nothing_of_correctness():
@@ -77,14 +77,14 @@ def test_distribution_finding__without_labels_says_nothing_of_correctness():
 
 def test_roc__draws_the_curve_with_chance_and_interval(curves, metrics):
     fig = score_curves.score_curve(curves, metrics, ["q_score", "confidence"], "roc")
-    assert [t.name for t in fig.data] == [
+    assert [t.name for t in traces_of(fig)] == [
         "Q-Score: AUROC 0.550 (0.530 to 0.580)",
         "Confidence: AUROC 0.850 (0.830 to 0.880)",
         "chance: 0.500",
     ]
-    assert_allclose(fig.data[0].x, [0, 25, 100])
-    assert_allclose(fig.data[1].y, 100 * np.array([0, 0.25, 1.0]) ** 0.25)
-    assert list(fig.data[2].x) == list(fig.data[2].y)
+    assert_allclose(traces_of(fig)[0].x, [0, 25, 100])
+    assert_allclose(traces_of(fig)[1].y, 100 * np.array([0, 0.25, 1.0]) ** 0.25)
+    assert list(traces_of(fig)[2].x) == list(traces_of(fig)[2].y)
 
 
 @pytest.mark.parametrize(("kind", "base"), [("pr", 80), ("pr_error", 20)])
@@ -97,7 +97,7 @@ def test_precision_recall__has_its_base_rate_line(curves, metrics, kind, base):
 def test_risk_coverage__has_the_overall_error_rate(curves, metrics):
     fig = score_curves.score_curve(curves, metrics, ["norm"], "risk")
     assert_allclose([s.y0 for s in layout_of(fig).shapes], [20])
-    assert_allclose(fig.data[0].y, 100 * np.array([0, 0.5, 1.0]))
+    assert_allclose(traces_of(fig)[0].y, 100 * np.array([0, 0.5, 1.0]))
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
@@ -106,11 +106,11 @@ def test_undefined_metrics__give_their_reason(curves, metrics, theme):
     nothing = curves.iloc[:0]
     for kind in score_curves.KINDS:
         fig = score_curves.score_curve(nothing, undefined, ["q_score"], kind, theme=theme)
-        assert not fig.data and "every image is classified correctly" in texts(fig)
+        assert not traces_of(fig) and "every image is classified correctly" in texts(fig)
         fig = score_curves.score_curve(nothing, metrics.iloc[:0], ["q_score"], kind, theme=theme)
         assert layout_of(fig).annotations
     empty = q_distribution.score_histogram(np.array([np.nan]), None)
-    assert not q_distribution.score_distribution(empty, score="norm", theme=theme).data
+    assert not traces_of(q_distribution.score_distribution(empty, score="norm", theme=theme))
 
 
 def test_with_interval__words():

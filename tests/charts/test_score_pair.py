@@ -11,6 +11,7 @@ import pytest
 
 from core.charts import score_pair as figures
 from core.charts.options import FigureOptions
+from core.charts.theme import traces_of
 from core.measures.intervals import wilson
 
 
@@ -47,7 +48,7 @@ def test_pair_heat__cells_are_those_of_the_table(rng):
     first, second = rng.normal(size=(2, 400))
     correct = (rng.random(400) < 1 / (1 + np.exp(-first - second))).astype(float)
     table = figures.pair_table(first, second, correct)
-    cells = np.array(figures.pair_heat(table, figures.PAIR).data[0].z, float)
+    cells = np.array(traces_of(figures.pair_heat(table, figures.PAIR))[0].z, float)
     risk = table["risk"].to_numpy().reshape(4, 4)
     enough = table["n"].to_numpy().reshape(4, 4) >= figures.FEWEST
     np.testing.assert_allclose(cells[enough], 100 * risk[enough])
@@ -67,7 +68,7 @@ def test_few_images__say_nothing_of_a_corner_that_the_chart_leaves_empty():
 
 def test_no_images__says_so():
     nothing = figures.pair_table(np.full(3, np.nan), np.ones(3), np.ones(3))
-    assert nothing.empty and not figures.pair_heat(nothing, figures.PAIR).data
+    assert nothing.empty and not traces_of(figures.pair_heat(nothing, figures.PAIR))
     assert "no images with both scores" in figures.pair_finding(nothing, figures.PAIR)
 
 

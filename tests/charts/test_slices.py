@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.charts import slices as figures
-from core.charts.theme import DARK, LIGHT, layout_of
+from core.charts.theme import DARK, LIGHT, layout_of, traces_of
 from tests.charts.test_features import points, texts
 
 MARKUP = "<b>sky</b>"
@@ -34,7 +34,7 @@ def test_rates_against__points_in_percent_by_significance(rates):
     drawn = {feature: (x, y) for x, y, feature in points(fig)}
     assert set(drawn) == {3, 1, 0, 5}  # 7 never fires on either side
     assert_allclose(drawn[3], (10, 50))
-    kinds = {trace.name: [one[0] for one in trace.customdata] for trace in fig.data}
+    kinds = {trace.name: [one[0] for one in trace.customdata] for trace in traces_of(fig)}
     assert kinds == {"could be chance": [1, 5], "more often on bird": [3], "less often on bird": [0]}
 
 
@@ -69,4 +69,4 @@ def test_rates_against__a_name_stands_on_the_side_where_it_covers_no_point_or_no
 def test_nothing_to_draw__gives_a_note(rates, theme):
     silent = rates.assign(rate=0.0, rate_against=0.0)
     fig = figures.rates_against(silent, here="a", elsewhere="b", theme=theme)
-    assert not fig.data and texts(fig)
+    assert not traces_of(fig) and texts(fig)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.charts.chart import folder_charts
 from core.charts.options import FigureOptions
-from core.charts.theme import LIGHT, layout_of
+from core.charts.theme import LIGHT, layout_of, traces_of
 from core.errors import SettingsError
 from core.research.visual_tokens_figures import CURVES
 from core.research.visual_tokens_graph import Node, SceneGraph, Triple
@@ -66,9 +66,9 @@ def test_scene_graph__a_word_that_was_moved_away_is_joined_to_its_object():
 def test_attention__weights_above_rank_0_and_tokens_in_order():
     table = pd.DataFrame({"kind": ["image", "object"], "name": ["image", "dog"], "weight": [0.25, 0.75]})
     fig = attention_figure([1.0, 2.0, 4.0], table)
-    assert list(fig.data[0].y) == [0, 1, 3]
-    assert list(fig.data[1].x) == [75, 25]  # drawn from below
-    assert len(attention_figure(None, table).data) == 1
+    assert list(traces_of(fig)[0].y) == [0, 1, 3]
+    assert list(traces_of(fig)[1].x) == [75, 25]  # drawn from below
+    assert len(traces_of(attention_figure(None, table))) == 1
     assert "No model" in layout_of(attention_figure(None, table.head(0))).annotations[0].text
 
 
@@ -79,6 +79,6 @@ def test_curves__are_read_from_the_log_of_a_model(tmp_path):
     log = pd.DataFrame({"step": [1, 2]} | dict.fromkeys(CURVES, [0.3, 0.5]))
     log.to_csv(tmp_path / "tokens.safetensors.csv")
     fig = folder_charts()["token_curves"].draw(model, FigureOptions(), LIGHT)
-    assert [list(line.x) for line in fig.data] == [[1, 2]] * len(CURVES)
-    assert list(fig.data[0].y) == pytest.approx([0.3, 0.5])
-    assert list(fig.data[1].y) == pytest.approx([30, 50])  # percent
+    assert [list(line.x) for line in traces_of(fig)] == [[1, 2]] * len(CURVES)
+    assert list(traces_of(fig)[0].y) == pytest.approx([0.3, 0.5])
+    assert list(traces_of(fig)[1].y) == pytest.approx([30, 50])  # percent

@@ -1,7 +1,7 @@
 # The workbench in a container, for the CPU or an NVIDIA GPU:
 #
 #   docker build -t peregrine .
-#   docker run --rm -p 8501:8501 -e PEREGRINE_TOKEN=a-long-secret -v "$PWD/studies:/studies" peregrine
+#   docker run --rm -p 8501:8501 -v "$PWD/studies:/studies" peregrine  # others: -e PEREGRINE_HOSTS=lab.example
 #   docker run --rm -v "$PWD/studies:/studies" -v "$PWD/photos:/photos:ro" peregrine \
 #       analyze /studies/mine --images /photos          # with a GPU: docker run --gpus all …
 #
@@ -31,7 +31,7 @@ RUN python3 -m pip install --quiet --no-cache-dir "$(ls /wheel/*.whl)[heic,mcp,t
 RUN useradd --create-home --uid 1000 peregrine && install --directory --owner peregrine /studies
 USER peregrine
 WORKDIR /home/peregrine
-ENV PEREGRINE_STUDIES=/studies STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
+ENV PEREGRINE_STUDIES=/studies PEREGRINE_HOSTS=localhost STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
 VOLUME /studies
 EXPOSE 8501
 HEALTHCHECK --start-period=30s CMD \

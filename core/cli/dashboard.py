@@ -19,10 +19,10 @@ STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
 # uvicorn believes their X-Forwarded- headers; its own default is this machine
 PROXIES = "FORWARDED_ALLOW_IPS"
 LINKS = (
-    "With a token in PEREGRINE_TOKEN it prints two links: one for full access, and a read-only one for "
-    "guests, with the token in PEREGRINE_GUEST_TOKEN; without that, it holds until the server stops."
+    "With --host, or a token in PEREGRINE_TOKEN, it prints two links: one for full access, and a read-only "
+    "one for guests, with the token in PEREGRINE_GUEST_TOKEN. A token that is not given is made, and holds "
+    "until the server stops."
 )
-UNSPECIFIED = ("0.0.0.0", "::", "[::]")  # every address of this machine: no browser can be sent there
 
 
 def add_dashboard(commands: Any) -> None:
@@ -36,7 +36,7 @@ def add_dashboard(commands: Any) -> None:
     sub.add_argument(
         "--host",
         metavar="ADDRESS",
-        help=f"address to listen on; any but {HOST} needs a token in PEREGRINE_TOKEN (default: {HOST})",
+        help=f"address to listen on; other machines reach 0.0.0.0, and enter by a link (default: {HOST})",
     )
 
 
@@ -109,27 +109,30 @@ def dashboard(args: argparse.Namespace) -> int:
 
 
 def _links(address: str, port: int) -> dict[str, str]:
-    """Return the links that the command `dashboard` prints, by the access they give; none without tokens.
+    """Return the links that the command `dashboard` prints, by the access they give; none for this machine.
 
-    Guests without a token get one for this run.
+    Where others reach the server, a token that is not given is made for this run.
 
     Raises:
         SettingsError: a token could be guessed.
     """
-    from core.publish.server_token import GUEST_TOKEN, TOKEN, check_token, entrance
+    from core.publish.server_token import GUEST_TOKEN, HOSTS, TOKEN, entrance, is_loopback, shared_origin
 
-    token = os.environ.get(TOKEN, "").strip()
-    if not token:
+    if not os.environ.get(TOKEN, "").strip() and is_loopback(address):
         return {}
-    check_token(token)
-    guest_token = os.environ.get(GUEST_TOKEN, "").strip() or secrets.token_urlsafe()
-    check_token(guest_token, GUEST_TOKEN)
-    os.environ[GUEST_TOKEN] = guest_token
-    listed = next(filter(None, os.environ.get("PEREGRINE_HOSTS", "").replace(" ", "").split(",")), "")
-    host = listed or ("localhost" if address in UNSPECIFIED else address)
-    origin = f"http://{host}" if ":" in host.rpartition("]")[2] else f"http://{host}:{port}"
-    both = {"full access:": token, "read-only:": guest_token}
-    return {access: entrance(origin, one) for access, one in both.items()}
+    origin = shared_origin(address, port, os.environ.get(HOSTS, ""))
+    variables = {"full access:": TOKEN, "read-only:": GUEST_TOKEN}
+    return {access: entrance(origin, _token_of_run(variable)) for access, variable in variables.items()}
+
+
+def _token_of_run(variable: str) -> str:
+    """Return the token of a variable of the environment, which gets one where it is empty."""
+    from core.publish.server_token import check_token
+
+    token = os.environ.get(variable, "").strip() or secrets.token_urlsafe()
+    check_token(token, variable)
+    os.environ[variable] = token
+    return token
 
 
 def _studies(args: argparse.Namespace) -> Path:

@@ -3,22 +3,26 @@
 import asyncio
 import hashlib
 import hmac
+import socket
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from core.common.processes import TOKENS
 from core.errors import SettingsError
 
 TOKEN, GUEST_TOKEN = TOKENS  # the variables that hold the token of the owner, and of guests who only look
+HOSTS = "PEREGRINE_HOSTS"  # and the names under which users open the server
 SHORTEST = 16  # characters of it
 FREE_TRIES = 3
 LONGEST_WAIT_S = 60.0
 HELD_S = 2.0  # longest time for which the answer to a wrong token is held back
 MOST_CLIENTS = 1000
 LOOPBACK = "localhost"
+UNSPECIFIED = ("0.0.0.0", "::", "[::]")  # every address of this machine: no browser can be sent there
+ELSEWHERE = ("192.0.2.1", 9)  # an address of examples (RFC 5737), which leads to other machines
 
 
 def check_token(token: str, variable: str = TOKEN) -> None:
@@ -30,13 +34,46 @@ def check_token(token: str, variable: str = TOKEN) -> None:
         )
 
 
-def entrance(origin: str, token: str) -> str:
+def entrance(origin: str, token: str, page: Mapping[str, str] | None = None) -> str:
     """Return the link that lets in with a token. It stands behind a #, which browsers send to no server.
+
+    Args:
+        page: parts of the address that it leads to.
 
     >>> entrance("http://lab.example:8501", "a token of 16 characters")
     'http://lab.example:8501/?enter#a%20token%20of%2016%20characters'
+    >>> entrance("http://lab.example:8501", "sixteen-letters-", {"study": "a b"})
+    'http://lab.example:8501/?enter#sixteen-letters-&study=a+b'
     """
-    return f"{origin}/?enter#{quote(token, safe='')}"
+    return "&".join([f"{origin}/?enter#{quote(token, safe='')}", *([urlencode(page)] if page else [])])
+
+
+def shared_origin(address: str | None, port: int, hosts: str) -> str:
+    """Return the beginning of links that others follow to a server.
+
+    Args:
+        address: where it listens; None is every address of this machine.
+        hosts: names under which users open it, with or without a port and with commas between: the first.
+
+    >>> shared_origin("0.0.0.0", 8501, "lab.example, other"), shared_origin("::1", 80, "")
+    ('http://lab.example:8501', 'http://[::1]:80')
+    """
+    listed = next(filter(None, hosts.replace(" ", "").split(",")), "")
+    if listed and ":" in listed.rpartition("]")[2]:  # it has a port
+        return f"http://{listed}"
+    host = listed or (machine_address() if address is None or address in UNSPECIFIED else address)
+    number = numeric_address(host)
+    return f"http://{f'[{number}]' if number and number.version == 6 else host}:{port}"
+
+
+def machine_address() -> str:
+    """Return the numeric address by which a network knows this machine; "localhost" where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(ELSEWHERE)  # of datagrams: nothing is sent, the system only chooses its own address
+        except OSError:
+            return LOOPBACK
+        return str(probe.getsockname()[0])
 
 
 def fits(given: str, token: str) -> bool:

@@ -35,11 +35,6 @@ def name_browsers(browser: Callable[[], str]) -> None:
     _browser = browser
 
 
-def lets_guests_in() -> bool:
-    """Return True in a server of studies that lets in some guests who may only look."""
-    return _is_guest is not _nobody
-
-
 def guest_is_asking() -> bool:
     """Return True where the one who asks a server of studies may only look."""
     return _is_guest()

@@ -9,19 +9,20 @@ from core.charts.table_file import file_stem
 from core.common.command_line import command_line
 from core.common.records import Templates
 from core.measures import saved_slices
+from core.publish.served import studies_folder
 from core.publish.tool_exports import TOOLS, tool_archive
 from core.store import Study
 from core.study.commands import MakeReport, PublishStudy
 from core.study.jobs import Job, read_job
 from core.study.traces import traces_stamp
-from core.study.write_access import guest_is_asking, lets_guests_in
+from core.study.write_access import guest_is_asking
 from dashboard.components.job_follower import follow, start_button
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.panels import study_progress
 from dashboard.panels.study_progress import controls
-from dashboard.state import served_studies
-from dashboard.state.visitor import guest_link
+from dashboard.state import served_studies, session
+from dashboard.state.visitor import guest_link, reaches_others
 
 # What others can open without Peregrine: made in the background, then offered as downloads.
 
@@ -33,16 +34,7 @@ KINDS = (
 )
 
 
-COLLEAGUE = (
-    "**A read-only link** lets a colleague look at these pages as they are now: all filters, searches and "
-    "downloads, and nothing that changes a study or starts a command."
-)
-HOLDS = "It holds until the server stops; `PEREGRINE_GUEST_TOKEN`, set before, makes it last."
-WITH_TOKENS = (
-    "This dashboard was started without a token, for this machine alone. Started as below, with a token of "
-    "16 characters or more and this machine's name, it prints a link for full access and a *read-only* one."
-)
-START_WITH_TOKEN = "PEREGRINE_TOKEN=… PEREGRINE_HOSTS=lab.example python -m core dashboard --host 0.0.0.0"
+EVERY_ADDRESS = "0.0.0.0"  # where a server listens that other machines reach
 
 
 def report_section(study: Study) -> None:
@@ -60,17 +52,26 @@ def report_section(study: Study) -> None:
             with column:
                 st.caption(about)
                 _made(study, command, name, version)
-        _read_only_link()
+        _read_only_link(study)
 
 
-def _read_only_link() -> None:
-    """Show the read-only link, or how to get one; only people with full access see this."""
-    if lets_guests_in():
-        st.caption(f"{COLLEAGUE} {HOLDS}")
-        st.code(guest_link(), language=None, wrap_lines=True)
+def _read_only_link(study: Study) -> None:
+    """Show the read-only link to this page, and where it leads nobody else, what to start for others."""
+    link = guest_link(session.link_query(study))
+    if not link:  # no server: a test
         return
-    st.caption(f"{COLLEAGUE} {WITH_TOKENS}")
-    st.code(START_WITH_TOKEN, language="bash", wrap_lines=True)
+    st.caption(_say("read_only"))
+    st.code(link, language=None, wrap_lines=True)
+    if not reaches_others(link):
+        st.caption(_say("this_machine"))
+        st.code(_shared_server(), language="bash", wrap_lines=True)
+
+
+def _shared_server() -> str:
+    """The command that serves these studies to other machines."""
+    return command_line(
+        "dashboard", studies=studies_folder(), host=EVERY_ADDRESS, port=st.get_option("server.port")
+    )
 
 
 def _made(study: Study, command: MakeReport, name: str, version: str) -> None:

@@ -106,7 +106,7 @@ class Guard:
         # The origin is judged before the token: a page of another site must not even try tokens.
         if refused := refusal(request, self.rules):
             await _answer(scope, receive, send, refused.status, refused.sentence)
-        elif self.rules.token is None:
+        elif self.rules.token is None and not self._comes_by_link(request):
             await self._pass_on(FULL, request, scope, receive, send)
         else:
             await self._with_token(request, scope, receive, send)
@@ -150,9 +150,8 @@ class Guard:
 
     async def _with_token(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in that brings a token or a pass; take the token from the form; or ask for it."""
-        form = request.method == "POST" and request.one(b"content-type").startswith(FORM)
         access = self._access_by_pass(request)
-        if form and not request.is_socket:  # nothing else in the dashboard sends such a form
+        if _is_form(request):
             await self._take(request, scope, receive, send)
         elif request.opens_page and request.query == ENTRANCE:
             await _answer(scope, receive, send, 200, login_page(), kind=HTML)
@@ -164,6 +163,12 @@ class Guard:
             await self._pass_on(self._access_by_token(request.bearer), request, scope, receive, send)
         else:
             await _answer(scope, receive, send, status, PROBLEMS[status])
+
+    def _comes_by_link(self, request: Request) -> bool:
+        """Return True for a guest of a server without a token, which everybody else may use as its owner."""
+        entering = _is_form(request) or (request.opens_page and request.query == ENTRANCE)
+        bearer = any(rules.fits(request.bearer, token) for token in self.rules.tokens())
+        return entering or bearer or self._access_by_pass(request) is not None
 
     def _access_by_pass(self, request: Request) -> str | None:
         """The most that a pass of the browser gives; None where no pass holds."""
@@ -196,13 +201,21 @@ class Guard:
             return
         token = next(one for one in self.rules.tokens() if rules.fits(given, one))
         made = rules.make_pass(token, self._clock())
-        cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={rules.KEPT_S}"
+        cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict"
+        # Without a token, the browser of an owner who follows the link is a guest's until it is closed.
+        cookie += f"; Max-Age={rules.KEPT_S}" if self.rules.token else ""
         cookie += "; Secure" if request.secure else ""
         # A query alone is relative to the page asked for: no other host can stand in it, and the prefix of a
         # proxy, which only the browser knows, stays.
         query = b"" if request.query == ENTRANCE else request.query
         more = ((b"location", b"?" + query), (b"set-cookie", cookie.encode("ascii")))
         await _answer(scope, receive, send, 303, "The token fits.", more=more)
+
+
+def _is_form(request: Request) -> bool:
+    """Return True for the form with a token; nothing else in the dashboard sends such a form."""
+    sent = request.method == "POST" and request.one(b"content-type").startswith(FORM)
+    return sent and not request.is_socket
 
 
 def _remembering(browser: str, request: Request) -> tuple[rules.Header, ...]:

@@ -12,7 +12,9 @@ from typing import Any
 
 from core.common.threads import cached_property
 from core.errors import SettingsError
+from core.publish.server_token import HOSTS as HOSTS
 from core.publish.server_token import SHORTEST as SHORTEST
+from core.publish.server_token import TOKEN as TOKEN
 from core.publish.server_token import check_token as check_token
 from core.publish.server_token import fits as fits
 from core.publish.server_token import numeric_address
@@ -233,7 +235,6 @@ def _signature(token: str, until: int) -> str:
 # Rules on the origin of a request, from its headers alone. No streamlit, no ASGI server, no clock.
 
 
-TOKEN, HOSTS = "PEREGRINE_TOKEN", "PEREGRINE_HOSTS"
 READING = ("GET", "HEAD")
 MOST_PASSES = 8
 ENTRANCE = b"enter"  # the query of the page that always asks for a token; links hold one behind a #
@@ -242,7 +243,8 @@ ENTRANCE = b"enter"  # the query of the page that always asks for a token; links
 @dataclass(frozen=True)
 class Rules:
     """hosts: whose requests are answered. token: what they must bring, or None. headers: of every answer.
-    guest_token: what those bring who may only look; None where there are none.
+    guest_token: what those bring who may only look; None where there are none. Without a token, only who
+    brings this one is a guest.
     """
 
     hosts: Hosts

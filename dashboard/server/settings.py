@@ -1,6 +1,7 @@
 """Settings of the guard, read from Streamlit's configuration and the environment."""
 
 import os
+import secrets
 
 from streamlit import config
 
@@ -34,8 +35,8 @@ def read_rules() -> Rules:
     listed = [*os.environ.get(HOSTS, "").split(","), *_browser_address()]
     policy = rules.page_policy(rules.inline_scripts(first_page()))
     tie_sessions_to_visitors()
-    if guest_token is not None:
-        hold_guests_back()
+    guest_token = guest_token or secrets.token_urlsafe()
+    hold_guests_back(guest_token)
     return Rules(
         hosts_of([address] if address else [], listed), token, rules.common_headers(policy), guest_token
     )

@@ -159,6 +159,26 @@ def test_rebound_name__gets_nothing(chrome, address):
     browser.close()
 
 
+def test_read_only_link__of_a_server_without_a_token_opens_its_page_and_holds_on_every_other(
+    visitor, address
+):
+    owner, guest = visitor(bypass_csp=False).page, visitor(bypass_csp=False).page
+    owner.goto(f"{address}/?study=seen&where=correct%3Dfalse")
+    owner.get_by_text("Share this study").click()
+    link = owner.locator(".st-key-report code").first
+    expect(link).to_contain_text("?enter#")
+    guest.goto(link.inner_text())
+    read_only = guest.get_by_test_id("stSidebar").get_by_text("Read-only")
+    expect(read_only).to_be_visible()
+    assert guest.url == f"{address}/?study=seen&where=correct%3Dfalse"  # the token is gone from it
+    for path in ("/images?study=demo", "/"):
+        guest.goto(f"{address}{path}")
+        expect(read_only).to_be_visible()
+    owner.goto(f"{address}/images?study=seen")
+    expect(owner.get_by_test_id("stSidebar").get_by_text("New study")).to_be_visible()
+    assert owner.get_by_text("Read-only", exact=True).count() == 0
+
+
 def test_token__is_asked_for_once(visitor, served):
     with dashboard(served, PEREGRINE_TOKEN=TOKEN) as guarded:
         one = visitor(bypass_csp=False)

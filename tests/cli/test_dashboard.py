@@ -27,6 +27,9 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(dashboard, "replace_process", replace)
     monkeypatch.setenv("PEREGRINE_STUDIES", "")
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
+    for name in ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN", "PEREGRINE_HOSTS"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("core.publish.server_token.machine_address", lambda: "10.0.0.7")
     monkeypatch.chdir(tmp_path)
     return commands
 
@@ -97,17 +100,24 @@ def printed_links(capsys) -> dict[str, str]:
     return {words[0]: words[-1] for words in lines}
 
 
+def test_dashboard__makes_both_tokens_for_other_machines(started, capsys):
+    assert main(["dashboard", "--host", "0.0.0.0"]) == 0
+    tokens = [os.environ[name] for name in ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN")]
+    assert len(set(tokens)) == 2 and all(len(token) > 30 for token in tokens)
+    assert list(printed_links(capsys).values()) == [f"http://10.0.0.7:8501/?enter#{one}" for one in tokens]
+    assert main(["dashboard", "--host", "0.0.0.0"]) == 0  # what is set stays
+    assert [os.environ[name] for name in ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN")] == tokens
+
+
 def test_dashboard__prints_two_links_where_a_token_is_set(started, monkeypatch, capsys):
-    monkeypatch.delenv("PEREGRINE_HOSTS", raising=False)
-    monkeypatch.setenv("PEREGRINE_GUEST_TOKEN", "")
-    monkeypatch.setenv("PEREGRINE_TOKEN", "")
     assert main(["dashboard"]) == 0 and printed_links(capsys) == {}
+    assert not os.environ["PEREGRINE_TOKEN"]
     monkeypatch.setenv("PEREGRINE_TOKEN", TOKEN)
     assert main(["dashboard", "--port", "99", "--host", "0.0.0.0"]) == 0
     links = printed_links(capsys)
     guest_token = os.environ["PEREGRINE_GUEST_TOKEN"]
-    assert links["full"] == f"http://localhost:99/?enter#{quote(TOKEN, safe='')}"
-    assert links["read-only:"] == f"http://localhost:99/?enter#{guest_token}" and len(guest_token) > 30
+    assert links["full"] == f"http://10.0.0.7:99/?enter#{quote(TOKEN, safe='')}"
+    assert links["read-only:"] == f"http://10.0.0.7:99/?enter#{guest_token}" and len(guest_token) > 30
     assert not any(TOKEN in word or guest_token in word for word in started[-1])  # other users see commands
 
 

@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from core.publish.server_token import GUEST_TOKEN, entrance
+from core.publish import server_token
+from core.publish.server_token import HOSTS, TOKEN, entrance
 from core.store import open_study
 from core.study import write_access
 from core.study.trace_changes import name_feature
 from dashboard.jobs import launcher
 from dashboard.panels.exports import _say
+from dashboard.state import visitor
 from tests.dashboard.conftest import write_progress
 
 
@@ -24,21 +26,43 @@ def test_a_study_is_published_and_reported_from_the_overview(studies, open_page,
     assert [command.name for command, _ in started] == ["report", "publish"]
 
 
-def test_share__shows_the_read_only_link_or_how_to_get_one(studies, open_page, monkeypatch):
+def test_share__shows_the_link_to_this_page_and_where_it_leads_nobody_else_what_to_start(
+    studies, open_page, monkeypatch
+):
     def codes() -> list[str]:
-        app = open_page("overview", study="demo")
+        app = open_page("overview", study="demo", where="correct=false")
         app.session_state["report"] = True
         return [one.value for one in app.run().code]
 
-    assert any(GUEST_TOKEN.replace("GUEST_", "") in one and "--host" in one for one in codes())
-    monkeypatch.setattr(write_access, "_is_guest", lambda: False)  # as a server with two tokens registers it
-    monkeypatch.setenv(GUEST_TOKEN, "a-token-of-guests")
-    monkeypatch.setattr(
-        type(st.context), "url", property(lambda _: "http://lab.example:8501/overview?study=demo")
-    )
-    assert codes() == [entrance("http://lab.example:8501", "a-token-of-guests")]
+    def asked_at(origin: str) -> str:
+        monkeypatch.setattr(type(st.context), "url", property(lambda _: f"{origin}/overview"))
+        return entrance(origin, "a-token-of-guests", {"study": "demo", "where": "correct=false"})
+
+    monkeypatch.setattr(visitor, "_guest_token", "a-token-of-guests")  # as a server registers it
+    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.delenv(HOSTS, raising=False)
+    for origin in ("http://localhost:8501", "http://behind.example"):  # who leaves it out may do everything
+        link = asked_at(origin)
+        assert codes()[0] == link and "--host 0.0.0.0" in codes()[1]
+    monkeypatch.setenv(TOKEN, "a token of 16 characters")
+    link = asked_at("http://127.0.0.1:8501")
+    assert codes()[0] == link and len(codes()) == 2
+    monkeypatch.setenv(HOSTS, "lab.example")  # a name under which others come
+    assert codes() == [link.replace("127.0.0.1", "lab.example")]
+    assert codes() == codes() and asked_at("https://proxy.example") == codes()[0]
     monkeypatch.setattr(write_access, "_is_guest", lambda: True)
     assert codes() == []
+
+
+def test_link__of_a_server_for_others_leads_to_its_address(monkeypatch):
+    """Its owner may look at it by the name localhost, which leads a colleague to a machine of theirs."""
+    monkeypatch.setattr(visitor, "_guest_token", "a-token-of-guests")
+    monkeypatch.setattr(type(st.context), "url", property(lambda _: "http://localhost:8501/"))
+    monkeypatch.setattr(server_token, "machine_address", lambda: "10.0.0.7")
+    monkeypatch.delenv(HOSTS, raising=False)
+    options = {"server.address": "0.0.0.0", "server.port": 8502}
+    monkeypatch.setattr(visitor.config, "get_option", options.get)
+    assert visitor.guest_link({}) == "http://10.0.0.7:8502/?enter#a-token-of-guests"
 
 
 def test_a_report_made_before_a_feature_was_named_stays_and_says_so(studies, open_page, started, trusted):

@@ -338,6 +338,59 @@ def test_guest__form_takes_either_token_and_the_last_one_holds():
         assert access(scope(cookie=told[b"set-cookie"].decode().split(";")[0])) == expected
 
 
+def without_token() -> Guard:
+    """The guard of a server for this machine alone, whose owner brings no token."""
+    return Guard(seen, lambda: Rules(hosts_of((), ()), None, OURS, GUEST), clock=lambda: 0.0)
+
+
+def test_guest_of_a_server_without_a_token__is_one_by_pass_or_bearer_and_everybody_else_the_owner():
+    def given_access(**headers: str) -> str:
+        return access(scope(**headers), without_token())
+
+    assert given_access(cookie=cookie_of(GUEST)) == "guest"
+    assert given_access(authorization=f"Bearer {GUEST}") == "guest"
+    assert given_access(cookie=cookie_of(GUEST), authorization="Bearer wrong") == "401"
+    both = f"{cookie_of('of the server that ran before')}; {cookie_of(GUEST)}"
+    assert given_access(cookie=both) == "guest"
+    for owner in ({}, {"authorization": "Bearer wrong"}, {"cookie": cookie_of("of the server before")}):
+        assert given_access(**owner) == "full"
+    forged = scope(cookie=cookie_of(GUEST), x_peregrine_access="full")
+    assert access(forged, without_token()) == "guest"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_guest_of_a_server_without_a_token__sends_nothing_but_reads(method: str):
+    given = scope(method=method, cookie=cookie_of(GUEST), origin="http://localhost:8501")
+    assert access(given, without_token()) == "403"
+
+
+def test_guest_of_a_server_without_a_token__stays_one_where_the_address_loses_its_query():
+    """The link takes the form, whose pass the browser keeps until it is closed; the page has no token."""
+    given: dict[str, Any] = {"content_type": FORM, "origin": "http://localhost:8501"}
+    asked = scope(accept="text/html") | {"query_string": ENTRANCE}
+    start, page = exchange(without_token(), asked)
+    assert start["status"] == 200 and b"<form" in page["body"] and GUEST.encode() not in page["body"]
+    body = {"type": "http.request", "body": urlencode({"token": GUEST}).encode()}
+    sent = scope(method="POST", **given) | {"query_string": b"study=demo"}
+    start, _ = exchange(without_token(), sent, body)
+    told = dict(start["headers"])
+    cookie = told[b"set-cookie"].decode()
+    assert (start["status"], told[b"location"]) == (303, b"?study=demo")
+    assert "HttpOnly" in cookie and "Max-Age" not in cookie
+    for query in (b"study=demo", b"", b"study=other&where=x", b"enter=1"):
+        asked = scope(cookie=cookie.split(";")[0], accept="text/html") | {"query_string": query}
+        assert access(asked, without_token()) == "guest"
+    wrong = {"type": "http.request", "body": b"token=guess"}
+    assert exchange(without_token(), sent, wrong)[0]["status"] == 401
+
+
+def test_guest_of_a_server_without_a_token__socket_hears_no_order():
+    given = scope("websocket", origin="http://localhost:8501", cookie=cookie_of(GUEST))
+    held_back, passing = framed(clear_cache=True), framed(rerun_script={"query_string": "study=demo"})
+    sent = exchange(without_token(), given, {"type": "websocket.connect"}, held_back, passing)
+    assert sent[-1]["text"] == f"guest {public_name('')} {passing['bytes']}"
+
+
 def test_entrance__asks_also_who_is_in():
     asked = scope(cookie=cookie_of(GUEST), accept="text/html") | {"query_string": ENTRANCE}
     start, body = exchange(guests(), asked)

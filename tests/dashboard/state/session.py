@@ -16,14 +16,15 @@ PATIENCE = 60.0
 class Session:
     """One connection; `id` is the session that the server gave it."""
 
-    def __init__(self, socket: ClientConnection):
-        self.socket, self.id, self.heard = socket, "", b""
+    def __init__(self, socket: ClientConnection, url: str):
+        self.socket, self.url, self.id, self.heard = socket, url, "", b""
 
     def run(self, presses: str = "", *, page: str = "", query: str = "") -> list[ForwardMsg]:
         """Run the page, with a button pressed by the id of its widget, to the end; what the server sends."""
         message = BackMsg()
         message.rerun_script.query_string = query
         message.rerun_script.page_name = page
+        message.rerun_script.context_info.url = self.url
         if presses:
             widget = message.rerun_script.widget_states.widgets.add()
             widget.id, widget.trigger_value = presses, True
@@ -54,13 +55,19 @@ def session(url: str, *, existing: str = "", **headers: str) -> Iterator[Session
     socket = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
     given = {"Origin": url, **headers}
     with connect(socket, additional_headers=given, subprotocols=protocols, max_size=None) as connection:
-        yield Session(connection)
+        yield Session(connection, url)
 
 
 def buttons(messages: list[ForwardMsg]) -> Mapping[str, str]:
     """The ids of the buttons that a page has drawn, by their labels."""
     drawn = [message.delta.new_element.button for message in messages if message.HasField("delta")]
     return {button.label: button.id for button in drawn if button.id}
+
+
+def codes(messages: list[ForwardMsg]) -> list[str]:
+    """What a page shows to be copied."""
+    drawn = [message.delta.new_element for message in messages if message.HasField("delta")]
+    return [element.code.code_text for element in drawn if element.WhichOneof("type") == "code"]
 
 
 def texts(messages: list[ForwardMsg]) -> list[str]:

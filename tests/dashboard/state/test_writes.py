@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from inspect import isfunction
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -24,9 +25,10 @@ from core.store import open_study
 from core.study import trace_changes, write_access
 from core.study.jobs import read_job
 from dashboard.jobs import launcher
+from dashboard.server.guard import FORM
 from tests.browser.harness import free_port
 from tests.dashboard.server.test_server import ask
-from tests.dashboard.state.session import Session, buttons, session, texts
+from tests.dashboard.state.session import Session, buttons, codes, session, texts
 from tests.dashboard.state.writes import FIGURE, WRITES, attempt
 from tests.synthetic import make_study
 
@@ -163,11 +165,12 @@ def test_no_other_module_of_the_dashboard_writes_itself():
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The page with a button for each write, behind the guard."""
+def served(home: Path, *, token: str = TOKEN) -> Iterator[str]:
+    """The page with a button for each write, behind the guard; without a token, for this machine alone."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("writing_app.py"))]
-    variables = {"PEREGRINE_TOKEN": TOKEN, "PEREGRINE_GUEST_TOKEN": GUEST, "PYTHONPATH": str(ROOT)}
+    variables = {"PEREGRINE_TOKEN": token, "PEREGRINE_GUEST_TOKEN": GUEST if token else ""}
+    variables["PYTHONPATH"] = str(ROOT)
     flags = ["--server.port", str(port)]
     with (home / "said.log").open("w") as said:
         server = subprocess.Popen(
@@ -177,7 +180,7 @@ def served(home: Path) -> Iterator[str]:
             url, deadline = f"http://localhost:{port}", time.monotonic() + 60
             while time.monotonic() < deadline:
                 try:
-                    assert ask(url, "/").status == 401
+                    assert ask(url, "/").status == (401 if token else 200)
                     break
                 except OSError:
                     time.sleep(0.1)
@@ -210,6 +213,35 @@ def test_guest__presses_every_button_of_a_page_that_hides_none(home: Path):
                 )
                 assert thief.id not in ("", owner.id)
             assert outcome(owner, ids["trace_changes.save_view"]).startswith("done")  # it has lost nothing
+
+
+@pytest.mark.slow
+def test_link__of_a_server_without_a_token_makes_a_guest_of_whoever_opens_it(home: Path):
+    """Its owner copies it from the page; the pass of the browser that follows it holds everywhere."""
+    with served(home, token="") as url, session(url) as owner:
+        drawn = owner.run()
+        (link,) = codes(drawn)
+        at, _, page = link.partition("/?enter#")
+        token, _, query = page.partition("&")
+        assert (at, query) == (url, "study=demo") and len(token) > 30
+        form = {"Content-Type": FORM, "Origin": url, "Accept": "text/html"}
+        opened = ask(url, f"/?{query}", "POST", urlencode({"token": token}), **form)
+        assert (opened.status, opened.headers["location"]) == (303, "?study=demo")
+        cookie = {"Cookie": opened.headers["set-cookie"].partition(";")[0]}
+        before = digest(home / "studies", home / "state", home / "temporary")
+        for headers in (cookie, {"Authorization": f"Bearer {token}"}):
+            assert ask(url, "/_stcore/upload_file/s/f", "PUT", "x", Origin=url, **headers).status == 403
+            with session(url, **headers) as guest, session(url, existing=owner.id, **headers) as thief:
+                drawn = guest.run()
+                assert codes(drawn) == [""]  # nobody hands on what was not given to them
+                for name, button in buttons(drawn).items():
+                    assert write_access.READ_ONLY in outcome(guest, button), name
+                thief.run()
+                assert write_access.READ_ONLY in outcome(thief, buttons(drawn)["launcher.start"])
+                assert thief.id != owner.id
+        assert digest(home / "studies", home / "state", home / "temporary") == before
+        assert outcome(owner, buttons(drawn)["trace_changes.set_note"]).startswith("done")
+        assert token.encode() not in (home / "said.log").read_bytes()
 
 
 def as_browser(name: str, token: str = TOKEN) -> dict[str, str]:

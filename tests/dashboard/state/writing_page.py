@@ -1,4 +1,4 @@
-"""A page with a button for each thing that a click can change, and no regard for who looks at it."""
+"""A page with the read-only link and a button for each thing that a click can change, whoever looks at it."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.store import open_study
 from core.study import runner
+from dashboard.state.visitor import guest_link
 from tests.dashboard.state.writes import WRITES, attempt
 
 # A command that does nothing, for as long as it takes.
@@ -21,4 +22,5 @@ def press(name: str) -> None:
 
 for one in WRITES:
     st.button(one, key=one, on_click=press, args=(one,))
+st.code(guest_link({"study": "demo"}))
 st.text(st.session_state.pop("outcome", "nothing was pressed"))

@@ -4,7 +4,7 @@ import os
 import sys
 
 from core.cli import main
-from core.common.memory import collect_rarely, keep_freed_memory
+from core.common.memory import collect_rarely, keep_freed_memory, leave_the_rest
 from core.common.threads import settle_threads
 
 
@@ -15,7 +15,9 @@ def run() -> int:
     collect_rarely()
     keep_freed_memory()
     settle_threads()
-    return main()
+    code = main()
+    leave_the_rest()
+    return code
 
 
 if __name__ == "__main__":

@@ -39,6 +39,11 @@ def collect_rarely() -> None:
     gc.set_threshold(*RARELY)
 
 
+def leave_the_rest() -> None:
+    """Look for unreachable containers no more: at its end a process looks at all that was ever imported."""
+    gc.freeze()
+
+
 def give_back_memory() -> None:
     """Give memory that steps have freed back to the system."""
     if (libc := _glibc()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -60,9 +61,10 @@ def test_keep_freed_memory__elsewhere_nothing_happens(monkeypatch):
     memory.give_back_memory()
 
 
-def test_run__keeps_memory_before_a_command_begins(monkeypatch):
+def test_run__keeps_memory_before_a_command_and_leaves_the_rest_after_it(monkeypatch):
     done: list[str] = []
     monkeypatch.setattr(__main__, "keep_freed_memory", lambda: done.append("kept"))
     monkeypatch.setattr(__main__, "main", lambda: done.append("command") or 0)
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("left"))
     monkeypatch.setattr(sys, "path", [*sys.path])
-    assert __main__.run() == 0 and done == ["kept", "command"]
+    assert __main__.run() == 0 and done == ["kept", "command", "left"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
+from core.cli.sentences import say_of_command
 from core.common.formatting import aligned, counted, json_text, percent
 from core.config import RunOptions
 from core.errors import SettingsError, UnreadableImage
@@ -99,7 +100,9 @@ def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
     try:
         return decode(args.file)
     except UnreadableImage as error:
-        raise UnreadableImage(f"cannot read '{args.file}': {_reason(args.file, error)}") from error
+        raise UnreadableImage(
+            say_of_command("file_unread", what=str(args.file), why=_reason(args.file, error))
+        ) from error
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -120,7 +123,7 @@ def _reason(path: Path, error: Exception) -> str:
 def _result_text(result: Mapping[str, Any], kind: str = "feature") -> str:
     """Return the lines that the command `decompose` prints. kind: "latent" in a basis."""
     n, lines = result["n_features"], []
-    of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
+    of_all = say_of_command("shown", n=len(result["features"])) if n > len(result["features"]) else ""
     lines.append(("activates", f"{counted(n, kind)} above {result['alpha']:.3f}{of_all}"))
     for part in result["features"]:
         box = " at " + ",".join(map(str, part["box"])) if part["box"] else ""

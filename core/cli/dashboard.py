@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options
+from core.cli.sentences import say_of_command
 from core.common.addresses import study_folder
 from core.common.assets import PACKAGE
 from core.common.command_line import python_module
@@ -74,7 +75,7 @@ def _add_studies(sub: argparse.ArgumentParser) -> None:
 def port(text: str) -> int:
     """Read the option --port of a command. Raises ArgumentTypeError for what is no port number."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port: give a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(say_of_command("no_port", what=text))
     return int(text)
 
 
@@ -83,13 +84,13 @@ def mcp(args: argparse.Namespace) -> None:
     from importlib.util import find_spec
 
     if find_spec("mcp") is None:
-        raise SettingsError("the package 'mcp' is not installed. Run: pip install 'mcp>=2,<3'")
+        raise SettingsError(say_of_command("no_mcp"))
     from core.mcp.server import serve_agents
     from core.publish.server_token import TOKEN
 
     http = (getattr(args, "host", HOST), args.http) if "http" in args else None
     if http is None and "host" in args:
-        raise SettingsError("--host belongs to --http")
+        raise SettingsError(say_of_command("host_of_http"))
     link = getattr(args, "dashboard", f"http://{HOST}:{PORT}")
     serve_agents(_studies(args), link, http=http, token=os.environ.get(TOKEN, "").strip())
 
@@ -102,7 +103,7 @@ def dashboard(args: argparse.Namespace) -> int:
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
     address = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
     by_access = _links(address, port_given)
-    print(f"Peregrine: http://{address}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
+    print(say_of_command("serves", names=(f"http://{address}:{port_given}", str(studies))), flush=True)
     for access, link in by_access.items():
         print(f"{access:<12} {link}", flush=True)
     return replace_process(_server_command(port_given, host))
@@ -139,7 +140,7 @@ def _studies(args: argparse.Namespace) -> Path:
     named = getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES
     studies = study_folder(named).resolve()
     if studies.exists() and not studies.is_dir():
-        raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
+        raise SettingsError(say_of_command("no_folder", what=str(studies)))
     return studies
 
 
@@ -150,7 +151,7 @@ def _server_command(port: int, host: str | None = None) -> list[str]:
         SettingsError: the dashboard is not installed beside `core`.
     """
     if not APP.is_file():
-        raise SettingsError(f"the dashboard is not installed: there is no '{APP}'. Install Peregrine again")
+        raise SettingsError(say_of_command("no_dashboard", what=str(APP)))
     flags = [f"--server.port={port}", *([f"--server.address={host}"] if host else [])]
     return python_module("dashboard.server.start", "run", str(APP), *flags)
 

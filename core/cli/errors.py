@@ -14,6 +14,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from core.cli.options import in_basis
+from core.cli.sentences import say_of_command
 from core.common.addresses import grant
 from core.common.formatting import for_terminal
 from core.config.settings import flag
@@ -56,13 +57,14 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
     line = user_message(error, has_batches=_has_batches(args))
     study = getattr(args, "study", None)
     if isinstance(error, FileNotFoundError) and study is not None and not study.exists():
-        line = f"'{study}' was moved or deleted while the command ran; nothing more was written"
+        line = say_of_command("study_gone", what=str(study))
     if line is not None:
         print(f"error: {for_terminal(line)}", file=sys.stderr)
         return 2
     where = _write_traceback(error, study)
     message = for_terminal(one_line(str(error))[:300])
-    print(f"error: {type(error).__name__}: {message} (this is a bug; details in {where})", file=sys.stderr)
+    bug = say_of_command("bug", what=type(error).__name__, why=message, names=(str(where),))
+    print(f"error: {bug}", file=sys.stderr)
     return 1
 
 

@@ -11,6 +11,7 @@ from core.charts.options import FigureOptions
 from core.cli import options
 from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
+from core.cli.sentences import say_of_command
 from core.common.command_line import PROGRAM, basis_of
 from core.common.formatting import counted
 from core.common.inside import check_output_file
@@ -78,14 +79,14 @@ def figure(args: argparse.Namespace) -> None:
     if of_folder is None:
         chart_named(name)
     if "output" not in given:
-        raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
+        raise SettingsError(say_of_command("which_file", what=EXTENSIONS))
     as_table = of_folder is None and given["output"].suffix.lower() == TABLE
     if not as_table:
         check_file(given["output"])
     if of_folder is not None:
-        refuse_options(given, ("where", "answer"), f"is of images, and {name} is not; leave it out")
+        refuse_options(given, ("where", "answer"), say_of_command("of_images", what=name))
         if "others" in given:
-            raise SettingsError(f"{name} is of one folder; leave out --with")
+            raise SettingsError(say_of_command("of_one_folder", what=name))
         _write(_of_folder(of_folder, given), given["output"])
         return
     kind = chart_named(name)
@@ -174,7 +175,7 @@ def _listing() -> str:
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
     lines.insert(len(WORKBENCH), "\nResearch:")
-    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
+    return "\n".join([*lines, "", say_of_command("write_one", what=PROGRAM)])
 
 
 def _titled(chart: Chart | FolderChart) -> str:
@@ -228,7 +229,7 @@ def publish(args: argparse.Namespace) -> None:
         check_site(args.output)
     study = options.study_of(args)
     if study.below is not None and (missing := study.why_missing("features")):
-        raise StudyError(f"no features of '{study.path}' to publish: {missing}")
+        raise StudyError(say_of_command("no_features", what=str(study.path), why=str(missing)))
     study = _narrowed([study], vars(args))[0]
     if tracker != "site":
         return _track(study, tracker, args)
@@ -242,7 +243,7 @@ def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
     from core.publish.trackers import track
 
     if "images" in args:
-        raise SettingsError(f"--images is of a site; --to {tracker} takes --features")
+        raise SettingsError(say_of_command("images_of_site", what=tracker))
     most = {"features": args.features} if "features" in args else {}
     with Progress.for_command(None, stages_total=1) as progress:
         written = track(study, tracker, args.output, **most, progress=progress)

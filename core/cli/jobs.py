@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
 from core.cli.errors import refuse_options
+from core.cli.sentences import say_of_command
 from core.common.command_line import shell_text, short_path
 from core.errors import JobError
 
@@ -72,7 +73,7 @@ def _cancelled(folder: Any) -> dict[str, Any]:
 
     job = read_job(folder)
     if job is None or not job.running:
-        raise JobError(f"no command runs in '{folder}'. `jobs` lists those that run")
+        raise JobError(say_of_command("no_job", what=str(folder)))
     return _facts(cancel(job))
 
 

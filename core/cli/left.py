@@ -7,6 +7,7 @@ table (`export NAME`).
 import argparse
 from collections.abc import Sequence
 
+from core.cli.sentences import say_of_command
 from core.common.command_line import PROGRAM
 from core.errors import SettingsError
 
@@ -65,7 +66,7 @@ def refuse_left_name(command: str, name: str) -> None:
 
 
 def _line(row: str) -> str:
-    return f"{PROGRAM} {row} left in 0.4.0; use {LEFT[row]}"
+    return say_of_command("left", what=f"{PROGRAM} {row}", names=(LEFT[row],))
 
 
 def exit_with(parser: argparse.ArgumentParser, line: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
+from core.cli.sentences import say_of_command
 from core.common.addresses import study_folder
 from core.common.command_line import PROGRAM
 from core.config import reading
@@ -54,7 +55,7 @@ def in_basis(args: argparse.Namespace) -> None:
         bases.add(args.basis)
         delattr(args, "basis")
     if len(bases) > 1:
-        raise SettingsError(f"features of two bases ({', '.join(sorted(bases))}): name those of one")
+        raise SettingsError(say_of_command("two_bases", names=tuple(sorted(bases))))
     for basis in bases - {"units"}:
         from core.study.layers import layer
 

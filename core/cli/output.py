@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from core.cli.sentences import say_of_command
 from core.common.entries import record_of
 from core.common.formatting import (
     UNDEFINED,
@@ -95,14 +96,18 @@ def _steps_line(report: Report) -> str:
 
 
 def _images_line(report: Report) -> str:
-    parts, n_val = [counted(report["n_images"], "image")], report.get("n_val") or 0
-    parts[0] += f": {report.get('n_train') or 0:,} train, {n_val:,} val" if n_val else ", none held out"
+    n_images, n_val = counted(report["n_images"], "image"), report.get("n_val") or 0
+    if n_val:
+        splits = say_of_command("split", what=n_images, n=n_val, of=report.get("n_train") or 0)
+    else:
+        splits = say_of_command("none_held_out", what=n_images)
+    parts: list[str] = [splits]
     if report.get("group"):
         parts.append(f"{counted(report.get('n_groups') or 0, 'group')} by {report['group']}")
     n_classes = report.get("n_classes")
     parts.append(counted(n_classes, "class", "classes") if n_classes else "no labels")
     if report.get("n_skipped"):
-        parts.append(f"{report['n_skipped']:,} skipped as unreadable (list: export … skipped)")
+        parts.append(say_of_command("skipped", n=report["n_skipped"]))
     return ", ".join(parts)
 
 
@@ -126,13 +131,13 @@ def _features_line(report: Report) -> str:
         return ""
     firing = report.get("mean_firing")
     parts = [f"epsilon {report['epsilon']:g}", f"{report.get('n_discriminative') or 0:,} discriminative"]
-    return ", ".join(parts + ([f"{firing:.1f} fire on an image on average"] if firing is not None else []))
+    return ", ".join(parts + ([say_of_command("firing", value=firing)] if firing is not None else []))
 
 
 def _accuracy_line(report: Report) -> str:
     if report.get("accuracy") is None:
         skipped = report.get("skipped_steps", {}).get("probe")
-        return f"no accuracy: {skipped}" if skipped else ""
+        return say_of_command("no_accuracy", why=skipped) if skipped else ""
     top5 = f", top-5 {percent(report['top5'])}" if report.get("top5") is not None else ""
     on = " on val" if report["answer"] == "probe" else ""
     return f"top-1 {percent(report['accuracy'])}{top5}{on}"
@@ -152,8 +157,7 @@ def _quality_lines(report: Report) -> list[str]:
 def _overlap_line(report: Report) -> str:
     if report.get("miou_core") is None and report.get("miou_spurious") is None:
         return ""
-    core, spurious = number(report["miou_core"]), number(report["miou_spurious"])
-    return f"{core} with core masks, {spurious} with spurious masks"
+    return say_of_command("miou", names=(number(report["miou_core"]), number(report["miou_spurious"])))
 
 
 def _with_interval(value: float | None, interval: Any, beside: str) -> str:
@@ -168,17 +172,18 @@ def plan_text(report: Report) -> str:
     images, encoder = report["images"], report["encoder"]
     transform = encoder.get("transform") or {}
     bank, seconds = report.get("captions"), report.get("seconds")
-    took = "unknown" if seconds is None else f"about {format_duration(seconds)} in all on this machine"
-    exists = " (exists; only changed steps run again)" if report["exists"] else ""
-    disk = f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free"
+    took = "unknown" if seconds is None else say_of_command("duration", what=format_duration(seconds))
+    name = str(report["study"])
+    study = say_of_command("exists", what=name) if report["exists"] else name
+    bytes_in_all = (format_bytes(report["bytes"]), format_bytes(report["free_bytes"]))
+    disk: str = say_of_command("disk", names=bytes_in_all)
     if report.get("passing_bytes"):
-        passing = format_bytes(report["passing_bytes"])
-        disk += f"; up to {passing} more until all is stored (--no-maps: without maps)"
+        disk += say_of_command("passing", what=format_bytes(report["passing_bytes"]))
     readout = readout_words(record_of(EncoderFacts, encoder))
     described = {**encoder, "encoder": encoder["spec"], "readout": readout}
     lines = [
-        ("study", f"{report['study']}{exists}"),
-        *_titled("options", [f"{one['flag']} {one['value']}" for one in report.get("options", [])]),
+        ("study", study),
+        *_titled("options", [f"{option['flag']} {option['value']}" for option in report.get("options", [])]),
         *_titled("images", _planned_images(images)),
         *_titled("folders", _planned_levels(images)),
         ("encoder", _encoder_line(described)),
@@ -194,7 +199,7 @@ def plan_text(report: Report) -> str:
         ("time", took),
         ("time", step_times(report.get("steps", []))),
         ("disk", disk),
-        ("", "Nothing was written. Run without --dry-run to start."),
+        ("", say_of_command("nothing_written")),
     ]
     return aligned(lines)
 
@@ -274,6 +279,6 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
 def verify_text(report: Report) -> str:
     """Return what the command `verify` prints: problems of a study, and what is no longer shown."""
     count = counted(len(report["problems"]), "problem")
-    result = "all files are intact" if report["ok"] else count
-    unshown = [f"note: {one['line']}" for one in report["no_longer_shown"]]
+    result = say_of_command("intact") if report["ok"] else count
+    unshown = [f"note: {item['line']}" for item in report["no_longer_shown"]]
     return "\n".join([f"{report['study']}: {result}", *report["problems"], *unshown])

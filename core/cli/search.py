@@ -6,8 +6,9 @@ from typing import Any
 
 from core.cli import options, output
 from core.cli.errors import refuse_options
+from core.cli.sentences import say_of_command
 from core.common.command_line import command_line
-from core.common.formatting import aligned, counted
+from core.common.formatting import aligned
 from core.common.processes import is_first
 from core.concepts.photograph_clips import DEFAULT_CLIP, PHOTOGRAPH_CLIPS, PhotographClip, photograph_clip
 from core.config import RunOptions, SearchConfig
@@ -104,5 +105,5 @@ def _matches_text(report: Mapping[str, Any]) -> str:
     """Return what the command `search` prints: one line per image, most similar first."""
     lines = [f"{hit['cosine']:.3f}  {hit['image_id']}" for hit in report["found"]]
     if not report["text"]:
-        return f"{counted(report['n_images'], 'image')} embedded with {report['clip']}"
-    return "\n".join(lines or ["no images match"])
+        return say_of_command("embedded", n=report["n_images"], what=report["clip"])
+    return "\n".join(lines or [say_of_command("no_match")])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
 from core.cli.errors import refuse_options
+from core.cli.sentences import say_of_command
 from core.common.command_line import command_line
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 
@@ -112,14 +113,14 @@ def _inspection_text(report: Mapping[str, Any]) -> str:
         ("accuracy", _share(report, "accuracy")),
         ("confidence", _mean(report, "mean_confidence")),
         ("Q-Score", _mean(report, "mean_q")),
-        ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
+        ("firing", say_of_command("on_an_image", what=_mean(report, "n_firing", 2))),
     ]
     lines += [("confusions", first_of(pairs, SHOWN) or "none")]
     lines += [("AUROC", _score_line(row)) for row in scores]
     lines += [("AUROC", _too_few(scores))]
     lines += [("AUROC", f"{number(None)}: {undefined}" if undefined else "")]
     lines += [("mIoU", _overlap_line(report, mask)) for mask in ("core", "spurious")]
-    lines += [("features", _rates(f"{_named(row)} fires on", row)) for row in features]
+    lines += [("features", _rates(say_of_command("fires_on", what=_named(row)), row)) for row in features]
     lines += [("words", _rates(f"{row['word']} on", row)) for row in report["words"][:SHOWN]]
     lines += [("answer", _without_line(row)) for row in report.get("without", ())]
     lines += [("note", line) for line in report["notes"]]
@@ -150,7 +151,7 @@ def _too_few(scores: list[Mapping[str, Any]]) -> str:
     from core.measures.chance import outcomes, too_few_outcomes
 
     few = too_few_outcomes(*outcomes(scores[0])) if scores else ""
-    return f"whether any of these predicts errors {few}" if few else ""
+    return say_of_command("few_errors", why=few) if few else ""
 
 
 def _overlap_line(report: Mapping[str, Any], mask: str) -> str:
@@ -169,7 +170,7 @@ def _named(row: Mapping[str, Any]) -> str:
 def _without_line(row: Mapping[str, Any]) -> str:
     ends = f" ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
     accuracy = f"accuracy {percent(row['accuracy'])}{ends}" if row["n_judged"] else "accuracy not defined"
-    return f"{row['features']}: {accuracy}, {percent(row['flipped'])} of the answers change"
+    return say_of_command("without", what=row["features"], why=accuracy, value=row["flipped"])
 
 
 def _rates(name: str, row: Mapping[str, Any]) -> str:
@@ -229,9 +230,7 @@ def _notes_report(study: Study) -> dict[str, Any]:
 def _notes_text(report: Mapping[str, Any]) -> str:
     """Return what the command `notes` prints: one line per image and feature."""
     if not report["images"] and not report["features"]:
-        return (
-            "no notes yet; write them on the pages of images and features, or with core.study.trace_changes"
-        )
+        return say_of_command("no_notes")
     lines = [_note_line(f"image {row['image_id']}", _doubt(row), row) for row in report["images"]]
     lines += [_note_line(f"feature {row['feature']}", row["name"], row) for row in report["features"]]
     return "\n".join(lines)
@@ -255,10 +254,10 @@ def _saved_text(report: Mapping[str, Any]) -> str:
     """Return what the command `slices` prints of saved slices: one line each."""
     if not report["slices"]:
         worst = command_line("slices", Path(report["study"]), worst=10)
-        return f"no slices saved; save one in the dashboard. To find the worst: {worst}"
+        return say_of_command("no_slices", what=worst)
     lines = []
     for row in report["slices"]:
-        n = "cannot be read" if row["n_images"] is None else counted(row["n_images"], "image")
+        n = say_of_command("unreadable") if row["n_images"] is None else counted(row["n_images"], "image")
         lines.append(f"@{row['name']}  {n}  {row.get('why', row['where'])}")
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
 from core.cli.errors import refuse_options
+from core.cli.sentences import say_of_command
 from core.cli.study import given
 from core.common.formatting import aligned, full_sentence
 from core.common.processes import is_first
@@ -150,9 +151,7 @@ def run_step(args: argparse.Namespace) -> None:
     refuse_foreign_folder(args.study)
     if "answer" in args and args.command in OF_ANSWERS:
         if ignored := next(iter(given(args).keys() - {"answer"}), None):
-            raise SettingsError(
-                f"--answer shows the numbers of an answer and runs no step; leave out {flag(ignored)}"
-            )
+            raise SettingsError(say_of_command("shows_answer", what=flag(ignored)))
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     if "dry_run" in args:
         from core.pictures.causes_step import plan_of_causes
@@ -164,7 +163,7 @@ def run_step(args: argparse.Namespace) -> None:
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             of_all = (*HeatmapsConfig.__dataclass_fields__, "redo")
-            refuse_options(args, of_all, "is of all images; leave it out beside --image and --feature")
+            refuse_options(args, of_all, say_of_command("of_all_images"))
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
@@ -196,7 +195,7 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
         advice_record = {"recommendation": advice(study, table)}
         return {"answer": name, **study.facts(ProbeFacts).described, **aurocs, **advice_record}
     if missing := study.why_missing("failures"):
-        raise StudyError(f"no failures of '{name}' in '{args.study}': {missing}")
+        raise StudyError(say_of_command("no_failures", names=(name,), what=str(args.study), why=str(missing)))
     return {"answer": name, **study.summary(args.command)}
 
 
@@ -232,27 +231,29 @@ def answers(args: argparse.Namespace) -> None:
     of_head = {name: None for name in ("head_classes", "head_activation")} | {"restrict": False}
     given = {name: value for name, value in vars(args).items() if name in (*of_head, "device")}
     if "name" in args and "add" not in args:
-        raise SettingsError("--name names the answer that --add adds")
+        raise SettingsError(say_of_command("name_of_added"))
     if "remove" in args:
         remove_answer(args.study, args.remove)
     what = getattr(args, "add", "head" if given.keys() & of_head else None)
     if what not in OF_STEPS:
-        refuse_options(args, ["redo"], "belongs to --add head and --add probe")
+        refuse_options(args, ["redo"], say_of_command("redo_of_added"))
     if what is not None:
         read = KINDS.get(what, KINDS["file"]).options
         refuse_options(
-            args, (name for name in of_head if name not in read), f"does nothing with --add {what}"
+            args,
+            (name for name in of_head if name not in read),
+            say_of_command("nothing_with_added", what=what),
         )
         Study(args.study)
         with Progress.for_command(args.study, stages_total=1) as progress:
             if what in OF_STEPS:
                 if "name" in args:
-                    raise SettingsError(f"the {what} is called {what}; leave out --name")
+                    raise SettingsError(say_of_command("has_its_name", what=what))
                 redo = {"redo": True} if "redo" in args else {}
                 request = {**(of_head if "add" in args else {}), **given, **redo}
                 summary = pipeline.run_step(OF_STEPS[what], args.study, request, progress)
                 if why := summary.get("skipped"):
-                    raise SettingsError(f"no {what}: {why}")
+                    raise SettingsError(say_of_command("not_added", what=what, why=why))
             else:
                 add_answer(args.study, what, getattr(args, "name", None), given, progress)
     output.show(_answers_report(Study(args.study)), _answers_text, as_json="json" in args)
@@ -273,13 +274,13 @@ def _answers_text(about: Mapping[str, Any]) -> str:
     from core.answers.kinds import KINDS
 
     lines = []
-    for number, one in enumerate(about["answers"]):
-        is_default = number == 0 and not KINDS[one["kind"]].out_of_fold
-        lines.append(f"{one['words']}{'  (default)' * is_default}")
-        lines += [f"  {note}" for note in one.get("notes", ())]
+    for number, answer in enumerate(about["answers"]):
+        is_default = number == 0 and not KINDS[answer["kind"]].out_of_fold
+        lines.append(f"{answer['words']}{'  (default)' * is_default}")
+        lines += [f"  {note}" for note in answer.get("notes", ())]
     if about["no_head"]:
-        lines.append(f"no head: {about['no_head']}")
-    return "\n".join(lines or ["no answers yet"])
+        lines.append(say_of_command("no_head", why=about["no_head"]))
+    return "\n".join(lines or [say_of_command("no_answers")])
 
 
 def add_basis(commands: Any) -> None:
@@ -342,21 +343,21 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(BasisConfig)}
     given = {name: value for name, value in vars(args).items() if name in names}
     if "kind" in args and "load" in args:
-        raise SettingsError("--kind fits a basis and --load reads one: give one of them")
+        raise SettingsError(say_of_command("kind_and_load"))
     if not {"kind", "load"} & vars(args).keys():
         if given or "name" in args:
-            raise SettingsError("what basis? Give --kind KIND, or --load FILE")
+            raise SettingsError(say_of_command("what_basis"))
         if "resume" in args:
-            raise SettingsError("--resume belongs to --kind or --load")
+            raise SettingsError(say_of_command("resume_of_basis"))
     if "load" in args and (of_fits := sorted({"size", "seeds", "steps"} & set(given))):
-        raise SettingsError(f"--{of_fits[0]} belongs to --kind, not to --load")
+        raise SettingsError(say_of_command("of_kind", what=of_fits[0]))
     for name in ("normalisation", "activation", "pre_bias"):
         if name in given and "load" not in args:
-            raise SettingsError(f"--{name.replace('_', '-')} belongs to --load")
+            raise SettingsError(say_of_command("of_load", what=name.replace("_", "-")))
     if "pool_codes" in given and given.get("on") != "positions":
-        raise SettingsError("--pool-codes belongs to --on positions")
+        raise SettingsError(say_of_command("pool_of_positions"))
     if "steps" in given and given["kind"] not in TRAINED:
-        raise SettingsError(f"--steps belongs to --kind {' and '.join(TRAINED)}, not to {given['kind']}")
+        raise SettingsError(say_of_command("steps_of_kinds", names=tuple(TRAINED), what=given["kind"]))
     return given
 
 

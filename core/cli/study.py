@@ -11,6 +11,7 @@ from core import config
 from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
+from core.cli.sentences import say_of_command
 from core.common.addresses import study_folder
 from core.common.formatting import counted
 from core.common.processes import is_first
@@ -206,7 +207,7 @@ def _demo_in_background(folder: Path, command: BuildDemo) -> None:
     job = read_job(folder)
     if job is None or not job.running:
         start_job(command, folder=folder)
-    print(f"building the demo study in {folder} in the background; the dashboard shows its progress")
+    print(say_of_command("demo_in_background", what=str(folder)))
 
 
 def analyze(args: argparse.Namespace) -> None:
@@ -279,19 +280,19 @@ def export(args: argparse.Namespace) -> None:
 
     refuse_left_name("export", args.table)
     if "where" in args and "slice" in args:
-        raise SettingsError("--where and --slice both name a slice; give one of them")
+        raise SettingsError(say_of_command("two_slices"))
     if args.table == "labels":
         return _export_labels(args)
     if args.table in TOOL_NAMES:
         return _export_to_tool(args)
-    refuse_options(args, ("corrected", "as"), "belongs to the table labels; leave it out")
+    refuse_options(args, ("corrected", "as"), say_of_command("of_labels"))
     if args.table in ("heatmap", "mask"):
         if "where" in args or "slice" in args:
-            raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
+            raise SettingsError(say_of_command("of_one_image", what=args.table))
         other = ("mask",) if args.table == "heatmap" else ("feature", "combine")
-        refuse_options(args, (*other, "answer"), f"says nothing of a {args.table}; leave it out")
+        refuse_options(args, (*other, "answer"), say_of_command("nothing_of_table", what=args.table))
         return _export_frame(args)
-    refuse_options(args, OF_FRAMES, "belongs to the tables heatmap and mask; leave it out")
+    refuse_options(args, OF_FRAMES, say_of_command("of_frames"))
     if args.table == "basis":
         return _export_basis(args)
     study = _open(args.study).answering(getattr(args, "answer", None))
@@ -314,7 +315,7 @@ def _export_labels(args: argparse.Namespace) -> None:
     from core.measures.slice_comparison import with_split
     from core.publish.label_forms import USUAL_FORM, export_labels
 
-    refuse_options(args, (*OF_FRAMES, "answer"), "says nothing of labels; leave it out")
+    refuse_options(args, (*OF_FRAMES, "answer"), say_of_command("nothing_of_labels"))
     study, among = _open(args.study), None
     if "slice" in args:
         among = Slice.parse(args.slice)
@@ -333,7 +334,7 @@ def _export_to_tool(args: argparse.Namespace) -> None:
     from core.measures.slice_comparison import with_split
     from core.publish.tool_exports import export_to_tool
 
-    refuse_options(args, (*OF_FRAMES, "corrected", "as"), "says nothing of a folder for a tool; leave it out")
+    refuse_options(args, (*OF_FRAMES, "corrected", "as"), say_of_command("nothing_of_tool"))
     study, among = _open(args.study).answering(getattr(args, "answer", None)), None
     if "slice" in args:
         among = Slice.parse(args.slice)
@@ -352,9 +353,9 @@ def _export_basis(args: argparse.Namespace) -> None:
     study = _open(args.study)
     name = getattr(args, "basis", None) or (next(iter(study.bases)) if len(study.bases) == 1 else None)
     if name is None:
-        raise SettingsError(f"which basis? Give --basis NAME; it has: {', '.join(study.bases) or 'none'}")
+        raise SettingsError(say_of_command("which_basis", what=", ".join(study.bases) or "none"))
     if "where" in args or "slice" in args:
-        raise SettingsError("a basis is of all images; leave out --where and --slice")
+        raise SettingsError(say_of_command("basis_of_all"))
     print(f"{args.output}: {export_basis(study, name, args.output)} latents")
 
 
@@ -362,9 +363,7 @@ def _export_frame(args: argparse.Namespace) -> None:
     from core.publish.export_files import export_frame
 
     if "image" not in args:
-        raise SettingsError(
-            f"which {args.table}? Give --image IMAGE_ID (`export STUDY images` lists the ids)"
-        )
+        raise SettingsError(say_of_command("which_image", what=args.table))
     settings = {name: getattr(args, name) for name in ("combine", "mask", "device") if name in args}
     study = _open(args.study)
     features = getattr(args, "feature", None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.cli.sentences import say_of_command
 from core.common.assets import configs_folder
 from core.common.command_line import command_line
 from core.common.processes import is_first
@@ -105,7 +106,7 @@ def _config_from_arguments(args: argparse.Namespace) -> TrainConfig:
     missing = [option for option, name in (("--images", "images"), ("-o", "output")) if name not in given]
     if missing:
         raise SettingsError(
-            f"Without a CONFIG, {' and '.join(missing)} must be given. Examples are in {configs_folder()}."
+            say_of_command("without_config", names=tuple(missing), what=str(configs_folder()))
         )
     return from_dict(given, where="options")
 
@@ -116,16 +117,17 @@ def run_train(args: argparse.Namespace) -> None:
     with Progress.for_command(None, stages_total=2) as progress:
         config = _config_from_arguments(args)
         if resume and fresh:
-            raise SettingsError("--resume and --fresh contradict each other: give only one of them.")
+            raise SettingsError(say_of_command("resume_and_fresh"))
         if resume and not Path(config.output + ".resume.pt").exists():
-            raise SettingsError(f"Nothing to resume: '{config.output}.resume.pt' does not exist.")
+            raise SettingsError(say_of_command("nothing_to_resume", what=f"{config.output}.resume.pt"))
         from core.training.trainer import train
 
         output = train(config, progress=progress, fresh=fresh)
     if is_first():
         sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
         method, arch = sidecar["method"], sidecar["arch"]
-        print(f"{output}: {method} {arch}, {sidecar['epochs']} epochs of {sidecar['images']}")
+        network = (method, arch, sidecar["images"])
+        print(say_of_command("trained", what=str(output), names=network, n=sidecar["epochs"]))
         _print_values(sidecar["monitors"], width=12)
 
 

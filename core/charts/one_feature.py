@@ -162,7 +162,7 @@ def activation_histogram(
     if threshold is not None and np.isfinite(threshold).all():
         low, high = threshold
         marks = Marks(theme)
-        marks.band(low, high, theme.accent, alpha=0.22)
+        marks.band(low, high, theme.accent, alpha=0.22, edge=1)
         marks.note(
             "firing threshold", color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom"
         )

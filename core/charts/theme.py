@@ -264,9 +264,10 @@ class Marks:
             text, color=colour if solid else None, **position, yanchor="top" if top else "bottom"
         )
 
-    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> "Marks":
-        """Add a vertical band behind the data."""
-        fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
+    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1, edge: float = 0.0) -> "Marks":
+        """Add a vertical band behind the data; with an edge, in pixels, it is seen however narrow it is."""
+        line = {"width": edge, "color": colour}
+        fill = {"fillcolor": tint(colour, alpha), "line": line, "layer": "below"}
         self.shapes.append({"type": "rect", "x0": x0, "x1": x1, "y0": 0, "y1": 1, "yref": "y domain"} | fill)
         return self
 

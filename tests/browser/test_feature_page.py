@@ -113,3 +113,13 @@ def test_content__is_in_sight_at_once(reader, address):
     page = one.open(f"{address}/features?where=label%3Dant")
     assert page.locator(CARD).first.bounding_box()["y"] < 300
     assert page.locator(f"{CARD} img").first.bounding_box()["y"] < 340
+
+
+def test_fraction_in_a_tooltip__is_not_struck_through(reader, address):
+    page = reader().open(f"{address}/feature?study=seen&feature=5")
+    page.locator(".st-key-stacked_charts [data-testid=stTooltipIcon]").first.hover()
+    fraction = page.locator("[data-testid=stTooltipContent] .katex-html .mfrac").first
+    expect(fraction).to_be_visible()
+    size = "one => parseFloat(getComputedStyle(one).fontSize)"
+    whole, digit = fraction.evaluate(size), fraction.locator(".sizing .mord").first.evaluate(size)
+    assert digit < whole

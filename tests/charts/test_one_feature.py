@@ -46,6 +46,7 @@ def test_activation_histogram__area_is_the_share_of_images():
 def test_activation_histogram__shades_the_thresholds():
     fig = figures.activation_histogram(np.ones(4), np.linspace(0, 1, 5), threshold=(0.2, 0.3))
     assert [(s.x0, s.x1) for s in layout_of(fig).shapes] == [(0.2, 0.3)]
+    assert layout_of(fig).shapes[0].line.width >= 1  # in sparse codes all thresholds lie within a pixel
 
 
 def test_activation_histogram__marks_single_images():

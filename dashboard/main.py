@@ -1,7 +1,5 @@
 """The pages, the study selector, and what stands above every page: notes, progress, clear errors."""
 
-from contextlib import suppress
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -10,8 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.answers.answer import Answer, default_answer
 from core.bases.basis import UNITS
-from core.errors import FORESEEN, RemoteError, SliceError, user_message
-from core.measures.slice import Slice
+from core.errors import FORESEEN, RemoteError, user_message
 from core.store import Study
 from core.study.kept_file import read_from_copy
 from core.study.layers import layer
@@ -21,9 +18,9 @@ from dashboard.components.chart import page_theme
 from dashboard.components.tooltips import plain
 from dashboard.jobs import opened_ahead, trust
 from dashboard.panels import detail as image_detail
-from dashboard.panels import sidebar, study_progress, tour, without_features
+from dashboard.panels import sidebar, study_progress, tour
 from dashboard.server import warm_up
-from dashboard.state import served_studies, session
+from dashboard.state import address_parts, served_studies, session
 from dashboard.state.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 
 STUDY_FIELD, ANSWER_FIELD, BASIS_FIELD = "study_field", "answer_field", "basis_field"
@@ -81,14 +78,9 @@ def _selected_study() -> served_studies.Entry | None:
     name = session.enter_study(tuple(by_name))
     names = list(by_name)
     with st.sidebar:
-        field = session.show_in_widget(STUDY_FIELD, name, _switch_study)
+        field = session.show_in_widget(STUDY_FIELD, name, session.choose_study)
         st.selectbox("Study", names, names.index(name), **field)
     return by_name[name]
-
-
-def _switch_study(name: str) -> None:
-    session.choose_study(name)
-    session.set_widget(image_filter.SWITCHED, True)
 
 
 def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator) -> None:
@@ -122,7 +114,7 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
     names = [UNITS, *study.bases]
     name = session.url_text(session.BASIS)
     if name is not None and name not in names:
-        if not session.recall(image_filter.SWITCHED):
+        if not session.is_switched():
             session.notify(
                 f"There is no basis {name[:60]!r} in this study; these are the encoder's own units."
             )
@@ -147,15 +139,8 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
 
 def _choose_basis(basis: str) -> None:
     session.set_url(session.BASIS, None if basis == UNITS else basis)
-    for part in session.OF_FEATURES:  # a number means another feature there
-        session.set_url(part, None)
-    if session.recall(without_features.OFF):  # its widget is bound to the address, and writes it
-        session.set_widget(without_features.OFF, [])
-    with suppress(SliceError):  # one that cannot be read is dropped by the next run
-        where = Slice.parse(session.filter_text())
-        if where.fires:
-            session.set_filter(str(replace(where, fires=())))
-            session.notify("The filter by features was dropped: a number means another feature there.")
+    session.drop_parts(address_parts.FEATURES)
+    session.drop_conditions(session.OF_ANOTHER_BASIS, keeps_saved=True)
 
 
 def _answering(study: Study, slot: DeltaGenerator) -> Study:
@@ -163,7 +148,7 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
     names = list(study.answers)
     head = session.url_text(session.ANSWER)
     if head is not None and head not in names:
-        if not session.recall(image_filter.SWITCHED):
+        if not session.is_switched():
             session.notify(f"There is no answer {head[:60]!r} in this study; it is read by its default.")
         session.set_url(session.ANSWER, None)
     head = head if head in names else default_answer(study.answers)

@@ -16,7 +16,6 @@ from dashboard.cache import reads, slice_reads
 from dashboard.state import session
 
 _FILTER, _POPULATION = "_filter", "_population"
-SWITCHED = "_switched"  # another study was selected, and the filter was not read yet: nobody's link is wrong
 MEASURES = {
     "energy": "Heat on the {mask} mask",
     "paper": "mIoU with the {mask} mask",
@@ -29,7 +28,7 @@ OVERLAP_NAMES = {column: MEASURES[measure].format(mask=mask) for column, (mask, 
 def current(study: Study) -> Slice:
     """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
     valid, dropped = slice_reads.checked(study, session.filter_text())
-    if dropped and session.recall(SWITCHED):
+    if dropped and session.is_switched():
         asked, met = slice_text.pieces(session.filter_text()), slice_text.pieces(str(valid))
         named = " and ".join(_condition(one) for one in asked if one not in met)
         session.notify(f"The filter {named} does not fit this study and was dropped.")
@@ -55,7 +54,6 @@ def _condition(piece: str) -> str:
 def enter(study: Study) -> None:
     """Read the filter. Called by `main.py` alone, once per run, before the view."""
     st.session_state[_FILTER] = current(study)
-    session.set_widget(SWITCHED, None)
     st.session_state[_POPULATION] = with_split(study, st.session_state[_FILTER])
 
 

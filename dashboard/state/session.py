@@ -1,16 +1,18 @@
 """Every session key and every part of the URL; nothing outside this module touches either."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
-from core.errors import PeregrineError
+from core.errors import PeregrineError, SliceError
+from core.measures.slice import Slice
 from core.store import Study
-from dashboard.state import address
+from dashboard.state import address, address_parts
 from dashboard.state.address import OF_LINKS, STUDY, WHERE
 from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
 
@@ -22,11 +24,8 @@ from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of,
 
 IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
-# Parts whose numbers mean other features in another basis.
-OF_FEATURES = (
-    *("feature", "features", "detail_features", "removed"),
-    *("under", "map_feature", "groups_feature", "group"),
-)
+OF_ANOTHER_BASIS = "The filter by features was dropped: a number means another feature there."
+OF_ANOTHER_STUDY = "The filter by features or saved slices was dropped: they are those of the other study."
 OWN = {*OF_LINKS, IMAGE, PICKED}  # parts of the URL of no widget of a view
 LEFT = {  # parts of old links, of switches that no page has any more: dropped without a note
     *("slices_kinds", "twins_order", "features_log", "overlap_score", "quality_metric", "quality_shown"),
@@ -45,11 +44,13 @@ _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
 _TURNS = "_turns"  # by widget: how often another one took its place
 _SENT, _ON_ITS_WAY = "_sent", "_on_its_way"  # values of widgets, by this run and by the last one
+_EMPTY: dict[type, Any] = {str: "", list: [], int: 1}  # of bound widgets: a text, some of many, a page
 _PLAIN = (str, int, float, bool, list, tuple)  # types of the values of widgets
 _TARGET = "_target"
 _LINK = "_link"
 _NOTED = "_noted"
 _READ = "_read_from_url"
+_SWITCHED = "_switched"  # another study was chosen, and its page was not drawn yet: nobody's link is wrong
 
 
 def current_study() -> Study:
@@ -142,13 +143,15 @@ def link_query(study: str | Study | None, where: str | None = None) -> dict[str,
     """
     name, basis = split_basis(name_of(study) if isinstance(study, Study) else study or "")
     is_here = name == st.session_state.get(STUDY)
+    if where is None:
+        where = filter_text() if is_here else _elsewhere()
     answer = url_text(ANSWER) if is_here else None
     if isinstance(study, Study):
         answer = answer or answer_query(study).get(ANSWER)
     elif is_here:
         basis = basis or url_text(BASIS) or ""
-    parts = {STUDY: name, WHERE: filter_text() if where is None else where, ANSWER: answer, BASIS: basis}
-    return {part: text for part, text in parts.items() if text}
+    query = {STUDY: name, WHERE: where, ANSWER: answer, BASIS: basis}
+    return {part: text for part, text in query.items() if text}
 
 
 def enter_page(page: str) -> None:
@@ -181,6 +184,7 @@ def enter_study(names: Sequence[str]) -> str:
 def leave_page() -> None:
     """Note which parts of a link were left out, and drop those that nothing here knows. For `main.py`."""
     st.session_state[_DRAWN] = here()
+    st.session_state.pop(_SWITCHED, None)
     for name in address.drawn() & st.session_state.keys():
         st.session_state.setdefault(_SENT, {})[name] = st.session_state[name]
     # Which widgets a view draws is known only after it ran. Popped: the next run has no link to explain.
@@ -259,6 +263,8 @@ def drop_unknown(name: str, options: Iterable[str]) -> list[str]:
     for text in linked:
         if text not in allowed:
             _noted().add(name)
+            if is_switched():
+                continue
             notify(f"There is no {text[:60]!r} here, so that part of the link was dropped.")
     return [text for text in linked if text in allowed]
 
@@ -286,11 +292,48 @@ def _equal(one: object, other: object) -> bool:
 
 
 def choose_study(name: str | None) -> None:
-    """Show another study (None: there is none), without an opened image. Meant for callbacks."""
+    """Show another study (None: there is none), without what the address says of this one. Meant for
+    callbacks.
+    """
     close_image()
-    set_url(PICKED, None)
+    drop_parts(address_parts.FEATURES, address_parts.STUDY)
+    drop_conditions(OF_ANOTHER_STUDY)
     set_url(STUDY, name)
     st.session_state[STUDY] = name
+    st.session_state[_SWITCHED] = True
+
+
+def is_switched() -> bool:
+    """Return True in the run that is the first of a study which was chosen on this page."""
+    return bool(st.session_state.get(_SWITCHED))
+
+
+def drop_parts(*owners: str) -> None:
+    """Take the parts of some owners (`address_parts.owner`) out of the address. Meant for callbacks."""
+    for name in [one for one in address.query() if address_parts.owner(one) in owners]:
+        try:
+            set_url(name, None)
+        except StreamlitAPIException:  # a widget is bound to it, and writes it
+            set_widget(name, _EMPTY[type(st.session_state[name])])
+
+
+def drop_conditions(why: str, *, keeps_saved: bool = False) -> None:
+    """Take out of the filter what it says of features and, unless it `keeps_saved`, of saved slices, and note
+    why. Meant for callbacks.
+    """
+    if (where := _elsewhere(keeps_saved=keeps_saved)) != filter_text():
+        set_filter(where)
+        notify(why)
+
+
+def _elsewhere(*, keeps_saved: bool = False) -> str:
+    """The filter for another study: numbers mean other features there, and names may mean other slices."""
+    try:
+        where = Slice.parse(filter_text())
+    except SliceError:  # the next run drops it
+        return filter_text()
+    elsewhere = replace(where, fires=(), saved=where.saved if keeps_saved else ())
+    return filter_text() if elsewhere == where else str(elsewhere)
 
 
 def recall(name: str, default: Any = None) -> Any:

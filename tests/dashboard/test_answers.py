@@ -74,6 +74,16 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert f"{mean:.1f} " in all_text(app)
 
 
+def test_the_answer_is_not_taken_along_to_another_study(answered, answered_study, shelf, open_page):
+    shelf.serve("second", answered_study)
+    app = open_page("images", study="demo", answer="deployed", where="correct=false")
+    app.sidebar.selectbox(key="study_field").select("second").run()
+    assert not app.exception and not app.info
+    (field,) = (one for one in app.sidebar.selectbox if str(one.key).startswith("answer_field"))
+    assert field.value == "probe" and "answer" not in app.query_params
+    assert app.query_params["where"] in ("correct=false", ["correct=false"])
+
+
 def test_another_study_is_compared_by_the_same_answer_or_by_its_default(
     answered, answered_study, shelf, open_page
 ):

@@ -560,7 +560,7 @@ def test_switch__of_basis_or_study_drops_the_features_of_the_one_before(served, 
     ):
         app = open_page(page, study="demo", **link, **{part: "40"})
         app.selectbox(key="study_field").set_value("seen").run()
-        assert not app.exception and "'40'" in all_text(app)
+        assert not app.exception and not app.info
         (field,) = (one for one in app.number_input if str(one.key).startswith(part))
         assert field.value < 32 and part not in app.query_params
 

@@ -18,7 +18,7 @@ from dashboard.components.chart import page_theme
 from dashboard.components.tooltips import plain
 from dashboard.jobs import opened_ahead, trust
 from dashboard.panels import detail as image_detail
-from dashboard.panels import sidebar, study_progress, tour
+from dashboard.panels import palette, sidebar, study_progress, tour
 from dashboard.server import warm_up
 from dashboard.state import address_parts, served_studies, session
 from dashboard.state.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
@@ -194,8 +194,8 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         if study is not None and page.url_path not in WITHOUT_STUDY:
             image_filter.enter(study)  # here, since what it reads may turn out to be damaged
         page.run()
-        if study is not None and sidebar.palette_is_open():
-            sidebar.search_palette(study)
+        if study is not None and palette.palette_is_open():
+            palette.search_palette(study)
         elif study is not None and page.url_path not in (IMAGE_PAGE, *WITHOUT_STUDY):
             image_detail.show_opened(study)
         session.leave_page()

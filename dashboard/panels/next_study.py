@@ -8,7 +8,7 @@ import streamlit as st
 from core.store import Study
 from dashboard.components import widgets
 from dashboard.components.page_link import link
-from dashboard.panels.study_progress import open_by_name
+from dashboard.state import session
 
 Comparison = Callable[[str], tuple[Study, dict[str, str]]]
 
@@ -29,7 +29,7 @@ def open_made(names: Iterable[str], started: str, comparison: Comparison, *, key
                 key=f"{key}_open_{name}",
                 type="primary",
                 icon=":material/arrow_forward:",
-                on_click=partial(open_by_name, name),
+                on_click=partial(session.go_to_study, name),
             )
             if name in made:
                 of, query = comparison(name)

@@ -20,7 +20,6 @@ from dashboard.panels import sidebar
 from dashboard.panels.findings import WAY
 from dashboard.panels.tried_picture import picture_field
 from dashboard.state import served_studies, session
-from dashboard.state.pages import HOME
 
 # Buttons of one job: stop what runs, go on with what stopped, open what is done.
 
@@ -58,18 +57,11 @@ def controls(job: Job) -> None:
             key=f"open_{job.folder}",
             icon=":material/arrow_forward:",
             type="tertiary",
-            on_click=open_by_name,
+            on_click=session.go_to_study,
             args=(name,),
         )
         if session.is_leaving():  # a part of the page that is drawn by itself
             st.rerun()
-
-
-def open_by_name(name: str) -> None:
-    """Show a study from its first page, all of its images."""
-    session.set_filter("")
-    session.choose_study(name)
-    session.go(HOME)
 
 
 def _stop(job: Job) -> None:

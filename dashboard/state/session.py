@@ -14,6 +14,7 @@ from core.measures.slice import Slice
 from core.store import Study
 from dashboard.state import address, address_parts
 from dashboard.state.address import OF_LINKS, STUDY, WHERE
+from dashboard.state.pages import HOME
 from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
 
 # Every session key and every part of the URL; nothing outside this folder touches either.
@@ -301,6 +302,13 @@ def choose_study(name: str | None) -> None:
     set_url(STUDY, name)
     st.session_state[STUDY] = name
     st.session_state[_SWITCHED] = True
+
+
+def go_to_study(name: str) -> None:
+    """Go to the first page of a study, and all of its images. Meant for callbacks."""
+    set_filter("")
+    choose_study(name)
+    go(HOME)
 
 
 def is_switched() -> bool:

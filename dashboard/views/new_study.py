@@ -30,7 +30,6 @@ from dashboard.panels import (
 )
 from dashboard.panels.dry_run_panel import found_panel
 from dashboard.panels.other_encoders import other_encoders_menu
-from dashboard.panels.study_progress import open_by_name
 from dashboard.state import served_studies, session
 
 ENCODERS = {
@@ -302,7 +301,7 @@ def _start(asked: new_study_request.StudyRequest, name: str) -> None:
                 key="new_open",
                 type="primary",
                 icon=":material/arrow_forward:",
-                on_click=open_by_name,
+                on_click=session.go_to_study,
                 args=(name,),
             )
         start_button(

@@ -9,7 +9,7 @@ from core.measures import saved_slices
 from core.measures.slice import Slice
 from core.store import open_study
 from dashboard.cache import reads
-from dashboard.panels import sidebar
+from dashboard.panels import palette
 from dashboard.state import session
 
 
@@ -23,7 +23,7 @@ def chosen(studies, open_page, monkeypatch):
         app = open_page("images", study="demo")
         app.button(key="palette_open").click().run()
         assert not app.exception
-        box = app.selectbox(key=sidebar.CHOICE)
+        box = app.selectbox(key=palette.CHOICE)
         box.set_value(text).run()
         assert not app.exception
         return gone[-1] if gone else None, app
@@ -39,7 +39,7 @@ def test_page_and_feature(chosen, studies):
 
 @pytest.mark.parametrize("text", ["#3", "feature 3", "Feature #3"])
 def test_feature__by_its_number_however_it_is_written(text, studies):
-    assert sidebar._feature(open_study(studies / "demo"), text) == 3
+    assert palette._feature(open_study(studies / "demo"), text) == 3
 
 
 def test_class__is_the_filter_of_its_features(chosen, studies):
@@ -61,7 +61,7 @@ def typed(chosen, monkeypatch):
     """As `chosen`, for a text that is no option, which the test harness cannot type."""
 
     def type_text(text: str):
-        monkeypatch.setattr(session, "value", lambda key: text if key == sidebar.CHOICE else None)
+        monkeypatch.setattr(session, "value", lambda key: text if key == palette.CHOICE else None)
         return chosen("Errors")
 
     return type_text
@@ -75,6 +75,23 @@ def test_image__by_any_part_of_its_name_before_words_are_searched_for(typed, stu
     assert typed("a red ball")[0] == ("images", {"search": "a red ball"})
 
 
+def test_name__of_other_things_by_any_part_before_words_are_searched_for(typed, second):
+    assert typed("predicting")[0] == ("predicting_errors", {})  # the one page
+    gone, app = typed("second")
+    assert gone == ("overview", {}) and app.query_params["study"] in ("second", ["second"])
+
+
+def test_names__that_hold_the_text_are_listed_to_choose_from(typed, second, shelf, second_made):
+    shelf.serve("second of all", second_made)
+    gone, app = typed("secon")
+    assert gone is None
+    listed = [one.label for one in app.button if str(one.key).startswith("palette_place")]
+    assert listed == ["Study second", "Study second of all"]
+    app.button(key="palette_place_1").click().run()
+    assert not app.exception
+    assert app.query_params["study"] in ("second of all", ["second of all"])
+
+
 def test_images__several_with_the_text_are_offered_with_the_search(typed):
     gone, app = typed("00008")
     assert gone is None
@@ -84,7 +101,7 @@ def test_images__several_with_the_text_are_offered_with_the_search(typed):
 
 
 def test_figures_of_papers__by_their_number(chosen):
-    places = {name: CHARTS[name] for name in sidebar.OF_PAPERS}
+    places = {name: CHARTS[name] for name in palette.OF_PAPERS}
     assert all(chart.source for chart in places.values())
     one = places["sorted_activation"]
     assert chosen(f"{one.source}: {one.title}")[0] == ("features", {"features_as": "Plot"})
@@ -94,7 +111,7 @@ def test_images__are_completed_by_their_names_after_pages_and_before_features(ch
     study = open_study(studies / "demo")
     image = str(study.images["image_id"].iat[83])
     assert chosen(image)[0] == ("image", {"image": image})
-    options = list(sidebar._places(study))
+    options = list(palette._options(study))
     assert options.index("Errors") < options.index(image) < options.index(reads.feature_name(study, 3))
-    monkeypatch.setattr(sidebar, "MOST_IMAGES", 100)  # the study has 120
-    assert image not in sidebar._places(study)
+    monkeypatch.setattr(palette, "MOST_IMAGES", 100)  # the study has 120
+    assert image not in palette._options(study)

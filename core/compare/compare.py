@@ -11,6 +11,7 @@ import pandas as pd
 from core.analysis.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
+from core.common.records import Templates
 from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
 from core.common.threads import cached_property
 from core.common.topics import function_of_option
@@ -84,6 +85,7 @@ def _only(here: Counter[str], there: Counter[str]) -> list[str]:
 # The other studies are compared with the first one: the start point before its fine-tunes, say.
 
 
+_say = Templates.beside(__file__)
 EVERYTHING = Slice()
 FACTS = (
     ("n_features", FeaturesFacts),
@@ -319,23 +321,22 @@ def differences_in_setup(
         measures_shown: only settings that one of these depends on; None: all.
     """
     notes, measures = [], set()
-    for one in ALIKE:
-        if measures_shown is not None and not set(measures_shown) & set(one.measures):
+    for alike in ALIKE:
+        if measures_shown is not None and not set(measures_shown) & set(alike.measures):
             continue
-        values = [_value_of(study, one) for study in shared.studies]
+        values = [_value_of(study, alike) for study in shared.studies]
         present = [at for at, value in enumerate(values) if value is not None]
         if len({values[at] for at in present}) < 2:
             continue
         by_study = ", ".join(f"{shared.names[at]} {values[at]}" for at in present)
         odd = next(at for at in present if values[at] != values[present[0]])
-        arguments, command = {one.setting: values[present[0]]}, ""
-        if one.remedy:
-            command = command_line(one.step, shared.studies[odd].path, **arguments)
-        text = f"{one.setting} differs ({by_study}), so what depends on it is not measured alike"
-        notes.append(Note(text, command))
-        measures |= set(one.measures)
+        arguments, command = {alike.setting: values[present[0]]}, ""
+        if alike.remedy:
+            command = command_line(alike.step, shared.studies[odd].path, **arguments)
+        notes.append(Note(_say("differs", what=alike.setting, why=by_study), command))
+        measures |= set(alike.measures)
     if len({tuple(names) for study in shared.studies if (names := study.class_names)}) > 1:
-        notes.append(Note("the studies have different classes, so their answers are to different questions"))
+        notes.append(Note(_say("other_classes")))
     return notes, frozenset(measures)
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.common.records import Record, Templates
 from core.concepts.naming import LEAST_SHARE, MAJORITY, MOST_ELSEWHERE, naming_of
 from core.config import CONCEPT_SCORES, ConceptsConfig
 
+_say = Templates.beside(__file__)
 PAPER_TEMPERATURE, PAPER_FITTING, PAPER_GAMMA = 100.0, 0.284, 0.8
 NEAR = 0.02  # relative: 99.99 of a checkpoint is 100
 
@@ -56,20 +58,17 @@ def thresholds_of(
     shares = naming_of(config) == MAJORITY
     least, counter = (LEAST_SHARE, MOST_ELSEWHERE) if shares else CONCEPT_SCORES[config.confidence]
     gamma = PAPER_GAMMA
-    notes = []
+    notes: list[Record] = []
     if not is_papers(temperature):
         gamma = (1 + usual_cosine) / 2
         if config.confidence == "cosine" and np.isfinite(fitting) and not shares:
             least, counter = (value * fitting / PAPER_FITTING for value in (least, counter))
-        notes = [
-            f"{name} {value:.3g}"
-            for name, value, given in (
-                ("words from a score of", least, config.min_score),
-                ("counterfactual words from", counter, config.counter_score),
-                ("interpretable above a cosine of", gamma, config.gamma),
-            )
-            if given is None and not (shares and "words" in name)
-        ]
+        if config.min_score is None and not shares:
+            notes.append(_say("least", value=least))
+        if config.counter_score is None and not shares:
+            notes.append(_say("counter", value=counter))
+        if config.gamma is None:
+            notes.append(_say("gamma", value=gamma))
     if config.gamma == "auto":
         gamma = (1 + usual_cosine) / 2
     elif config.gamma is not None:
@@ -79,15 +78,13 @@ def thresholds_of(
         counter if config.counter_score is None else float(config.counter_score),
         gamma,
         fitting,
-        _scaling_note(temperature, fitting, notes),
+        _scaling_note(temperature, fitting, tuple(notes)),
     )
 
 
-def _scaling_note(temperature: float, fitting: float, notes: list[str]) -> str:
+def _scaling_note(temperature: float, fitting: float, notes: tuple[Record, ...]) -> str:
     if not notes:
         return ""
-    best = f", a crop's best caption has a cosine of {fitting:.2f} on average" if np.isfinite(fitting) else ""
-    return (
-        f"thresholds are scaled to this CLIP (temperature {temperature:.0f}, the paper's 100{best}): "
-        + ", ".join(notes)
-    )
+    if not np.isfinite(fitting):
+        return _say("scaled", value=temperature, parts=notes)
+    return _say("scaled_by_caption", value=temperature, names=(f"{fitting:.2f}",), parts=notes)

@@ -61,11 +61,8 @@ def confused_images(
     st.header(widgets.plain(f"{true} → {predicted}"), anchor=False)
     where = Slice.joined([population, Slice(confusion=(true, predicted))])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(
-            f"**{n:,}** image{'s' * (n != 1)} of **{widgets.plain(true)}** {'was' if n == 1 else 'were'} "
-            f"taken for **{widgets.plain(predicted)}**{', most confident first' if n > 1 else ''}",
-            width="content",
-        )
+        names = (widgets.plain(true), widgets.plain(predicted))
+        st.markdown(_say("one_taken_for" if n == 1 else "taken_for", n=n, names=names), width="content")
         link("images", "Open in Images", study, icon="photo_library", where=where)
     feature = _choose_feature(study, population, true, predicted)
     if feature is None:

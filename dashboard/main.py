@@ -65,9 +65,11 @@ def main() -> None:
     _show(page, entry, facts_slot)
 
 
-def _page(one: Page) -> st.Page:
-    home = one.name == HOME
-    return st.Page(f"views/{one.name}.py", title=one.title, icon=one.icon, url_path=one.name, default=home)
+def _page(page: Page) -> st.Page:
+    home = page.name == HOME
+    return st.Page(
+        f"views/{page.name}.py", title=page.title, icon=page.icon, url_path=page.name, default=home
+    )
 
 
 def _selected_study() -> served_studies.Entry | None:

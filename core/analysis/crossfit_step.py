@@ -177,7 +177,7 @@ def _search(
         after_each,
     )
     strength = best_strength(losses, config.strengths)
-    return {"strength": strength, "strength_loss": {f"{one:g}": loss for one, loss in losses.items()}}
+    return {"strength": strength, "strength_loss": {f"{value:g}": loss for value, loss in losses.items()}}
 
 
 def _write_probabilities(

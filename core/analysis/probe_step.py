@@ -313,10 +313,10 @@ def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(probe: Probe) -> dict[str, object]:
-    accuracies = {f"{one:g}": share for one, share in probe.searched.items()}
+    accuracies = {f"{strength:g}": share for strength, share in probe.searched.items()}
     if probe.penalty is None:
         return {"lr": probe.lr, "lr_accuracy": accuracies}
-    losses = {f"{one:g}": loss for one, loss in probe.losses.items()}
+    losses = {f"{strength:g}": loss for strength, loss in probe.losses.items()}
     return {"penalty": probe.penalty, "penalty_accuracy": accuracies, "penalty_loss": losses}
 
 

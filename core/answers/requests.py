@@ -123,10 +123,10 @@ def add_answer(
     name = check_name(name or (kind if kind != "file" else name_from(Path(what))), answers.PROBE)
     if name == HEAD and kind != HEAD:
         raise SettingsError(f"--name {HEAD}: that is the name of the encoder's own classifier")
-    for one in (kind, name):
-        if one in KINDS and not KINDS[one].make and KINDS[one].step:
-            run = command_line(KINDS[one].step, folder)
-            raise SettingsError(f"'{one}' is the answer that a step makes. Run: {run}")
+    for answer in (kind, name):
+        if answer in KINDS and not KINDS[answer].make and KINDS[answer].step:
+            run = command_line(KINDS[answer].step, folder)
+            raise SettingsError(f"'{answer}' is the answer that a step makes. Run: {run}")
     device = resolve_device(request.pop("device", "auto"))
     given = Request(**request, file=what if kind == "file" else None, device=device)
     files = {"file": given.file, "head_classes": given.head_classes}

@@ -159,7 +159,7 @@ def archive_files(figures: Sequence[KeptFigure], drawings: Sequence[bytes]) -> d
         placed.append(Placed(f"{name}.pdf", figure.inches, figure.caption))
     files["figures.tex"] = latex(placed).encode()
     files["figures.typ"] = typst(placed).encode()
-    captions = (f"{one.file}: {one.caption}\n" for one in placed)
+    captions = (f"{figure.file}: {figure.caption}\n" for figure in placed)
     files["captions.txt"] = "\n".join(captions).encode(errors="replace")
     return files
 

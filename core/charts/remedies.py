@@ -62,7 +62,7 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     )
     fig = go.Figure([overall])
     for number, (column, name, symbol) in enumerate(OF_PARTS):
-        part, begin, end = (100 * numbers(rows, f"{column}_{one}") for one in ("gain", "low", "high"))
+        part, begin, end = (100 * numbers(rows, f"{column}_{bound}") for bound in ("gain", "low", "high"))
         marker = {"symbol": symbol, "size": theme.stroke(7), "color": theme.neutral}
         error_bars = interval(part, begin, end, colour=theme.neutral, thickness=theme.stroke(1))
         heights = places + ABOVE * (1 + number)

@@ -228,6 +228,6 @@ def step_times(steps: Sequence[Mapping[str, Any]]) -> str:
     'heatmaps 2 min; not estimated: concepts (no CLIP is named)'
     """
     listed = [step for step in steps if (step["seconds"] or 0) >= 1]
-    times = ", ".join(f"{one['title'].lower()} {format_duration(one['seconds'])}" for one in listed)
-    unknown = [f"{one['title'].lower()} ({one['note']})" for one in steps if one["seconds"] is None]
+    times = ", ".join(f"{step['title'].lower()} {format_duration(step['seconds'])}" for step in listed)
+    unknown = [f"{step['title'].lower()} ({step['note']})" for step in steps if step["seconds"] is None]
     return "; ".join(filter(None, [times, f"not estimated: {', '.join(unknown)}" * bool(unknown)]))

@@ -83,7 +83,9 @@ def penalty_notes(shared: Shared) -> list[Note]:
             penalties[name] = penalty
     if not penalties or max(penalties.values()) < OTHER_PENALTY * min(penalties.values()):
         return []
-    return [Note(_say("penalty", names=tuple(f"{name} {one:.3g}" for name, one in penalties.items())))]
+    return [
+        Note(_say("penalty", names=tuple(f"{name} {penalty:.3g}" for name, penalty in penalties.items())))
+    ]
 
 
 def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:

@@ -41,6 +41,6 @@ def photograph_clip(name: str) -> PhotographClip:
     """
     by_name = {one.name: one for one in PHOTOGRAPH_CLIPS}
     if name not in by_name:
-        listed = ", ".join(f"{one.name} ({one.megabytes:,} MB)" for one in PHOTOGRAPH_CLIPS)
+        listed = ", ".join(f"{clip.name} ({clip.megabytes:,} MB)" for clip in PHOTOGRAPH_CLIPS)
         raise ClipError(f"no CLIP '{name}' to fetch.{did_you_mean(name, list(by_name))} There are {listed}")
     return by_name[name]

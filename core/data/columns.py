@@ -614,4 +614,4 @@ def _taken_note(
         why.append(f"no split is read from {some(others['split'])}")
     if not taken:
         return [say_of_columns("not_taken", why="; ".join(why))]
-    return [say_of_columns("taken", names=tuple(taken), why="".join(f"; {one}" for one in why))]
+    return [say_of_columns("taken", names=tuple(taken), why="".join(f"; {reason}" for reason in why))]

@@ -236,11 +236,11 @@ class ParquetColumns(ColumnFile):
         leaves = [leaf.path for leaf in self._about.leaves]
         mine = [leaf for leaf, path in enumerate(leaves) if path in (name, f"{name}.bytes")]
         groups = list(range(group, len(self._about.groups)))
-        for one in groups:
-            n_bytes = sum(self._about.groups[one].chunks[leaf].n_bytes for leaf in mine)
+        for number in groups:
+            n_bytes = sum(self._about.groups[number].chunks[leaf].n_bytes for leaf in mine)
             if n_bytes > GROUP_BYTES:
                 raise ValueError(
-                    f"row group {one} has {n_bytes / 1e6:,.0f} MB of pictures; write smaller ones"
+                    f"row group {number} has {n_bytes / 1e6:,.0f} MB of pictures; write smaller ones"
                 )
         columns = [leaves[leaf] for leaf in mine]
         with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:

@@ -392,7 +392,7 @@ def _question(counts: dict[str, int], what: str, root: str, n_files: int) -> str
     beside = f"{os.path.normpath(root)}.json"
     if what == "colour" and os.path.isfile(beside):
         return say_of_masks("segments", n=len(counts), of=n_files, what=root, why=beside)
-    shares = tuple(f"{one} ({counts[one] / total:.1%})" for one in largest)
+    shares = tuple(f"{value} ({counts[value] / total:.1%})" for value in largest)
     usual = next((one for one in largest if one not in ("0", "0,0,0")), largest[0])
     if len(counts) > len(largest):
         kind = "colours_more" if what == "colour" else "levels_more"

@@ -121,13 +121,13 @@ def _read_json_lines(path: str) -> pd.DataFrame:
 
 def _with_inner_labels(table: pa.Table) -> pa.Table:
     """Add fields of objects that are called as labels are: `my-job-metadata.class-name` of SageMaker."""
-    for one in list(table.schema):
-        if not pa.types.is_struct(one.type):
+    for field in list(table.schema):
+        if not pa.types.is_struct(field.type):
             continue
-        for inner in one.type:
-            name = f"{one.name}.{inner.name}"
+        for inner in field.type:
+            name = f"{field.name}.{inner.name}"
             if column_name(name) in LABELS and not pa.types.is_nested(inner.type):
-                cells = pc.struct_field(table.column(one.name), inner.name)  # pyright: ignore[reportAttributeAccessIssue]
+                cells = pc.struct_field(table.column(field.name), inner.name)  # pyright: ignore[reportAttributeAccessIssue]
                 table = table.append_column(name, cells)
     return table
 

@@ -432,7 +432,7 @@ def _transform(
         transform = dataclasses.replace(transform, mean=mean, std=std)
     if _has_cifar_stem(made.model, layout):
         kind = "cifar_stem" if layout.maxpool else "cifar_stem_no_pool"
-        others = tuple(f"stem_padding={one}" for one in layout.other_stem_paddings)
+        others = tuple(f"stem_padding={padding}" for padding in layout.other_stem_paddings)
         made.other_stem_paddings = layout.other_stem_paddings
         notes.append(assumed(kind, n=layout.stem_padding, names=others))
         transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
@@ -470,7 +470,7 @@ def _of_unit_pixels(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[R
     scaled_ones = {
         key: tuple(setting / 255 for setting in settings[key]) for key in ("mean", "std") if key in settings
     }
-    words = [",".join(f"{one:.4g}" for one in values) for values in scaled_ones.values()]
+    words = [",".join(f"{value:.4g}" for value in values) for values in scaled_ones.values()]
     note = assumed("pixels_of_255", names=(words[0], words[-1] if "std" in scaled_ones else "as it was"))
     return {**settings, **scaled_ones}, [note]
 

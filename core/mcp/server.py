@@ -51,7 +51,7 @@ def _wrong_with(error: ToolError) -> str:
     if not isinstance(error.__cause__, ValidationError):
         return str(error)
     wrong = error.__cause__.errors(include_url=False, include_input=False)
-    parts = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong[:MOST_PROBLEMS]]
+    parts = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in wrong[:MOST_PROBLEMS]]
     more = len(wrong) - len(parts)
     return "; ".join([*parts, f"and {more} more"] if more else parts)
 

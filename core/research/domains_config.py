@@ -87,7 +87,7 @@ def _check_labels(config: DomainsConfig) -> None:
         accepted = (FOLDER, CLUSTER) if name == "labels" else (FOLDER,)
         named = value is not None and value.startswith(COLUMN) and len(value) > len(COLUMN)
         if value is not None and not named and value not in accepted:
-            expected = ", ".join(f"'{one}'" for one in accepted)
+            expected = ", ".join(f"'{value}'" for value in accepted)
             raise SettingsError(f"domains.{name} = '{value}' must be 'column:NAME' or {expected}.")
     if config.labels == CLUSTER and config.n_domains is None:
         raise SettingsError(

@@ -71,9 +71,10 @@ class Transfers(list[Transfer]):
         return [vars(one) | {"features": one.features.to_dict("records")} for one in self]
 
 
-def _sentence(one: Transfer, method: str, about: dict[str, Any]) -> str:
-    line = f"words of {one.source} transferred to {one.target} ({method}): {one.explained(method)}"
-    if not carries_words(one.explained_share.get(method)):
+def _sentence(transfer: Transfer, method: str, about: dict[str, Any]) -> str:
+    names = f"words of {transfer.source} transferred to {transfer.target}"
+    line = f"{names} ({method}): {transfer.explained(method)}"
+    if not carries_words(transfer.explained_share.get(method)):
         return line
     line += f"; {about.get('n_with_words', 0)} features get words"
     names = ("precision", "jaccard", "chance")

@@ -255,11 +255,13 @@ def carried_words(comparison: Comparison) -> None:
         st.caption("Words can also be carried from one study to another and checked against its own:")
         st.code(command_line("transfer", *paths[:2]), language="bash", wrap_lines=True)
         return
-    for one in comparison.transfers:
-        st.markdown(f"**Words carried from {widgets.plain(one.source)} to {widgets.plain(one.target)}**")
-        for method, about in one.about.items():
-            line = f"{method}: {one.explained(method)}."
-            if carries_words(one.explained_share.get(method)):
+    for transfer in comparison.transfers:
+        st.markdown(
+            f"**Words carried from {widgets.plain(transfer.source)} to {widgets.plain(transfer.target)}**"
+        )
+        for method, about in transfer.about.items():
+            line = f"{method}: {transfer.explained(method)}."
+            if carries_words(transfer.explained_share.get(method)):
                 alike, chance = (widgets.number(about.get(name)) for name in ("jaccard", "chance"))
                 line += (
                     f" {about.get('n_with_words', 0):,} features got words; of these words "
@@ -267,10 +269,13 @@ def carried_words(comparison: Comparison) -> None:
                     f"{alike}, by chance {chance}."
                 )
             st.caption(widgets.plain(line))
-        table = one.features.rename(columns=CARRIED_COLUMNS)
+        table = transfer.features.rename(columns=CARRIED_COLUMNS)
         st.dataframe(table, hide_index=True, alt="Carried words of each feature beside its own")
-        pair = [comparison.shared.studies[comparison.names.index(name)] for name in (one.source, one.target)]
-        download(pair, one.features, name=f"compare_transfer_{comparison.names.index(one.target)}")
+        pair = [
+            comparison.shared.studies[comparison.names.index(name)]
+            for name in (transfer.source, transfer.target)
+        ]
+        download(pair, transfer.features, name=f"compare_transfer_{comparison.names.index(transfer.target)}")
 
 
 # What research adds to the pages: one table, of which a page shows its row.

@@ -60,10 +60,10 @@ def section(study: Study) -> None:
         )
 
 
-def _line(study: Study, one: Listed) -> str:
-    links = " ".join(f"[{kind.upper()}]({address(study, one.name, kind)})" for kind in KINDS)
-    about = table_meaning(one.name)
-    return f"| {plain(one.name)} | {about} | {one.rows:,} | {_spoken(one.size)} | {links} |"
+def _line(study: Study, download: Listed) -> str:
+    links = " ".join(f"[{kind.upper()}]({address(study, download.name, kind)})" for kind in KINDS)
+    about = table_meaning(download.name)
+    return f"| {plain(download.name)} | {about} | {download.rows:,} | {_spoken(download.size)} | {links} |"
 
 
 def address(study: Study, table: str, kind: str) -> str:

@@ -299,13 +299,12 @@ class Answered(Study):
 
     def _table(self, name: str) -> pd.DataFrame | None:
         """A table that differs with the answer; None for the others."""
-        make = {
-            "overlap": lambda: overlap_as_read(self.whole.table("overlap"), self.table(PROBE)),
-            "overlap_summary": lambda: summary_table(self.table("overlap"), self.groups),
-            "overlap_by_class": lambda: overlap_by_class(self.table("overlap"), self.groups),
-            "overlap_sweep": lambda: sweep_of_all(self.whole.table("overlap_sweep")),
-            **dict.fromkeys(OF_FAILURES, lambda: self._failures[name]),
-        }.get(name)
+        makers: dict[str, Callable[[], Any]] = dict.fromkeys(OF_FAILURES, lambda: self._failures[name])
+        makers["overlap"] = lambda: overlap_as_read(self.whole.table("overlap"), self.table(PROBE))
+        makers["overlap_summary"] = lambda: summary_table(self.table("overlap"), self.groups)
+        makers["overlap_by_class"] = lambda: overlap_by_class(self.table("overlap"), self.groups)
+        makers["overlap_sweep"] = lambda: sweep_of_all(self.whole.table("overlap_sweep"))
+        make = makers.get(name)
         return None if make is None or not self.has(name) else self._once(name, make)
 
     @cached_property

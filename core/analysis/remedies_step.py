@@ -354,23 +354,27 @@ class Scorer:
         if in_use is not None and in_use[1].any():
             unseen = in_use[1]
             right = float((in_use[0].predicted == self.truth)[unseen].mean())
-        return {
+        of_answers = {
             "answer": read.answer_name if in_use is not None else "",
             "accuracy_in_use": right,
             "accuracy": float((self.base.predicted == self.truth).mean()),
             "log_loss": float(np.mean(self.base.log_loss)),
+        }
+        of_images = {
             "n": len(self.known),
             "n_in_use": int(unseen.sum()),
             "n_changed": int(is_changed.sum()),
             "n_in_use_changed": int((is_changed & unseen).sum()),
             "n_units": len(np.unique(self.judged.units)),
             "n_undecided": len(self.images.rows) - len(self.known),
+        }
+        of_worst = {
             "worst_slice": self.worst_slice,
             "n_worst_slice": int(self.judged.in_slice.sum()),
             "worst_class": self.worst_class,
             "n_worst_class": int(self.judged.in_class.sum()),
-            "best": best_remedy(table),
         }
+        return of_answers | of_images | of_worst | {"best": best_remedy(table)}
 
 
 def _changed_rows(

@@ -28,19 +28,21 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
         among: the slice that was taken of it, beside one that it is narrowed to.
     """
     of_study: Slice | None = vars(study).get("slice")
-    parts: list[Any] = [one for one in (of_study, among) if one]
+    parts: list[Any] = [conditions for conditions in (of_study, among) if conditions]
+    filter_text = str(Slice.joined(parts)) if parts else ""
     return {
         "study": layers.name_of(study.below or study.path),
         "answer": study.answer_name,
         "basis": study.basis_name,
-        "filter": str(Slice.joined(parts)) if parts else "",
+        "filter": filter_text,
     }
 
 
 def provenance_of_all(studies: Iterable[Study], among: Slice | None = None) -> dict[str, str]:
     """Return what the numbers of a chart's file are of: each study's name once, in their order."""
     each = [provenance(study, among) for study in studies]
-    return {name: ", ".join(dict.fromkeys(one[name] for one in each)) for name in each[0]}
+    values = {name: dict.fromkeys(of_study[name] for of_study in each) for name in each[0]}
+    return {name: ", ".join(different) for name, different in values.items()}
 
 
 def answers_read(*studies: Study) -> tuple[str, ...]:

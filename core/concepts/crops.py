@@ -260,10 +260,11 @@ class Cropper:
 def _of_whole(rows: np.ndarray, sizes: np.ndarray, vectors: np.ndarray) -> CropBatch:
     """Whole images as crops. sizes: (n, 2) width and height."""
     n = len(rows)
+    corners = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
     return CropBatch(
         rows=rows.astype(np.int64),
         units=np.full(n, WHOLE),
-        boxes=np.concatenate([np.zeros_like(sizes), sizes], axis=1).astype(np.int32),
+        boxes=corners.astype(np.int32),
         hot=np.ones(n, bool),
         embeddings=vectors,
         captions=np.empty((n, 0), np.str_),

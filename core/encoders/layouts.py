@@ -239,6 +239,11 @@ def _whole(
     return candidates
 
 
+def _has_all(candidate: Candidate, expected: Collection[str]) -> bool:
+    """Whether a candidate holds every tensor of a network."""
+    return all(f"{candidate.prefix}{name}" in candidate.tensors for name in expected)
+
+
 def _below(
     containers: list[tuple[tuple[str, ...], dict[str, Tensor]]],
     candidates: list[Candidate],
@@ -246,18 +251,20 @@ def _below(
 ) -> list[Candidate]:
     """The candidates, or where none has all tensors of the network, the places that have: the trunk of a
     network of timm in a tower of open_clip is a part of it."""
-    if any(all(f"{one.prefix}{name}" in one.tensors for name in expected) for one in candidates):
+    if any(_has_all(candidate, expected) for candidate in candidates):
         return candidates
     matching = [one for path, tensors in containers for one in _by_expected(path, tensors, expected)]
-    whole = [one for one in matching if all(f"{one.prefix}{name}" in one.tensors for name in expected)]
-    return whole or candidates
+    return [match for match in matching if _has_all(match, expected)] or candidates
 
 
 def wrapper_of(tensors: Mapping[str, Tensor]) -> str:
     """Return the prefixes of DistributedDataParallel, torch.compile and AveragedModel that every key has."""
     keys, prefix = [key for key in tensors if key != "n_averaged"], ""
-    while keys and (more := next((one for one in WRAPPERS if _all_begin(keys, f"{prefix}{one}")), "")):
-        prefix += more
+    while keys:
+        wrapper = next((name for name in WRAPPERS if _all_begin(keys, f"{prefix}{name}")), "")
+        if not wrapper:
+            break
+        prefix += wrapper
     return prefix
 
 
@@ -381,8 +388,14 @@ def _of_transformers(
 ) -> Layout:
     dropped: Counter[str] = Counter()
     for other, tensors in containers:
-        beside = [key for key in tensors if other != path or not key.startswith(renamed.prefix)]
-        dropped.update(_group(key) for key in beside)
+        left_out = [key for key in tensors if other != path or not key.startswith(renamed.prefix)]
+        dropped.update(_group(key) for key in left_out)
+    heads = (*CLASSIFIERS, f"{renamed.prefix}{POOLER}")
+    beside = {
+        key: tensor
+        for key, tensor in dict(containers)[path].items()
+        if not key.startswith(renamed.prefix) or key.startswith(heads)
+    }
     return Layout(
         name=f"{renamed.family}{TRANSFORMERS}",
         container=".".join(path),
@@ -391,12 +404,7 @@ def _of_transformers(
         role="online",
         state=renamed.state,
         dropped=dict(dropped),
-        beside={
-            key: tensor
-            for key, tensor in dict(containers)[path].items()
-            if not key.startswith(renamed.prefix)
-            or key.startswith((*CLASSIFIERS, f"{renamed.prefix}{POOLER}"))
-        },
+        beside=beside,
     )
 
 

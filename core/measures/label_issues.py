@@ -151,12 +151,13 @@ def doubts_on_labels(study: StudyReader) -> dict[int, Record]:
     They are those that `doubt_sentence` doubts, and those that people changed or took for wrong.
     """
     made = decisions(study)
-    decided = {
-        str(name): _say("taken_for_wrong") if kind == DOUBTED else _say("corrected_to", what=_spoken(better))
-        for name, better, kind in zip(*(made[name] for name in ("image_id", *DECISION)), strict=True)
-        if kind != LEFT
-    }
-    doubts = {}
+    decided: dict[str, Record] = {}
+    for name, better, kind in zip(*(made[column] for column in ("image_id", *DECISION)), strict=True):
+        if kind == DOUBTED:
+            decided[str(name)] = _say("taken_for_wrong")
+        elif kind != LEFT:
+            decided[str(name)] = _say("corrected_to", what=_spoken(better))
+    doubts: dict[str, Record] = {}
     if study.has(TABLE):
         listed = listed_issues(study.table(TABLE))
         is_left = set(made.loc[(made["by_decision"] == LEFT).to_numpy(bool), "image_id"])

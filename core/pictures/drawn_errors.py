@@ -89,8 +89,9 @@ def draw_images(
     target = np.where(is_error, label[rows], _second_class(logits, answer[rows]))
     at = np.arange(len(rows))
     gap = logits[at, target] - logits[at, answer[rows]]
+    is_drawn = np.full(len(rows), not len(named))
     drawn = DrawnImages(
-        *(rows, is_error, is_reference, np.full(len(rows), not len(named)), target, answer[rows], gap),
+        *(rows, is_error, is_reference, is_drawn, target, answer[rows], gap),
         n_reference=int(reference.sum()),
         n_errors=len(wrong),
         n_right=len(right),

@@ -120,15 +120,18 @@ def decide(
         push = (toward[0] - toward[1]) * raw
     elif pushes is not None:
         push = pushes(predictor.names[answer], predictor.names[rival])
-    is_local = predictor.is_local or (classifier is None and bool(np.isfinite(push).all()))
-    return Look(
-        _likely(predictor, predictor.shares(both), ranked, {true, *also}),
-        predictor.spoken[answer],
-        predictor.spoken[rival],
-        float(by_class[0, answer] - by_class[0, rival]),
-        _ranked_features(raw, fires, push),
-        class_logits.LOCAL if is_local else class_logits.NO_PUSH if classifier is None else "",
-    )
+    classes = _likely(predictor, predictor.shares(both), ranked, {true, *also})
+    lead = float(by_class[0, answer] - by_class[0, rival])
+    features = _ranked_features(raw, fires, push)
+    names = predictor.spoken[answer], predictor.spoken[rival]
+    return Look(classes, *names, lead, features, _note_on(predictor, push))
+
+
+def _note_on(predictor: Predictor, push: np.ndarray) -> str:
+    """Return how to read pushes, (n_features,), or why there are none; "" where there is nothing to say."""
+    if predictor.is_local or (predictor.classifier is None and bool(np.isfinite(push).all())):
+        return class_logits.LOCAL
+    return class_logits.NO_PUSH if predictor.classifier is None else ""
 
 
 def _likely(

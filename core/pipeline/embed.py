@@ -412,15 +412,11 @@ def load(
         from core.analysis.representations import load_ready_representations
 
         raw = load_ready_representations(config.representations, len(source.table))
-        return raw, {
-            "spec": Path(config.representations).name,
-            "name": Path(config.representations).name,
-            "n_features": raw.shape[1],
-            "family": "given",
-            "nonnegative": bool(raw[:4096].min() >= 0),
-            "fingerprint": file_sha256(Path(config.representations)),
-            "assumptions": [assumed("given")],
-        }
+        file = Path(config.representations)
+        is_nonnegative = bool(raw[:4096].min() >= 0)
+        about = {"spec": file.name, "name": file.name, "n_features": raw.shape[1], "family": "given"}
+        about |= {"nonnegative": is_nonnegative, "fingerprint": file_sha256(file)}
+        return raw, about | {"assumptions": [assumed("given")]}
     from core.common.device import resolve_device
     from core.encoders.fast_inference import check_precision
     from core.encoders.head import head_of_file

@@ -157,19 +157,15 @@ def estimate_steps(
     numbers = _numeric_seconds(sizes, rates.raw, options)
     second = rates.apart_seconds if _keeps(sizes, rates) else 0.0
     seen = _seen_in_pass(None if given else clip)
-    by_step = {
-        "embed": Estimate(
-            "embed",
-            sizes.n_images * (rates.seconds + second + seen.seconds),
-            embed_bytes,
-            SEEN_IN_PASS if seen.n_bytes else "",
-            _kept_bytes(sizes, rates) + sizes.n_images * seen.n_bytes,
-        ),
-        **{step: Estimate(step, seconds) for step, seconds in numbers.items()},
-        "heatmaps": _heatmaps(sizes, rates, options),
-        "overlap": _overlap(sizes, rates),
-        **{step: _with_clip(step, sizes, rates, clip, seen) for step in ("concepts", "search")},
-    }
+    embedding = sizes.n_images * (rates.seconds + second + seen.seconds)
+    passing = _kept_bytes(sizes, rates) + sizes.n_images * seen.n_bytes
+    note = SEEN_IN_PASS if seen.n_bytes else ""
+    by_step = {step: Estimate(step, seconds) for step, seconds in numbers.items()}
+    by_step["embed"] = Estimate("embed", embedding, embed_bytes, note, passing)
+    by_step["heatmaps"] = _heatmaps(sizes, rates, options)
+    by_step["overlap"] = _overlap(sizes, rates)
+    for step in ("concepts", "search"):
+        by_step[step] = _with_clip(step, sizes, rates, clip, seen)
     if sizes.no_probe:
         by_step["probe"] = Estimate("probe", 0.0, note=sizes.no_probe)
     if not sizes.n_classes:

@@ -429,15 +429,12 @@ def _neighbours(study: Study) -> pd.DataFrame:
     _check_there(study, "neighbours", "neighbours")
     rows, similarity = study.vector("neighbours"), study.vector("neighbour_similarity")
     ids = study.images["image_id"].to_numpy()
+    evaluated = ids[~train_images(study)]
     k = rows.shape[1]
-    frame = pd.DataFrame(
-        {
-            "image_id": np.repeat(ids[~train_images(study)], k),
-            "rank": np.tile(np.arange(1, k + 1), len(rows)),
-            "neighbour": ids[rows.ravel()],
-            "similarity": similarity.ravel(),
-        }
-    )
+    frame = pd.DataFrame({"image_id": np.repeat(evaluated, k)})
+    frame["rank"] = np.tile(np.arange(1, k + 1), len(rows))
+    frame["neighbour"] = ids[rows.ravel()]
+    frame["similarity"] = similarity.ravel()
     return frame.loc[rows.ravel() >= 0].reset_index(drop=True)  # -1 pads where train has fewer than k
 
 

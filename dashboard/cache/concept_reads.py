@@ -47,17 +47,13 @@ def explained(study: Study, population: Slice | None = None) -> pd.DataFrame:
     if population is not None:
         high = high.loc[reads.mask(study, population)[rows_of(study, high)]].reset_index(drop=True)
     n_images = high["group"].astype(str).value_counts(sort=False)
-    by_group = _kept(study).groupby("group")
-    table = pd.DataFrame(
-        {
-            "group": n_images.index,
-            "name": n_images.index.map(plain_name),
-            "n_images": n_images.to_numpy(),
-            "words": by_group["word"].agg(" · ".join).reindex(n_images.index, fill_value="").to_numpy(),
-            "score": by_group["score"].agg("max").reindex(n_images.index).to_numpy(float),
-            "top_class": n_images.index.map(_top_classes(study, high)),
-        }
-    )
+    groups, by_group = n_images.index, _kept(study).groupby("group")
+    words = by_group["word"].agg(" · ".join).reindex(groups, fill_value="")
+    score = by_group["score"].agg("max").reindex(groups)
+    table = pd.DataFrame({"group": groups, "name": groups.map(plain_name), "n_images": n_images.to_numpy()})
+    table["words"] = words.to_numpy()
+    table["score"] = score.to_numpy(float)
+    table["top_class"] = groups.map(_top_classes(study, high))
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -81,18 +81,16 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
     counts, sizes = class_firing(study, every_class(population))
     partly, stable = partly_labelled(study), reads.stabilities(study)
-    classes = [firing_class(row, study.class_names, partly=partly) for row in counts] or [None] * len(
-        features
-    )
-    return features.assign(
-        **most_common_classes(study, counts, sizes, len(features)),
-        name=[named.get(feature, "") for feature in number],
-        classes=[firing.words if firing else "" for firing in classes],
-        firing_class=classes,
-        verdict=[verdicts.get(feature, "") for feature in number],
-        word_score=[best.get(feature, np.nan) for feature in number],
-        stability=np.nan if stable is None else stable[number],
-    )
+    classes = [firing_class(row, study.class_names, partly=partly) for row in counts]
+    classes = classes or [None] * len(features)
+    features = features.assign(**most_common_classes(study, counts, sizes, len(features)))
+    features["name"] = [named.get(feature, "") for feature in number]
+    features["classes"] = [firing.words if firing else "" for firing in classes]
+    features["firing_class"] = classes
+    features["verdict"] = [verdicts.get(feature, "") for feature in number]
+    features["word_score"] = [best.get(feature, np.nan) for feature in number]
+    features["stability"] = np.nan if stable is None else stable[number]
+    return features
 
 
 def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:

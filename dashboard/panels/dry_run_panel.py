@@ -166,19 +166,13 @@ def _folders(images: Found) -> None:
 
 
 def _samples(samples: list[Found], *, with_split: bool) -> None:
-    tiles = [
-        Tile(
-            id=number,
-            src=sample["thumbnail"],
-            alt=sample["image_id"],
-            lines=(
-                sample["label"] or str(sample["image_id"]).rpartition("/")[2],
-                *["evaluation" if sample["split"] == "val" else sample["split"]] * with_split,
-            ),
-        )
-        for number, sample in enumerate(samples)
-        if "thumbnail" in sample
-    ]
+    tiles = []
+    for number, sample in enumerate(samples):
+        if "thumbnail" in sample:
+            name = sample["label"] or str(sample["image_id"]).rpartition("/")[2]
+            split = "evaluation" if sample["split"] == "val" else sample["split"]
+            lines = (name, split) if with_split else (name,)
+            tiles.append(Tile(id=number, src=sample["thumbnail"], alt=sample["image_id"], lines=lines))
     if tiles:
         gallery(tiles, key="new_samples", label="samples of the images", columns=4)
 
@@ -254,7 +248,7 @@ def _facts(report: Found) -> dict[str, str]:
         "Judged by": _judged_by(report["images"]),
         "Weights": weights_words(record_of(CheckpointFacts, checkpoint)),
         "Captions": bank,
-        "Options": ", ".join(f"{one['title']} {one['value']}" for one in _typed(report)),
+        "Options": ", ".join(f"{option['title']} {option['value']}" for option in _typed(report)),
         "CLIP": clip_name,
         "Time": _time(seconds, report.get("steps", [])) if seconds is not None else "",
         "Disk": f"about {_size(report['bytes'])} in all, of {_size(report['free_bytes'])} free",

@@ -109,12 +109,13 @@ def _headline(job: Job) -> str:
 
 def _listed(but: Path | None) -> list[Job]:
     """The jobs that somebody asked for by name; checks and searches, only where they failed."""
-    return [
-        job
-        for job in launcher.all_jobs()
-        if not (job.folder == but and job.error)
-        and (job.state == "failed" or not ("--dry-run" in job.arguments or job.arguments[:1] == ("search",)))
-    ]
+    jobs = [job for job in launcher.all_jobs() if not (job.folder == but and job.error)]
+    return [job for job in jobs if job.state == "failed" or not _runs_unasked(job)]
+
+
+def _runs_unasked(job: Job) -> bool:
+    """Whether it is a check of inputs or a search."""
+    return "--dry-run" in job.arguments or job.arguments[:1] == ("search",)
 
 
 def title(job: Job) -> str:

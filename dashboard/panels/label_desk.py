@@ -399,11 +399,11 @@ def _later_button(study: Study, one: Shown) -> None:
 
 def _nearest(study: Study, one: Shown) -> None:
     """The nearest images of other units, with their labels."""
-    near = [
-        (str(one.facts[f"near_{rank}"]), float(one.facts[f"near_{rank}_similarity"]))
-        for rank in range(1, NEAREST + 1)
-        if not widgets.undefined(one.facts[f"near_{rank}"]) and one.facts[f"near_{rank}"]
-    ]
+    near: list[tuple[str, float]] = []
+    for rank in range(1, NEAREST + 1):
+        name, similarity = one.facts[f"near_{rank}"], one.facts[f"near_{rank}_similarity"]
+        if not widgets.undefined(name) and name:
+            near.append((str(name), float(similarity)))
     rows = study.rows_held([name for name, _ in near])
     pairs = [(rows[name], similarity) for name, similarity in near if name in rows]
     st.markdown("The nearest images are labelled")

@@ -186,17 +186,11 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % ALIGNED)
-    parts = [
-        np.array([len(text)], "<u4").tobytes(),
-        text,
-        drawn.rows.astype("<i4").tobytes(),
-        drawn.xy.astype("<f4").tobytes(),
-        *(line.values[drawn.rows].astype("<i4" if line.words else "<f4").tobytes() for line in lines),
-        drawn.values.astype("<i4").tobytes(),
-        drawn.colouring.codes.astype("u1").tobytes(),
-        drawn.inside.astype("u1").tobytes(),
-    ]
-    return b"".join(parts)
+    arrays = [drawn.rows.astype("<i4"), drawn.xy.astype("<f4")]
+    arrays += [line.values[drawn.rows].astype("<i4" if line.words else "<f4") for line in lines]
+    arrays += [drawn.values.astype("<i4"), drawn.colouring.codes.astype("u1"), drawn.inside.astype("u1")]
+    length = np.array([len(text)], "<u4").tobytes()
+    return b"".join([length, text, *(array.tobytes() for array in arrays)])
 
 
 def _ends(colouring: Colouring) -> list[float] | None:

@@ -217,12 +217,12 @@ BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail
 
 def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str, str]) -> None:
     """Draw rows of `feature_reads.in_order`; a click opens a feature's page, with `query` in its address."""
-    table = features.assign(
-        **{name: 100 * numbers(features, name) for name in SHARES if name in features},
-        name=features["name"] if any(features["name"]) else None,
-        verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in features["verdict"]],
-        tail=[BANDS.get(tail, tail) for tail in features["tail"]],
-    )
+    percent = {name: 100 * numbers(features, name) for name in SHARES if name in features}
+    verdicts = [VERDICTS.get(verdict, (None,))[0] for verdict in features["verdict"]]
+    bands = [BANDS.get(tail, tail) for tail in features["tail"]]
+    table = features.assign(**percent, verdict=verdicts, tail=bands)
+    if not any(features["name"]):
+        table["name"] = None
     if not feature_reads.classes_tell(session.current_study()):
         table = table.drop(columns=["likeliest", "likeliest_rate", "purity"])
     else:

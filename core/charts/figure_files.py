@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,10 @@ def render(figure: go.Figure, kind: str) -> bytes:
     return render_all([figure], kind)[0]
 
 
-def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
-    """Render several charts with one browser; see `render`."""
+def render_all(
+    figures: Sequence[go.Figure], kind: str, *, drawn_one: Callable[[], None] = lambda: None
+) -> list[bytes]:
+    """Render several charts with one browser; see `render`. drawn_one: called after each, in its thread."""
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
@@ -120,7 +122,11 @@ def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
 
     async def drawn() -> list[bytes]:
         async with kaleido.Kaleido(**browse) as drawing:
-            return [await drawing.calc_fig(figure.to_dict(), opts=_size(figure, kind)) for figure in figures]
+            files = []
+            for figure in figures:
+                files.append(await drawing.calc_fig(figure.to_dict(), opts=_size(figure, kind)))
+                drawn_one()
+            return files
 
     try:
         with ThreadPoolExecutor(1) as thread:  # a notebook's own thread already runs an event loop

@@ -110,17 +110,22 @@ def write_report(
 def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
     of_slice = " of a slice" if studies[0].chosen is not None else ""
     with progress.step("charts"):
-        source = Source(studies[0], study_charts(studies[0], interactive=living))
+        source = Source(studies[0], study_charts(studies[0], interactive=living, progress=progress))
     with progress.step("sections"):
-        sections = study_sections(source)
+        sections = study_sections(source, progress)
     intro = [*report_sections.introduction(source), *_said(note)]
     return page(f"{studies[0].name}: report{of_slice}", intro, sections, script=plotly_script(living))
 
 
-def study_sections(source: Source) -> list[Section]:
+def study_sections(source: Source, progress: Progress) -> list[Section]:
     """Return every chapter of a report about one study, its settings and the definitions."""
     chapters = [one for one in CHAPTERS if not STEPS[one.step].on_request or source.study.has(one.needs)]
-    return [*(chapter.of(source) for chapter in chapters), _definition_section()]
+    sections = []
+    with progress.stage("chapters", total=len(chapters), unit="chapters") as bar:
+        for chapter in chapters:
+            sections.append(chapter.of(source))
+            bar.update()
+    return [*sections, _definition_section()]
 
 
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:

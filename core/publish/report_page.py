@@ -1,6 +1,6 @@
 """HTML of a report from its templates, with its charts and the facts of its inputs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from core.measures.label_issues import doubts_on_labels
 from core.measures.slice_comparison import shown_images
 from core.store import Study
 from core.study.missing import nothing
+from core.study.progress import Progress
 
 # HTML of a report, from the templates beside it: every text is escaped, and nothing refers to a file.
 
@@ -137,13 +138,15 @@ def choose_interactive(interactive: bool) -> tuple[bool, str]:
     return False, ""
 
 
-def study_charts(study: Study, *, interactive: bool) -> Charts:
-    """Every chart of a report that the study holds the tables for."""
+def study_charts(study: Study, *, interactive: bool, progress: Progress) -> Charts:
+    """Draw every chart of a report that the study holds the tables for, and count them."""
     figures = drawable(study)
     titles = [chart_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
     headings = [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles]
     charts = [figure for figure, _ in figures.values()]
-    pieces = embed(charts, headings, interactive, [alt for _, alt in figures.values()])
+    described = [alt for _, alt in figures.values()]
+    with progress.stage("charts", total=len(charts), unit="charts") as bar:
+        pieces = embed(charts, headings, interactive, described, drawn_one=bar.update)
     return Charts(dict(zip(figures, pieces, strict=True)))
 
 
@@ -161,9 +164,18 @@ def drawable(study: Study) -> dict[str, tuple[go.Figure, str]]:
 
 
 def embed(
-    figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool, described: Sequence[str] = ()
+    figures: Sequence[go.Figure],
+    titles: Sequence[str],
+    interactive: bool,
+    described: Sequence[str] = (),
+    *,
+    drawn_one: Callable[[], None] = lambda: None,
 ) -> list[Markup]:
-    """Return charts with their titles below, as pieces of a report; `described` is for screen readers."""
+    """Return charts with their titles below, as pieces of a report.
+
+    Args:
+        described: for screen readers. drawn_one: see `render_all`; not called where the browser draws them.
+    """
     if interactive:
         config: dict[str, Any] = HTML_CONFIG | {"responsive": True}
         pieces = [
@@ -172,7 +184,7 @@ def embed(
         return [parts.chart(piece, title) for piece, title in zip(pieces, titles, strict=True)]
     for figure in figures:
         figure.update_layout(width=WIDTH)
-    pictures = render_all(figures, "svg")
+    pictures = render_all(figures, "svg", drawn_one=drawn_one)
     facts = zip(pictures, titles, described or titles, strict=True)
     return [parts.chart(picture(svg, "svg+xml", alt=alt), title) for svg, title, alt in facts]
 

@@ -107,11 +107,18 @@ class _Site:
     def files(self) -> Iterator[tuple[str, bytes]]:
         rows, cards = self._rows(), self._features()
         drawn_rows: dict[int, bool] = {}
-        with self.progress.step("pictures"):
-            for row in [*rows, *(row for card in cards for row in card["rows"])]:
-                if row not in drawn_rows and (body := self.source.small(row)):
+        of_features = [row for card in cards for row in card["rows"]]
+        every = list(dict.fromkeys([*rows, *of_features]))
+        n_pictures = len(every) + len(of_features)
+        with (
+            self.progress.step("pictures"),
+            self.progress.stage("pictures", total=n_pictures, unit="pictures") as bar,
+        ):
+            for row in every:
+                if body := self.source.small(row):
                     yield _picture_name(row), body
-                drawn_rows.setdefault(row, bool(body))
+                drawn_rows[row] = bool(body)
+                bar.update()
             for card in cards:
                 card["heats"] = []
                 for row in card["rows"]:
@@ -119,6 +126,7 @@ class _Site:
                     if body:
                         yield f"heatmaps/{card['feature']:05d}-{row:07d}.jpg", body
                     card["heats"].append(bool(body))
+                    bar.update()
         yield "index.html", self._page(rows, cards, drawn_rows).encode("utf-8", "replace")
 
     def _rows(self) -> list[int]:
@@ -139,11 +147,11 @@ class _Site:
         study, source = self.study, self.source
         living, _ = choose_interactive(False)
         with self.progress.step("charts"):
-            source.charts = study_charts(study, interactive=living)
+            source.charts = study_charts(study, interactive=living, progress=self.progress)
         with self.progress.step("page"):
             pictures = {row: self._image(row, there) for row, there in kept.items()}
             data = {"rows": rows, "pictures": pictures, "features": cards}
-            sections = study_sections(source)
+            sections = study_sections(source, self.progress)
             at = next(i for i, section in enumerate(sections) if section.anchor == "features") + 1
             sections[at:at] = [self._browser(len(rows), len(cards))]
             sections[-1].parts.append(parts.data(data))

@@ -52,14 +52,39 @@ async function save(self, format) {
   }
 }
 
+const pause = () => new Promise((done) => setTimeout(done, 50));
+
+// Click a hidden button once it is there; returns it.
 async function press(self, name) {
   const until = Date.now() + PATIENCE;
   while (Date.now() < until) {
     const button = document.querySelector(`.st-key-${CSS.escape(name)} button`);
-    if (button) return button.click();
-    await new Promise((done) => setTimeout(done, 50));
+    if (button) {
+      button.click();
+      return button;
+    }
+    await pause();
   }
   say(self, "The server did not answer. Try again.");
+  return null;
+}
+
+// A file that takes the server seconds, which are counted: the button is disabled while it is made.
+async function draw(self, name, kind) {
+  const began = Date.now();
+  say(self, `Drawing the ${kind} …`);
+  clearTimeout(hiding);
+  const clock = element("span", "seconds");
+  clock.setAttribute("aria-hidden", "true"); // screen readers hear of its begin and its end
+  toast(self).append(clock);
+  const button = await press(self, name);
+  if (!button) return;
+  do {
+    clock.textContent = `${Math.round((Date.now() - began) / 1000)} s`;
+    await pause();
+  } while (button.isConnected && button.disabled);
+  const problem = button.closest(".stDownloadButton")?.querySelector("[data-testid=stDownloadButtonError]");
+  say(self, problem?.textContent || `The ${kind} is saved among your downloads.`);
 }
 
 // One message of all charts, above everything else on the page; it wears the page's colours.
@@ -101,8 +126,21 @@ function focus(self, place) {
   all[(place + all.length) % all.length]?.focus({ preventScroll: false });
 }
 
+// Below the button, or above it where the page ends before the menu does; scrolled to where it fits nowhere.
+function stand({ menu, button }) {
+  menu.removeAttribute("data-above");
+  const page = button.closest("[data-testid=stMain]")?.getBoundingClientRect();
+  const at = button.getBoundingClientRect();
+  const needed = menu.getBoundingClientRect().bottom - at.bottom;
+  const below = Math.min(page?.bottom ?? innerHeight, innerHeight) - at.bottom;
+  const above = at.top - Math.max(page?.top ?? 0, 0);
+  menu.toggleAttribute("data-above", below < needed && above >= needed);
+  menu.scrollIntoView({ block: "nearest" });
+}
+
 function open(self, place = 0) {
   self.menu.hidden = false;
+  stand(self);
   self.button.setAttribute("aria-expanded", "true");
   if (!self.asked) {
     self.asked = true;
@@ -132,11 +170,9 @@ function act(self, item) {
   const { chart } = self.data;
   const { format } = item.dataset;
   if (format && self.data.plotted) save(self, format);
-  else if (format) press(self, `${chart}_${format}`);
-  else if (item.dataset.column) {
-    say(self, "Drawing the PDF takes a few seconds …");
-    press(self, `${chart}_pdf_${item.dataset.column}_${typeface}`);
-  } else if (item.dataset.csv) press(self, `${chart}_csv`);
+  else if (format) draw(self, `${chart}_${format}`, format.toUpperCase());
+  else if (item.dataset.column) draw(self, `${chart}_pdf_${item.dataset.column}_${typeface}`, "PDF");
+  else if (item.dataset.csv) press(self, `${chart}_csv`);
   else self.emit("mark", typeface);
 }
 

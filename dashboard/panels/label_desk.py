@@ -96,7 +96,13 @@ def _ending(form: str) -> str:
 
 
 def _file_name(study: Study, form: str) -> str:
-    return f"{NAMES.get(form) or file_stem([study.name], f'corrected_labels_{form}')}{_ending(form)}"
+    """
+    >>> from types import SimpleNamespace
+    >>> [_file_name(SimpleNamespace(name="mine"), form) for form in ("csv", "changes", "metadata")]
+    ['mine_corrected_labels.csv', 'mine_corrected_labels_changes.csv', 'metadata.csv']
+    """
+    parts = ["corrected_labels", *([] if form == USUAL_FORM else [form])]
+    return f"{NAMES.get(form) or file_stem([study.name], '_'.join(parts))}{_ending(form)}"
 
 
 def _command(study: Study, form: str) -> str:

@@ -216,14 +216,16 @@ def _stamp(path: Path) -> int:
 
 
 def staged(job: Job, *, least: int = 1) -> None:
-    """Draw the share of a job's stages that are done, for a job whose stages have no length.
+    """Draw the share of a job's stages that are done, each taken for as long as another.
 
     Args:
         least: how many stages there are at least, while the job has not said how many.
     """
-    stage = (job.stage or "starting").capitalize()
-    n_stages = max(job.stages_total, least)
-    st.progress(min(len(job.stages_done) / n_stages, 1.0), text=f"{stage} …")
+    n_done, n_stages = len(job.stages_done), max(job.stages_total, least)
+    step = [f"Step {min(n_done + 1, n_stages)} of {n_stages}"] if n_stages > 1 else []
+    part = f"{job.done:,} of {job.total:,} {job.unit}" if job.total else f"{job.stage or 'starting'} …"
+    text = " · ".join([*step, part])
+    st.progress(min((n_done + (job.fraction or 0.0)) / n_stages, 1.0), text=f"{text[:1].upper()}{text[1:]}")
 
 
 def bar(job: Job) -> float:

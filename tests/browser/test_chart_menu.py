@@ -135,7 +135,8 @@ def assert_saved_in_each_format(page) -> None:
     name, content = saved(page, DISTRIBUTION, "Data as CSV", key="Enter")
     assert name == "demo_score_histogram.csv"
     table = pd.read_csv(io.BytesIO(content))
-    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified", "study", "slice"]
+    facts = ["study", "answer", "slice"]
+    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified", *facts]
     settle(page)
     assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
 
@@ -155,6 +156,23 @@ def assert_nothing_is_cut(context, svg: str, *, embedded: bool) -> None:
     )
     assert loaded == embedded
     other.close()
+
+
+def test_menu__lies_within_the_page_where_its_chart_ends_at_the_bottom(reader, address):
+    """Its last item is seen, above the strip of a job too; where it fits nowhere, the page is scrolled."""
+    page = opened(reader(), address, "predicting_errors?quality_plot=Distribution&score=Q-Score")
+    main = page.get_by_test_id("stMain")
+    for height in (800, 420):
+        page.set_viewport_size({"width": 1280, "height": height})
+        button = more(page, DISTRIBUTION)
+        y = "(one, at) => { const main = one.closest('[data-testid=stMain]');"
+        button.evaluate(f"{y} main.scrollTop += one.getBoundingClientRect().top - at }}", height - 60)
+        button.focus()
+        page.keyboard.press("Enter")
+        menu = page.locator(".peregrine-menu [role=menu]:visible").bounding_box()
+        frame = main.bounding_box()
+        assert menu["y"] >= frame["y"] and menu["y"] + menu["height"] <= frame["y"] + frame["height"]
+        page.keyboard.press("Escape")
 
 
 def test_touch__always_seen(visitor, address):

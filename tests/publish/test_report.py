@@ -231,7 +231,9 @@ def test_report__names_stay_text(hostile, tmp_path, no_browser):
 
 @pytest.mark.slow
 def test_report__twice_the_same(hostile, tmp_path, monkeypatch):
-    monkeypatch.setattr(report_page, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
+    monkeypatch.setattr(
+        report_page, "render_all", lambda figures, kind, drawn_one: [b"<svg/>" for _ in figures]
+    )
     monkeypatch.setattr(report_page, "find_browser", lambda: "some browser")
     study = open_study(hostile)
     first, second = (write_report([study], tmp_path / f"{n}.html").read_bytes() for n in (1, 2))

@@ -16,15 +16,22 @@ from core.errors import SettingsError
 from core.publish import report_page
 from core.publish.site import size_of, write_site
 from core.store import open_study
+from core.study.progress import Bar
 from tests.publish.test_report import NAMES, Seen, hostile, seen
 
 __all__ = ["hostile", "seen"]
 pytestmark = pytest.mark.slow
 
 
+def plain_drawings(figures: Any, kind: str, *, drawn_one: Any) -> list[bytes]:
+    for _ in figures:
+        drawn_one()
+    return [b"<svg/>"] * len(figures)
+
+
 @pytest.fixture(autouse=True)
 def plain_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_page, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
+    monkeypatch.setattr(report_page, "render_all", plain_drawings)
     monkeypatch.setattr(report_page, "find_browser", lambda: "some browser")
 
 
@@ -32,6 +39,14 @@ def data_of(text: str) -> Any:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found and "<" not in found[1]
     return json.loads(found[1])
+
+
+def test_site__counts_its_pictures_charts_and_chapters(seen: Path, tmp_path: Path, monkeypatch) -> None:
+    counts = []
+    monkeypatch.setattr(Bar, "_close", lambda bar, finished: counts.append((bar.unit, bar.done, bar.total)))
+    write_site(open_study(seen), tmp_path / "site")
+    assert [unit for unit, _, _ in counts] == ["pictures", "charts", "chapters"]
+    assert all(done == total > 1 for _, done, total in counts)
 
 
 def test_site__holds_what_its_page_names(seen: Path, tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_link__of_a_server_for_others_leads_to_its_address(monkeypatch):
     assert visitor.guest_link({}) == "http://10.0.0.7:8502/?enter#a-token-of-guests"
 
 
+def test_progress__says_which_part_of_which_step_is_done(studies, open_page, started, trusted):
+    app = open_page("overview", study="demo")
+    app.session_state["report"] = True
+    app.run().button(key="report_Make the pages").click().run()
+    record = {"stage": "page", "stages_done": ["pictures", "charts"], "stages_total": 3}
+    write_progress(started[0][1], done=5, total=15, unit="chapters", **record)
+    (bar,) = [one.proto for one in app.run().get("progress")]
+    assert bar.value == int(100 * (2 + 5 / 15) / 3) and "5 of 15" in bar.text and "3 of 3" in bar.text
+
+
 def test_a_report_made_before_a_feature_was_named_stays_and_says_so(studies, open_page, started, trusted):
     def kind(app) -> str:
         texts = {_say(one, value=0.0): one for one in _say.by_kind}

@@ -186,7 +186,7 @@ def joined(texts: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(texts[:-1])} {last} {texts[-1]}"
 
 
-def first_of(texts: Sequence[str], most: int) -> str:
+def first_of(texts: Sequence[str], most: int = 5) -> str:
     """List the first of some texts in a sentence, and count the others.
 
     >>> first_of(["sea", "sand", "dog"], 2), first_of(["sea", "sand"], 2)

@@ -125,7 +125,7 @@ def maps_of_entries(entries: Sequence[Entries], masked: MaskedPositions, size: i
 
 
 def map_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Average how well latents' maps mark concepts of masks, as `concept_means` does."""
+    """Average over concepts known from masks how well the features that stand for them mark their places."""
     means = concept_means(table, minus)
     means = means.loc[means["measure"].isin(MEASURES)]
     if minus is not None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import pandas as pd
 
 from core.common.addresses import is_url
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.inside import parse_json
 from core.common.remote_objects import read_small
 from core.data import coco, fiftyone, label_studio, regions
@@ -18,7 +18,7 @@ from core.data.contradictions import find_contradiction
 from core.data.json_tables import frame_of_json
 from core.data.label_studio import UPLOAD
 from core.data.listed_files import ListedFiles
-from core.data.source import OLD_READING, READING, Listing, some
+from core.data.source import OLD_READING, READING, Listing
 from core.data.table_text import ends_with_image, has_header
 from core.data.tables import TableSource, is_below
 from core.data.text_list import read_joined_lists, read_text_list
@@ -122,7 +122,7 @@ class AnnotatedSource(TableSource):
         outside = [path for path in rows.paths if not is_below(self.root, path)]
         if outside:
             count = counted(len(outside), "image")
-            notes.append(f"{count} outside '{self.root}', the folder of the images: {some(outside, 3)}")
+            notes.append(f"{count} outside '{self.root}', the folder of the images: {first_of(outside, 3)}")
         unlabelled = list(listing.table["label"].isna()).count(True)
         notes += [f"{counted(unlabelled, 'image')} without label"] if unlabelled else []
         listing.notes = [*rows.notes, *notes, *listing.notes]

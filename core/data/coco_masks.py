@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.inside import read_json_file
 from core.common.label_match import match_labels
 from core.common.records import Templates
@@ -27,7 +27,7 @@ from core.data.label_studio import UPLOAD
 from core.data.mask_match import match_names
 from core.data.mask_source import EXAMPLES, MaskListing, MaskSource, coverage, no_mask
 from core.data.picture_limits import check_pixels, max_pixels
-from core.data.source import ImageSource, file_stamp, some
+from core.data.source import ImageSource, file_stamp
 from core.data.tables import is_below
 from core.errors import MaskError, UnreadableImage, first_line
 
@@ -351,7 +351,7 @@ class CocoMasks(MaskSource):
         if self._scaled:
             report["notes"].append(say_of_coco_masks("scaled"))
         if left:
-            report["notes"].append(f"{counted(len(left), 'annotated image')} not here: {some(left, 3)}")
+            report["notes"].append(f"{counted(len(left), 'annotated image')} not here: {first_of(left, 3)}")
         return MaskListing(places, report)
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrow_tables import coded, n_different, repeated
+from core.common.formatting import first_of
 from core.common.records import Record, Templates
 from core.data.folder_words import SPLIT_WORDS, split_of_folder
 from core.data.listed_files import ListedFiles
-from core.data.source import SPLIT_NAMES, some
+from core.data.source import SPLIT_NAMES
 from core.data.table_text import is_image_name
 from core.errors import ImageSourceError, did_you_mean
 
@@ -149,7 +150,7 @@ def decide_columns(
         decision.columns["path"] = path
     if needs_path and "path" not in decision.columns:
         raise ImageSourceError(
-            f"no column of image paths in '{table}' (columns: {some(list(frame.columns), 20)}). "
+            f"no column of image paths in '{table}' (columns: {first_of(list(frame.columns), 20)}). "
             f"{_why_no_path(frame, files)}"
         )
     _find_files(decision, frame, files)
@@ -174,7 +175,7 @@ def _check_columns(names: Iterable[str], frame: pd.DataFrame, table: str) -> Non
     missing = next((name for name in names if name not in columns), None)
     if missing is not None:
         raise ImageSourceError(
-            f"'{table}' has no column '{missing}' (columns: {some(columns, 20)})."
+            f"'{table}' has no column '{missing}' (columns: {first_of(columns, 20)})."
             f"{did_you_mean(missing, columns)}"
         )
 
@@ -609,9 +610,9 @@ def _taken_note(
     why = []
     if rivals:
         verb = "for" if "label" in columns else "no label: for"
-        why.append(f"{verb} {some(rivals)} write ?label={rivals[0]}")
+        why.append(f"{verb} {first_of(rivals)} write ?label={rivals[0]}")
     if others["split"]:
-        why.append(f"no split is read from {some(others['split'])}")
+        why.append(f"no split is read from {first_of(others['split'])}")
     if not taken:
         return [say_of_columns("not_taken", why="; ".join(why))]
     return [say_of_columns("taken", names=tuple(taken), why="".join(f"; {reason}" for reason in why))]

@@ -15,9 +15,10 @@ from PIL import Image
 
 from core.common.arrow_tables import TextsOf, as_texts, column_of
 from core.common.dataframes import evenly
+from core.common.formatting import first_of
 from core.common.records import Templates
 from core.data.groups import find_group
-from core.data.source import Listing, some
+from core.data.source import Listing
 from core.errors import UnreadableImage
 
 # How alike two pictures are, small and in grey, and whether pairs of them are more alike than others.
@@ -289,7 +290,7 @@ def _grouped(listing: Listing, column: str, ids: Sequence[str], groups: Sequence
     several = [name for name, n in counts.items() if n > 1]
     shown = min(several, key=lambda name: (-counts[name], name))
     kind = "copies" if column == PHOTOGRAPH else "frames"
-    note = _say(kind, n=len(groups), of=len(counts), what=shown, why=some(_of(shown, groups, ids), 3))
+    note = _say(kind, n=len(groups), of=len(counts), what=shown, why=first_of(_of(shown, groups, ids), 3))
     return replace(listing, extras=extras, group=column, notes=[*listing.notes, note])
 
 

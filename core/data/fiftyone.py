@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.data import annotation_rows
-from core.data.source import some, split_named
+from core.data.source import split_named
 from core.errors import ImageSourceError, did_you_mean
 
 USUAL = ("ground_truth", "label", "class", "classification", "detections")
@@ -34,7 +34,7 @@ def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> a
         notes.append(f"{annotation_rows.LARGEST} in the field '{field}'")
     others = [name for name in fields if name != field]
     if others:
-        notes.append(f"labels are '{field}'; for {some(others)} write ?label={others[0]}")
+        notes.append(f"labels are '{field}'; for {first_of(others)} write ?label={others[0]}")
     further = annotation_rows.scalars(samples, ("filepath", "id"))
     paths = [sample["filepath"] for sample in samples]
     return annotation_rows.Rows(paths, labels, _splits(samples), further, notes, [".", "data"])

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.addresses import is_url, located
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.data import source
 from core.data.contradictions import one_spelling
 from core.data.copies import with_photographs
@@ -47,7 +47,6 @@ from core.data.folder_walk import (
     walk_folders,
 )
 from core.data.groups import few_note
-from core.data.source import some
 from core.data.table_files import captions_of_metadata
 from core.data.unread_forms import bands_in_files, unread_form
 from core.errors import ImageSourceError, did_you_mean
@@ -154,7 +153,9 @@ def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[Imag
         name for name in tree[prefix].folders if name not in first and name not in reading.masks
     ]
     empty = [readable(name) for name in without_images if join(prefix, name) not in reading.left_out]
-    notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
+    notes = (
+        [f"{counted(len(empty), 'empty class folder')} ignored{where}: {first_of(empty)}"] if empty else []
+    )
     outside = sum(folder.n_images for folder in folders if not folder.parts)
     above = sum(folder.n_images for folder in folders if folder.parts and _is_above(reading, folder))
     if outside:
@@ -171,7 +172,7 @@ def _notes_beside(tree: Tree, reading: TreeReading) -> list[str]:
     if reading.ignored:
         used = " and ".join(f"{readable(prefix)}/" for prefix in prefixes) or "the splits in each class"
         names = [f"{readable(path)}/" for path in reading.ignored]
-        notes.append(f"ignored beside {used}: {some(names)}")
+        notes.append(f"ignored beside {used}: {first_of(names)}")
     above = {prefix.rpartition("/")[0] for prefix in prefixes}
     outside = sum(len(tree[path].images) for path in above if path in tree)
     if outside:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.remote_objects import objects_below
 from core.data.folder_words import split_of_folder
 from core.data.picture_limits import CAPTION, LONGEST_CAPTION
-from core.data.source import IMAGE_EXTENSIONS, some
+from core.data.source import IMAGE_EXTENSIONS
 from core.errors import ImageSourceError
 
 HIDDEN_FOLDERS = ("__MACOSX",)
@@ -48,11 +48,15 @@ class Walk:
         if self.captions:
             notes.append(f"{counted(self.captions, 'caption')} beside the images ({CAPTION})")
         if kinds:
-            notes.append(f"{counted(self.not_images.total(), 'file')} ignored as not an image: {some(kinds)}")
+            notes.append(
+                f"{counted(self.not_images.total(), 'file')} ignored as not an image: {first_of(kinds)}"
+            )
         if self.hidden:
             notes.append(f"{self.hidden:,} hidden files or folders ignored")
         if self.links:
-            notes.append(f"links not followed because they lead back into listed folders: {some(self.links)}")
+            notes.append(
+                f"links not followed because they lead back into listed folders: {first_of(self.links)}"
+            )
         return notes
 
 

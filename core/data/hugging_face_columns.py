@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.addresses import is_url
+from core.common.formatting import first_of
 from core.common.inside import parse_json
 from core.common.parquet_footer import MOST_ROWS, MOST_UNPACKED, check_unpacked, read_footer
 from core.common.remote_objects import local_file
 from core.data.columns import COLUMNS, place_columns
-from core.data.source import some
 from core.errors import ImageSourceError, did_you_mean
 
 # What the columns of a Hugging Face data set are: from the schema of its files, and what `datasets` adds.
@@ -51,7 +51,7 @@ def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | 
     images = image_columns(schema)
     if image is not None and image not in images:
         raise ImageSourceError(
-            f"'{path}' has no column '{image}' of images (it has {some(images, 20)})."
+            f"'{path}' has no column '{image}' of images (it has {first_of(images, 20)})."
             f"{did_you_mean(image, images)}"
         )
     if image is not None:
@@ -59,8 +59,8 @@ def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | 
     by_place = not images
     if by_place and not (images := places(schema)):
         raise ImageSourceError(
-            f"no column of images in '{path}' (columns: {some(schema.names, 20)}). Expected bytes of image "
-            "files, as `datasets` writes them, or a column `url` or `path` of text"
+            f"no column of images in '{path}' (columns: {first_of(schema.names, 20)}). Expected bytes of "
+            "image files, as `datasets` writes them, or a column `url` or `path` of text"
         )
     usual_images = [] if by_place else [name for name in IMAGE_NAMES if name in images]
     image = [*usual_images, *images][0]
@@ -68,7 +68,7 @@ def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | 
     plain = [one.name for one in schema if one.name not in pictures and _is_plain(one.type)]
     if label is not None and label not in plain:
         raise ImageSourceError(
-            f"'{path}' has no column '{label}' of labels (columns: {some(plain, 20)})."
+            f"'{path}' has no column '{label}' of labels (columns: {first_of(plain, 20)})."
             f"{did_you_mean(label, plain)}"
         )
     classes = class_labels(schema, plain)

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.common.addresses import is_url, located
 from core.common.dataframes import evenly
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.records import Record
 from core.data.folder import missing_folder
 from core.data.folder_walk import Folder, Walk, images_below, look_into, readable, walk_by_address
@@ -26,7 +26,7 @@ from core.data.mask_values import (
     say_of_masks,
     stored_values,
 )
-from core.data.source import ImageSource, file_stamp, some
+from core.data.source import ImageSource, file_stamp
 from core.errors import ImageSourceError, MaskError, UnreadableImage
 
 _EXPECTED = "Expected MASKS/core/… and MASKS/spurious/… named like the images"
@@ -256,14 +256,16 @@ def _unknown_layout(root: str, top: Folder) -> MaskError:
 
 def _contents(top: Folder) -> str:
     there = [f"{readable(name)}/" for name in top.folders] + [readable(name) for name in top.images]
-    return some(there) or "nothing"
+    return first_of(there) or "nothing"
 
 
 def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) -> list[str]:
     notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if folders and kind not in folders]
     if ambiguous:
         several = counted(len(ambiguous), "mask")
-        notes.append(f"{several} not used, ambiguous between several masks or images: {some(ambiguous, 3)}")
+        notes.append(
+            f"{several} not used, ambiguous between several masks or images: {first_of(ambiguous, 3)}"
+        )
     if left := [name for name in unmatched if name not in set(ambiguous)]:
-        notes.append(f"{counted(len(left), 'mask')} without an image: {some(left, 3)}")
+        notes.append(f"{counted(len(left), 'mask')} without an image: {first_of(left, 3)}")
     return notes

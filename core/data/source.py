@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.common.addresses import is_url
 from core.common.arrow_tables import arrow_of, as_texts, coded, column_of, each, texts_of_codes
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.records import Record
 from core.common.remote_objects import fetch_ahead, stat
 from core.common.threads import cached_property
@@ -266,7 +266,7 @@ def seeded_split(
     is_val = np.zeros(len(order), bool)
     is_val[order] = in_class < n_val[class_of]
     lonely = sorted(classes.names[code] for code in np.flatnonzero(sizes[1:] == 1))
-    return is_val, [units.lonely_note(len(lonely), some(lonely))] if lonely else []
+    return is_val, [units.lonely_note(len(lonely), first_of(lonely))] if lonely else []
 
 
 def _each(texts: Texts) -> Iterable[str]:
@@ -327,7 +327,7 @@ def _with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listi
     table = table.assign(split=texts_of_codes(is_val.astype(np.int32), SIDES).array)
     lonely = units.in_train_alone(labels, is_val)
     notes = [units.drawn_note(_shares(labels), seed=seed, what=group, groups=groups)]
-    notes += [units.lonely_note(len(lonely), some(lonely), of_groups=True)] if lonely else []
+    notes += [units.lonely_note(len(lonely), first_of(lonely), of_groups=True)] if lonely else []
     others = [note for note in listing.notes if not (isinstance(note, Record) and note.kind in OF_A_DRAW)]
     return replace(listing, table=table, group=group, notes=[*others, *notes])
 
@@ -389,9 +389,9 @@ def unseen_note(train: set[str], val: set[str]) -> list[str]:
     unseen = sorted(val - train)
     if not unseen or not train:
         return []
-    note = f"{counted(len(unseen), 'class')} of val not in train: {some(unseen)}"
+    note = f"{counted(len(unseen), 'class')} of val not in train: {first_of(unseen)}"
     if len(unseen) == len(val):
-        note += f", which is all of val; train has {some(sorted(train))}"
+        note += f", which is all of val; train has {first_of(sorted(train))}"
     return [note]
 
 
@@ -419,9 +419,3 @@ def digest_table(
             column = column.astype("float64") if column.dtype == "Int64" and column.hasnans else column
             digest.update("\0".join([str(name), *map(str, column)]).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def some(names: Sequence[str], limit: int = 5) -> str:
-    """Join the first names of images or classes, and state how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

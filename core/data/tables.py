@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.common.addresses import is_url, listed_place, located
 from core.common.arrow_tables import Coded, arrow_of, as_texts, coded, column_of, repeated, texts_of_codes
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.inside import PACKED
 from core.common.records import Record
 from core.data.annotation_rows import image_names
@@ -49,7 +49,6 @@ from core.data.source import (
     evaluation_splits,
     file_stamp,
     image_table,
-    some,
 )
 from core.data.table_cells import (
     further_columns,
@@ -281,7 +280,7 @@ class TableSource(ListedSource):
             roles["path"] = names[0]
         if self.needs_paths and "path" not in roles:
             raise ImageSourceError(
-                f"no column of image paths in '{self.path}' (columns: {some(list(frame.columns), 20)}). "
+                f"no column of image paths in '{self.path}' (columns: {first_of(list(frame.columns), 20)}). "
                 f"Name it one of {', '.join(COLUMNS['path'][:4])}, url"
             )
         return ColumnChoice(roles)

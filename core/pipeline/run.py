@@ -364,7 +364,7 @@ TOP = 24
 def run_search(
     folder: str | Path, text: str | None, options: Mapping[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """Find images of a study by a text, and embed them for that first where they are not.
+    """Run `search`: embed the images of a study with CLIP where they are not, then find those of a text.
 
     Args:
         folder: of the study, or of a basis in which `slice` is read; the images are the same in every one.

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.formatting import first_of
 from core.data.copies import with_photographs
 from core.data.folder import FolderSource
-from core.data.source import ImageSource, ListedSource, Listing, draw_split, image_table, some, split_named
+from core.data.source import ImageSource, ListedSource, Listing, draw_split, image_table, split_named
 from core.errors import ImageSourceError, did_you_mean, unknown_name
 
 # Images in DOMAIN/CLASS/IMAGE, as PACS and DomainNet come: the class is the label, the domain a column.
@@ -79,13 +80,13 @@ class DomainFolders(ListedSource):
         parts = [_parts(image_id) for image_id in table["image_id"]]
         if shallow := [image_id for image_id, part in zip(table["image_id"], parts, strict=True) if not part]:
             raise ImageSourceError(
-                f"'{self.folder.root}' is not laid out as DOMAIN/CLASS/IMAGE: {some(shallow, 3)}"
+                f"'{self.folder.root}' is not laid out as DOMAIN/CLASS/IMAGE: {first_of(shallow, 3)}"
             )
         domains = sorted({part[0] for part in parts})
         if unknown := [name for name in self.domains if name not in domains]:
             hint = did_you_mean(unknown[0], domains)
             raise ImageSourceError(
-                f"no domain '{unknown[0]}' in '{self.folder.root}'.{hint} Domains: {some(domains, 20)}"
+                f"no domain '{unknown[0]}' in '{self.folder.root}'.{hint} Domains: {first_of(domains, 20)}"
             )
         domains = self.domains
         rows = np.array([i for i, part in enumerate(parts) if not domains or part[0] in domains])

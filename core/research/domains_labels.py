@@ -9,8 +9,8 @@ import pandas as pd
 from torch import Tensor, nn
 
 from core.common.dataframes import unit_rows
-from core.common.formatting import counted
-from core.data.source import some, split_named
+from core.common.formatting import counted, first_of
+from core.data.source import split_named
 from core.errors import SettingsError, did_you_mean
 from core.research import domains_robust_clustering as robust
 from core.research.domains_config import AUTO, CLUSTER, COLUMN, FOLDER, DomainsConfig
@@ -100,7 +100,7 @@ def _named(labels: str, source: Any, rows: np.ndarray) -> np.ndarray:
         ids = source.table["image_id"]
         raise SettingsError(
             f"domains.labels = '{labels}': {counted(len(missing), 'image')} without a domain: "
-            f"{some([ids.iat[row] for row in missing])}. Fill the column, or remove them."
+            f"{first_of([ids.iat[row] for row in missing])}. Fill the column, or remove them."
         )
     return np.array([str(value) for value in values], dtype=object)
 

@@ -16,11 +16,11 @@ from core.analysis.linear_probe import Recipe, Standard
 from core.analysis.map_step import places_of_columns
 from core.analysis.neighbours import sample_rows
 from core.analysis.probe_step import train_probe
+from core.common.formatting import first_of
 from core.common.moments import Moments
 from core.common.step_facts import GLYPHWORLD, EmbedFacts
 from core.common.threads import one_torch_thread
 from core.config import MapConfig
-from core.data.source import some
 from core.encoders.registry import Encoder
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.measures.evaluate import class_column
@@ -249,7 +249,7 @@ def domain_column(study: Study, column: str) -> np.ndarray:
         column_names = [name for name in [*names, *study.images.columns] if name != "image_id"]
         raise SettingsError(
             f"the images of '{study.path}' have no column '{column}'.{did_you_mean(column, column_names)} "
-            f"Columns: {some(column_names, 20)}"
+            f"Columns: {first_of(column_names, 20)}"
         )
     column_values = (study.images if frame is None else frame)[column]
     if len(column_values) != study.n_images:  # of one split only
@@ -303,7 +303,7 @@ def cautions_of(images: DomainImages, column: str) -> list[str]:
             lacking.append(f"'{name}'")
     if (images.classes >= 0).any() and lacking and not notes:
         notes.append(
-            f"no accuracy in {some(lacking)}: a probe needs train images of two classes there, and "
+            f"no accuracy in {first_of(lacking)}: a probe needs train images of two classes there, and "
             "evaluation images"
         )
     return notes
@@ -321,7 +321,7 @@ def _check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str
         if name not in domains:
             raise SettingsError(
                 f"--unseen {name}: no image has that {column}.{did_you_mean(name, domains)} "
-                f"There are: {some(domains, 20)}"
+                f"There are: {first_of(domains, 20)}"
             )
     if not set(domains) - set(unseen):
         raise SettingsError(f"--unseen names every {column} of the images")

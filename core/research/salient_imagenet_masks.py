@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.threads import cached_property
 from core.data.folder import missing_folder
 from core.data.mask_match import last_part, without_extension
 from core.data.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
-from core.data.source import ImageSource, file_stamp, some
+from core.data.source import ImageSource, file_stamp
 from core.errors import MaskError, UnreadableImage, did_you_mean
 
 # Read Salient ImageNet's two small files: the folder of each class, and the workers' answers.
@@ -412,7 +412,7 @@ class SalientImageNet(MaskSource):
         here = [wnid for wnid in wnids if wnid in there]
         if not here:
             n_classes = counted(len(wnids), "class")
-            folders = some([wnid + "/" for wnid in wnids], 2)
+            folders = first_of([wnid + "/" for wnid in wnids], 2)
             raise MaskError(
                 f"none of the {n_classes} of {CLASSES_FILE} has a folder in "
                 f"'{self.root}': looked for such as {folders}. "
@@ -529,7 +529,9 @@ class SalientImageNet(MaskSource):
             (ambiguous, "name", "not used, ambiguous between several images or classes"),
         )
         return [
-            f"{counted(len(names), noun)} {what}: {some(names, 3)}" for names, noun, what in groups if names
+            f"{counted(len(names), noun)} {what}: {first_of(names, 3)}"
+            for names, noun, what in groups
+            if names
         ]
 
 

@@ -36,7 +36,7 @@ def name_browsers(browser: Callable[[], str]) -> None:
 
 
 def guest_is_asking() -> bool:
-    """Return True where the one who asks a server of studies may only look."""
+    """Return True where the one who asks may only look at a study, and leave nothing on it."""
     return _is_guest()
 
 

@@ -27,12 +27,12 @@ SAVE_EVERY = 2.0  # minutes
 
 
 def fit_topk(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """Train a sparse autoencoder with TopK as a dictionary of a basis: of each vector k codes are kept."""
+    """Train the dictionary TopK, a sparse autoencoder that keeps k codes of each vector, step by step."""
     return _fit(vectors, (size,), k, seed, run)
 
 
 def fit_matryoshka(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dictionary:
-    """Train a Matryoshka sparse autoencoder as a dictionary of a basis.
+    """Train the dictionary Matryoshka, a sparse autoencoder whose first latents are a dictionary, too.
 
     The first 1/16, 1/8 … of the latents reconstruct on their own; the losses add up.
     """

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
+from core.common.dataframes import words
 from core.common.formatting import signed_interval
 from core.common.records import Record, Templates
 from core.common.step_facts import RemediesFacts
@@ -344,7 +345,7 @@ def next_step(
     claim = _say(kind, value=100 * max(most, 0.0), n=facts.n) if np.isfinite(most) else _say("none_tried")
     if not facts.worst_class:
         return _say("next_encoder", parts=(claim,))
-    n_errors = int((refit_errors(changed)["label"] == facts.worst_class).sum())
+    n_errors = words(refit_errors(changed), "label").count(facts.worst_class)
     kind, name = "next_class" if n_errors else "next_class_size", with_class_names(facts.worst_class)
     return _say(kind, parts=(claim,), what=name, n=n_errors or facts.n_worst_class, of=facts.n_worst_class)
 

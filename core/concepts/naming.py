@@ -326,7 +326,7 @@ def _has_word(units: Any, shows: Any, least: float, most_elsewhere: float) -> np
     everywhere = np.asarray(shows.sum(0))
     shares, others = safe_divide(shown, sizes), safe_divide(everywhere - shown, shows.shape[0] - sizes)
     is_named = (shares >= least) & ~(others >= most_elsewhere) & _beyond_others(shares, others, sizes)
-    return np.asarray(is_named).any(1)
+    return np.asarray(is_named.any(1))
 
 
 def why_unknown(n_named: int, n_by_chance: float, n_units: int, clip: str) -> Record | None:

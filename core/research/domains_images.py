@@ -92,7 +92,7 @@ class DomainFolders(ListedSource):
         rows = np.array([i for i, part in enumerate(parts) if not domains or part[0] in domains])
         ids, labels = list(table["image_id"].iloc[rows]), [parts[row][1] for row in rows]
         splits = list(table["split"].iloc[rows])
-        notes = [n for n in self.folder.notes if "class" not in n]
+        notes: list[str] = [n for n in self.folder.notes if "class" not in n]
         if not self.folder.split_given:  # the folder's was drawn domain by domain, not class by class
             both = [f"{parts[row][0]}/{parts[row][1]}" for row in rows]
             splits, of_draw = draw_split(ids, both, self.folder.seed)

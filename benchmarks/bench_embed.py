@@ -56,7 +56,7 @@ def embed(folder: Path) -> float:
 
 def columns_share(source: ImageSource, encoder: Encoder, batch_size: int) -> tuple[float, str]:
     """The share of processor time that columns of pictures take beside decoding, view and forward pass."""
-    seconds = dict.fromkeys(("decode", "view", "columns", "forward"), 0.0)
+    seconds: dict[str, float] = dict.fromkeys(("decode", "view", "columns", "forward"), 0.0)
 
     @contextmanager
     def timed(part: str) -> Iterator[None]:

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def run() -> Iterator[Result | Absent]:
         if isinstance(data, str):
             yield Absent(name, data)
             continue
-        table = pd.concat([measured(data, kind) for kind in KINDS], keys=KINDS, names=["kind"])
+        table: Any = pd.concat([measured(data, kind) for kind in KINDS], keys=KINDS, names=["kind"])
         print(table.groupby(["kind", "share"]).mean().T.round(3).to_string(), flush=True)
         for kind in KINDS:
             yield from compared(f"{data.name}, {kind}", table.loc[kind].mean())
@@ -126,13 +127,13 @@ def measured(data: Data, kind: str) -> pd.DataFrame:
 
 def compared(name: str, mean: pd.Series) -> Iterator[Result]:
     """The mean average precision against the best and the second of the documented rankings."""
-    best = mean[list(DOCUMENTED)].sort_values(ascending=False)
+    best = mean.loc[list(DOCUMENTED)].sort_values(ascending=False)
     others = ", ".join(f"{one} {mean[one]:.3f}" for one in (OURS, *best.index, *BESIDE))
     detail = f"{others}; recall in the first n {mean['recall']:.2f}"
     yield Result(f"{name}: AP / best", mean[OURS] / best.iloc[0], "x", GOAL, True, detail)
     yield Result(f"{name}: AP / second", mean[OURS] / best.iloc[1], "x", 1.0, True, detail)
-    filters = mean[[f"F1 {one}" for one in FILTERS]].sort_values(ascending=False)
-    detail = ", ".join(f"{one[3:]} {value:.3f}" for one, value in filters.items())
+    filters = mean.loc[[f"F1 {one}" for one in FILTERS]].sort_values(ascending=False)
+    detail = ", ".join(f"{str(one)[3:]} {value:.3f}" for one, value in filters.items())
     ratio = mean[f"F1 {FILTERS[0]}"] / filters.iloc[0]
     yield Result(f"{name}: F1 of the list / best filter", ratio, "x", 0.95, True, detail)
 
@@ -155,7 +156,12 @@ def _answers(name: str, raw: bytes, shape: tuple[int, int], labels: tuple[int, .
     del name
     features = np.frombuffer(raw, np.float32).reshape(shape)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
-    return cross_val_predict(model, features, np.array(labels), cv=3, method="predict_proba")
+    return out_of_fold(model, features, np.array(labels), folds=3)
+
+
+def out_of_fold(model: Any, rows: np.ndarray, labels: np.ndarray, folds: int) -> np.ndarray:
+    """(n, n_classes) the probabilities that scikit-learn gives to rows that it did not see."""
+    return np.asarray(cross_val_predict(model, rows, labels, cv=folds, method="predict_proba"))
 
 
 def most_confused(data: Data) -> np.ndarray:
@@ -169,9 +175,9 @@ def most_confused(data: Data) -> np.ndarray:
 def rankings(raw: np.ndarray, given: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Scores (n,) by ranking, higher where a label is more likely wrong, and lists (n,) bool by filter."""
     study, shares, strength = by_the_step(raw, given)
-    plain = cross_val_predict(LogisticRegression(), raw, given, cv=5, method="predict_proba")
+    plain = out_of_fold(LogisticRegression(), raw, given, folds=5)
     same = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200))
-    same_shares = cross_val_predict(same, raw, given, cv=5, method="predict_proba")
+    same_shares = out_of_fold(same, raw, given, folds=5)
     wrong = plain.argmax(1) != given
     sign, confidence = np.where(wrong, 1.0, -1.0), plain.max(1)
     scores = {

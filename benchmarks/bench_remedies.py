@@ -74,9 +74,9 @@ def run() -> Iterator[Result | Absent]:
             table = pd.DataFrame(draws)
             print(f"{name}, {kind}\n{table.round(3).to_string()}", flush=True)
             detail = f"{fits} {table['gain'].mean():+.3f}, kept away {table['away'].mean():+.3f}"
-            wins = float(table["wins"].mean())
+            wins = float(table["wins"].to_numpy(float).mean())
             yield Result(f"{name}, {kind}: {fits} wins", wins, "share", 1.0, True, detail)
-            holds = float(table["holds"].mean())
+            holds = float(table["holds"].to_numpy(float).mean())
             yield Result(f"{name}, {kind}: gain holds", holds, "share", 1.0, True, detail)
 
 

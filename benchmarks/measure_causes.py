@@ -41,7 +41,7 @@ def scores(study: Study, planted: pd.Series) -> pd.DataFrame:
         is NaN where it was never said, recall where it was never planted.
     """
     table, rates = study.table("causes"), study.table("cause_rates").set_index("cause")
-    truth = table["image_id"].map(planted).fillna("unexplained").to_numpy(object)
+    truth = table.loc[:, "image_id"].map(planted).fillna("unexplained").to_numpy(object)
     rows = []
     for cause in CAUSES:
         here = (table["cause"] == cause).to_numpy()
@@ -116,9 +116,9 @@ def main() -> None:
         return plant(args.images, args.out, args.each, args.seed)
     study = open_study(args.study)
     if args.planted:
-        planted = pd.read_csv(args.planted).set_index("image_id")["cause"]
+        planted = pd.read_csv(args.planted).set_index("image_id").loc[:, "cause"]
     else:
-        world = study.table("attributes", ["image_id", "cause"]).set_index("image_id")["cause"]
+        world = study.table("attributes", ["image_id", "cause"]).set_index("image_id").loc[:, "cause"]
         planted = world.map(OF_WORLD)
     print(scores(study, planted).round(3).to_string(index=False))
 

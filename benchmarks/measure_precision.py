@@ -73,7 +73,8 @@ def map_difference(first: Study, other: Study) -> tuple[float, float]:
     readers = [one.heatmap_reader for one in (first, other)]
     parts = [np.empty(0, np.float32)]
     for row in range(first.n_images):
-        shared = np.intersect1d(*(reader.features_of(row) for reader in readers))
+        features, others_features = (reader.features_of(row) for reader in readers)
+        shared = np.intersect1d(features, others_features)
         if len(shared):
             maps, others = (reader.maps(row, shared)[0] for reader in readers)
             parts.append(np.abs(maps - others).ravel())
@@ -86,7 +87,9 @@ def map_difference(first: Study, other: Study) -> tuple[float, float]:
 def differences(first: Study, other: Study) -> dict[str, str]:
     """What `other` changes of `first`, a short text for each column of the table."""
     both = (first, other)
-    row = dict.fromkeys(("answers changed", "top-1", "AUROC of confidence", "AUROC of Q", "mIoU"), "-")
+    row: dict[str, str] = dict.fromkeys(
+        ("answers changed", "top-1", "AUROC of confidence", "AUROC of Q", "mIoU"), "-"
+    )
     if all(one.has("quality") for one in both):
         tables = [one.table("quality") for one in both]
         if "predicted" in tables[0]:

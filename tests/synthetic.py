@@ -127,7 +127,9 @@ def _make_study(
         }
     )
     if labels:
-        table["label"] = np.where(partly & (np.arange(n_images) % 3 == 2), None, names[classes])
+        texts = names[classes]
+        texts[partly & (np.arange(n_images) % 3 == 2)] = None
+        table["label"] = texts
     if pictures:
         table["path"] = [f"{i:06d}.png" for i in range(n_images)]
         for row, name in enumerate(table["path"]):

@@ -119,7 +119,7 @@ def test_reader__refuses_what_was_made_again_since_it_was_opened(tmp_path):
             assert "mean" in study.columns("features")  # a step may ask what there was before it
         old = open_study(tmp_path / "s")
         with writer.step("embed", {"images": "OTHER"}) as step:
-            step.table("images", IMAGES[::-1])
+            step.table("images", IMAGES.iloc[::-1])
             step.vector("representations", np.zeros((3, 1)))
             assert old.vector("representations").tolist() == [[1.0], [2.0], [3.0]]  # until the step ends
     for read in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,8 @@ def test_fold__is_at_its_optimum_where_features_are_many_and_alike(rng, strength
     raw = rng.normal(size=(90, 90)) * np.arange(1, 91) ** -0.7 @ rng.normal(size=(90, 400))
     labels = (raw[:, :3] + 3 * rng.normal(size=(90, 3))).argmax(1)
     folds = np.arange(90) % 5
-    images = crossfit.Labelled(Rows(raw.astype(np.float32)), np.arange(90), labels, np.arange(90), folds)
+    array: Any = Rows(raw.astype(np.float32))
+    images = crossfit.Labelled(array, np.arange(90), labels, np.arange(90), folds)
     parts = crossfit.moments_by_part(images.array, images.rows, folds, 5)
     standard = crossfit.without(parts, 0)
     curvature = Curvature.of(images.of(np.arange(90), standard).batches("cpu"), 0)
@@ -191,14 +193,16 @@ def test_folds__are_answered_by_models_that_do_not_depend_on_their_labels(rng):
     raw[np.arange(60), codes] += 2
     folds = assign_folds(codes, np.arange(60), 5, 0)
     changed = np.where(folds == 2, (codes + 1) % 3, codes)
-    weights = []
+    weights: list[np.ndarray] = []
+    array: Any = Rows(raw)
     for labels in (codes, changed):
-        images = crossfit.Labelled(Rows(raw), np.arange(60), labels, np.arange(60), folds)
+        images = crossfit.Labelled(array, np.arange(60), labels, np.arange(60), folds)
         parts = crossfit.moments_by_part(images.array, images.rows, folds, 5)
         standard = crossfit.without(parts, 2)
         curvature = Curvature.of(images.of(np.arange(60), standard).batches("cpu"), 0)
         weights.append(crossfit.fit_fold(images, 2, 0.1, standard, curvature, "cpu"))
-    assert_array_equal(*weights)
+    before, after = weights
+    assert_array_equal(before, after)
 
 
 class Rows:
@@ -225,7 +229,8 @@ def test_preconditioner__changes_the_way_and_not_the_optimum(rng):
     raw[:, 6:] = raw[:, :6] + 0.05 * raw[:, 6:]  # nearly the same features twice
     codes = rng.integers(0, 4, 200)
     raw[np.arange(200), codes] += 1
-    images = crossfit.Labelled(Rows(raw), np.arange(200), codes, np.arange(200), np.arange(200) % 5)
+    array: Any = Rows(raw)
+    images = crossfit.Labelled(array, np.arange(200), codes, np.arange(200), np.arange(200) % 5)
     parts = crossfit.moments_by_part(images.array, images.rows, images.folds, 5)
     rows = images.of(np.arange(200), crossfit.without(parts, -1)).batches("cpu")
     for penalty in (1.0, 0.01):

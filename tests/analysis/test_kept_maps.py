@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,8 +203,9 @@ def test_the_first_of_each_feature_are_there__however_the_images_were_shared(rng
     raw = rng.gamma(0.3, 1.0, (120, 9)).astype(np.float32)
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     first = {(int(row), j) for j in range(9) for row in np.argsort(-h[:, j])[: stored_heatmaps.TOP]}
+    encoder: Any = FakeLayer()
     for order in ([0, 1, 2], [2, 0], [1]):
-        keeper = MapKeeper(MapScratch(tmp_path, "x"), FakeLayer(), 120, 4, "float32")
+        keeper = MapKeeper(MapScratch(tmp_path, "x"), encoder, 120, 4, "float32")
         for start in (40 * part for part in order):
             maps = torch.ones(40, 9, 2, 2)
             keeper.keep(range(start, start + 40), torch.from_numpy(raw[start : start + 40]), maps)

@@ -65,7 +65,7 @@ def by_key(table: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.slow
 def test_overlap__of_another_answer_says_correct_by_it_alone(folder, tmp_path):
     copy = Path(shutil.copytree(folder, tmp_path / "study"))
-    frame = open_study(copy).images[["image_id", "label"]].rename(columns={"label": "predicted"})
+    frame = open_study(copy).images.loc[:, ["image_id", "label"]].rename(columns={"label": "predicted"})
     frame.iloc[::3, 1] = frame["predicted"].iloc[0]
     frame.to_csv(tmp_path / "mine.csv", index=False)
     add_answer(copy, str(tmp_path / "mine.csv"), "mine", {"device": "cpu"}, Progress.silent())
@@ -108,7 +108,8 @@ def test_overlap__says_which_masks_it_does_not_use(seen, monkeypatch):
     masks = SimpleNamespace(report={"notes": ["1 mask without an image: core/odd.png"]})
     monkeypatch.setattr(overlap_step, "Measurer", lambda *_: SimpleNamespace(masks=masks, rows=[]))
     running: Any = SimpleNamespace(progress=SimpleNamespace(note=notes.append), options=None, device=None)
-    overlap_step.compute_overlap(seen, (out := SimpleNamespace()), OverlapConfig(), running)
+    out: Any = SimpleNamespace()
+    overlap_step.compute_overlap(seen, out, OverlapConfig(), running)
     assert notes == ["masks: 1 mask without an image: core/odd.png"] and out.summary["skipped"]
 
 

@@ -266,6 +266,7 @@ def test_train_probe__tries_no_penalty_after_two_in_a_row_that_are_no_better(rng
     raw = rng.normal(size=(200, 60)).astype(np.float32)
     labels = (raw[:, 0] + 2 * rng.normal(size=200) > 0).astype(int)
     probe = train_probe(raw, labels, 2, strengths=tuple(10.0 ** np.arange(-5, 9)))
+    assert probe.penalty is not None
     assert list(probe.searched).index(probe.penalty) == len(probe.searched) - 3 < 11
 
 

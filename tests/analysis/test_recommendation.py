@@ -24,6 +24,7 @@ from core.measures.score_verdicts import ScoreEvidence, judge_score
 from core.publish.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest, write_tables
+from tests.sentences import as_record
 
 FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "high": 0.8}
 
@@ -83,7 +84,7 @@ def test_advise__with_the_verdict_where_there_is_one():
     assert told and told.parts == (few.sentence, confidence.reason)
     assert told.kind == "not_judged", "what is not judged is not advised"
     calibrated_score = Recommendation("confidence", say_of_scores("calibrated", n=200))
-    assert advise(calibrated_score, few).kind == "take_worth"
+    assert as_record(advise(calibrated_score, few)).kind == "take_worth"
     assert alone and alone.parts == (confidence.reason,) and advise(None) == ""
 
 
@@ -95,7 +96,7 @@ def test_advice__is_what_info_says(shared_study):
     assert worth is not None and said and said.what == score_in_sentence("confidence")
     assert said.parts == (worth.sentence, found.reason)
     assert info(study)["recommendation"] == said
-    assert verdict(study, "confidence", metrics.assign(n=0)[metrics["score"] != "confidence"]) is None
+    assert verdict(study, "confidence", metrics.assign(n=0).loc[metrics["score"] != "confidence"]) is None
 
 
 def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_study, tmp_path):

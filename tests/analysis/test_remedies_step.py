@@ -70,7 +70,7 @@ def decide(study: Study, n: int) -> Study:
     truth = study.table("attributes")["truth"].to_numpy(object)
     labels, ids = (study.column("images", name).to_numpy(object) for name in ("label", "image_id"))
     for row in np.flatnonzero(truth != labels)[:n]:
-        decide_label(study, ids[row], truth[row])
+        decide_label(study, str(ids[row]), str(truth[row]))
     return open_study(study.path)
 
 
@@ -86,15 +86,17 @@ def mended(tmp_path_factory) -> Study:
     return with_remedies(decide(study, 15))
 
 
-def slow_fit(raw: np.ndarray, codes: np.ndarray, pool: np.ndarray, counts: np.ndarray) -> LogisticRegression:
-    """By scikit-learn, on features standardised on the pool; its penalty is per image, as ours."""
+def slow_fit(
+    raw: np.ndarray, codes: np.ndarray, pool: np.ndarray, counts: np.ndarray
+) -> tuple[LogisticRegression, np.ndarray, np.ndarray]:
+    """A head, and mean and scale of its features: by scikit-learn, on features standardised on the pool; its
+    penalty is per image, as ours."""
     mean, std = raw[pool].mean(0), raw[pool].std(0)
     used = counts > 0
     weights = counts[used] / counts[used].mean()
     model = LogisticRegression(C=C, tol=1e-9, max_iter=5000)
     model.fit((raw[used] - mean) / std, codes[used], weights)
-    model.standard = mean, std
-    return model
+    return model, mean, std
 
 
 def slow_answers(raw: np.ndarray, labels: np.ndarray, folds: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -102,8 +104,7 @@ def slow_answers(raw: np.ndarray, labels: np.ndarray, folds: np.ndarray, codes: 
     answers = np.full(len(labels), -1)
     for fold in range(5):
         pool = folds != fold
-        model = slow_fit(raw, codes, pool, (pool & (codes >= 0)).astype(float))
-        mean, std = model.standard
+        model, mean, std = slow_fit(raw, codes, pool, (pool & (codes >= 0)).astype(float))
         answers[~pool] = model.predict((raw[~pool] - mean) / std)
     return answers
 
@@ -153,8 +154,7 @@ def test_heads__are_fitted_to_train_images_alone(mended):
     assert facts.n_fitted == N - N_VAL and facts.heads[0] == "refit"
     names = mended.class_names
     labels = np.array([names.index(one) for one in mended.images["label"]])
-    model = slow_fit(raw, labels, ~mended.is_val, (~mended.is_val).astype(float))
-    mean, std = model.standard
+    model, mean, std = slow_fit(raw, labels, ~mended.is_val, (~mended.is_val).astype(float))
     weights = mended.vector("remedy_weights")[0].astype(float)
     logits = raw @ weights[:, :-1].T + weights[:, -1]
     expected = model.predict_proba((raw - mean) / std)

@@ -68,7 +68,8 @@ def test_an_answer_out_of_fold_is_never_the_default(study, run):
     assert alone.answering("crossfit").has("probe")
     said = run("answers", study.path).out
     assert "crossfit" in said and "(default)" not in said
-    assert add(alone, "knn").answering().answer.name == "knn"
+    answer = add(alone, "knn").answering().answer
+    assert answer is not None and answer.name == "knn"
     assert "(default)" in run("answers", study.path).out.splitlines()[0]
 
 

@@ -391,7 +391,7 @@ def test_a_file_is_doubted_where_the_outputs_are_right_without_it():
     ] * 6  # few images a class: no other image says what is usual for a label
     study: Any = OfHead(labels, list(SYNSETS))
     outputs = np.array([SYNSETS.index(one) for one in labels])  # the network is right
-    names = list(SYNSETS)
+    names: list[str] = list(SYNSETS)
 
     def answer(code: np.ndarray) -> AnswerValues:
         return AnswerValues(names, code[outputs][:, None], {}, names)
@@ -626,7 +626,9 @@ def test_a_wrong_padding_of_the_first_convolution_is_named(tmp_path, rng):
     """Weights do not say it; 1 is taken, and these were trained with 2."""
     network = narrow_resnet(cifar_padding=2)
     pictures = [Image.fromarray(one) for one in rng.integers(0, 256, (48, 32, 32, 3), dtype=np.uint8)]
-    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    pixels = (
+        torch.from_numpy(np.stack([np.asarray(one) for one in pictures])).permute(0, 3, 1, 2).float() / 255
+    )
     mean, std = torch.tensor(CIFAR_MEAN).view(3, 1, 1), torch.tensor(CIFAR_STD).view(3, 1, 1)
     with torch.no_grad():
         raw = network((pixels - mean) / std)

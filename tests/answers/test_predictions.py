@@ -83,7 +83,7 @@ def test_scores__columns_that_are_no_labels_are_no_classes(study, tmp_path):
     assert left.names == tuple(beside)
     numbered = logits.set_axis(["0", "1", "2", "3"], axis=1).assign(loss=9.0)
     study = SimpleNamespace(images=study.images, class_names=["0", "1", "2", "3"], n_images=4)
-    answer, table = answer_of(study, tmp_path / "told.csv", numbered[["loss", "0", "1", "2", "3"]])
+    answer, table = answer_of(study, tmp_path / "told.csv", numbered.loc[:, ["loss", "0", "1", "2", "3"]])
     assert table["predicted"].tolist() == ["0", "1", "2", "3"]
 
 

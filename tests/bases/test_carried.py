@@ -37,9 +37,9 @@ def codes(study: Study, name: str) -> np.ndarray:
     return codes_of(study, basis).dense(basis.card["size"])
 
 
-def read_back(study: Path, path: Path, tmp_path: Path, **settings: str) -> Study:
+def read_back(study: Path, path: Path, tmp_path: Path) -> Study:
     other = shutil.copytree(study, tmp_path / "other")
-    load_basis(other, path, "again", BasisConfig(**settings), Progress.silent(), device="cpu")
+    load_basis(other, path, "again", BasisConfig(), Progress.silent(), device="cpu")
     return open_study(other)
 
 

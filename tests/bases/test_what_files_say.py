@@ -181,7 +181,7 @@ def test_components_of_scikit_learn_are_what_transform_makes(rng, tmp_path):
         (PCA(4), x),
         (PCA(4, whiten=True), x),
         (FastICA(4, random_state=0, max_iter=2000), x),
-        (NMF(4, tol=1e-7, max_iter=5000), np.abs(x)),
+        (NMF(n_components=4, tol=1e-7, max_iter=5000), np.abs(x)),  # pyright: ignore[reportArgumentType]
     ):
         model.fit(values)
         arrays = {n: v for n, v in vars(model).items() if n.endswith("_") and isinstance(v, np.ndarray)}
@@ -251,7 +251,7 @@ def test_a_matrix_alone_or_no_array_names_what_an_npz_needs(rng, tmp_path):
 def test_a_whole_object_around_scikit_learn_names_what_an_npz_needs(tmp_path):
     from sklearn.decomposition import PCA
 
-    module = torch.nn.Module()
+    module: Any = torch.nn.Module()
     module.model = PCA(2).fit(np.eye(4))
     torch.save(module, tmp_path / "whole.pt")
     with pytest.raises(CheckpointError, match=r"get_dictionary.*an \.npz with components"):

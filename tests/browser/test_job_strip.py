@@ -19,7 +19,7 @@ from tests.synthetic import make_study
 pytestmark = pytest.mark.browser
 
 STRIP, MAIN = ".st-key-job_strip_row", "[data-testid=stMain]"
-TOKENS = {
+TOKENS: dict[str, Any] = {
     "PEREGRINE_TOKEN": "correct horse battery staple",
     "PEREGRINE_GUEST_TOKEN": "only looks at everything",
 }

@@ -138,12 +138,17 @@ def _look(outcome: Outcome, study: Study, app: AppTest, page: tuple[str, str], t
     kind, of = page
     traces = read_traces(study.path)
     trace = traces.images.get(of) if kind == "image" else traces.features.get(int(of))
-    fields = {"note": app.text_area, "tags": app.multiselect, "name": app.text_input, "label": app.selectbox}
+    fields: dict[str, Any] = {
+        "note": app.text_area,
+        "tags": app.multiselect,
+        "name": app.text_input,
+        "label": app.selectbox,
+    }
     said = [one.value for one in app.warning]
     outcome.refused += bool(said)
     outcome.wrong += bool(app.exception)
     for name, text in texts.items():
-        kept = None if trace is None else FIELDS[name](trace)
+        kept: Any = None if trace is None else FIELDS[name](trace)
         field = fields[name](key=f"trace_{name}_{of}").value
         in_study, in_field = (
             text == one or (name == "tags" and text in (one or ())) for one in (kept, field)

@@ -45,7 +45,7 @@ def test_lone_features__match_a_loop(tmp_path, monkeypatch):
 def test_closest__takes_no_memory_for_each_pair_of_features():
     """Two bases of 16,384 latents took 11 GB."""
     n = 2048
-    sets = sparse.csr_array(sparse.eye_array(n, dtype=np.int64))
+    sets = sparse.csr_array(sparse.eye_array(n).astype(np.int64))
     tracemalloc.start()
     closest, likeness = features._closest(sets, sets)
     peak = tracemalloc.get_traced_memory()[1]

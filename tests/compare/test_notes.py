@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from core.compare.notes import correction_notes, penalty_notes, relabelled_notes
 from core.study import label_decisions
 from tests import small
 from tests.manifests import edited_manifest
-from tests.sentences import numbers
+from tests.sentences import as_record, numbers
 
 
 def test_corrections__are_noted_of_the_study_that_has_them_with_both_accuracies(tmp_path: Path) -> None:
@@ -27,8 +28,10 @@ def test_corrections__are_noted_of_the_study_that_has_them_with_both_accuracies(
         studies[0], small.image_ids()[0], "cat"
     )  # a train image, which is not judged
     (note,) = correction_notes(shared_images(studies))
-    assert note.text.what == "second" and note.text.parts[0].n == 1
-    assert numbers(note.text.parts[0]) == ["1", "50.0", "75.0"]
+    text = as_record(note.text)
+    part = as_record(text.parts[0])
+    assert text.what == "second" and part.n == 1
+    assert numbers(part) == ["1", "50.0", "75.0"]
 
 
 def test_another_label__is_counted_among_the_images_that_changed_sides() -> None:
@@ -42,7 +45,8 @@ def test_another_label__is_counted_among_the_images_that_changed_sides() -> None
     )
     assert has_other_label(sides).tolist() == [True, False, False, True, False]
     (note,) = relabelled_notes("a", sides)
-    assert (note.text.n, note.text.of, note.text.what, note.text.names) == (1, 3, "b", ("a",))
+    text = as_record(note.text)
+    assert (text.n, text.of, text.what, text.names) == (1, 3, "b", ("a",))
 
 
 def test_penalty__is_noted_where_probes_of_one_encoder_have_another(tmp_path: Path) -> None:
@@ -59,7 +63,7 @@ def test_penalty__is_noted_where_probes_of_one_encoder_have_another(tmp_path: Pa
                     "summary": {"penalty": penalty},
                 }
         studies = [small.open_study(folder) for folder in folders]
-        return [note.text.names for note in penalty_notes(shared_images(studies))]
+        return [as_record(note.text).names for note in penalty_notes(shared_images(studies))]
 
     assert noted(("a", 3.5), ("a", 0.0003)) == [("a-3.5 3.5", "a-0.0003 0.0003")]
     assert noted(("b", 3.5), ("b", 3.6)) == []  # of a few images more
@@ -70,5 +74,8 @@ def test_penalty__is_noted_where_probes_of_one_encoder_have_another(tmp_path: Pa
 def test_why_unjudged__names_the_study_within_the_sentence(n_wrong, kind, monkeypatch):
     correct = np.arange(40) >= n_wrong
     monkeypatch.setattr(notes, "result_column", lambda *_: correct.astype(float))
-    why = notes.why_unjudged("own", None, np.arange(40))
-    assert (why.kind, why.what, why.parts[0].n) == (kind, "own", n_wrong) if kind else why == ""
+    study: Any = None
+    text = notes.why_unjudged("own", study, np.arange(40))
+    why = as_record(text)
+    assert why.kind == kind and bool(text) == bool(kind)
+    assert not kind or (why.what, as_record(why.parts[0]).n) == ("own", n_wrong)

@@ -33,12 +33,12 @@ def test_pair_table__matches_draws_written_out(rng, n_units):
     correct = rng.random((3, n)) < np.array([0.8, 0.5, 0.6])[:, None]
     table = encoder_pairs(correct, names, units, resamples=150, seed=4)
     assert not table["few"].any() and len(table) == 3
-    for row in table.itertuples():
-        first, second = (correct[names.index(str(name))] for name in (row.first, row.second))
+    for row in table.to_dict("records"):
+        first, second = (correct[names.index(str(row[name]))] for name in ("first", "second"))
         slow = slow_pair(first.tolist(), second.tolist(), units.tolist(), 150, 4)
         for name, value in slow.items():
-            assert_allclose(getattr(row, name), value, rtol=1e-12, atol=1e-15, err_msg=name)
-        assert row.n_apart == (first != second).sum()
+            assert_allclose(row[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
+        assert row["n_apart"] == (first != second).sum()
 
 
 def test_the_same_answers__have_p_1_and_few_units_are_not_judged(rng):

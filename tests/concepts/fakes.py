@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -45,7 +46,7 @@ class ColourBank:
     name = "colour captions"
     fingerprint = "colour captions"
     of_concepts = False
-    general: dict[str, str] = {}
+    general: Mapping[str, str] = {}
 
     def __init__(self):
         self.captions = [f"{colour} {noun}" for noun in NOUNS for colour in COLOURS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy import sparse
 
 from core.concepts.naming import DEALS, ShownWords, majority_words, n_named_by_chance, why_unknown
 
-LIMITS = {"least": 0.45, "most_elsewhere": 0.5}
+LIMITS: dict[str, Any] = {"least": 0.45, "most_elsewhere": 0.5}
 N_IMAGES, N_UNITS = 300, 20
 GENERAL = {"word0": ""}  # an order of words, in which none is more general
 

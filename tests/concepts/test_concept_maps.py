@@ -135,7 +135,7 @@ def test_positions__are_of_images_with_a_label_and_a_mask(
     """An image without a label may be of any class, and one without masks may show its class anywhere."""
     monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
     source = folder.with_name("study.input")
-    table = open_study(folder).images[["image_id", "split", "label"]].astype(object)
+    table = open_study(folder).images.loc[:, ["image_id", "split", "label"]].astype(object)
     table = table.rename(columns={"image_id": "path"})
     table.loc[::5, "label"] = ""
     table.to_csv(tmp_path / "images.csv", index=False)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,9 +51,11 @@ def test_a_group_is_no_number_to_other_software(written, tmp_path):
         step.table("groups", pd.DataFrame({"group": [written, "23"], "n_images": 7}))
     study = Study(tmp_path / "study")
     names = study.table("groups")["group"]
-    assert group_features(names[0]) == (2, 3) and pd.to_numeric(names, errors="coerce").isna().tolist()[0]
+    name = str(names.iat[0])
+    values: Any = pd.to_numeric(names, errors="coerce")
+    assert group_features(name) == (2, 3) and values.isna().tolist()[0]
     with pytest.raises(ValueError):
-        float(names[0])
+        float(name)
     export_table(study, "groups", tmp_path / "groups.json")
     export_table(study, "groups", tmp_path / "groups.csv")
     assert pd.read_json(tmp_path / "groups.json")["group"].nunique() == 2

@@ -123,7 +123,7 @@ def test_captioned__words_of_what_came_with_an_image(tmp_path):
     assert search.captioned(study, "red", among=np.arange(8) == 5).tolist() == [5]
     assert search.captioned(study, "the balls").tolist() == [6] == search.captioned(study, "two the").tolist()
     assert not len(search.captioned(study, "bell")) and not len(search.captioned(study, "?!"))
-    names = study.images["image_id"]
+    names = study.images["image_id"].astype(str).tolist()
     assert search.own_caption(study, names[6]) == "two red balls"
     assert search.own_caption(study, names[7]) is None
 

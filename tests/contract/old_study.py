@@ -28,6 +28,7 @@ from core.study.writer import StepWriter, write_study
 from tests.concepts.worded import make_worded
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study
+from tests.tables import column, rows_where
 
 OWN, SHARED = "own", "shared"  # bases: of the study's encoder, and of two
 SIZE, K, OTHER_WIDTH = 16, 4, 6  # latents, active on an image; features of the second encoder
@@ -83,7 +84,8 @@ def write_old_scores(folder: Path) -> None:
     on_val = np.where(by_image["split"] == "val", -known, np.nan)
     for name in ("principal_scores", "quality"):
         tables[name] = tables[name].drop(columns=[*OLD_SCORES], errors="ignore")
-        tables[name].insert(tables[name].columns.get_loc("whitened_norm") + 1, "kpca_error", on_val)
+        after = list(tables[name].columns).index("whitened_norm") + 1
+        tables[name].insert(after, "kpca_error", on_val)
     tables["quality"]["combined"] = known
     for name in ("quality_metrics", "quality_curves"):
         tables[name] = with_rows_of_old_scores(tables[name])
@@ -95,7 +97,8 @@ def write_old_scores(folder: Path) -> None:
 
 def with_rows_of_old_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """A table by score in which OLD_SCORES have rows: those of the Q-Score."""
-    others, of_q = frame[~frame["score"].isin(OLD_SCORES)], frame[frame["score"] == "q_score"]
+    others = rows_where(frame, ~frame["score"].isin(OLD_SCORES))
+    of_q = rows_where(frame, frame["score"] == "q_score")
     return pd.concat([others, *(of_q.assign(score=score) for score in OLD_SCORES)], ignore_index=True)
 
 
@@ -247,7 +250,7 @@ def add_tokens(folder: Path) -> None:
     """Add what `compositionality --study` showed of the images: graphs, attention, exchanged words."""
     tokens = folder / TOKENS
     tokens.mkdir()
-    for name, frame in token_tables(open_study(folder).images["image_id"]).items():
+    for name, frame in token_tables(column(open_study(folder).images, "image_id")).items():
         frame.to_parquet(tokens / f"{name}.parquet", index=False, write_page_checksum=True)
     weights = {"model": "tokens.safetensors", "weights": [float(rank) for rank in range(1, 9)]}
     (tokens / "weights.json").write_bytes(sealed_json(weights))

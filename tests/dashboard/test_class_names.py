@@ -13,7 +13,7 @@ import pytest
 from core.charts.confusions import LONGEST_NAME, confusion_matrix
 from core.charts.maps import by_name, representation_map
 from core.charts.shown_names import as_text
-from core.charts.theme import layout_of, paper
+from core.charts.theme import layout_of, paper, traces_of
 from core.common.captions import with_class_names
 from core.common.wordnet import wordnet_names
 from core.errors import did_you_mean
@@ -84,7 +84,7 @@ def test_the_rows_of_a_printed_confusion_matrix_are_as_high_as_their_names(n):
 def test_the_legend_of_a_printed_map_has_room_for_two_columns():
     names = np.array(["n01440764", "n02107574"], object)  # tench, Greater Swiss Mountain dog
     fig = representation_map(np.zeros((2, 2)), by_name(names))
-    assert [trace.name for trace in fig.data[1:]] == ["tench", "Greater Swiss M…"]
+    assert [trace.name for trace in traces_of(fig)[1:]] == ["tench", "Greater Swiss M…"]
 
 
 def test_bars_of_cards_and_the_legend_of_the_map_name_classes(named):
@@ -167,7 +167,7 @@ def test_commands_name_the_classes_and_take_their_names(named, tmp_path, run):
 def test_tables_of_pages_name_classes(tmp_path: Path, monkeypatch, open_page):
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
     study = open_study(make_seen_study(tmp_path / "demo", class_names=IDS))
-    marked = study.images["image_id"][study.images["label"] == IDS[0]].to_list()[:2]
+    marked = study.images.loc[study.images["label"] == IDS[0], "image_id"].to_list()[:2]
     pages = (
         ("masks", {"masks_part": "By class"}),
         ("errors", {"slices_view": "Table", "slices_sure": "false", "slices_distinct": "false"}),

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def test_every_file__holds_numbers_and_says_of_what(studies, second, seen, open_
     assert not app.exception and offered
     for file in offered:
         table = pd.read_csv(io.BytesIO(file.content()))
-        frame = file.frame() if callable(file.frame) else file.frame
+        frame: Any = file.frame() if callable(file.frame) else file.frame
         assert text_numbers(table) == [], file.table
         assert {"study", "slice"} <= set(table.columns) and len(table) == len(frame)
         assert "\N{MINUS SIGN}" not in "".join(

@@ -58,7 +58,7 @@ def roboflow(label: str, number: int, copy: int) -> str:
 def separated(source: ImageSource) -> int:
     assert source.extras is not None and source.group is not None
     sides = source.table["split"].groupby(source.extras[source.group].to_numpy()).nunique()
-    return int((sides > 1).sum())
+    return int((sides.to_numpy() > 1).sum())
 
 
 def copies_note(source: ImageSource) -> Record:

@@ -246,8 +246,9 @@ def test_wanted__a_picture_is_decoded_at_that_size(kind, turn):
         assert decode(data).size == decode(data).info["original_size"] == upright
     for place in ((10, 10), (small.width - 10, small.height - 10)):
         share = [at / length for at, length in zip(place, small.size, strict=True)]
-        there = tuple(int(one * length) for one, length in zip(share, upright, strict=True))
-        assert np.abs(np.subtract(small.getpixel(place), decode(data).getpixel(there))).max() < 8
+        x, y = (int(one * length) for one, length in zip(share, upright, strict=True))
+        near, far = np.array(small.getpixel(place)), np.array(decode(data).getpixel((x, y)))
+        assert np.abs(near - far).max() < 8
 
 
 def test_wanted__libraries_decode_fewer_pixels(monkeypatch):

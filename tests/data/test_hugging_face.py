@@ -203,7 +203,7 @@ def test_parquet__one_picture_in_many_rows_is_held_once(tmp_path):
     one = pa.DictionaryArray.from_arrays(pa.array(np.zeros(5_000, np.int32)), pa.array([large]))
     rows = pa.table({"image": one, "label": ["x"] * 5_000})
     path = write(tmp_path / "t.parquet", rows, store_schema=False, dictionary_pagesize_limit=1 << 21)
-    columns = ParquetColumns(path)
+    columns = ParquetColumns(str(path))
     before = pa.total_allocated_bytes()
     assert columns.binary("image", 4_999) == large
     assert pa.total_allocated_bytes() - before < 50_000_000
@@ -212,7 +212,7 @@ def test_parquet__one_picture_in_many_rows_is_held_once(tmp_path):
 def test_columns__rows_are_read_forwards(tmp_path, monkeypatch):
     """Each row group is begun once when the rows are read in order, whatever its size."""
     path = write(tmp_path / "t.parquet", table(range(40)), row_group_size=20)
-    columns, begun = ParquetColumns(path), []
+    columns, begun = ParquetColumns(str(path)), []
     begin = columns._from
     monkeypatch.setattr(columns, "_from", lambda name, group: begun.append(group) or begin(name, group))
     for row in range(40):

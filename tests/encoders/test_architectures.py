@@ -85,7 +85,9 @@ def test_stems_that_are_not_plain():
     ],
 )
 def test_vision_transformers(name):
-    blocks = {} if name == "vit_tiny_patch16_224" else {"depth": 2}  # what a block is like, one tells
+    blocks: dict[str, Any] = (
+        {} if name == "vit_tiny_patch16_224" else {"depth": 2}
+    )  # what a block is like, one tells
     theirs: Any = on_meta(lambda: timm.create_model(name, **blocks))
     arguments = vit_arguments(theirs.state_dict())
     assert arguments["num_heads"] == theirs.blocks[0].attn.num_heads

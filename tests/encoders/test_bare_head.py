@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import pytest
 import timm
@@ -53,7 +54,10 @@ def test_a_network_that_no_library_has_is_told(tmp_path):
     assert isinstance(head, Head) and head.unchecked and head.linear is not None
 
 
-def drawn(module: nn.Module) -> nn.Module:
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def drawn(module: Part) -> Part:
     """Weights that are not as they were drawn, and statistics of a BatchNorm that matter."""
     for one in module.modules():
         if isinstance(one, nn.BatchNorm1d):
@@ -66,7 +70,9 @@ def drawn(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def head_beside(folder: Any, network: nn.Module, parts: dict[str, nn.Module], prefix: str = "base.") -> Any:
+def head_beside(
+    folder: Any, network: nn.Module, parts: Mapping[str, nn.Module], prefix: str = "base."
+) -> Any:
     """The classifier that is found in a file of an encoder with these modules beside it."""
     state = {f"{prefix}{key}": one for key, one in network.state_dict().items()}
     for name, part in parts.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -22,6 +24,7 @@ def with_statistics(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values, low, high in ((module.running_mean, -1, 1), (module.running_var, 0.5, 2)):
+                assert values is not None
                 values.uniform_(low, high, generator=generator)
             if module.affine:
                 module.weight.data.uniform_(0.5, 1.5, generator=generator)
@@ -40,7 +43,7 @@ def folded(model: nn.Module, x: torch.Tensor) -> tuple[int, torch.Tensor, torch.
 
 
 def test_by_hand():
-    model = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3, bias=True), nn.BatchNorm2d(4, eps=1e-3)))
+    model: Any = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3, bias=True), nn.BatchNorm2d(4, eps=1e-3)))
     convolution, norm = model[0], model[1]
     expected = torch.empty_like(convolution.weight)
     for channel in range(4):

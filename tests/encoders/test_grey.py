@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
@@ -21,7 +23,7 @@ def test_a_network_of_one_channel_reads_grey(name, spec, tmp_path):
     torch.manual_seed(0)
     model = trained(timm.create_model(name, in_chans=1, num_classes=0))
     torch.save(model.state_dict(), tmp_path / "net.pth")
-    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    half: dict[str, Any] = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     encoder = load_encoder(spec.format(tmp_path / "net.pth"), input_size=32, resize=32, **half)
     assert [as_record(one).kind for one in encoder.assumptions].count("one_channel") == 1
     colours = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)

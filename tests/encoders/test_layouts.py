@@ -312,7 +312,8 @@ def test_a_network_that_is_not_known_is_refused_with_its_own_way_out(keys, named
 def test_a_resnet_without_running_statistics_is_read_as_its_refusal_says(tmp_path):
     """GroupNorm has none, and no file has its groups: 32 are what timm's ResNet takes."""
     torch.manual_seed(0)
-    model = torchvision.models.resnet18(norm_layer=partial(torch.nn.GroupNorm, 32), num_classes=5).eval()
+    groups = partial(torch.nn.GroupNorm, 32)
+    model: Any = torchvision.models.resnet18(norm_layer=groups, num_classes=5).eval()
     torch.save(model.state_dict(), tmp_path / "w.pt")
     with pytest.raises(CheckpointError, match=r"timm:resnet18\?norm_layer=groupnorm@") as refused:
         load_encoder(str(tmp_path / "w.pt"))

@@ -440,7 +440,7 @@ def test_the_packaged_encoder__of_another_content_or_not_installed_is_refused(tm
 
 
 def test_timms_dinov3_is_known_by_its_tensors_and_its_width(tmp_path):
-    model = timm.create_model("vit_small_patch16_dinov3", num_classes=4)
+    model: Any = timm.create_model("vit_small_patch16_dinov3", num_classes=4)
     torch.save(model.state_dict(), tmp_path / "d.pt")
     model.reset_classifier(0)
     encoder = load_encoder(str(tmp_path / "d.pt"), input_size=32)
@@ -465,7 +465,7 @@ OPTIONS = {"gp": None, "crop_pct": None, "interpolation": "", "mean": None, "std
 
 def timm_training(name, options, **arguments):
     """A network, and what timm's training script stores of it."""
-    model = timm.create_model(name, num_classes=3, **arguments)
+    model: Any = timm.create_model(name, num_classes=3, **arguments)
     stir(model)
     args = argparse.Namespace(**OPTIONS | {"model": name} | options)
     file = {"arch": name, "args": args, "state_dict": dict(model.state_dict()), "optimizer": {}}
@@ -540,7 +540,7 @@ def test_the_options_of_torchvisions_training_are_what_a_checkpoint_states(tmp_p
 
 
 def test_timms_settings_beside_the_weights_make_its_network_and_name_its_outputs(tmp_path):
-    model = timm.create_model("test_resnet", num_classes=3, global_pool="max")
+    model: Any = timm.create_model("test_resnet", num_classes=3, global_pool="max")
     stir(model)
     model.fc.weight.data.mul_(3)  # no longer as it was drawn
     save_file(model.state_dict(), tmp_path / "model.safetensors")
@@ -574,7 +574,7 @@ def test_the_classes_of_openmmlab_are_read(meta):
 def test_transform_input_of_torchvision__is_assumed_unless_it_is_asked_for(tmp_path):
     """The weights of GoogLeNet and Inception do not say whether the network scales its input again."""
     torch.manual_seed(0)
-    network = torchvision.models.googlenet(weights=None, init_weights=False, transform_input=True).eval()
+    network: Any = torchvision.models.googlenet(weights=None, init_weights=False, transform_input=True).eval()
     torch.save(network.state_dict(), tmp_path / "net.pth")
     pixels = torch.randn(2, 3, 64, 64)
     network.fc = torch.nn.Identity()

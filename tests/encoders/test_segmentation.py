@@ -32,7 +32,10 @@ def save(folder, state, prefix="encoder.", **config):
 def dilated(model, rates):
     """Every convolution of these stages keeps the size and reads every `rate`-th pixel."""
     for name, rate in rates.items():
-        for conv in (one for one in getattr(model, name).modules() if isinstance(one, nn.Conv2d)):
+        convolutions: list[Any] = [
+            one for one in getattr(model, name).modules() if isinstance(one, nn.Conv2d)
+        ]
+        for conv in convolutions:
             conv.stride, conv.dilation = 1, rate
             conv.padding = rate if conv.kernel_size == (3, 3) else 0
     return model
@@ -78,7 +81,7 @@ def test_an_output_stride_of_an_encoder_that_is_not_known_refuses(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", ["{}", "torchvision:fcn_resnet50@{}"])
 def test_the_backbone_of_torchvisions_fcn_is_dilated(tmp_path, spec):
-    model = torchvision.models.get_model("fcn_resnet50", weights=None, weights_backbone=None).eval()
+    model: Any = torchvision.models.get_model("fcn_resnet50", weights=None, weights_backbone=None).eval()
     stir(model)
     torch.save(model.state_dict(), tmp_path / "f.pt")
     encoder = load_encoder(spec.format(tmp_path / "f.pt"), input_size=64)

@@ -18,7 +18,7 @@ from tests.encoders.planted import reference, some_pixels, stir
 from tests.sentences import as_record
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
-CONVNEXT = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
+CONVNEXT: dict[str, Any] = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
 FACEBOOK = (
     (r"^stem\.(\d)", r"downsample_layers.0.\1"),
     (r"^stages\.(\d)\.downsample\.(\d)", r"downsample_layers.\1.\2"),
@@ -48,7 +48,7 @@ def assert_same(spec, model, **options):
 
 
 def test_facebooks_convnext_is_converted(tmp_path):
-    model = timm.create_model("convnext_tiny", num_classes=3, **CONVNEXT)
+    model: Any = timm.create_model("convnext_tiny", num_classes=3, **CONVNEXT)
     torch.save({"model": renamed(model.state_dict(), FACEBOOK)}, tmp_path / "f.pt")
     model.reset_classifier(0)
     spec = f"timm:convnext_tiny?depths=(1,1,2,1)&dims=(8,16,24,32)@{tmp_path / 'f.pt'}"
@@ -57,7 +57,7 @@ def test_facebooks_convnext_is_converted(tmp_path):
 
 @pytest.mark.parametrize("spec", ["timm:deit3_small_patch16_224?depth=1&img_size=32@{}", "{}"])
 def test_the_authors_deit3_is_read(tmp_path, spec):
-    model = timm.create_model("deit3_small_patch16_224", num_classes=3, depth=1, img_size=32)
+    model: Any = timm.create_model("deit3_small_patch16_224", num_classes=3, depth=1, img_size=32)
     rules = ((r"ls(\d)\.gamma", r"gamma_\1"),)
     torch.save({"model": renamed(model.state_dict(), rules)}, tmp_path / "f.pt")
     model.reset_classifier(0)
@@ -82,7 +82,7 @@ EFFICIENTNET = (
 
 @pytest.mark.parametrize("spec", ["timm:efficientnet_b0@{}", "{}"])
 def test_an_efficientnet_of_efficientnet_pytorch_has_tensorflows_padding(tmp_path, spec):
-    model = timm.create_model("tf_efficientnet_b0", num_classes=3)
+    model: Any = timm.create_model("tf_efficientnet_b0", num_classes=3)
     stir(model)
     torch.save(renamed(model.state_dict(), EFFICIENTNET), tmp_path / "f.pt")
     model.reset_classifier(0)

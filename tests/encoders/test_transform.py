@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 from PIL import Image
-from timm.data import create_transform
 from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
 from core.encoders.factories import timm_transform
@@ -125,11 +126,13 @@ def test_a_squashed_view_with_a_margin__is_that_of_timm(rng, size):
         "resnet10t", num_classes=2, pretrained_cfg_overlay={"crop_mode": "squash", "crop_pct": 0.95}
     )
     config = resolve_model_data_config(model)
-    theirs = create_transform(**{**config, "mean": (0.0,) * 3, "std": (1.0,) * 3}, is_training=False)(image)
+    view: Any = create_transform(**{**config, "mean": (0.0,) * 3, "std": (1.0,) * 3}, is_training=False)
+    theirs = view(image)
     transform, notes = timm_transform(model)
     assert transform.crop == "squash center" and not notes
     ours = transform.pixels(image)
     assert np.abs(ours - 255 * np.asarray(theirs).transpose(1, 2, 0)).max() < 1e-3
     left, top, right, bottom = transform.box(*image.size)
+    assert transform.resize is not None
     assert (right - left) / image.width == pytest.approx(transform.sides[1] / transform.resize)
     assert (bottom - top) / image.height == pytest.approx(transform.sides[0] / transform.resize)

@@ -27,6 +27,7 @@ from core.study import label_decisions, trace_changes
 from core.study.traces import UNSURE
 from tests import small
 from tests.pictures.planted import plant_causes
+from tests.sentences import as_record
 
 
 def rows_of(
@@ -128,7 +129,7 @@ def test_cause_rates__shares_are_of_the_judged_errors():
 
 
 def test_unjudged_sentence__only_where_an_error_was_not_judged(rates):
-    assert unjudged_sentence(rates.reset_index()).n == 1
+    assert as_record(unjudged_sentence(rates.reset_index())).n == 1
     assert unjudged_sentence(rates.assign(n=0).reset_index()) == ""
 
 
@@ -172,21 +173,22 @@ def test_image_sentences__best_first_or_why_there_is_none():
     assert [one.kind for one in image_sentences(none)] == ["unexplained"]
     (few,) = image_sentences(both.assign(rank=0, outcome="too few"))
     assert (few.kind, few.what) == ("few", "cat")
-    assert [one.kind for one in few.names] == ["few_crop", "few_turn", "few_feature"]
-    assert [one.n for one in few.names[1:]] == [90, 7]
+    tried = [as_record(one) for one in few.names]
+    assert [one.kind for one in tried] == ["few_crop", "few_turn", "few_feature"]
+    assert [one.n for one in tried[1:]] == [90, 7]
 
 
 @pytest.mark.parametrize("measure", ["brightness", "contrast", "sharpness"])
 def test_image_sentences__name_what_they_cannot_judge(measure):
     rows = pd.DataFrame([row_of_table("picture", 0, measure=measure, outcome="too few")])
     (said,) = image_sentences(rows)
-    assert (said.kind, [one.kind for one in said.names]) == ("few_one", [f"few_{measure}"])
+    assert (said.kind, [as_record(one).kind for one in said.names]) == ("few_one", [f"few_{measure}"])
 
 
 def test_shares_sentence__counts_first_causes(rates):
-    said = shares_sentence(rates.reset_index())
+    said = as_record(shares_sentence(rates.reset_index()))
     assert (said.kind, said.n) == ("shares", 4) and len(said.names) == 4
-    assert sampled_sentence(4, 4) == "" and sampled_sentence(4, 9).of == 9
+    assert sampled_sentence(4, 4) == "" and as_record(sampled_sentence(4, 9)).of == 9
 
 
 TRAIN, FIRST, SECOND = (small.image_ids()[at] for at in (1, 3, 6))  # the errors of the small study
@@ -222,7 +224,7 @@ def test_decisions__stand_in_place_of_what_models_make_of_a_label(judged: Study)
     one = {name: image_sentences(rows) for name, rows in judged.table("causes").groupby("image_id")}
     kinds = {name: [text.kind for text in texts] for name, texts in one.items()}
     assert kinds == {TRAIN: ["taken_for_wrong"], FIRST: ["crop"], SECOND: ["corrected_to_answer"]}
-    assert len(shares_sentence(judged.table("cause_rates")).names) == 2
+    assert len(as_record(shares_sentence(judged.table("cause_rates"))).names) == 2
 
 
 def test_decisions__are_read_wherever_causes_are(judged: Study, tmp_path: Path) -> None:

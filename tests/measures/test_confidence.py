@@ -5,6 +5,7 @@ import pytest
 
 from core.measures.confidence import LEAST, calibration_error, confidence_sentence, usual_band
 from core.store import open_study
+from tests.sentences import as_record
 
 
 def outcomes(n: int, n_right: int) -> np.ndarray:
@@ -61,7 +62,7 @@ def test_confidence_sentence__of_the_images_of_a_mask(study_path):
     confidence = study.column("probe", "confidence").to_numpy(float)
     correct = study.column("probe", "correct").to_numpy(bool)
     band = usual_band(correct[study.is_val], confidence[study.is_val])
-    sentence = confidence_sentence(study, study.is_val)
+    sentence = as_record(confidence_sentence(study, study.is_val))
     assert band is not None and sentence
     assert (sentence.kind, sentence.n, sentence.value) == (band.kind, band.n, band.n_right / band.n)
     few = np.flatnonzero(study.is_val)[: LEAST - 1]

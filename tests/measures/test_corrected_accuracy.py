@@ -14,7 +14,7 @@ from core.store import Study
 from core.study import label_decisions
 from core.study.traces import FILE, UNSURE
 from tests import small
-from tests.sentences import numbers
+from tests.sentences import as_record, numbers
 
 IDS = small.image_ids()
 ALL = np.ones(len(IDS), bool)
@@ -36,12 +36,12 @@ def test_counts__by_hand(study):
     assert both.n_corrections == 3
     assert (both.n, both.accuracy) == (before["accuracy_n"], before["accuracy"]) == (7, 4 / 7)
     assert (both.n_corrected, both.accuracy_corrected) == (6, 4 / 6)
-    sentence = before_corrections(study, ALL)
-    assert (sentence.n, sentence.of, sentence.parts[0].kind) == (3, 7, "after_of")
+    sentence = as_record(before_corrections(study, ALL))
+    assert (sentence.n, sentence.of, as_record(sentence.parts[0]).kind) == (3, 7, "after_of")
     assert numbers(sentence) == ["3", "57.1", "66.7", "6"]
     part = np.arange(len(IDS)) == 3
     assert corrected_accuracy(study, part).accuracy_corrected == 1.0
-    assert before_corrections(study, part).parts[0].kind == "after"
+    assert as_record(as_record(before_corrections(study, part)).parts[0]).kind == "after"
     assert before_corrections(study, np.arange(len(IDS)) == 0) == ""  # nobody corrected it
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -178,7 +180,7 @@ def test_feature_names__name_no_class_where_it_fires_more_often_on_another(tmp_p
         step.table("concepts", pd.DataFrame(rows, columns=["group", "rank", "word", "kept"]))
     study = open_study(folder)
 
-    def called(**firing: int) -> dict[int, str]:
+    def called(**firing: Any) -> dict[int, str]:
         by_class = {wordless: FiringClass(other, **firing), words[0]: FiringClass("no class", **firing)}
         monkeypatch.setattr(naming, "feature_classes", lambda _: by_class)
         return feature_names(study)

@@ -46,7 +46,7 @@ def test_headline__matches_loops(world, rng):
             values = [value for value in values if not math.isnan(value)]
             mean = math.fsum(values) / len(values)
             spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-            half = stats.t.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
+            half = float(stats.t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))
             assert_allclose(found[name], mean, atol=1e-12)
             least, most = (
                 (-math.inf if name == "mean_q" else 0.0),

@@ -26,7 +26,7 @@ class Images:
         return list(self.tables[table])
 
     def column(self, table: str, name: str) -> pd.Series:
-        return self.tables[table][name]
+        return self.tables[table].loc[:, name]
 
 
 @pytest.mark.parametrize(

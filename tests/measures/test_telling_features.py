@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.charts.feature_points import most_telling
+from core.common.records import Record
 from core.common.verdict_words import RELIABLE, WEAK, Verdict
 from core.measures import telling_features as module
 from core.measures.feature_rates import feature_differences
@@ -41,7 +42,7 @@ def test_order__names_that_hold_lead_and_each_meaning_comes_once_before_any_twic
     monkeypatch.setattr(module, "feature_names", lambda *_, **__: {})
     monkeypatch.setattr(module, "feature_words", lambda *_, **__: words)
     monkeypatch.setattr(
-        module, "name_verdicts", lambda _: {one: Verdict(word, "") for one, word in worth.items()}
+        module, "name_verdicts", lambda _: {one: Verdict(word, Record("", "")) for one, word in worth.items()}
     )
     monkeypatch.setattr(module, "count_firing_images", lambda study, masks: np.full((len(masks), 24), 5))
     order = telling_features(study, *population(study, Slice()))

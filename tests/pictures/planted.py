@@ -29,7 +29,7 @@ def plant_causes(folder: Path, holding: dict[str, tuple[str, ...]]) -> Study:
         for image, causes in holding.items()
         for cause in CAUSES
     ]
-    table = with_ranks(pd.DataFrame(rows))[list(STORED)]
+    table = with_ranks(pd.DataFrame(rows)).loc[:, list(STORED)]
     controls = table.iloc[:0].assign(reference=False)
     with write_study(folder) as writer, writer.step("causes", {}, ("images",)) as step:
         step.table("causes", table)

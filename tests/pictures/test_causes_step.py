@@ -13,6 +13,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.cli import main
+from core.common.dataframes import numbers
 from core.errors import SettingsError
 from core.measures.causes import COLUMNS
 from core.measures.image_columns import CAUSES, NO_CAUSE, tells_causes
@@ -77,7 +78,7 @@ def test_gaps__are_those_of_each_changed_picture(study: Study):
 def test_tables__follow_from_the_gaps_and_the_rule(study: Study):
     table, controls = study.table("causes"), study.table("cause_controls")
     assert tuple(table.columns) == COLUMNS
-    n_errors = int((study.table("probe")["correct"] == 0)[study.is_val].sum())
+    n_errors = int((numbers(study.table("probe"), "correct")[study.is_val] == 0).sum())
     assert table["image_id"].nunique() == n_errors and len(table) == n_errors * len(CAUSES)
     assert controls["reference"].sum() == len(CAUSES) * (controls["image_id"].nunique() // 2)
     gaps, rows = study.vector("cause_gaps")[..., 0], study.vector("cause_rows").tolist()
@@ -133,7 +134,7 @@ def test_why__is_a_column_that_filters_know(study: Study):
     first = study.table("causes").drop_duplicates("image_id").set_index("image_id")["why"]
     cause = str(first.iloc[0])
     mask = Slice(extras={"why": (cause,)}).mask(study)
-    assert set(study.images.loc[mask, "image_id"]) == set(first.index[first == cause])
+    assert set(study.images.loc[mask, "image_id"]) == set(first.index[(first == cause).to_numpy()])
     narrowed = study.where(Slice(extras={"why": (cause,)}))
     assert narrowed.table("cause_rates")["n_errors"].max() == (first == cause).sum()
     assert set(read_table(study, "causes", slice=Slice.parse(f'why="{cause}"'))["why"]) == {cause}
@@ -179,7 +180,7 @@ def test_study_of_representations__tries_what_needs_no_picture(tmp_path: Path):
     folder = make_study(tmp_path / "study", n_val=120)
     summary = run_step("causes", folder, HERE, Progress.silent())
     tried = open_study(folder).table("cause_rates").set_index("cause")["n_tried"]
-    assert set(tried.index[tried > 0]) == {"label", "neighbours", "feature"}
+    assert set(tried.index[(tried > 0).to_numpy()]) == {"label", "neighbours", "feature"}
     assert summary["n_passes"] == 0 and len(summary["notes"]) >= 1
 
 

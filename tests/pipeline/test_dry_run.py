@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_estimates__clip_reads_whole_images_while_they_are_embedded():
     rows = np.random.default_rng(0).gamma(0.2, size=(32, 16)).astype(np.float32)
     rates, sizes, clip = ImageRates(0.01, rows), Sizes(1_000, 200, 0), ColourClip()
 
-    def estimated(**options):
+    def estimated(**options: Any) -> dict[str, Any]:
         return {one.step: one for one in estimate_steps(sizes, rates, {}, 1e6, **options)}
 
     without, in_pass, own = estimated(), estimated(clip=clip), estimated(clip=clip, given=True)

@@ -13,7 +13,7 @@ from core.errors import MaskError
 from core.pipeline.run import OF_LABELS, idle_steps
 from core.store import Study
 
-STEPS = dict.fromkeys((*OF_LABELS, "overlap", "concepts", "map"))
+STEPS: dict[str, Any] = dict.fromkeys((*OF_LABELS, "overlap", "concepts", "map"))
 
 
 def study(*, labelled: bool) -> Study:

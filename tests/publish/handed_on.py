@@ -114,7 +114,9 @@ def _issues(study: Study) -> pd.DataFrame:
     table = study.table("label_issues")
     names = {"suggested": "suggested", "suggested_confidence": "confidence", "label_margin": "margin"}
     names |= {"label_rank": "rank", "label_doubtful": "listed"}
-    return pd.DataFrame({name: table[column].to_numpy() for name, column in names.items()}, table["image_id"])
+    return pd.DataFrame(
+        {name: table[column].to_numpy() for name, column in names.items()}, pd.Index(table["image_id"])
+    )
 
 
 def _is_there(value: Any) -> bool:

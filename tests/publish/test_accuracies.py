@@ -9,6 +9,7 @@ from core.measures.corrected_accuracy import corrected_accuracy
 from core.publish.accuracies import accuracies, accuracies_line, table_of
 from core.store import Study, open_study
 from core.study import label_decisions
+from tests.sentences import as_record
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def test_accuracies__after_corrections_and_in_a_slice(study):
     both = corrected_accuracy(study, study.is_val)
     assert (corrected.n, corrected.value) == (both.n_corrected, both.accuracy_corrected)
     assert corrected.value > first.value and not corrected.is_shown and corrected.images.kind == "corrected"
-    line = accuracies_line([first, corrected])
-    assert [part.kind for part in line.parts] == ["short", "corrected"]
+    line = as_record(accuracies_line([first, corrected]))
+    assert [as_record(part).kind for part in line.parts] == ["short", "corrected"]
     in_slice = accuracies(study.where(f"label={study.class_names[0]}"))  # of whole splits all the same
     assert [one.value for one in in_slice[:2]] == [first.value, corrected.value]
     assert len(in_slice) == 2 + len(others)

@@ -8,6 +8,7 @@ import json
 import re
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,7 +122,8 @@ def test_whole_numbers_beside_gaps_are_whole_in_every_format(tmp_path: Path) -> 
     assert study.where("visit=9").n_chosen == 1 and study.where("visit=7..8").n_chosen == 1
     for extension in EXTENSIONS:
         export_table(study, "attributes", tmp_path / f"a{extension}")
-        assert pd.to_numeric(read(tmp_path / f"a{extension}")["visit"]).dropna().tolist() == [7, 9]
+        visits: Any = pd.to_numeric(read(tmp_path / f"a{extension}")["visit"])
+        assert visits.dropna().tolist() == [7, 9]
     assert (tmp_path / "a.csv").read_text().splitlines()[1:3] == ["7,a", ",b"]
     assert b"".join(stream_table(study, "attributes", "csv")) == (tmp_path / "a.csv").read_bytes()
 

@@ -86,7 +86,7 @@ def test_tasks__of_features_with_fewer_words_leave_cells_empty(study: Study, tmp
             step.table(name, study.table(name))
     tasks = human_study_tasks(open_study(folder))
     assert sorted(tasks[["word_1", "word_2"]].to_numpy().ravel()) == ["dog", "dog", "red", "red"]
-    assert (tasks[list(WORDS[2:])] == "").all(axis=None)
+    assert (tasks[list(WORDS[2:])] == "").to_numpy().all()
 
 
 def test_tasks__of_a_study_without_words(shared_study: Path, tmp_path: Path) -> None:

@@ -72,7 +72,10 @@ def test_zip__stops_at_its_limits(study, monkeypatch):
 
 
 def test_zip__a_hostile_name_stays_in_its_folder(study):
-    hostile = {"image_id": [f"../../{row}\\..\\x|.png" for row in range(8)], "label": ["../<b>/etc"] * 8}
+    hostile: dict[str, list[str | None]] = {
+        "image_id": [f"../../{row}\\..\\x|.png" for row in range(8)],
+        "label": ["../<b>/etc"] * 8,
+    }
     put(study, **hostile)
     files, _ = packed(study, [3, 4])
     assert files.pop("classes.csv") and len(files) == 2

@@ -78,6 +78,7 @@ def test_whole_network__the_library_loads_it_and_gives_the_logits(made, tmp_path
     encoder = load_encoder(str(out))  # by the sidecar beside it
     head = encoder.find_head()
     assert not isinstance(head, str) and head.names == [[name] for name in NAMES] and not head.assumed
+    assert head.linear is not None
     assert_allclose(head.linear[0].numpy(), weights, atol=1e-6)
     assert encoder.transform == study.transform
 
@@ -98,6 +99,7 @@ def test_head__is_the_classifier_of_the_next_study(made, tmp_path):
     assert after.facts(EmbedFacts).head.n_outputs == 3
     assert after.facts(EmbedFacts).encoder.fingerprint == study.facts(EmbedFacts).encoder.fingerprint
     assert_array_equal(after.is_val, study.is_val)
+    assert after.answer is not None
     assert after.answer.facts["n"] == study.is_val.sum()  # judged on images that the head has not seen
 
 

@@ -74,7 +74,7 @@ def test_site__holds_what_its_page_names(seen: Path, tmp_path: Path) -> None:
 @pytest.mark.exhaustive("tests/publish/test_handed_on.py names no folder")
 def test_site__of_a_list_of_absolute_paths_names_no_folder(seen: Path, tmp_path: Path) -> None:
     study = open_study(seen)
-    study.kept_columns["images", "image_id"] = "/disks/home of jo/" + study.images["image_id"]
+    study.kept_columns["images", "image_id"] = "/disks/home of jo/" + study.images.loc[:, "image_id"]
     text = (write_site(study, tmp_path / "site") / "index.html").read_text(encoding="utf-8")
     ids = [one["id"] for one in data_of(text)["pictures"].values()]
     assert len(set(ids)) == len(ids) and "/disks" not in text

@@ -240,7 +240,7 @@ def test_overlay__errors(picture):
     heat = np.zeros((20, 30))
     with pytest.raises(SettingsError, match="'turob'.*'turbo'"):
         draw_overlay(picture, heat, colour_map="turob")
-    with pytest.raises(SettingsError, match="opacity .*1\.5"):
+    with pytest.raises(SettingsError, match=r"opacity .*1\.5"):
         draw_overlay(picture, heat, opacity=1.5)
     with pytest.raises(ShapeError, match=r"\(30, 20\).*\(20, 30\)"):
         draw_overlay(picture, heat.T)

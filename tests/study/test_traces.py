@@ -377,7 +377,7 @@ def test_a_file_that_would_be_too_large_to_be_read_is_not_written(
 ) -> None:
     trace_changes.set_note(study, ids(study)[0], "seen")
     monkeypatch.setattr("core.study.kept_file.MOST_BYTES", 300)
-    with pytest.raises(StudyError, match="traces\.json' is full"):
+    with pytest.raises(StudyError, match=r"traces\.json' is full"):
         trace_changes.set_note(study, ids(study)[1], "x" * 300)
     assert [trace.note for trace in read_traces(study.path).images.values()] == ["seen"]
 

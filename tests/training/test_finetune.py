@@ -145,7 +145,7 @@ def test_finetune__trains_on_no_evaluation_image_of_a_study_of_nested_folders(be
     opened = open_training_images(config)
     assert (opened.pixel_reading.transparency, opened.pixel_reading.value_range) == ("drop", (0.0, 4095.0))
     trained = opened.table
-    pd.testing.assert_series_equal(trained["label"], study.images["label"])
+    pd.testing.assert_series_equal(trained.loc[:, "label"], study.images.loc[:, "label"])
     assert trained["split"].tolist() == study.images["split"].tolist()
     sidecar = {
         "regularizer": {"kind": "none"},

@@ -136,7 +136,7 @@ def test_with_traces__a_corrected_label_stands_where_somebody_decided_alone(tmp_
         decide_label(study, ids[row], name)
     listed = reads.with_traces(study, [0, 1, 2, 3, 7])
     assert listed["corrected_label"].tolist() == ["cat", "dog", "", "", ""]
-    made = with_decisions(study, listed[["image_id"]])
+    made = with_decisions(study, listed.loc[:, ["image_id"]])
     assert made["corrected_label"].fillna("").tolist() == listed["corrected_label"].tolist()
 
 

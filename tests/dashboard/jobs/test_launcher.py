@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,7 +213,7 @@ def test_offer__another_epsilon_of_the_same_command(studies, started):
     remember(studies / "new", analyze)
     write_progress(studies / "new", state="failed", offer={"epsilon": 2.5})
     job = stored_job(studies / "new")
-    offered = launcher.offered(job)
+    offered: Any = launcher.offered(job)
     assert dict(offered.options) == dict(analyze.options) | {"epsilon": "2.5"}
     write_progress(studies / "new", state="failed", offer={"epsilon": -1.0})
     assert launcher.offered(stored_job(studies / "new")) is None

@@ -18,6 +18,7 @@ from dashboard.panels import causes, detail
 from tests.dashboard.conftest import all_text, drawn_charts, tiles, unescaped
 from tests.dashboard.issues import write_issues
 from tests.pictures.planted import plant_causes
+from tests.sentences import as_record
 
 CAUSES = {"errors_tab": "Causes"}
 
@@ -56,7 +57,7 @@ def test_causes__follow_a_decision_on_the_page_of_the_image_and_among_the_errors
     for one, kind in ((first, "crop"), (second, "corrected_to_answer")):
         page = text_of(open_page("image", study="demo", image=one["image_id"]))
         now = sentence(study, one["image_id"])
-        assert now.kind == kind and now in page and before[one["image_id"]] not in page
+        assert as_record(now).kind == kind and now in page and before[one["image_id"]] not in page
     again = text_of(app.run())
     now = shares_sentence(study.table("cause_rates"))
     assert now != shares and now in again and shares not in again
@@ -113,9 +114,9 @@ def test_pop_up__says_what_is_known_of_its_label_and_of_its_error(study, open_pa
     write_issues(study.path, 4)
     doubted = [one for one in study.images["image_id"].head(4) if one != first["image_id"]][0]
     issue = label_issues(open_study(study.path), np.ones(study.n_images, bool))
-    sentence_of = {str(row["image_id"]): doubt_sentence(row) for row in issue.to_dict("records")}
-    text = text_of(open_page("images", study="demo", image=doubted))
-    assert sentence_of[doubted] and sentence_of[doubted] in text
+    (row,) = issue.loc[issue["image_id"] == doubted].to_dict("records")
+    doubt = doubt_sentence({str(name): value for name, value in row.items()})
+    assert doubt and doubt in text_of(open_page("images", study="demo", image=doubted))
     app = open_page("images", study="demo", image=second["image_id"])
     assert sentence(study, second["image_id"]) in text_of(app)
     pages = [link.proto for link in app.get("page_link") if link.proto.page == "image"]

@@ -17,6 +17,7 @@ from dashboard.state.pages import PAGES
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import sample
+from tests.sentences import as_record
 
 # There is no study yet; each marked figure keeps its own images.
 UNFILTERED = ("new_study", "figures", "try_picture")
@@ -282,8 +283,10 @@ def test_note_on_corrections__stands_where_right_and_wrong_are_counted(studies, 
     one = study.table("probe").query("correct == 0 and split == 'val'").iloc[0]
     pages = [{"view": view, "study": "demo"} for view in ("errors", "overview")]
     label_decisions.decide_label(study, one["image_id"], one["predicted"])
-    note = before_corrections(study, where.mask(study))
-    assert note.n == 1 and note.parts[0].value == pytest.approx(note.value + 1 / note.of)
+    note = as_record(before_corrections(study, where.mask(study)))
+    after = as_record(note.parts[0])
+    assert note.n == 1 and note.of and note.value is not None
+    assert after.value == pytest.approx(note.value + 1 / note.of)
     for page in pages:
         assert note in all_text(open_page(**page))
     assert note not in all_text(open_page("errors", study="demo", errors_tab="Wrong labels"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,7 +47,8 @@ def test_shown__is_counted_among_the_labels_of_the_queue_not_by_rank():
             return ord(image_id)
 
     table = pd.DataFrame({"image_id": list("ab"), "rank": [1, 27]})
-    one = Shown.of(Rows(), Queue(table, {}, np.ones(2, bool)), 1)  # ty: ignore
+    study: Any = Rows()
+    one = Shown.of(study, Queue(table, {}, np.ones(2, bool)), 1)
     assert one.rank == 27 and one.position.endswith(" 2 of 2")
 
 

@@ -39,6 +39,7 @@ from dashboard.panels.remedies import head_comparison
 from tests.dashboard.conftest import all_text, tiles
 from tests.dashboard.issues import write_issues
 from tests.publish.test_label_forms import made as made
+from tests.sentences import as_record
 
 TAB = {"errors_tab": "What would help"}
 FACTS = {"answer": "probe", "accuracy": 0.7, "accuracy_in_use": 0.65, "n": 40, "heads": ["refit", "slices"]}
@@ -104,9 +105,10 @@ def test_page__leads_from_untried_corrections_to_the_labels(seen, open_page):
     app = open_page("errors", study=seen.name, **TAB)
     queries = [one.proto.query_string for one in app.get("page_link")]
     assert any(parse_qs(one).get("errors_tab") == ["Wrong labels"] for one in queries)
-    worst = worst_sentence(study.facts(RemediesFacts), "blue things")
-    assert worst.parts[0].what == "blue things" and [one.n for one in worst.parts] == [12, 21]
-    assert any(part in all_text(app) for part in worst.parts[1:])
+    worst = as_record(worst_sentence(study.facts(RemediesFacts), "blue things"))
+    parts = [as_record(one) for one in worst.parts]
+    assert parts[0].what == "blue things" and [one.n for one in parts] == [12, 21]
+    assert any(part in all_text(app) for part in parts[1:])
 
 
 def test_head__nothing_gains__none_is_chosen_and_a_next_step_is_shown(seen, open_page):

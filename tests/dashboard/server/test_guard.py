@@ -299,7 +299,7 @@ def cookie_of(token: str, name: str = "peregrine_8501") -> str:
 
 
 def test_guest__is_told_from_the_owner_and_by_the_guard_alone():
-    bearer = {"authorization": f"Bearer {GUEST}"}
+    bearer: dict[str, Any] = {"authorization": f"Bearer {GUEST}"}
     assert access(scope(**bearer)) == access(scope(cookie=cookie_of(GUEST))) == "guest"
     assert access(scope(authorization=f"Bearer {TOKEN}")) == access(scope(cookie=cookie_of(TOKEN))) == "full"
     for name in ("x-peregrine-access", "X-Peregrine-Access", "X-PEREGRINE-ACCESS"):
@@ -322,9 +322,9 @@ def test_guest__mixed_passes_give_the_most_that_one_of_them_gives():
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "TRACE", "MKCOL"])
 def test_guest__sends_nothing_but_reads(method: str):
-    origin = {"origin": "http://localhost:8501"}
-    assert access(scope(method=method, cookie=cookie_of(GUEST), **origin)) == "403"
-    assert access(scope(method=method, cookie=cookie_of(TOKEN), **origin)) == "full"
+    origin = "http://localhost:8501"
+    assert access(scope(method=method, cookie=cookie_of(GUEST), origin=origin)) == "403"
+    assert access(scope(method=method, cookie=cookie_of(TOKEN), origin=origin)) == "full"
 
 
 def test_guest__form_takes_either_token_and_the_last_one_holds():

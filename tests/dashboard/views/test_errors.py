@@ -31,6 +31,7 @@ from dashboard.panels import worst_slices as worst_slices_panel
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
 from tests.synthetic import make_study
+from tests.tables import rows_where
 
 ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "false"}
 
@@ -454,8 +455,8 @@ def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
         true, told = card["title"].split(" → ")
         rows = np.flatnonzero(split & (probe["true"] == true) & (probe["predicted"] == told))
         behind = behind_confusion(worded, ProbeWithMeans.of(worded), rows, true, told)
-        behind = behind[behind["side"] == "predicted"].head(2)
-        behind = behind[~(behind["share"] < concept_reads.LEAST_PUSH)]
+        behind = rows_where(behind, behind["side"] == "predicted").head(2)
+        behind = rows_where(behind, ~(behind["share"] < concept_reads.LEAST_PUSH))
         if behind.empty:
             assert not any("Feature" in line for line in card["lines"])
             continue

@@ -161,7 +161,7 @@ def test_verdicts__tags_and_their_filter(seen, open_page):
     shown = drawn_cards(app, "features_cards")
     assert {card["tag"] for card in shown} == {"on the object"}
     lift = open_study(seen).table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]
-    lifts = [lift[int(card["id"])] for card in shown]
+    lifts = [float(lift.at[int(card["id"])]) for card in shown]
     assert lifts == sorted(lifts, reverse=True) and len({*lifts}) > 1  # the clearest first, as on Overview
 
 
@@ -440,7 +440,7 @@ def test_words__images_described_with_the_text(asked, n, worded, open_page):
 
 def test_list__a_single_image_and_what_is_said_of_how_often_features_fire(studies, open_page):
     study = open_study(studies / "demo")
-    counts, names = study.vector("firing_count"), study.images["image_id"]
+    counts, names = study.vector("firing_count"), study.images["image_id"].astype(str).tolist()
     one, several = (int(np.flatnonzero((counts == n) & study.is_val)[0]) for n in (1, 2))
     text = all_text(open_page("features", study="demo", where=str(Slice(image_ids=(names[one],)))))
     assert "1 feature fires" in text

@@ -35,7 +35,7 @@ from dashboard.panels.detail import (
 )
 from dashboard.panels.research import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
-from tests.sentences import numbers
+from tests.sentences import as_record, numbers
 
 
 def mistake(study) -> int:
@@ -75,7 +75,9 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     first = table.head(len(shown["rows"]))
     assert [int(one["id"]) for one in shown["rows"]] == first["feature"].tolist()
     assert shown["ends"] == [decided.rival, decided.answer]
-    unlisted = decided.lead - first["push"].sum()  # so that bars and sentence add up to the lead
+    unlisted = decided.lead - float(
+        first["push"].to_numpy().sum()
+    )  # so that bars and sentence add up to the lead
     assert f"features that are not listed add {signed(unlisted, 2)}:" in all_text(app)
     share = 1 - unlisted / decided.lead
     assert (f"list explains {100 * share:.0f} %" in all_text(app)) == (0 < share <= 1)
@@ -184,9 +186,9 @@ def test_picture_of_the_study_and_what_is_covered__are_named(worded):
     name = str(worded.images["image_id"].iat[3])
     assert in_the_study(worded, 3, 0.9, is_seen=True) == mostly_covered(0.5) == ""
     for is_seen, kind in ((True, "image_seen"), (False, "image_of_study")):
-        sentence = in_the_study(worded, 3, 1.0, is_seen=is_seen)
+        sentence = as_record(in_the_study(worded, 3, 1.0, is_seen=is_seen))
         assert (sentence.kind, sentence.what) == (kind, name)
-    assert mostly_covered(0.95).value == 0.95
+    assert as_record(mostly_covered(0.95)).value == 0.95
     assert reads.answer_has_seen(worded).tolist() == (~worded.is_val).tolist()
 
 
@@ -199,11 +201,18 @@ def test_same_class_words__precision_at_k():
     assert "dog" in alike and " not " not in alike
     assert "cat" in unlike and " not " in unlike
     assert same_class_words(labels.head(5), 2, np.array([1])) == ""  # no other image could be
-    changed = same_class_words(labels, 0, np.array([1, 2, 3, 4]), {2: "dog", 3: None, 5: "dog"})
-    assert [(one.n, one.of) for one in changed.parts] == [(2, 4), (2, 4)]  # 5 is not among the nearest
-    changed = same_class_words(labels, 0, np.array([1, 2, 3, 4]), {0: "cat"})
-    assert [(one.n, one.what) for one in changed.parts] == [(2, "dog"), (1, "cat")]
-    assert same_class_words(labels, 0, np.array([1, 2]), {0: None, 1: "cat"}).kind == "one_of_some"
+
+    def parts(changes: dict[int, str | None]) -> list[Record]:
+        changed = as_record(same_class_words(labels, 0, np.array([1, 2, 3, 4]), changes))
+        return [as_record(one) for one in changed.parts]
+
+    assert [(one.n, one.of) for one in parts({2: "dog", 3: None, 5: "dog"})] == [
+        (2, 4),
+        (2, 4),
+    ]  # 5 is not among the nearest
+    assert [(one.n, one.what) for one in parts({0: "cat"})] == [(2, "dog"), (1, "cat")]
+    of_some = same_class_words(labels, 0, np.array([1, 2]), {0: None, 1: "cat"})
+    assert as_record(of_some).kind == "one_of_some"
     assert same_class_words(labels, 4, np.array([1])) == same_class_words(labels, 0, np.array([], int)) == ""
 
 

@@ -160,7 +160,7 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     assert f"**{len(expected)}** selected" in all_text(app)
     inside = np.isin(np.arange(study.n_images), expected)
     apart = feature_differences(study, inside, study.is_val & ~inside)
-    first = of_each_name(study, apart[apart["difference"] > 0]["feature"])[:4]
+    first = of_each_name(study, apart.loc[apart["difference"] > 0, "feature"])[:4]
     assert [int(one.label.split("#")[1].split(":")[0]) for one in linked(app)] == first and first
     assert {tile["id"] for tile in tiles(app, "map_gallery")} <= set(expected.tolist())
     app.session_state["map_selected_save"] = True  # AppTest has no click for a popover

@@ -374,7 +374,7 @@ def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:
     image_ids = [readable(name) if row in odd else name for row, name in enumerate(names)]
     if not odd:
         return image_ids, odd, []
-    examples = source.some([image_ids[row] for row in odd], 3)
+    examples = first_of([image_ids[row] for row in odd], 3)
     note = rf"{counted(len(odd), 'file name')} not valid UTF-8, shown with \xNN: {examples}"
     return image_ids, odd, [note]
 

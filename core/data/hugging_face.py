@@ -20,7 +20,7 @@ from PIL import Image
 
 from core.common.addresses import is_url, listed_place, located
 from core.common.arrow_tables import as_frame, exact_or_text
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.inside import parse_json
 from core.common.remote_objects import is_file, objects_below, read_small
 from core.common.threads import cached_property
@@ -255,7 +255,7 @@ class HuggingFaceSource(source.ListedSource):
 
     def _labels(self, frame: pd.DataFrame, choice: ColumnChoice) -> tuple[list[str | None], list[str]]:
         columns, label = self._columns, choice.columns.get("label")
-        notes: list[str] = [f"columns left out: {source.some(columns.left_out)}"] if columns.left_out else []
+        notes: list[str] = [f"columns left out: {first_of(columns.left_out)}"] if columns.left_out else []
         notes += choice.notes
         if choice.one_hot:
             values = one_hot_labels(frame, choice.one_hot)
@@ -270,7 +270,7 @@ class HuggingFaceSource(source.ListedSource):
             notes.append(f"{counted(missing, 'image')} without label")
         others = [name for name in columns.classes if name != label]
         if others:
-            notes.append(f"labels are '{label}'; for {source.some(others)} write ?label={others[0]}")
+            notes.append(f"labels are '{label}'; for {first_of(others)} write ?label={others[0]}")
         return labels, notes
 
     def _splits(self, n_rows: np.ndarray) -> tuple[list[str], list[str], bool, np.ndarray]:

@@ -21,7 +21,7 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from core.common.addresses import is_url, located
-from core.common.formatting import counted
+from core.common.formatting import counted, first_of
 from core.common.records import Templates
 from core.common.remote_cache import OUTER_LOCK, cached, entry_of
 from core.common.remote_objects import objects_below, open_object, read_object, stat, stat_all
@@ -312,7 +312,7 @@ class ShardSource(source.ListedSource):
         if without:
             notes.append(f"{counted(without, 'sample')} without an image ignored")
         if beside:
-            further = f"{counted(len(beside), 'further file')} of samples ignored: {source.some(beside, 3)}"
+            further = f"{counted(len(beside), 'further file')} of samples ignored: {first_of(beside, 3)}"
             rule = "the name of a sample ends at its first dot; of two files of a name, the first is read"
             notes.append(f"{further} ({rule})")
         return samples, notes

@@ -19,7 +19,8 @@ SHOWN = 8  # chips in the bar; all are in the drawer
 LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
 LATER = "_saved_slices_later"  # of this session: a page with its filter, and the slices saved on it
 OF = "slices"  # what a problem is of
-OUT_OF_FOLD = "Out of fold every image is evaluated: evaluation images are all images with a known answer."
+OF_LABELLED = "of all labelled"  # out of fold, where train images are evaluated, too
+OUT_OF_FOLD = "Out of fold, a slice is of all labelled images: train images are evaluated, too."
 NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 
@@ -158,18 +159,21 @@ def known(study: Study) -> dict[str, str]:
 
 
 def _described(study: Study, name: str) -> str:
-    """A saved slice in words, or as it is written where it cannot be read."""
+    """A saved slice in words, or as it is written where it cannot be read; out of fold without a split."""
     text = known(study)[name]
     try:
-        return Slice.of_saved(text).describe()
+        where = Slice.of_saved(text)
     except SliceError:
         return text
+    return (replace(where, split=None) if study.is_out_of_fold and where.split == "val" else where).describe()
 
 
 def _with_count(study: Study, name: str) -> str:
-    """A saved slice's name and how many images a page shows of it, or that the study cannot meet it."""
+    """A saved slice's name, how many images a page shows of it and, where these are of both splits, of which;
+    or that the study cannot meet it.
+    """
     try:
         n = slice_reads.count(study, with_split(study, Slice.of_saved(known(study)[name])))
     except SliceError:
         return f"{name} (cannot be read)"
-    return f"{name} ({n:,})"
+    return f"{name} ({n:,} {OF_LABELLED})" if study.is_out_of_fold else f"{name} ({n:,})"

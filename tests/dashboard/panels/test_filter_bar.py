@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from core.measures import saved_slices
@@ -13,8 +14,9 @@ from core.measures.slice import Slice
 from core.store import open_study
 from core.study import label_decisions
 from dashboard.cache.image_filter import column_name
+from dashboard.panels import saved_slices as panel
 from dashboard.state.pages import PAGES
-from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
+from tests.dashboard.conftest import all_text, grid, numbers_of, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import sample
 from tests.sentences import as_record
@@ -213,6 +215,20 @@ def test_saved_slices_are_chips_with_counts(studies, open_page):
     ]  # of the evaluation images, as a page shows them
     pills.set_value("ants <b>").run()
     assert where(app) == "label=ant"
+
+
+def test_saved_slices__out_of_fold_say_that_train_images_count_too(worded, open_page):
+    saved_slices.save(worded.path, "all", Slice(split="val"))
+    out_of_fold = worded.answering("crossfit")
+    (by_default,), (of_both,) = (
+        open_page("images", study="seen", **query).pills(key="filter_saved").options
+        for query in ({}, {"answer": "crossfit"})
+    )
+    assert numbers_of(by_default) == [np.count_nonzero(worded.is_val)]
+    assert numbers_of(of_both) == [np.count_nonzero(out_of_fold.is_val)] == [worded.n_images]
+    assert of_both != by_default.replace(str(worded.is_val.sum()), str(worded.n_images))
+    described = [panel._described(study, "all") for study in (worded, out_of_fold)]
+    assert described == [Slice(split="val").describe(), Slice().describe()]
 
 
 def test_a_long_slice_is_named_in_the_link(studies, open_page):

@@ -143,10 +143,10 @@ def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[
     parts = []
     if not widgets.undefined(row["confidence_before"]):
         parts.append(
-            f"confidence {100 * row['confidence_before']:.0f} → {100 * row['confidence_after']:.0f} %"
+            f"confidence {100 * row['confidence_before']:.0f}, then {100 * row['confidence_after']:.0f} %"
         )
     if not widgets.undefined(row["q_before"]):
-        parts.append(f"Q {row['q_before']:.3f} → {row['q_after']:.3f}")
+        parts.append(f"Q {row['q_before']:.3f}, then {row['q_after']:.3f}")
     return classes, " · ".join(parts)
 
 

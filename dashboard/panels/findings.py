@@ -151,7 +151,7 @@ def _labels(study: Study, population: Slice) -> tuple[Card, Target] | None:
     table = listed.loc[is_open(listed)]
     if table.empty:
         return None
-    first = with_class_names(f"{table['label'].iat[0]} → {table['suggested'].iat[0]}")
+    first = with_class_names(f"{table['label'].iat[0]}, likely {table['suggested'].iat[0]}")
     n_checked, n_decided = int(every["n_checked"].iat[0]), len(listed) - len(table)
     kind = "checked_and_decided" if n_decided else "checked"
     return _card(

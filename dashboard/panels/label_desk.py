@@ -489,7 +489,7 @@ def _said(label: str, class_name: str) -> str:
     if class_name == label:
         return f"{with_class_names(label)} is right"
     better = "unsure" if class_name == UNSURE else with_class_names(class_name)
-    return f"{with_class_names(label)} → {better}"
+    return f"{with_class_names(label)}, now {better}"
 
 
 def _go_on(study: Study, one: Shown) -> None:

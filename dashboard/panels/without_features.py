@@ -80,7 +80,7 @@ def changed_images(
         return
     captions = {}
     for at in changed.tolist():
-        answers = f"{spoken[made.before[at]]} → {spoken[made.after[at]]}"
+        answers = f"{spoken[made.before[at]]}, then {spoken[made.after[at]]}"
         captions[int(rows[at])] = (answers, _verdict(made, at))
     widgets.image_gallery(
         study, rows[changed], key=key, captions=captions, marked=False,
@@ -107,9 +107,9 @@ def numbers_without(table: pd.DataFrame, n_off: int) -> None:
             interval = f"{100 * mine['accuracy_low']:.1f} to {100 * mine['accuracy_high']:.1f}"
             widgets.metric(
                 "Accuracy",
-                f"{before} → {after}",
+                after,
                 explain="accuracy",
-                detail=f"{changed}; 95 % interval: {interval}",
+                detail=f"before {before}; {changed}; 95 % interval: {interval}",
             )
     with columns[1]:
         n_changed, n = round(mine["flipped"] * mine["n"]), int(mine["n"])
@@ -270,7 +270,7 @@ def _removal_told(study: Study, row: int, removed: tuple[int, ...], label: str |
     spoken = [widgets.plain(one) for one in few["spoken"]]
     spoken[0] = f"**{spoken[0]}**{' (the truth)' if then == label and then != first else ''},"
     changes = ", ".join(
-        f"{name} {widgets.percent(before, digits=0)} → {widgets.percent(after, digits=0)}"
+        f"{name} from {widgets.percent(before, digits=0)} to {widgets.percent(after, digits=0)}"
         for name, before, after in zip(spoken, few["before"], few["after"], strict=True)
     )
     return f"Without {these} it {'still says' if first == then else 'says'} {changes}"

@@ -183,7 +183,7 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     first = gained.iloc[0]
     sides = f"before {first['predicted_before']}, after {first['predicted_after']}"
     assert shown[0]["lines"][0] == f"{first['label']}: {sides}"
-    assert f"Q {first['q_before']:.3f} → {first['q_after']:.3f}" in shown[0]["lines"][1]
+    assert f"Q {first['q_before']:.3f}, then {first['q_after']:.3f}" in shown[0]["lines"][1]
 
 
 @pytest.mark.exhaustive("test_changed_sides__gallery… has the other side")

@@ -285,7 +285,7 @@ def test_without_features__what_the_probe_says_then(worded, open_page):
     changed[features[:2]] = probe.means[features[:2]]
     before, after = (softmax(probe.classifier.logits(one[None])[0]) for one in (raw, changed))
     name = worded.class_names[int(np.argmax(before))]
-    change = f" {100 * before.max():.0f} % → {100 * after[before.argmax()]:.0f} %"
+    change = f" from {100 * before.max():.0f} % to {100 * after[before.argmax()]:.0f} %"
     then = worded.class_names[int(np.argmax(after))]
     assert f"**,{change}" in all_text(app) if then == name else f"{name}{change}" in all_text(app)
     assert ("still says" in all_text(app)) == (then == name) and f"**{then}**" in all_text(app)

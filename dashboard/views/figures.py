@@ -1,5 +1,6 @@
 """Figures: those that were marked on any page, each a click, and all as one .zip for a paper."""
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import streamlit as st
@@ -22,7 +23,27 @@ from dashboard.state.pages import PAGES
 BESIDE = 400  # px of what stands beside a figure, or below a wide one
 MIME = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
 OLD_LINK = "sheet"  # part of the URL before 0.4.0: what was on a figure sheet
+ONE_COLUMN = 3.5  # inches of a page of two columns
 LEFT = "Figure sheets left in 0.4.0, so what this link had on one is not shown. Mark its figures instead."
+
+
+@dataclass(frozen=True)
+class Source:
+    """A page with charts or pictures; item: what it draws them from."""
+
+    page: str
+    title: str
+    item: str
+    query: dict[str, str] = field(default_factory=dict)
+
+
+SOURCES = (
+    Source("predicting_errors", "Predicting errors", "quality"),
+    Source("features", "Plot of the features", "features", {"features_as": "Plot"}),
+    Source("map", "Map", "map_pca", {"map_figure": "true"}),
+    Source("heatmaps", "Heatmaps", "heatmap_maps"),
+    Source("masks", "Masks and mIoU", "overlap"),
+)
 
 
 def figures_page() -> None:
@@ -32,7 +53,7 @@ def figures_page() -> None:
         session.notify(LEFT)
     figures = my_figures.figures()
     if not figures:
-        widgets.empty_state("No figure is marked", nothing("no_figure_marked"))
+        widgets.empty_state("No figure yet", nothing("no_figure_marked"))
         _where_figures_are()
         return
     problem = print_problem()
@@ -43,12 +64,23 @@ def figures_page() -> None:
 
 
 def _where_figures_are() -> None:
-    """Links to pages with charts and pictures, where no figure is marked."""
+    """A button to a page with a chart, and links to others, as far as the study has them."""
     study = session.current_study()
+    pages = [page for page in SOURCES if study.has(page.item)]
+    if not pages:
+        return
+    first, *others = pages
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        link("features", "Plot of the features", study, icon="scatter_plot", features_as="Plot")
-        link("heatmaps", "Heatmaps", study, icon="local_fire_department")
-        link("predicting_errors", "Scores that predict errors", study, icon="speed")
+        st.button(
+            "Open a chart to add",
+            key="figures_first",
+            type="primary",
+            icon=PAGES[first.page].icon,
+            on_click=lambda: session.go(first.page, **first.query),
+        )
+        for page in others:
+            icon = PAGES[page.page].icon.strip(":").rpartition("/")[2]
+            link(page.page, page.title, study, icon=icon, **page.query)
 
 
 def _archive(figures: list[KeptFigure], problem: str | None) -> None:
@@ -84,21 +116,23 @@ def _figure(name: str, figure: KeptFigure, problem: str | None) -> None:
 
 
 def _caption(name: str, figure: KeptFigure) -> None:
-    """The field of the caption."""
+    """What its files are called, and the field of the caption."""
+    st.markdown(f"**{plain(figure.stem)}**")
     key = f"figure_caption_{name}"
     st.text_area(
         "Caption",
         figure.caption,
         max_chars=LONGEST_CAPTION,
         key=key,
-        height=100,
+        height="content",
         on_change=lambda: my_figures.set_caption(name, session.value(key)),
     )
 
 
 def _files(name: str, figure: KeptFigure, problem: str | None) -> None:
     """The size of a figure, its files, and what takes it out."""
-    st.caption(f"{figure.inches:.2f} × {figure.height / 96:.2f} in")
+    columns = "one column" if figure.inches <= ONE_COLUMN else "two columns"
+    st.caption(f"{figure.inches:.2f} × {figure.height / 96:.2f} in, {columns}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for kind in ("pdf", "svg", "png"):
             _download(name, figure, kind, problem)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.charts.kept_figures import KeptFigure
-from dashboard.state import my_figures
-from tests.dashboard.conftest import all_text, drawn_charts, unescaped
+from dashboard.state import my_figures, session
+from tests.dashboard.conftest import all_text, drawn_charts, forget, unescaped
 
 NAME = "0" * 31 + "1"
 DRAWING = '{"data": [{"type": "scatter", "x": [1, 2], "y": [3, 4]}], "layout": {"width": 336, "height": 242}}'
@@ -31,6 +31,16 @@ def test_page__says_how_a_figure_is_marked(studies, open_page):
     app = open_page("figures", study="demo")
     assert not app.exception and "To my figures" in all_text(app)
     assert not app.get("download_button")
+
+
+def test_page__leads_to_a_page_of_which_the_study_has_the_chart(studies, open_page, monkeypatch):
+    gone: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(session, "go", lambda page, **parts: gone.append((page, parts)))
+    open_page("figures", study="demo").button(key="figures_first").click().run()
+    assert gone == [("predicting_errors", {})]
+    forget(studies / "demo", "quality")
+    open_page("figures", study="demo").button(key="figures_first").click().run()
+    assert gone[1:] == [("features", {"features_as": "Plot"})]
 
 
 def test_page__lists_each_with_its_files(marked):

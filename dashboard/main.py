@@ -95,10 +95,11 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
-    study_progress.strip(served_studies.Entry(entry.name, study.path))
     study_progress.not_opened_ahead(entry.path)
+    stamp = study_progress.stamp_of(study.path)
     _above(page, study)
     _run_with_notes(page, study)
+    study_progress.strip(served_studies.Entry(entry.name, study.path), stamp)  # last for keys, too
     opened_ahead.shown(entry.path)
 
 

@@ -128,7 +128,7 @@ def not_ready(entry: served_studies.Entry, error: Exception | None) -> None:
     job = read_job(entry.path)
     if job is not None and job.running:
         st.caption("This study is being made. Its views open by themselves when there is something to see.")
-        _live(entry, full=True)
+        _live(entry, stamp_of(entry.path), full=True)
     elif job is not None and job.state in ENDINGS:
         _unfinished(entry, job)
     elif (entry.path / served_studies.MANIFEST).is_file() and error is not None:
@@ -144,10 +144,10 @@ def not_ready(entry: served_studies.Entry, error: Exception | None) -> None:
 
 
 @widgets.stable_container
-def strip(entry: served_studies.Entry) -> None:
+def strip(entry: served_studies.Entry, stamp: int) -> None:
     """Below the views of a study: the command whose later steps are still running in it, or that ended badly.
 
-    In a basis, also those of its study.
+    In a basis, also those of its study. stamp: `stamp_of` the study before its page was drawn.
     """
     job, (whole, basis) = read_job(entry.path), basis_of(entry.path)
     if basis and (job is None or job.state == "done"):
@@ -156,7 +156,7 @@ def strip(entry: served_studies.Entry) -> None:
         return
     with st.container(key="job_strip_row"):
         if job.running:
-            _live(entry, full=False)
+            _live(entry, stamp, full=False)
         else:
             _ended(job)
 
@@ -189,9 +189,8 @@ def _wait_for_study(folder: Path) -> None:
         st.rerun()
 
 
-def _live(entry: served_studies.Entry, *, full: bool) -> None:
+def _live(entry: served_studies.Entry, stamp: int, *, full: bool) -> None:
     """Follow the job of a study; the page runs again whenever a step is added, too."""
-    stamp = _stamp(entry.path)
 
     def show(job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -204,11 +203,11 @@ def _live(entry: served_studies.Entry, *, full: bool) -> None:
             with st.expander("What the command prints"):
                 st.code(log_tail(entry.path, 12) or "Nothing yet.", language=None, wrap_lines=True)
 
-    follow(entry.path, show, stop=lambda: _stamp(entry.path) != stamp)
+    follow(entry.path, show, stop=lambda: stamp_of(entry.path) != stamp)
 
 
-def _stamp(path: Path) -> int:
-    """Changes whenever a step is added to the study."""
+def stamp_of(path: Path) -> int:
+    """Return a number that changes whenever a step is added to the study."""
     try:
         return (path / served_studies.MANIFEST).stat().st_mtime_ns
     except OSError:

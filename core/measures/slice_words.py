@@ -121,14 +121,19 @@ def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd
 
 
 def best_words(
-    concepts: pd.DataFrame, *, most: int = MOST_WORDS, on_object: Collection[int] = ()
+    concepts: pd.DataFrame,
+    *,
+    most: int = MOST_WORDS,
+    on_object: Collection[int] = (),
+    doubtful: Collection[tuple[str, str]] = (),
 ) -> dict[int, list[str]]:
     """Return the best words of each single feature, none a part of another; see `best_first`.
 
     Args:
         concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:
             words per feature. on_object: features whose heat lies on the object: of these the words that are
-            seen under the heat, where there is one.
+            seen under the heat, where there is one. doubtful: pairs of a group and a word of it that does not
+            stand behind another word.
     """
     is_joint = concepts["group"].str.contains(JOINED_BY, regex=False).to_numpy(bool)
     rows: Any = concepts[concepts["kept"].to_numpy(bool) & ~is_joint]
@@ -140,6 +145,8 @@ def best_words(
     words_of: dict[int, list[str]] = {}
     for group, word in zip(rows["group"], rows["word"], strict=True):
         mine = words_of.setdefault(int(group), [])
+        if mine and (group, word) in doubtful:
+            continue
         if len(mine) < most and not any(word in other or other in word for other in mine):
             mine.append(word)
     return words_of
@@ -187,7 +194,14 @@ def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = T
 
 
 def _best_words(study: StudyReader, most: int) -> dict[int, list[str]]:
-    return best_words(_concepts(study), most=most, on_object=features_on_object(study))
+    on_object, doubtful = features_on_object(study), _doubtful_words(study)
+    return best_words(_concepts(study), most=most, on_object=on_object, doubtful=doubtful)
+
+
+def _doubtful_words(study: StudyReader) -> set[tuple[str, str]]:
+    """The words, with their features, that are weak or useless as names."""
+    judged = {key: judge_name(one).word for key, one in _evidence_of_words(study).items()}
+    return {key for key, word in judged.items() if word in (USELESS, WEAK)}
 
 
 def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
@@ -216,32 +230,64 @@ def name_verdicts(study: StudyReader) -> dict[int, Verdict]:
 
     How many of a feature's images show a word is known of names by majority alone (docs/method.md 6.12).
     """
-    if not (study.has("concepts") and {"elsewhere", "score"} <= set(study.columns("concepts"))):
-        return {}
     return made_once(study, "verdicts on names", lambda: _name_verdicts(study))
 
 
 def _name_verdicts(study: StudyReader) -> dict[int, Verdict]:
+    evidence, words = _evidence_of_words(study), feature_words(study, named=False)
+    return (
+        {one: judge_name(evidence[str(one), first]) for one, (first, *_) in words.items()} if evidence else {}
+    )
+
+
+def _evidence_of_words(study: StudyReader) -> dict[tuple[str, str], NameEvidence]:
+    """What is known of the kept words of single features, by feature and word; empty without such words."""
+    if not (study.has("concepts") and {"elsewhere", "score"} <= set(study.columns("concepts"))):
+        return {}
     shares = ["score", "elsewhere", "auc_low", "auc_high"]
     names = [name for name in shares if name in study.columns("concepts")]
-    table = study.table("concepts", ["group", "word", *names]).reindex(columns=["group", "word", *shares])
-    numbers_of = {(group, word): numbers for group, word, *numbers in table.itertuples(index=False)}
-    of_group = Counter(study.column("highly_activating", "group").astype(str))
-    verdicts = {}
-    for feature, (word, *_) in feature_words(study, named=False).items():
-        share, elsewhere, low, high = numbers_of[str(feature), word]
-        n = of_group[str(feature)]
-        verdicts[feature] = judge_name(NameEvidence(word, n, share, elsewhere, low, high))
-    return verdicts
+    table = study.table("concepts", ["group", "word", "kept", *names])
+    table = table.loc[table["kept"].to_numpy(bool)].reindex(columns=["group", "word", *shares])
+    n_of = Counter(study.column("highly_activating", "group").astype(str))
+    rows = table.itertuples(index=False)
+    return {(group, word): NameEvidence(word, n_of[group], *values) for group, word, *values in rows}
 
 
 def features_on_object(study: StudyReader) -> list[int]:
     """Return the features whose heat lies on the object (verdict 'core'); none without masks."""
+    return _features_on(study, "core")
+
+
+def _features_on(study: StudyReader, mask: str) -> list[int]:
+    """The features whose heat lies on these masks, core or spurious."""
     if not study.has("overlap_by_feature"):
         return []
     table = study.table("overlap_by_feature", ["feature", "mask", "verdict"])
-    mine = (table["mask"] == "core") & (table["verdict"] == "core")
+    mine = (table["mask"] == mask) & (table["verdict"] == mask)
     return table.loc[mine.to_numpy(bool), "feature"].astype(int).tolist()
+
+
+def disputed_heat(study: StudyReader) -> dict[int, tuple[str, list[int]]]:
+    """Return features whose heat lies on the object although a word of their name stands for the background.
+
+    A word does so where its last part ("sky" of "night sky") also ends the first word of features whose heat
+    lies on the background, and that word is useful or reliable, unless it names a class (docs/method.md 5.2).
+
+    Returns:
+        feature -> the word, and those other features, ascending. Empty without masks or words.
+    """
+    elsewhere: dict[str, list[int]] = {}
+    judged, words = name_verdicts(study), feature_words(study, named=False)
+    for feature in sorted(set(_features_on(study, "spurious")) & judged.keys()):
+        last = words[feature][0].split()[-1]
+        if judged[feature].word in (USEFUL, RELIABLE) and last not in study.class_names:
+            elsewhere.setdefault(last, []).append(feature)
+    disputed = {}
+    for feature in features_on_object(study):
+        of_background = (word for word in words.get(feature, ()) if word.split()[-1] in elsewhere)
+        if word := next(of_background, ""):
+            disputed[feature] = word, elsewhere[word.split()[-1]]
+    return disputed
 
 
 def named_from(study: StudyReader) -> dict[int, str]:

@@ -26,6 +26,7 @@ from core.measures.slice_features import (
     strongest_images,
 )
 from core.measures.slice_features import most_common_classes as core_most_common_classes
+from core.measures.slice_words import disputed_heat
 from core.measures.telling_features import telling_features
 from core.store import Study
 from dashboard.cache import concept_reads, heatmap_reads, reads
@@ -33,7 +34,7 @@ from dashboard.cache.reader import cached_read
 
 STABLE = "Stablest first"  # of latents that another fit was looked for
 SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number", STABLE)
-VERDICTS = ("core", "spurious", "undecided")
+VERDICTS = ("core", "spurious", "undecided", "disputed")
 OFTEN = 0.01  # share of images from which on a feature counts in the sentence above the list
 
 
@@ -67,9 +68,9 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     difference, low, high, q (see `inspection.feature_differences`); likeliest, likeliest_rate, top_class,
     purity (see `most_common_classes`), firing_class and classes, in words (see `FiringClass`; all of these
     over all classes, also those that the filter leaves out by name); tail, discriminative (of the train
-    images); verdict (of all images with masks, or empty); word_score (of its best word); stability (NaN of
-    units, and of a basis that was learned once). After the step `domains` also part, top_domain and
-    domain_purity (of all images).
+    images); verdict (of all images with masks, or empty; see also `disputed`); word_score (of its best word);
+    stability (NaN of units, and of a basis that was learned once). After the step `domains` also part,
+    top_domain and domain_purity (of all images).
     """
     features = reads.table(study, "features", ("feature", "tail", "discriminative"))
     features = features.merge(reads.feature_differences(study, population), on="feature", how="left")
@@ -91,6 +92,13 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     features["word_score"] = [best.get(feature, np.nan) for feature in number]
     features["stability"] = np.nan if stable is None else stable[number]
     return features
+
+
+@cached_read(max_entries=8)
+def n_train_images(study: Study) -> np.ndarray:
+    """(n_features,) int64: the train images on which each feature fires; all images without a train split."""
+    rates = numbers(reads.table(study, "features", ("feature", "activation_rate")), "activation_rate")
+    return np.rint(rates / 100 * (int(np.count_nonzero(~study.is_val)) or study.n_images)).astype(np.int64)
 
 
 def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
@@ -199,12 +207,20 @@ def more_often_here(study: Study, population: Slice) -> np.ndarray | None:
     return more_often_on(counts, sizes, study.class_names.index(population.labels[0]))
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=8, names_features=True)
+def disputed(study: Study) -> dict[int, tuple[str, list[int]]]:
+    """See `core.measures.slice_words.disputed_heat`; without the features that people named."""
+    given = reads.names_given(study)
+    return {feature: of for feature, of in disputed_heat(study).items() if feature not in given}
+
+
+@cached_read(max_entries=8, names_features=True)
 def _verdicts(study: Study) -> dict[int, str]:
     if not study.has("overlap_by_feature"):
         return {}
     table = study.table("overlap_by_feature", ["feature", "verdict"]).drop_duplicates("feature")
-    return dict(zip(table["feature"].tolist(), texts(table, "verdict"), strict=True))
+    verdicts = dict(zip(table["feature"].tolist(), texts(table, "verdict"), strict=True))
+    return verdicts | dict.fromkeys(disputed(study), "disputed")
 
 
 @cached_read(max_entries=8)

@@ -213,6 +213,10 @@ KNOWN_AS = {  # by the end of their columns
 }
 PICTURES = 4
 TONES: dict[str, cards.Tone] = {USELESS: "bad", USEFUL: "good", RELIABLE: "good"}
+AS_LONG = (
+    2.5  # times the estimate, at most: it is within a factor of 2, on a computer with nothing else to do
+)
+WORTH = 0.75  # of the time: quicker sizes are offered where they save a quarter
 LONG = 300.0  # seconds from which a fit begins with the quick sizes: latents, active ones; and runs, of
 # which one alone cannot say what is found again
 QUICK = {"size": 256, "k": 8, "fits": 2}
@@ -474,8 +478,8 @@ def _duration(
     usual ones where they would be. It sets the fields of these keys.
     """
     takes = fit.seconds(*sizes)
-    duration = format_duration(max(takes, 1))
-    lines = [_say("learning_then" if resume else "learning", what=duration)]
+    durations = tuple(format_duration(max(takes, 1) * times) for times in (1, AS_LONG))
+    lines = [_say("learning_then" if resume else "learning", names=durations)]
     if positions:
         lines.append(_say("looks_again"))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
@@ -483,7 +487,7 @@ def _duration(
         label, icon, other = "Quicker", "bolt", fit.quick
         if sizes == fit.first_sizes != fit.usual:
             label, icon, other = "More thorough", "hourglass_top", fit.usual
-        is_quicker = takes > LONG and fit.seconds(*other) < takes
+        is_quicker = takes > LONG and fit.seconds(*other) < WORTH * takes
         if other != sizes and (is_quicker or other == fit.usual):
             latents, active, runs = other
             takes_then = format_duration(fit.seconds(*other))

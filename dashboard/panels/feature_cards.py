@@ -27,6 +27,7 @@ VERDICTS: dict[str, tuple[str, Tone]] = {
     "core": ("on the object", "good"),
     "spurious": ("on the background", "bad"),
     "undecided": ("undecided", "quiet"),
+    "disputed": ("heat and words differ", "quiet"),
 }
 Row = Mapping[str, Any]
 NO_WORDS = (

@@ -35,6 +35,7 @@ from dashboard.state import served_studies, session
 _say = Templates.beside(__file__)
 FIND, SORT, VERDICT, DEAD = "features_find", "features_sort", "features_verdict", "features_dead"
 ANY = "Any verdict"
+FEWEST_IMAGES = 8  # train images that most discriminative features fire on; below, the word says nothing
 SIGNIFICANT = 0.05  # q below which a difference is no chance
 PARTS = {"find": FIND, "sort": SORT, "verdict": VERDICT, "dead": DEAD}  # parts of a Listing, by widget
 
@@ -55,7 +56,8 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
         fires = int(np.count_nonzero(rate > 0))
         these = _say("this_image" if n == 1 else "these_images", n=n)
         line = _say("one_fires" if fires == 1 else "fire", n=fires, of=len(features), parts=(these,))
-        if not feature_reads.classes_tell(study):
+        often = feature_reads.n_train_images(study)[features["discriminative"].to_numpy(bool)]
+        if not feature_reads.classes_tell(study) or np.median(often) < FEWEST_IMAGES:
             return f"{line}."
         return _say("one_discriminative" if telling == 1 else "discriminative", n=telling, parts=(line,))
     often = rate >= feature_reads.OFTEN

@@ -53,6 +53,8 @@ NEEDED = {
         "The sets of firing features",
     ),
 }
+FEWEST_IMAGES = 8  # train images on which it fires, below which no band is said to mean something
+MOST_OTHERS = 3  # features whose heat lies elsewhere, that are named
 LONGEST_NAME = 68  # letters: two lines beside the buttons at 1280 px
 COLOURS: dict[str, Literal["green", "orange", "gray"]] = {"good": "green", "bad": "orange", "quiet": "gray"}
 
@@ -112,6 +114,10 @@ def header(
             if verdict:
                 st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
             st.caption(widgets.plain(sentence(study, population, row)))
+        if against := feature_reads.disputed(study).get(int(row["feature"])):
+            word, others = against
+            names = tuple(f"#{one}" for one in others[:MOST_OTHERS])
+            st.caption(widgets.plain(_say("disputed", what=word, names=names)))
         if latent := reads.latent_sentence(study, row["feature"]):
             st.caption(widgets.plain(latent))
         traces.note_of_feature(study, row["feature"])
@@ -157,6 +163,10 @@ def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
         images = split_images(population.split)
         classes = firing.images if (firing := row["firing_class"]) and firing.few else row["classes"]
         called = f"{study.feature_kind} {row['feature']}"
+        n_train = feature_reads.n_train_images(study)[row["feature"]]
+        if n_train < FEWEST_IMAGES and rate > 0:
+            of = classes.removeprefix("fires on ")
+            return _say("fires_on_few", what=called, value=rate, names=(images, of), n=int(n_train))
         return feature_sentence(called, 100 * rate, row["tail"], classes, images=images)
     n = slice_reads.count(study, population)
     kind, q = "fires_on_both", row["q"]

@@ -13,6 +13,7 @@ from core.measures.slice import Slice
 from core.measures.slice_words import (
     COLUMNS,
     best_words,
+    disputed_heat,
     feature_words,
     name_verdicts,
     named_from,
@@ -144,6 +145,32 @@ def test_name_verdicts__are_of_the_first_word_of_each_feature(tmp_path):
         3: (WEAK, "grass"), 5: (USEFUL, "brick"), 7: ("", "sky"),
     }  # fmt: skip
     assert (judged[5].sentence.n, judged[5].sentence.of, judged[7].sentence.n) == (36, 40, 7)
+    # "dog" may stand behind "grass", which is weak; "blue" is not judged from seven images
+    assert feature_words(study) == {3: ["grass", "dog"], 5: ["brick"], 7: ["sky", "blue"]}
+    with write_study(folder) as writer, writer.step("concepts", {"third": True}) as step:
+        step.table("concepts", table.assign(score=[0.9, 0.55, 0.9, 0.9, 0.9], elsewhere=0.05))
+        step.table("highly_activating", high)
+    assert feature_words(open_study(folder))[3] == ["grass"]  # "dog" holds for less than half, maybe
+
+
+def test_disputed_heat__is_of_features_on_the_object_with_a_word_of_the_background(tmp_path):
+    words = ["night sky", "sky", "ant", "ant", "snow", "brick", "red brick"]
+    rows = [(str(one), 1, word, True, 0.5) for one, word in enumerate(words)]
+    table = pd.DataFrame(rows, columns=["group", "rank", "word", "kept", "under_heat"]).assign(elsewhere=0.05)
+    score = [0.95, 0.95, 0.95, 0.95, 0.95, 0.5, 0.95]  # that the images of 5 show brick is not sure
+    mask = ["spurious", "core", "spurious", "core", "core", "spurious", "core"]
+    folder = make_study(tmp_path / "seen", n_train=20, n_val=8)
+    with write_study(folder) as writer:
+        with writer.step("concepts", {}) as step:
+            step.table("concepts", table.assign(score=score))
+            step.table("highly_activating", pd.DataFrame({"group": list("0123456") * 40, "image_id": "x"}))
+        with writer.step("overlap", {}) as step:
+            step.table(
+                "overlap_by_feature", pd.DataFrame({"feature": range(7), "mask": mask, "verdict": mask})
+            )
+    study = open_study(folder)
+    assert "ant" in study.class_names
+    assert disputed_heat(study) == {1: ("sky", [0])}
 
 
 def test_worst_within__are_the_slices_of_the_slice(world):

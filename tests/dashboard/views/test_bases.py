@@ -572,6 +572,7 @@ def test_sizes_of_a_fit__are_quick_where_the_usual_take_long(served, started, op
     usual = sizes(open_page("features", study="demo", features_as="Bases"))
     monkeypatch.setattr(bases, "LONG", 0.0)  # seconds: whatever it takes is long now
     monkeypatch.setattr(bases, "QUICK", {"size": 8, "k": 1, "fits": 2})  # smaller than the study
+    monkeypatch.setattr(bases, "WORTH", 1.0)  # of so small a study quick sizes save hardly anything
     app = open_page("features", study="demo", features_as="Bases")
     quick = sizes(app)
     assert quick == [min(pair) for pair in zip(usual, bases.QUICK.values(), strict=True)] != usual

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.common.records import Templates
+from core.common.records import Record, Templates
 from core.measures.design_effect import groups_among
 from core.measures.evaluate import result_column
 from core.measures.headline import NO_IMAGES
@@ -284,6 +284,28 @@ def object_preference(study: StudyReader, mask: np.ndarray) -> ObjectPreference:
     apart = numbers(mine, "energy") - numbers(mine, "mask_area")
     groups = groups_among(study.groups, mine["row"].to_numpy())
     return ObjectPreference(*mean_interval(apart, within=(-1.0, 1.0), groups=groups))
+
+
+def measured_images(study: StudyReader, mask: np.ndarray, variant: str) -> Record:
+    """State how many images of a slice an overlap is measured on, by each mask, and why others are left out.
+
+    Args:
+        mask: (n_images,) bool. variant: a column of table `overlap`, NaN where it is undefined.
+    """
+    table = study.table("overlap")
+    table = table.loc[mask[table["row"].to_numpy()]]
+    notes = table["note"] if "note" in table else pd.Series(str(_say("no_overlap")), index=table.index)
+    n_images, parts = int(np.count_nonzero(mask)), []
+    for kind in (one for one in MASKS if one in set(table["mask"])):
+        of_kind = table.loc[(table["mask"] == kind).to_numpy(bool)]
+        is_measured = np.isfinite(numbers(of_kind, variant))
+        reasons = notes.loc[of_kind.index[~is_measured]].value_counts().to_dict()
+        if n_without := n_images - len(of_kind):
+            reasons[str(_say("no_row"))] = n_without
+        left_out = tuple(_say("left_out", n=int(n), why=str(why)) for why, n in reasons.items())
+        template, n = "by_mask_without" if left_out else "by_mask", int(is_measured.sum())
+        parts.append(_say(template, n=n, of=n_images, what=kind, parts=left_out))
+    return _say("measured", parts=tuple(parts)) if parts else _say("no_row")
 
 
 # State in one sentence what the scale of mIoU says: heatmaps on the object, or on the background.

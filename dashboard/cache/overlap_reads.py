@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.records import Record
 from core.measures import overlap
 from core.measures.slice import Slice
 from core.store import Study
@@ -34,6 +35,12 @@ def _means(study: Study, population: Slice, name: str, variant: str) -> pd.DataF
 def uniform_by_group(study: Study, population: Slice, images: str) -> pd.DataFrame:
     """See `core.measures.overlap`: of the images of a filter."""
     return overlap.uniform_by_group(study, reads.mask(study, population), images)
+
+
+@cached_read(max_entries=32)
+def measured_images(study: Study, population: Slice, variant: str) -> Record:
+    """See `core.measures.overlap`: of the images of a filter."""
+    return overlap.measured_images(study, reads.mask(study, population), variant)
 
 
 def kinds(study: Study) -> list[str]:

@@ -95,7 +95,8 @@ def start_button(
         folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
         then: called with the job that a click started.
     Returns:
-        why no click may start it; None where one may.
+        why it cannot be started now, which the caller shows: a tooltip of a button that does nothing is not
+        found; None where it can.
     """
     if guest_is_asking():
         return None
@@ -112,7 +113,7 @@ def start_button(
         on_click=_start,
         args=(command, folder, then),
     )
-    return refused
+    return reason
 
 
 def _start(command: Command, folder: Path | None, then: Callable[[Job], None]) -> None:
@@ -131,16 +132,16 @@ def _start(command: Command, folder: Path | None, then: Callable[[Job], None]) -
 def run_button(
     command: Command, label: str = "Run", *, key: str, kind: Literal["primary", "secondary"] = "secondary"
 ) -> None:
-    """The button; where a click may not start the command, it is disabled, with the reason below it."""
+    """The button; where a click may not start the command, it is disabled, with the reason beside it."""
     if guest_is_asking():
         return
     about = "Runs in the background; its progress is shown below the page."
     with st.container(horizontal=True, vertical_alignment="center"):
-        refused = start_button(command, label, key=f"run_{key}", about=about, kind=kind)
+        reason = start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):
             st.code(command.shell, language="bash", wrap_lines=True)
-    if refused:
-        st.caption(plain(full_sentence(refused)))
+        if reason:
+            st.caption(plain(full_sentence(reason)), width="stretch")
 
 
 def step_command(

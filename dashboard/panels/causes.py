@@ -180,5 +180,5 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
         )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{QUESTION}**", help=widgets.help_text("causes"), width="content")
-            refused = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
-        st.caption(widgets.plain(full_sentence(refused or score_reads.trials_cost_of_image(study))))
+            reason = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
+        st.caption(widgets.plain(full_sentence(reason or score_reads.trials_cost_of_image(study))))

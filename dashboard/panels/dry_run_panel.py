@@ -9,14 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import with_class_names
+from core.common.durations import about
 from core.common.entries import record_of
-from core.common.formatting import counted, step_times
+from core.common.formatting import counted, full_sentence, step_times
 from core.common.records import Templates
 from core.common.step_facts import CheckpointFacts, EncoderFacts
 from core.config.options import OPTIONS, in_form
 from core.config.settings import FORM, OF_CHECKPOINT
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
-from core.study.jobs import format_duration
 from dashboard.components import widgets
 from dashboard.components.form_fields import OPTION_PREFIX, option_field
 from dashboard.components.gallery import Tile, gallery
@@ -121,8 +121,8 @@ def found_panel(report: Found, start: Callable[[], None], *, own: bool = False) 
         about = f"The encoder's own classifier is evaluated on {by_head:,} of {images['n_images']:,} images"
         st.info(f"{about}; none is left to evaluate a linear probe.", icon=":material/info:")
     if report.get("seconds") is not None:
-        took, size = format_duration(report["seconds"]), _size(report["bytes"])
-        st.caption(f"About {took} on this machine, and {size} of its disk.")
+        took, size = about(report["seconds"]), _size(report["bytes"])
+        st.caption(full_sentence(_say("takes", parts=(took,), what=size)))
     start()
     _samples(report.get("samples") or [], with_split=not by_head)
     st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(report).items()))
@@ -275,13 +275,8 @@ def _typed(report: Found) -> list[Found]:
 
 
 def _time(seconds: float, steps: list[Found]) -> str:
-    """
-    >>> _time(90, [{"title": "Heatmaps", "seconds": 80.0}])
-    'about 2 min in all on this machine: heatmaps 80 s'
-    """
     times = step_times(steps)
-    total = _say("in_all" if seconds < 1 else "about_in_all", what=format_duration(seconds))
-    return f"{total}: {times}" if times else total
+    return _say("in_all_with_steps" if times else "in_all", parts=(about(seconds),), what=times)
 
 
 def _classes_title(images: Found) -> str:

@@ -107,11 +107,11 @@ def _to_compute(studies: tuple[Study, ...], folds: SharedFolds, missing: Sequenc
         if job is not None and job.state == "failed" and job.error:
             st.error(widgets.plain(job.error), icon=":material/error:")
         reason = start_button(command, "Compute", key="compare_board_start", folder=folder, kind="primary")
-        if reason:
-            st.caption(widgets.plain(full_sentence(reason)))
-        elif written := [study for study in studies if is_written(study.path)]:
+        if written := [study for study in studies if is_written(study.path)]:
             waits = _say("waits", names=tuple(widgets.plain(study.name) for study in written))
             follow(written[0].path, lambda _: st.caption(waits))
+        elif reason:
+            st.caption(widgets.plain(full_sentence(reason)))
 
 
 def _take(board: Leaderboard) -> None:

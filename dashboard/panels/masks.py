@@ -151,6 +151,7 @@ def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) ->
     """The Q-Score of each image of the page against its overlap; then what holds for the whole study."""
     with controls:
         variant = choose_variant()
+        st.caption(widgets.plain(overlap_reads.measured_images(study, population, variant)))
     if scores := reads.scores(study):
         _scatter(study, population, Q_SCORE if Q_SCORE in scores else scores[0], variant)
     else:
@@ -162,11 +163,7 @@ def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) ->
 
 
 def _remarks(facts: OverlapFacts) -> list[str]:
-    line = "Each image's heatmap is that of its firing discriminative features, "
-    line += f"its region what is at least {facts.threshold:g} of its peak."
-    if facts.n_undefined:
-        line += f" {facts.n_undefined:,} images of the study have no heat or an empty mask and are left out."
-    return [line, *[f"Masks: {note}." for note in facts.mask_report.notes]]
+    return [say("region", value=facts.threshold), *[f"Masks: {note}." for note in facts.mask_report.notes]]
 
 
 @widgets.stable_container
@@ -197,7 +194,8 @@ def _controls(study: Study, variant: str) -> None:
     table = table.loc[table["variant"] == variant].reset_index(drop=True)
     if table.empty:
         return
-    n = int(numbers(table, "n").max(initial=0))
+    most = table.groupby("mask")["n"].max()
+    counts = tuple(say("with_mask", n=int(most[mask]), what=mask) for mask in MASKS if mask in most)
     st.header("What the measure says of known heatmaps")
     columns = pd.DataFrame({"Heatmap": list(dict.fromkeys(table["control"]))})
     for mask in MASKS:
@@ -206,10 +204,7 @@ def _controls(study: Study, variant: str) -> None:
         columns[f"On the {mask} mask"] = [intervals.get(name, "") for name in columns["Heatmap"]]
     columns["Heatmap"] = [CONTROLS.get(name, name) for name in columns["Heatmap"]]
     st.dataframe(columns, hide_index=True, alt="Overlap of control heatmaps with the masks")
-    st.caption(
-        f"Of {n:,} images, whatever the filter, with made-up heatmaps instead of the encoder's. "
-        "A measure can be trusted as far as these come out as they should."
-    )
+    st.caption(say("known_heatmaps", parts=counts))
 
 
 @widgets.stable_container

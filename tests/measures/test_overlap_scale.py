@@ -10,7 +10,15 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from core.measures.image_columns import CONTROLS
-from core.measures.overlap import ANY, BOTH, NO_HEAT, NO_OVERLAP, overlap_scale, uniform_by_group
+from core.measures.overlap import (
+    ANY,
+    BOTH,
+    NO_HEAT,
+    NO_OVERLAP,
+    measured_images,
+    overlap_scale,
+    uniform_by_group,
+)
 from tests import small
 from tests.measures.worlds import World, make_world
 
@@ -28,6 +36,19 @@ def slow_mean(values: list[float]) -> tuple[float, float, float, int]:
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     half = float(stats.t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))
     return mean, max(0.0, mean - half), min(1.0, mean + half), len(values)
+
+
+@pytest.mark.parametrize("variant", ["paper", "soft"])
+def test_measured_images__counts_each_image_once_and_says_why_it_is_left_out(world, variant):
+    table = world.study.table("overlap")
+    inside = np.arange(world.study.n_images) % 3 > 0
+    line = measured_images(world.study, inside, variant)
+    assert [part.what for part in line.parts] == list(KINDS)
+    for part in line.parts:
+        rows = table.loc[(table["mask"] == part.what) & inside[table["row"]]]
+        assert part.n == sum(not math.isnan(value) for value in rows[variant])
+        assert part.of == inside.sum() == part.n + sum(reason.n for reason in part.parts)
+        assert all(reason.why for reason in part.parts)
 
 
 def check(world: World, mask: np.ndarray, rows: list[int], images: str) -> None:

@@ -31,5 +31,5 @@ def test_seconds__grow_with_images_and_are_unknown_without_a_time():
     seconds = [seconds_of_trials(n, speed) for n in (100, 200)]
     assert seconds[0] is not None and seconds[0] >= 100 * CHANGES * 0.01 and seconds[1] == 2 * seconds[0]
     assert seconds_of_trials(100, None) is None
-    assert cost_of_one(90, 12.0).parts[0].why == "12 s" and cost_of_one(90, None).parts == ()
+    assert cost_of_one(90, 12.0).parts[0].parts[0].value == 12 and cost_of_one(90, None).parts == ()
     assert (cost_of_all(3, 90, None).n, cost_of_all(3, 90, None).of) == (3, 90)

@@ -92,14 +92,18 @@ def test_start_button__waits_while_a_command_runs_in_its_folder(studies):
     def page(folder: str) -> None:
         from pathlib import Path
 
+        import streamlit as st
+
         from core.study.commands import RunStep
         from dashboard.components.job_follower import start_button
 
-        start_button(RunStep("map", Path(folder)), "Compute it", key="make")
+        reason = start_button(RunStep("map", Path(folder)), "Compute it", key="make")
+        st.caption(reason or "")
 
     app = AppTest.from_function(page, kwargs={"folder": str(studies / "demo")})
     write_progress(studies / "demo", stage="map")
     button = app.run().button(key="make")
     assert button.disabled and "has ended" in button.help
+    assert app.caption[0].value == button.help  # seen without pointing at it
     write_progress(studies / "demo", state="done")
     assert not app.run().button(key="make").disabled

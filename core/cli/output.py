@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from core.cli.sentences import say_of_command
-from core.common.durations import about
+from core.common.durations import expected_duration
 from core.common.entries import record_of
 from core.common.formatting import (
     UNDEFINED,
@@ -172,7 +172,7 @@ def plan_text(report: Report) -> str:
     images, encoder = report["images"], report["encoder"]
     transform = encoder.get("transform") or {}
     bank, seconds = report.get("captions"), report.get("seconds")
-    took = "unknown" if seconds is None else say_of_command("duration", parts=(about(seconds),))
+    took = "unknown" if seconds is None else say_of_command("duration", parts=(expected_duration(seconds),))
     name = str(report["study"])
     study = say_of_command("exists", what=name) if report["exists"] else name
     bytes_in_all = (format_bytes(report["bytes"]), format_bytes(report["free_bytes"]))

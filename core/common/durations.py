@@ -22,13 +22,13 @@ def slowdown() -> float:
     return 1.0 + max(load, 0.0) / (os.cpu_count() or 1)
 
 
-def about(seconds: float, slower: float | None = None) -> Record:
+def expected_duration(seconds: float, slower: float | None = None) -> Record:
     """Say about how long something takes: as long as estimated, or up to `slower` times as long.
 
     Args:
         seconds: estimated for a machine that does nothing else, at best. slower: None for `slowdown()`.
 
-    >>> about(100, 1.2), about(100, 3.0)
+    >>> expected_duration(100, 1.2), expected_duration(100, 3.0)
     ('about 2 min', '2 min to 5 min, as other programs keep this machine busy')
     """
     factor = slowdown() if slower is None else slower

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
-from core.common.durations import about
+from core.common.durations import expected_duration
 from core.common.records import Record, Templates
 from core.config import CausesConfig
 from core.measures.causes import TOO_FEW
@@ -69,7 +69,7 @@ def cost_of_all(n_errors: int, n_right: int, seconds: float | None) -> Record:
 
 
 def _about(seconds: float | None) -> tuple[Record, ...]:
-    return () if seconds is None else (_say("takes", parts=(about(seconds),)),)
+    return () if seconds is None else (_say("takes", parts=(expected_duration(seconds),)),)
 
 
 def cause_sentence(row: Mapping[str, Any]) -> Record:

@@ -16,7 +16,7 @@ from typing import Any
 from core.common.command_line import PREFIX, basis_of
 from core.common.formatting import format_duration as format_duration
 from core.common.processes import host_name, is_running, process_started
-from core.study.progress import LOG, LONGEST_RESULT, PROGRESS, RESULT, Progress, read_record
+from core.study.progress import LOG, LONGEST_RESULT, PROGRESS, RESULT, WORTH_COUNTING, Progress, read_record
 from core.study.steps import STEPS, in_analysis, of_basis
 
 # Read the state of background jobs from their folders. No torch; nothing is started or stopped here.
@@ -49,6 +49,7 @@ class Job:
     detail: str | None = None
     stages_done: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)  # that each finished step took
+    took: dict[str, float] = field(default_factory=dict)  # by each step when it last worked
     idle: tuple[str, ...] = ()  # steps that have nothing to do, as far as that is known before them
     stages_total: int = 0
     done: int = 0
@@ -244,7 +245,6 @@ WHOLE = ("analyze", "resume", "demo", "basis")  # commands that run every step i
 BASIS = "basis"  # the stage that learns one
 RESUMED = "--resume"  # after which the steps of a basis follow
 WEIGHT_OF_BASIS = 30.0  # beside the weights of the steps: as embedding
-WORTH_COUNTING = 0.5  # seconds: a step that took less was up to date
 UNFINISHED = 0.95  # at most this share of a running step counts as done
 WORTH_A_GUESS = 0.02  # share of a step from which the time so far tells how long the rest takes
 MOST_JOBS = 500
@@ -287,6 +287,21 @@ def overall(job: Job) -> Overall | None:
         left = max((1 - share) * weights[job.stage] * scale, job.eta_s or 0.0, 0.0) + after * scale
     done = before + share * weights[job.stage]
     return Overall(at + 1, len(names), job.stage, done / (before + weights[job.stage] + after), left, in_step)
+
+
+def seconds_of_step(folder: Path, step: str) -> float | None:
+    """Return how long a step of a study took when it last had to work on this machine; None where unknown."""
+    job = read_job(folder)
+    return None if job is None else job.took.get(step)
+
+
+def seconds_of_analysis(folder: Path) -> float | None:
+    """Return how long the steps of a study took when each last had to work here; None where embedding is
+    not among those that are known.
+    """
+    job = read_job(folder)
+    took = {} if job is None else job.took
+    return sum(took.get(name, 0.0) for name in in_analysis()) if took.get("embed") else None
 
 
 def share_of_step(job: Job) -> float:

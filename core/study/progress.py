@@ -31,6 +31,8 @@ JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and the folder for its progress
 LONGEST_RECORD = 1 << 20  # bytes; longer progress files are not read
 RESULT = "result.json"  # a job's report: the JSON that its command prints
 LONGEST_RESULT = 16 << 20
+WORTH_COUNTING = 0.5  # seconds: a step that took less was up to date
+MOST_STEPS, LONGEST_STEP = 100, 1e8  # of a file of progress that is believed; seconds
 WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
 SAY_EVERY = 15.0  # seconds between plain lines when there is no terminal for a bar
 
@@ -165,6 +167,7 @@ class Progress:
         self._step_began = 0.0
         self._n_stages = 0  # that were begun in this step
         self._part = WHOLE_STEP
+        self._took_before: dict[str, float] = {}  # by steps that earlier commands ran here
         self._written = 0.0
         self._mine = False
 
@@ -295,6 +298,7 @@ class Progress:
             "detail": bar.name if bar and self._step not in (None, bar.name) else None,
             "stages_done": self.stages_done,
             "seconds": self.seconds,
+            "took": self._took_before | {step: s for step, s in self.seconds.items() if s >= WORTH_COUNTING},
             "idle": self.idle,
             "stages_total": max(self.stages_total, len(self.stages_done)),
         }
@@ -328,7 +332,15 @@ class Progress:
             other = read_record(self.path) or {}
             busy = other.get("state") == "running" and other.get("pid") != os.getpid()
             self._mine = not (busy and is_running(other.get("pid"), other.get("pid_started")))
+            self._took_before = _sound_seconds(other.get("took"))
         return self._mine
+
+
+def _sound_seconds(value: object) -> dict[str, float]:
+    """The seconds of steps that a file of progress keeps; nothing of one that holds anything else."""
+    entries = value if isinstance(value, dict) and len(value) <= MOST_STEPS else {}
+    is_number = {name: isinstance(s, int | float) and not isinstance(s, bool) for name, s in entries.items()}
+    return {name: float(s) for name, s in entries.items() if is_number[name] and 0 <= s < LONGEST_STEP}
 
 
 def keep_result(text: str) -> None:

@@ -71,7 +71,8 @@ def start_job(command: Command, *, folder: str | Path) -> Job:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RESULT).unlink(missing_ok=True)  # of the job before
-        write_record(folder / PROGRESS, _first_record(command))
+        took = {} if present is None else present.took  # how long each step took is kept from job to job
+        write_record(folder / PROGRESS, _first_record(command) | {"took": took})
         with open(_log(folder), "ab") as log:
             log.write(f"$ {command.shell}\n".encode("utf-8", "surrogateescape"))
             log.flush()

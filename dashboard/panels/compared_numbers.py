@@ -47,6 +47,7 @@ from dashboard.panels import compared_pictures
 # The numbers of the view Compare: headline cards, the table, distributions, change by class.
 
 
+ALL_BELOW = "Each measure stands under All numbers, below."
 HELP = {
     "accuracy": "accuracy",
     "q_correct": "q_score",
@@ -128,17 +129,13 @@ def verdict(comparison: Comparison, other: str) -> None:
         st.header(widgets.plain(sentence.removesuffix(".")))
         has_masks = any(comparison.value(name, other) for name in ("miou_core", "miou_spurious"))
         masked = ", mIoU on those with masks" if has_masks else ""
-        st.caption(
-            widgets.plain(
-                f"Measured on {comparison.population}{masked}. Each measure stands under All numbers, below."
-            )
-        )
+        changed = changed_sentence(comparison, other)
+        lines = (f"Measured on {comparison.population}{masked}.", changed, ALL_BELOW)
+        st.caption(widgets.plain(" ".join(filter(None, lines))))
 
 
 def table(comparison: Comparison, other: str) -> None:
     """All numbers of all studies; what each means is told on hover."""
-    if changed := changed_sentence(comparison, other):
-        st.caption(widgets.plain(changed))
     head, *rows = headline_rows(comparison)
     cells = [f"<tr>{''.join(f'<th scope=col>{html.escape(cell)}</th>' for cell in head[1:])}</tr>"]
     body = []

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import with_class_names
-from core.common.durations import about
+from core.common.durations import expected_duration
 from core.common.entries import record_of
 from core.common.formatting import counted, full_sentence, step_times
 from core.common.records import Templates
@@ -121,7 +121,7 @@ def found_panel(report: Found, start: Callable[[], None], *, own: bool = False) 
         about = f"The encoder's own classifier is evaluated on {by_head:,} of {images['n_images']:,} images"
         st.info(f"{about}; none is left to evaluate a linear probe.", icon=":material/info:")
     if report.get("seconds") is not None:
-        took, size = about(report["seconds"]), _size(report["bytes"])
+        took, size = expected_duration(report["seconds"]), _size(report["bytes"])
         st.caption(full_sentence(_say("takes", parts=(took,), what=size)))
     start()
     _samples(report.get("samples") or [], with_split=not by_head)
@@ -276,7 +276,7 @@ def _typed(report: Found) -> list[Found]:
 
 def _time(seconds: float, steps: list[Found]) -> str:
     times = step_times(steps)
-    return _say("in_all_with_steps" if times else "in_all", parts=(about(seconds),), what=times)
+    return _say("in_all_with_steps" if times else "in_all", parts=(expected_duration(seconds),), what=times)
 
 
 def _classes_title(images: Found) -> str:

@@ -4,16 +4,21 @@ from functools import partial
 
 import streamlit as st
 
-from core.common.formatting import counted, full_sentence
+from core.common.durations import expected_duration
+from core.common.formatting import counted, format_duration, full_sentence
+from core.common.records import Record, Templates
+from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
 from core.store import Study
-from core.study.jobs import Job
+from core.study.jobs import Job, seconds_of_analysis
+from core.study.speed import read_speed
 from core.study.write_access import guest_is_asking
 from dashboard.components import widgets
 from dashboard.components.page_link import link
 from dashboard.jobs import further_studies
 from dashboard.state import served_studies, session
 
+_say = Templates.beside(__file__)
 TITLE = "Other encoders on these images"
 KEY = "other_encoders"
 SHIPPED, TYPED = f"{KEY}_shipped", f"{KEY}_typed"
@@ -70,7 +75,22 @@ def other_encoders_form(study: Study) -> None:
         st.caption(widgets.plain(full_sentence(reason)))
     elif names:
         st.caption(widgets.plain(f"Their names: {', '.join(names)}."))
+    if not refused:
+        st.caption(widgets.plain(takes(study, max(len(encoders), 1))))
     _follow(study)
+
+
+def takes(study: Study, n_studies: int) -> Record:
+    """Say about how long studies by other encoders take, by what this one took on this machine."""
+    if (took := seconds_of_analysis(study.path)) is not None:
+        both = (expected_duration(took * n_studies),)
+        return _say("like_this", n=n_studies, why=format_duration(took), value=took, parts=both)
+    speed = read_speed(study.path, study.facts(EmbedFacts).encoder.fingerprint)
+    if speed is None:
+        return _say("unknown")
+    n_images = n_studies * study.n_images
+    reading = (expected_duration(n_images * speed.milliseconds / 1000),)
+    return _say("reading", n=n_images, value=speed.milliseconds, parts=reading)
 
 
 def _follow(study: Study) -> None:

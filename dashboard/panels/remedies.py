@@ -41,6 +41,7 @@ from core.measures.label_issues import TABLE as ISSUES
 from core.measures.slice import Slice
 from core.publish.remedy_head import remedy_head_bytes
 from core.store import Study
+from core.study.jobs import seconds_of_step
 from core.study.write_access import guest_is_asking
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
@@ -57,6 +58,7 @@ from dashboard.state import served_studies, session
 from dashboard.state.pages import of_labels
 
 TITLE = "What would help"
+CROSSFIT = "crossfit"  # the step whose time tells that of the remedies
 PAGE = 12  # images of each kind
 CHOICE = "remedy"  # part of the URL
 NEXT = "remedy_next"  # key of the menu
@@ -74,7 +76,7 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
     Args:
         where: images that are listed; gains are of all labelled images.
     """
-    if not widgets.needs(study, TABLE, TITLE, remedies_takes):
+    if not widgets.needs(study, TABLE, TITLE, lambda: remedies_takes(seconds_of_step(study.path, CROSSFIT))):
         return
     table, facts = reads.table(study, TABLE), study.facts(RemediesFacts)
     answer_slot.caption(widgets.plain(base_sentence(facts)), help=widgets.help_text("remedies"))

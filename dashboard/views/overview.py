@@ -16,7 +16,7 @@ from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.encoders.readout import encoder_title, layer_words, readout_words, weights_words
 from core.measures.label_issues import TABLE as ISSUES
-from core.measures.label_issues import own_errors
+from core.measures.label_issues import is_open, listed_issues, own_errors
 from core.measures.overlap import ENCODER
 from core.measures.slice import Slice
 from core.measures.slice_comparison import is_filtered
@@ -208,10 +208,12 @@ def _doubted_labels(study: Study, population: Slice) -> None:
     line = label_reads.doubted_errors(study, population)
     if not line:
         return
-    own = own_errors(reads.label_issues(study, Slice())) if study.has(ISSUES) else ""
+    issues = reads.label_issues(study, Slice()) if study.has(ISSUES) else None
+    own = "" if issues is None else own_errors(issues)
+    none_open = issues is None or not is_open(listed_issues(issues)).any()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="overview_doubts"):
         st.markdown(f":orange[:material/flag:] {widgets.plain(line)}", width="content", help=own or None)
-        way = "These labels" if guest_is_asking() else "Decide on them"
+        way = "These labels" if none_open or guest_is_asking() else "Decide on them"
         link("errors", way, study, icon_right="arrow_forward", where="", **of_labels())
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from core.common.durations import SHARED, about, slowdown
+from core.common.durations import SHARED, expected_duration, slowdown
 
 
 @pytest.mark.parametrize(("load", "cores", "expected"), [(0.0, 4, 1.0), (2.0, 4, 1.5), (14.0, 2, 8.0)])
@@ -22,8 +22,8 @@ def test_slowdown__is_1_where_the_system_does_not_say(monkeypatch):
 
 
 def test_about__is_a_range_only_where_others_make_a_difference():
-    assert about(60, SHARED - 0.01).interval is None
-    line = about(120, 3.0)
+    assert expected_duration(60, SHARED - 0.01).interval is None
+    line = expected_duration(120, 3.0)
     assert line.kind == "between" and line.interval == (120, 360) and line.names == ("2 min", "6 min")
-    assert about(0.1, 2.0).kind == "about"  # both ends read the same
-    assert about(60).value == 60
+    assert expected_duration(0.1, 2.0).kind == "about"  # both ends read the same
+    assert expected_duration(60).value == 60

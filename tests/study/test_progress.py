@@ -13,6 +13,7 @@ import pytest
 from core.common.processes import is_running, process_started
 from core.errors import STOPPED, StudyError, user_message
 from core.study import progress as module
+from core.study.jobs import seconds_of_analysis, seconds_of_step
 from core.study.progress import Progress, read_record, write_record
 
 CONTRACT = "command pid state stage stages_done stages_total done total unit rate eta_s error updated"
@@ -211,3 +212,30 @@ def test_record_is_json_that_any_reader_takes(tmp_path: Path) -> None:
     text = (tmp_path / "p.json").read_text()
     record = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert record["state"] == "done" and record["stages_done"] == ["a"]
+
+
+def test_took__keeps_how_long_each_step_worked_from_command_to_command(tmp_path: Path, monkeypatch) -> None:
+    path, clock = tmp_path / "progress.json", iter([0.0, 70.0, 100.0, 100.1, 200.0, 230.0])
+    for steps in (("embed", "features"), ("features",)):
+        with Progress(path, terminal=False) as progress:
+            for step in steps:
+                begun, ended = next(clock), next(clock)
+                with progress.step(step):
+                    progress._step_began = time.monotonic() - (ended - begun)
+    took = record(path)["took"]
+    assert set(took) == {"embed", "features"}  # embed is of the first command
+    assert took["embed"] == pytest.approx(70, abs=0.4) and took["features"] == pytest.approx(30, abs=0.4)
+    assert seconds_of_step(tmp_path, "embed") == took["embed"]
+    assert seconds_of_analysis(tmp_path) == pytest.approx(100, abs=1)
+    assert seconds_of_step(tmp_path, "probe") is None
+
+
+@pytest.mark.parametrize(
+    "took", [7, ["embed"], {"embed": "long"}, {"embed": True}, {"embed": -1}, {"a": 1e300}]
+)
+def test_took__nothing_strange_is_kept(took, tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    write_record(path, {"state": "done", "took": took})
+    with Progress(path, terminal=False) as progress, progress.step("embed"):
+        pass
+    assert record(path)["took"] == {}

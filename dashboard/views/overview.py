@@ -212,7 +212,8 @@ def _doubted_labels(study: Study, population: Slice) -> None:
     own = "" if issues is None else own_errors(issues)
     none_open = issues is None or not is_open(listed_issues(issues)).any()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="overview_doubts"):
-        st.markdown(f":orange[:material/flag:] {widgets.plain(line)}", width="content", help=own or None)
+        lines = " ".join(filter(None, (str(line), own)))
+        st.markdown(f":orange[:material/flag:] {widgets.plain(lines)}", width="stretch")
         way = "These labels" if none_open or guest_is_asking() else "Decide on them"
         link("errors", way, study, icon_right="arrow_forward", where="", **of_labels())
 

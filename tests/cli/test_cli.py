@@ -352,7 +352,7 @@ def test_plan_for_people() -> None:
     text = output.plan_text(report)
     assert re.search(r"^images +1,200 images \(folder\): 960 train, 240 val, 2 classes$", text, re.M)
     assert re.search(r"^note +'test' is ignored$", text, re.M)
-    assert re.search(r"^time +about 3 min, in all$", text, re.M)
+    assert re.search(r"^time +(about )?3 min.*, in all$", text, re.M)
     assert re.search(r"heatmaps 3 min; not estimated: concepts \(no CLIP is named\)$", text, re.M)
     assert re.search(r"^disk +about 5 MB in all, of 1.0 TB free$", text, re.M)
 

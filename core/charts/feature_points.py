@@ -122,7 +122,7 @@ def mark_selected(
 
 
 def most_telling(study: Study) -> list[int]:
-    """List the features of a study or of its slice, as the page *Features* does (`telling_features`)."""
+    """List the features that a chart of them names, of a study or its slice, the most telling first."""
     whole, where = (study.whole, study.slice) if isinstance(study, Narrowed) else (study, Slice())
     return telling_features(whole, *population(whole, where))
 

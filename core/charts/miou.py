@@ -133,7 +133,7 @@ class Overlaps(NamedTuple):
 
 
 def images_that_count(frame: pd.DataFrame) -> str:
-    """Return BOTH where rows of `overlap_summary` have an overlap of images with both masks, else ANY."""
+    """Choose the images that a chart of overlap counts: BOTH where some have both masks, else ANY."""
     return BOTH if np.isfinite(numbers(chosen_rows(frame, images=BOTH), "mean")).any() else ANY
 
 

@@ -3,21 +3,19 @@
 Many images at once, each separately; all sums are in float64. docs/method.md 5.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from core.analysis.overlap_kernels import SUMS, overlap_sums, reached_sums
 from core.common.dataframes import safe_divide
 from core.errors import ShapeError
 from core.measures.design_effect import groups_among
-from core.measures.image_columns import VARIANTS
 from core.measures.intervals import percentile_interval, resampled_means
 
 SWEPT = ("paper", "binary")
 MASK_REGION = 0.5  # minimum value inside a mask's region
-BLOCK_PIXELS = 1 << 17  # pixels per block: its data fits into the cache
 LEAST_IMAGES = 10  # with fewer images a feature stays undecided
 
 
@@ -41,20 +39,16 @@ def overlap_scores(heat: np.ndarray, mask: np.ndarray, *, threshold: float = 0.5
     Raises:
         ShapeError: the shapes differ, or are not (n_images, H, W).
     """
-    parts = [_scores(g, m, threshold) for g, m in _blocks(heat, mask)]
-    return {variant: np.concatenate([part[variant] for part in parts]) for variant in VARIANTS}
-
-
-def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-    looked, marked = g >= threshold, m >= MASK_REGION
-    total, mass, lower = g.sum(1), m.sum(1), np.minimum(g, m).sum(1)
-    defined, region = (total > 0) & (mass > 0), (total > 0) & marked.any(1)
-    inside, outside = looked & marked, looked & ~marked
-    heat_joined = np.vecdot(g, marked) + np.vecdot(g, outside)
-    paper = safe_divide(np.vecdot(g, inside), heat_joined, empty=0.0)
-    binary = safe_divide(inside.sum(1), marked.sum(1) + outside.sum(1))
-    soft = safe_divide(lower, total + mass - lower)
-    energy = safe_divide(np.vecdot(g, m), total)
+    g, m = _rows(heat, mask)
+    sums = np.empty((len(SUMS), len(g)))
+    overlap_sums(g, m, float(threshold), MASK_REGION, sums)
+    of = dict(zip(SUMS, sums, strict=True))
+    defined = (of["heat"] > 0) & (of["mask"] > 0)
+    region = (of["heat"] > 0) & (of["n_marked"] > 0)
+    paper = safe_divide(of["heat_inside"], of["heat_marked"] + of["heat_outside"], empty=0.0)
+    binary = safe_divide(of["n_inside"], of["n_marked"] + of["n_outside"])
+    soft = safe_divide(of["smaller"], of["heat"] + of["mask"] - of["smaller"])
+    energy = safe_divide(of["product"], of["heat"])
     scores = {"paper": np.where(region, paper, np.nan), "binary": np.where(region, binary, np.nan)}
     return scores | {"soft": np.where(defined, soft, np.nan), "energy": np.where(defined, energy, np.nan)}
 
@@ -79,18 +73,10 @@ def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float
     t = np.asarray(thresholds, np.float64)
     if t.ndim != 1 or (np.diff(t) <= 0).any():
         raise ShapeError("thresholds must be a list of ascending numbers")
-    parts = [_sweep(g, m, t) for g, m in _blocks(heat, mask)]
-    return {variant: np.concatenate([part[variant] for part in parts]) for variant in SWEPT}
-
-
-def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
-    marked, n = m >= MASK_REGION, len(g)
-    reached = np.searchsorted(t, g.reshape(-1), side="right").reshape(g.shape)  # how many are <= the pixel
-    bin_of = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
-    shape = (n, 2, len(t) + 1)
-    sums = (np.bincount(bin_of.reshape(-1), weights, math.prod(shape)) for weights in (g.reshape(-1), None))
-    heats, counts = (total.reshape(shape) for total in sums)
-    is_defined = ((g.sum(1) > 0) & marked.any(1))[:, None]
+    g, m = _rows(heat, mask)
+    heats, counts = np.zeros((2, len(g), 2, len(t) + 1))
+    total, n_marked = reached_sums(g, m, t, MASK_REGION, heats, counts)
+    is_defined = ((total > 0) & (n_marked > 0))[:, None]
     paper, binary = _above(heats, empty=0.0), _above(counts, empty=np.nan)
     return {"paper": np.where(is_defined, paper, np.nan), "binary": np.where(is_defined, binary, np.nan)}
 
@@ -102,17 +88,13 @@ def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:
     return safe_divide(inside, from_top[:, 1, :1] + outside, empty=empty)
 
 
-def _blocks(heat: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield both as (n, H * W) float64, a few images at a time; at least one block, possibly empty."""
+def _rows(heat: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as (n_images, H * W), float32 where both are, else float64."""
     if heat.ndim != 3 or heat.shape != mask.shape:
         raise ShapeError(f"heat {heat.shape} and mask {mask.shape} must both be (n_images, H, W)")
-    n, pixels = len(heat), heat.shape[1] * heat.shape[2]
-    size = max(1, BLOCK_PIXELS // max(pixels, 1))
-    for start in range(0, max(n, 1), size):
-        stop = min(start + size, n)
-        shape = (stop - start, pixels)
-        g, m = (part[start:stop].reshape(shape).astype(np.float64) for part in (heat, mask))
-        yield g, m
+    dtype = np.float32 if heat.dtype == mask.dtype == np.float32 else np.float64
+    shape = (len(heat), heat.shape[1] * heat.shape[2])
+    return np.ascontiguousarray(heat, dtype).reshape(shape), np.ascontiguousarray(mask, dtype).reshape(shape)
 
 
 class Lift(NamedTuple):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from core.analysis.tensors import TIE
-from core.common.compiled import compiled
+from core.common.compiled import REORDER, compiled
 from core.common.dataframes import LEAST_NORM
 
 # Compiled loops over representations (numba), where numpy would read the memory several times.
@@ -17,7 +17,6 @@ from core.common.dataframes import LEAST_NORM
 SPAN = 64  # entries per span; its maximum decides whether any entry can fire
 FLAT = 1e-2  # below this variance / mean² of a row, its one-pass variance loses too many digits
 LEAST_BITS = np.int32(-(2**31))
-REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infinity keep their meaning
 
 
 @compiled(fastmath=REORDER)

@@ -12,6 +12,8 @@ from typing import Any
 from core.common.remote_cache import cache_folder
 from core.errors import PeregrineError
 
+REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infinity keep their meaning
+
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a numeric kernel with numba for several threads, cached on disk if possible."""

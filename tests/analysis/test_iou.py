@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.iou import VARIANTS, Lift, heat_lift, mask_preference, overlap_scores, overlap_sweep
+from core.analysis.iou import Lift, heat_lift, mask_preference, overlap_scores, overlap_sweep
 from core.errors import ShapeError
+from core.measures.image_columns import VARIANTS
 from tests import reference
 
 THRESHOLDS = [0.0, 0.25, 0.5, 0.55, 0.9, 1.0]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.iou import VARIANTS, overlap_scores
+from core.analysis.iou import overlap_scores
 from core.analysis.overlap_measuring import at_resolution, centre_gaussian, control_heatmaps, control_overlaps
-from core.measures.image_columns import CONTROLS
+from core.measures.image_columns import CONTROLS, VARIANTS
 from tests import reference
 
 NATIVE = (3, 3)

@@ -15,7 +15,6 @@ from PIL import Image
 
 from core.analysis import overlap_step
 from core.analysis.input_masks import masked_images
-from core.analysis.iou import VARIANTS
 from core.analysis.overlap_measuring import map_pairs
 from core.answers.requests import add_answer
 from core.bases.requests import add_basis
@@ -23,6 +22,7 @@ from core.charts.bases_table import bases_table
 from core.config import BasisConfig, OverlapConfig
 from core.data.masks import CROP
 from core.errors import SettingsError, StudyError, UnreadableImage
+from core.measures.image_columns import VARIANTS
 from core.pipeline import run as pipeline
 from core.store import Study, open_study
 from core.study.heatmaps import combine

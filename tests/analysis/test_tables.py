@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis import overlap_step
-from core.analysis.iou import VARIANTS
 from core.config import OverlapConfig
 from core.measures import overlap
+from core.measures.image_columns import VARIANTS
 from core.measures.intervals import mean_intervals
 from tests.tables import rows_where
 

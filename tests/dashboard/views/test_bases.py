@@ -41,6 +41,7 @@ from dashboard.panels.bases import FEW_VECTORS, advice, few_images, lacking_cont
 from tests.dashboard.conftest import all_text, drawn_cards, tiles, write_progress
 from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest, write_tables
+from tests.sentences import as_record
 from tests.synthetic import make_seen_study, make_study
 
 
@@ -278,7 +279,7 @@ def test_lacking_control__is_the_basis_of_which_random_directions_are_not_known(
 
 
 def test_few_images__warn_before_a_basis_is_learned():
-    assert few_images(94).n == 94 and few_images(FEW_VECTORS) == ""
+    assert as_record(few_images(94)).n == 94 and few_images(FEW_VECTORS) == ""
 
 
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page, monkeypatch):

@@ -52,7 +52,8 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
     search_rows: the rows that a search has found, which are counted then.
     """
     slot = st.container()
-    listed = (*FACETS, *_left_by_people(study), *further_columns(study, shows_label=True))
+    usual = [facet for facet in FACETS if facet != SPLIT or not study.is_out_of_fold]  # all are evaluated
+    listed = (*usual, *_left_by_people(study), *further_columns(study, shows_label=True))
     lists = [_facet(study, population, facet, search_rows) for facet in listed]
     shown = [
         one for one in lists

@@ -55,6 +55,11 @@ def test_each_facet__counts_the_images_that_the_other_conditions_leave(where, st
     assert {LABEL, SPLIT} <= set(shown(app))
 
 
+def test_split__is_not_listed_out_of_fold_where_train_images_are_evaluated(worded, open_page):
+    assert SPLIT in shown(open_page("images", study="seen"))
+    assert set(shown(open_page("images", study="seen", answer="crossfit"))) == {LABEL, PREDICTED, CORRECT}
+
+
 @pytest.mark.parametrize(
     ("where", "facet", "value", "after"),
     [

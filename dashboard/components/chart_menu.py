@@ -2,13 +2,16 @@
 and is seen where a pointer or the focus is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from core.charts.figure_files import find_browser, render
+from core.charts.figure_sheet import figures_sheet
 from core.charts.kept_figures import KeptFigure, kept_figure
 from core.charts.table_file import TableFile
 from core.errors import PeregrineError, SettingsError
@@ -82,6 +85,25 @@ def _html() -> str:
     )
 
 
+_ON_PAGE: ContextVar[list[Drawing] | None] = ContextVar("on_page", default=None)
+
+
+@contextmanager
+def drawings() -> Iterator[list[Drawing]]:
+    """Collect what the menus that are drawn inside save: a file of the whole page holds it."""
+    of_page: list[Drawing] = []
+    before = _ON_PAGE.set(of_page)
+    try:
+        yield of_page
+    finally:
+        _ON_PAGE.reset(before)
+
+
+def page_sheet(of_page: Sequence[Drawing], title: str, text: str) -> bytes:
+    """Return one PDF with everything that `drawings` has collected."""
+    return figures_sheet([drawing.kept(FONTS[0]) for drawing in of_page], title=title, text=text)
+
+
 # Its place on the chart is a matter of the page.
 _MENU = browser_half(
     "chart_menu", _html(), KEEP_FIGURES, "vector_text.js", "chart_menu.js", isolate_styles=False
@@ -90,6 +112,8 @@ _MENU = browser_half(
 
 def chart_menu(name: str, drawing: Drawing) -> None:
     """Draw the menu. Meant for the end of a container whose key is `{name}_framed`; `name`: of the chart."""
+    if (of_page := _ON_PAGE.get()) is not None:
+        of_page.append(drawing)
 
     @st.fragment
     def draw() -> None:

@@ -1,6 +1,6 @@
 """One feature: its name and sentence, its charts, and the images on which it fires."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from core.charts import one_feature as figures
 from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
 from core.charts.shown_names import shortened
+from core.charts.table_file import file_stem
 from core.common.captions import ON_MASKS, cut_text, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted, formatted
@@ -27,6 +28,7 @@ from dashboard.cache import feature_reads, heatmap_reads, reads, slice_reads
 from dashboard.cache.feature_reads import Listing
 from dashboard.components import widgets
 from dashboard.components.chart import chart, with_menu
+from dashboard.components.chart_menu import Drawing, page_sheet, print_problem
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.panels import feature_list, further_steps, traces
@@ -84,12 +86,18 @@ def chosen_feature(features: pd.DataFrame, n_features: int) -> int:
 
 
 def header(
-    study: Study, population: Slice, row: dict[str, Any], asked: Listing, features: pd.DataFrame
+    study: Study,
+    population: Slice,
+    row: dict[str, Any],
+    asked: Listing,
+    features: pd.DataFrame,
+    of_page: Sequence[Drawing],
 ) -> None:
     """Draw the name, on its right the steps along the list that led here.
 
     Args:
-        row: of `feature_reads.listed`. asked, features: the list, and its rows.
+        row: of `feature_reads.listed`. asked, features: the list, and its rows. of_page: what the page
+            shows, for its file; filled after the header.
     """
     title, note = title_and_note(study, row)
     verdict, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
@@ -107,6 +115,7 @@ def header(
                 whole = widgets.plain(title) if short != title else None
                 st.title(f"{widgets.plain(short)}{number}", width="content", help=whole)
                 traces.of_feature(study, row["feature"])
+                _page_button(study, population, row, of_page)
             _steps(study, row["feature"], asked, features)
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_sentence"):
             if source := reads.named_from(study).get(int(row["feature"])):
@@ -121,6 +130,27 @@ def header(
         if latent := reads.latent_sentence(study, row["feature"]):
             st.caption(widgets.plain(latent))
         traces.note_of_feature(study, row["feature"])
+
+
+def _page_button(study: Study, population: Slice, row: dict[str, Any], of_page: Sequence[Drawing]) -> None:
+    """A button that saves the pictures and charts of the page as one PDF."""
+    title, note = title_and_note(study, row)
+    name = f"{title} {note.partition(' ')[0]}" if row["name"] else title
+    text = f"{served_studies.name_of(study)}: {sentence(study, population, row)}"
+    stem = file_stem([served_studies.name_of(study)], file_of(study, row["feature"], "page"), population)
+    problem = print_problem()
+    st.download_button(
+        "PDF",
+        data=lambda: page_sheet(of_page, name, text),
+        file_name=f"{stem}.pdf",
+        mime="application/pdf",
+        key="feature_page_pdf",
+        type="tertiary",
+        icon=":material/picture_as_pdf:",
+        help=problem or _say("page_pdf"),
+        on_click="ignore",
+        disabled=problem is not None,
+    )
 
 
 def _steps(study: Study, feature: int, asked: Listing, features: pd.DataFrame) -> None:

@@ -14,6 +14,7 @@ from core.store import Study
 from dashboard.cache import concept_reads, feature_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar
+from dashboard.components.chart_menu import drawings
 from dashboard.components.page_link import link
 from dashboard.panels import feature_cards, feature_list, one_feature, without_features, word_evidence
 from dashboard.panels.filter_bar import filter_bar
@@ -32,8 +33,14 @@ def feature_page(study: Study, population: Slice) -> None:
     features = feature_reads.in_order(study, population, asked)
     feature = one_feature.chosen_feature(features, len(every))
     row = one_feature.rows_of(every, feature)
-    one_feature.header(study, population, row, asked, features)
-    filter_bar(study, population)
+    with drawings() as of_page:
+        one_feature.header(study, population, row, asked, features, of_page)
+        filter_bar(study, population)
+        _parts(study, population, feature, row)
+
+
+def _parts(study: Study, population: Slice, feature: int, row: dict[str, Any]) -> None:
+    """Everything below the name and the filter. row: of `feature_reads.listed`."""
     one_feature.strongest_images(study, feature, population)
     classes = one_feature.has_classes(study, feature, population)
     with st.container(key="stacked_charts"):

@@ -18,6 +18,7 @@ from core.store import open_study
 from core.study.writer import write_study
 from dashboard.cache import feature_reads
 from dashboard.components import widgets
+from dashboard.panels import one_feature
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
@@ -460,3 +461,23 @@ def test_harm__nothing_is_said_where_no_answer_can_be_asked_again(
     shelf.serve("unlabelled", unlabelled_study)
     app = open_page("feature", study="unlabelled", feature="1")
     assert not app.exception and not any("accuracy" in one.value for one in app.header)
+
+
+def test_pdf__holds_what_the_menus_of_the_page_save(open_page, studies, monkeypatch):
+    """The pictures first, then the charts in their order, below the name and the sentence of the feature."""
+    handed = {}
+
+    def sheet(of_page, title, text):
+        handed.update(files=[one.table.table for one in of_page], title=title, text=text)
+        return b"%PDF"
+
+    monkeypatch.setattr(one_feature, "page_sheet", sheet)
+    monkeypatch.setattr(one_feature, "print_problem", lambda: None)
+    monkeypatch.setattr(
+        one_feature.st, "download_button", lambda *_, key, data, **_more: handed.setdefault(key, data)
+    )
+    open_page("feature", study="demo", feature="3")
+    assert handed["feature_page_pdf"]() == b"%PDF"
+    assert handed["files"][:3] == [f"feature-3_{part}" for part in ("pictures", "classes", "push")]
+    assert "3" in handed["title"]
+    assert handed["text"].startswith("demo: ")

@@ -173,7 +173,14 @@ function act(self, item) {
   else if (format) draw(self, `${chart}_${format}`, format.toUpperCase());
   else if (item.dataset.column) draw(self, `${chart}_pdf_${item.dataset.column}_${typeface}`, "PDF");
   else if (item.dataset.csv) press(self, `${chart}_csv`);
-  else self.emit("mark", typeface);
+  else mark(self);
+}
+
+// What is marked is drawn by the server, which takes seconds for many pictures: its answer replaces this.
+function mark(self) {
+  say(self, "Adding to my figures …");
+  clearTimeout(hiding);
+  self.emit("mark", typeface);
 }
 
 function walk(self, event) {

@@ -5,7 +5,7 @@ and is seen where a pointer or the focus is.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -36,6 +36,7 @@ class Drawing:
         answer: name of the answer that says what is correct, if it is not the study's default.
         source: the figure of a paper that it is drawn as, or "".
         screen: draws it as on the page, where the browser holds no plot that it could save itself.
+        study: name of the study whose page it stands on.
     """
 
     alt: str
@@ -45,14 +46,16 @@ class Drawing:
     answer: str = ""
     source: str = ""
     screen: Callable[[], go.Figure] | None = None
+    study: str = ""
 
     @property
     def caption(self) -> str:
-        """What it shows, and of which images."""
+        """What it shows, of which images and of which study."""
         about = f"; {self.table.among.describe()}" if self.table.among else ""
         answer = f"; answers of {self.answer}" if self.answer else ""
         source = f" (as {self.source})" if self.source else ""
-        return f"{self.alt.rstrip('.')}{source}{about}{answer}."
+        study = f"; study {self.study}" if self.study else ""
+        return f"{self.alt.rstrip('.')}{source}{about}{answer}{study}."
 
     def kept(self, font: str) -> KeptFigure:
         """Draw it at its own size, with its numbers."""
@@ -112,6 +115,7 @@ _MENU = browser_half(
 
 def chart_menu(name: str, drawing: Drawing) -> None:
     """Draw the menu. Meant for the end of a container whose key is `{name}_framed`; `name`: of the chart."""
+    drawing = replace(drawing, study=session.current_study().name)
     if (of_page := _ON_PAGE.get()) is not None:
         of_page.append(drawing)
 

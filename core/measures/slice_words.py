@@ -126,6 +126,7 @@ def best_words(
     most: int = MOST_WORDS,
     on_object: Collection[int] = (),
     doubtful: Collection[tuple[str, str]] = (),
+    useless: Collection[tuple[str, str]] = (),
 ) -> dict[int, list[str]]:
     """Return the best words of each single feature, none a part of another; see `best_first`.
 
@@ -133,7 +134,7 @@ def best_words(
         concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:
             words per feature. on_object: features whose heat lies on the object: of these the words that are
             seen under the heat, where there is one. doubtful: pairs of a group and a word of it that does not
-            stand behind another word.
+            stand behind another word. useless: those that stand nowhere.
     """
     is_joint = concepts["group"].str.contains(JOINED_BY, regex=False).to_numpy(bool)
     rows: Any = concepts[concepts["kept"].to_numpy(bool) & ~is_joint]
@@ -144,9 +145,10 @@ def best_words(
         rows = rows[seen | ~better.to_numpy(bool)]
     words_of: dict[int, list[str]] = {}
     for group, word in zip(rows["group"], rows["word"], strict=True):
-        mine = words_of.setdefault(int(group), [])
-        if mine and (group, word) in doubtful:
+        mine = words_of.get(int(group), [])
+        if (group, word) in useless or (mine and (group, word) in doubtful):
             continue
+        words_of[int(group)] = mine
         if len(mine) < most and not any(word in other or other in word for other in mine):
             mine.append(word)
     return words_of
@@ -194,14 +196,10 @@ def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = T
 
 
 def _best_words(study: StudyReader, most: int) -> dict[int, list[str]]:
-    on_object, doubtful = features_on_object(study), _doubtful_words(study)
-    return best_words(_concepts(study), most=most, on_object=on_object, doubtful=doubtful)
-
-
-def _doubtful_words(study: StudyReader) -> set[tuple[str, str]]:
-    """The words, with their features, that are weak or useless as names."""
     judged = {key: judge_name(one).word for key, one in _evidence_of_words(study).items()}
-    return {key for key, word in judged.items() if word in (USELESS, WEAK)}
+    weak, useless = ({key for key, word in judged.items() if word == worth} for worth in (WEAK, USELESS))
+    on_object = features_on_object(study)
+    return best_words(_concepts(study), most=most, on_object=on_object, doubtful=weak, useless=useless)
 
 
 def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:

@@ -14,7 +14,7 @@ from core.common.captions import with_class_names
 from core.common.dataframes import LazyTable, numbers, words
 from core.common.score_names import available_scores
 from core.common.step_facts import FeaturesFacts
-from core.common.verdict_words import USELESS, WEAK, Verdict
+from core.common.verdict_words import WEAK, Verdict
 from core.common.wordnet import WORDNET
 from core.errors import PeregrineError
 from core.measures import feature_rates
@@ -356,7 +356,7 @@ def number_and_place(study: Study, feature: int) -> str:
     """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat · weak"."""
     source, judged = named_from(study).get(feature), name_verdict(study, feature)
     source_text = f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
-    return f"{source_text} · {judged.word}" if judged and judged.word in (USELESS, WEAK) else source_text
+    return f"{source_text} · {judged.word}" if judged and judged.word == WEAK else source_text
 
 
 def name_verdict(study: Study, feature: int) -> Verdict | None:

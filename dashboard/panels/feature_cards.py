@@ -42,7 +42,6 @@ NOTES = {  # what the words of a note mean
     "heat": "heat: its words are seen in the crops around the heat.",
     "scene": "scene: its words are seen only in the whole images, maybe beside what it looks at.",
     "weak": "weak: its first word holds for few of its images, or tells them from others only weakly.",
-    "useless": "useless: its first word holds for others as often as for its own images.",
     "alike": "alike: neither further words nor classes tell as many features apart.",
     "stability": "stability: how nearly a second run, from another random start, found the same latent (1: "
     "the same; below 0.7 it may be an accident).",

@@ -97,6 +97,8 @@ def test_best_words__begin_with_what_sets_the_images_apart_most():
     rows += [("5", 1, "red", 0.6, np.nan), ("5", 2, "brick", 0.6, np.nan)]
     table = pd.DataFrame(rows, columns=["group", "rank", "word", "score", "elsewhere"]).assign(kept=True)
     assert best_words(table, most=3) == {3: ["snow", "white", "pale"], 5: ["red", "brick"]}
+    useless = [("3", "snow"), ("5", "red"), ("5", "brick")]
+    assert best_words(table, most=3, useless=useless) == {3: ["white", "pale"]}  # and 5 has no name
 
 
 def test_words_apart__of_features_of_one_name_a_further_word_of_its_own(tmp_path):

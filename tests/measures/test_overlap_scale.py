@@ -47,7 +47,7 @@ def test_measured_images__counts_each_image_once_and_says_why_it_is_left_out(wor
     for part in line.parts:
         rows = table.loc[(table["mask"] == part.what) & inside[table["row"]]]
         assert part.n == sum(not math.isnan(value) for value in rows[variant])
-        assert part.of == inside.sum() == part.n + sum(reason.n for reason in part.parts)
+        assert part.of == inside.sum() == (part.n or 0) + sum(reason.n or 0 for reason in part.parts)
         assert all(reason.why for reason in part.parts)
 
 

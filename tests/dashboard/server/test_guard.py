@@ -344,7 +344,7 @@ def without_token() -> Guard:
 
 
 def test_guest_of_a_server_without_a_token__is_one_by_pass_or_bearer_and_everybody_else_the_owner():
-    def given_access(**headers: str) -> str:
+    def given_access(**headers: Any) -> str:
         return access(scope(**headers), without_token())
 
     assert given_access(cookie=cookie_of(GUEST)) == "guest"

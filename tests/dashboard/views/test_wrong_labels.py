@@ -27,6 +27,7 @@ from core.study.traces import ImageTrace, read_traces
 from core.study.writer import write_study
 from tests.dashboard.conftest import all_text, drawn_cards, tiles, unescaped
 from tests.manifests import write_tables
+from tests.sentences import as_record
 
 TAB = {"errors_tab": "Wrong labels"}
 
@@ -61,8 +62,8 @@ def test_overview__counts_errors_whose_label_is_in_doubt_and_leads_to_them(seen,
     row = int(np.flatnonzero(study.is_val & (study.table("probe")["correct"].to_numpy(float) == 0))[0])
     answer = study.table("probe")["predicted"].iat[row]
     decide_label(study, study.images["image_id"].iat[row], str(answer))
-    line = doubted_errors(study, study.is_val)
-    assert line.n >= 1 and line.of > line.n
+    line = as_record(doubted_errors(study, study.is_val))
+    assert line.n and line.of and line.of > line.n
     app = open_page("overview", study=seen.name)
     assert not app.exception and str(line) in all_text(app)
     queries = [one.proto.query_string for one in app.get("page_link")]

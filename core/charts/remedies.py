@@ -69,7 +69,7 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         hover = f"{name}: %{{x:+.1f}} points"
         fig.add_trace(dots(part, heights, name=name, marker=marker, error_x=error_bars, hover=hover))
     fig.add_vline(x=0, line={"color": theme.muted, "width": theme.stroke(1), "dash": "dot"})
-    fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True)
+    fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True, nticks=7)
     name_rows(fig, [_row_name(row, theme) for row in rows.to_dict("records")], theme)
     height = ABOVE_ROWS + round(LINES * 1.3 * theme.font_size) * len(rows)
     return finish(fig, theme).update_layout(height=height)  # on paper, too: names have their lines

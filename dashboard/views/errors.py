@@ -46,15 +46,19 @@ HELP = (
 
 def errors_page(study: Study, population: Slice) -> None:
     answer_slot = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
-    is_of_both = study.labelled and (session.recall(TAB) or session.url_text(TAB)) in (LABELS, HELPS)
-    filter_bar(study, image_filter.of_page() if is_of_both else population, both_splits=is_of_both)
+    bar = st.container(key="errors_filter")
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
     with head:
-        if not is_of_both:
-            _headline(study, population, judged)
+        count = st.container(width="content")
         several = feature_reads.classes_tell(study) or judged is not None
         tab = choose_one("Part", TABS, key=TAB, default=WORST if several else CONFUSIONS)
+    is_of_both = study.labelled and tab in (LABELS, HELPS)
+    with bar:  # drawn once the part is certain: a session may remember another one than the link names
+        filter_bar(study, image_filter.of_page() if is_of_both else population, both_splits=is_of_both)
+    if not is_of_both:
+        with count:
+            _headline(study, population, judged)
     for name in STAYS:  # what was opened in a part is still open when the reader comes back to it
         session.url_text(name)
     if tab == PAIR:

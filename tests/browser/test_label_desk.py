@@ -155,3 +155,16 @@ def test_keys__are_those_of_a_field_and_of_what_tab_reached(visitor, desk_addres
     expect(page.locator(".st-key-desk_picture img")).not_to_have_attribute("alt", image)
     settle(page)
     assert read_traces(desk_folder).images == before
+
+
+def test_desk_by_a_link__the_filter_says_what_the_list_holds_at_once(visitor, desk_address, desk_folder):
+    study = open_study(desk_folder)
+    table = study.table("label_issues")
+    name = table.loc[(table["listed"] & (table["split"] == "val")).to_numpy(bool), "image_id"].iat[-1]
+    page = visitor().open(f"{desk_address}/errors?study=desk&errors_tab=Causes")
+    expect(page.locator(".st-key-filter_bar")).to_contain_text(f"{study.is_val.sum()} images")
+    page.goto(f"{desk_address}/image?study=desk&image={name}")
+    page.get_by_role("link", name="Decide on it").click()
+    expect(page.locator(".st-key-desk_controls")).to_contain_text("decided")
+    settle(page)
+    expect(page.locator(".st-key-filter_bar")).to_contain_text(f"{study.n_images} images")

@@ -10,7 +10,7 @@ from core.common.captions import with_class_names
 from core.common.durations import expected_duration
 from core.common.records import Record, Templates
 from core.config import CausesConfig
-from core.measures.causes import TOO_FEW
+from core.measures.causes import TOO_FEW, order_of_causes
 from core.measures.image_columns import (
     BACKGROUND,
     CAUSES,
@@ -51,6 +51,8 @@ TRIED = {  # that makes the answer right: a cause, or a measure of the picture
     BACKGROUND: "few_background",
     NEIGHBOURS: "few_neighbours",
 }
+KINDS_ALONE = ("few", "few_one", "unexplained")  # of changes that are not judged: several, one or none
+KINDS_BESIDE_DOUBT = ("doubt_few", "doubt_few_one", "doubt_unexplained")
 EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
 
 
@@ -118,18 +120,32 @@ def image_sentences(rows: pd.DataFrame) -> list[Record]:
     """Say why one image is wrong, its best cause first; one sentence where no cause holds.
 
     Args:
-        rows: those of the image in table `causes`. Without a cause that holds, changes that make the answer
-            right are named where too few right images can be compared with.
+        rows: those of the image in table `causes`. Without a cause that holds, and where a doubt about its
+            label is the only one, changes that make the answer right are named, the best first, where too few
+            right images can be compared with.
     """
-    ranked = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank")
-    if len(ranked):
-        return [cause_sentence(row) for row in ranked.to_dict("records")]
-    few = rows.loc[rows["outcome"].to_numpy(object) == TOO_FEW].to_dict("records")
-    if not few:
-        return [_say("unexplained")]
-    label = with_class_names(str(few[0]["label"]))
-    kind = "few" if len(few) > 1 else "few_one"
-    return [_say(kind, what=label, names=tuple(_change(row) for row in few))]
+    ranked = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank").to_dict("records")
+    causes = [cause_sentence(row) for row in ranked]
+    if not ranked:
+        return [_unjudged_changes(rows, *KINDS_ALONE)]
+    if len(ranked) == 1 and ranked[0]["cause"] == LABEL and corrected_class(ranked[0]) is None:
+        return [*causes, _unjudged_changes(rows, *KINDS_BESIDE_DOUBT)]
+    return causes
+
+
+def _unjudged_changes(rows: pd.DataFrame, several: str, one: str, none: str) -> Record:
+    """Name the changes that make the answer right without being judged, or say that there are none.
+
+    Args:
+        rows: as for `image_sentences`. several, one, none: kinds of the sentence, by how many there are.
+    """
+    few = rows.loc[rows["outcome"].to_numpy(object) == TOO_FEW]
+    if few.empty:
+        return _say(none)
+    best_first = order_of_causes(few["cause"].to_numpy(object), few["gain"].to_numpy(float))
+    changes = tuple(_change(row) for row in few.iloc[best_first].to_dict("records"))
+    label = with_class_names(str(few["label"].iat[0]))
+    return _say(several if len(changes) > 1 else one, what=label, names=changes)
 
 
 def _change(row: Mapping[str, Any]) -> Record:

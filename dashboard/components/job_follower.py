@@ -60,6 +60,12 @@ def is_written(folder: Path) -> bool:
     return job is not None and job.running
 
 
+def is_run_now(command: Command) -> bool:
+    """Whether this very command runs now in its folder."""
+    job = read_job(launcher.folder_of(command))
+    return job is not None and job.running and job.arguments == tuple(command.words)
+
+
 def follow_model(prepare: Callable[[], ModelState], said: Callable[[float], str]) -> None:
     """Say for how long a model has been loading, and run the whole page again when that has ended.
 

@@ -30,7 +30,7 @@ from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one
-from dashboard.components.job_follower import start_button, step_command
+from dashboard.components.job_follower import is_run_now, start_button, step_command
 from dashboard.components.page_link import link
 from dashboard.panels import marks
 from dashboard.state import served_studies, session
@@ -146,6 +146,7 @@ def _caption(row: dict[str, Any]) -> tuple[str, ...]:
 
 WHY_WRONG_PAGE = "More on the page of this image"
 QUESTION = "Why is this wrong?"
+FINDING_OUT = "It is being found out now. The answer appears here when that has ended."
 ABOUT = "Tries crops, turns, light and features on it, in the background."
 
 
@@ -171,14 +172,16 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
         return
     rows = score_reads.causes_of_image(study, row)
     if rows is not None:
-        first, *others = image_sentences(rows)
-        more = f" Also: {' '.join(others)}" if others else ""
-        st.markdown(f"**{QUESTION}** {widgets.plain(first + more)}", help=widgets.help_text("causes"))
+        sentences = widgets.plain(" ".join(image_sentences(rows)))
+        st.markdown(f"**{QUESTION}** {sentences}", help=widgets.help_text("causes"))
     elif not (study.facts(EmbedFacts).encoder.is_given or guest_is_asking()):
         command = ExplainError(
             study.below or study.path, str(facts["image_id"]), served_studies.answer_option(study)
         )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{QUESTION}**", help=widgets.help_text("causes"), width="content")
+            if is_run_now(command):
+                st.caption(FINDING_OUT, width="content")
+                return
             reason = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
         st.caption(widgets.plain(full_sentence(reason or score_reads.trials_cost_of_image(study))))

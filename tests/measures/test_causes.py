@@ -178,6 +178,20 @@ def test_image_sentences__best_first_or_why_there_is_none():
     assert [one.n for one in tried[1:]] == [90, 7]
 
 
+def test_image_sentences__beside_a_doubt_about_the_label_name_what_was_tried():
+    label, crop = row_of_table("label", 1), row_of_table("crop", 0, outcome="too few", gain=1.0)
+    turn = row_of_table("turn", 0, outcome="too few", gain=2.0)
+    _, few = image_sentences(pd.DataFrame([label, crop, turn]))
+    assert few.kind == "doubt_few"
+    assert [as_record(one).kind for one in few.names] == ["few_turn", "few_crop"]  # the best first
+    _, none = image_sentences(pd.DataFrame([label, row_of_table("crop", 0, outcome="no")]))
+    assert none.kind == "doubt_unexplained"
+    judged = image_sentences(pd.DataFrame([label, row_of_table("turn", 2), crop]))
+    assert [one.kind for one in judged] == ["label", "turn"]
+    decided = row_of_table("label", 1, by_decision="changed", corrected_label="dog")
+    assert len(image_sentences(pd.DataFrame([decided, crop]))) == 1
+
+
 @pytest.mark.parametrize("measure", ["brightness", "contrast", "sharpness"])
 def test_image_sentences__name_what_they_cannot_judge(measure):
     rows = pd.DataFrame([row_of_table("picture", 0, measure=measure, outcome="too few")])

@@ -107,3 +107,16 @@ def test_start_button__waits_while_a_command_runs_in_its_folder(studies):
     assert app.caption[0].value == button.help  # seen without pointing at it
     write_progress(studies / "demo", state="done")
     assert not app.run().button(key="make").disabled
+
+
+def test_is_run_now__only_for_the_very_command_while_it_runs(studies):
+    from core.study.commands import ExplainError
+    from dashboard.components.job_follower import is_run_now
+
+    mine, other = (ExplainError(studies / "demo", name) for name in ("a.png", "b.png"))
+    assert not is_run_now(mine)
+    write_progress(studies / "demo", command=["python", "-m", "core", *mine.words])
+    assert not is_run_now(other)
+    assert is_run_now(mine)
+    write_progress(studies / "demo", state="done", command=["python", "-m", "core", *mine.words])
+    assert not is_run_now(mine)

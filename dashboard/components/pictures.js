@@ -6,7 +6,8 @@ const MOST_PICTURES = 48;
 const TRIED = 50; // points of a square that are tried for one that lies over no word and no other picture
 const STILL = 200; // milliseconds
 
-// The points of each square, those near the middle of its points first; the fullest squares first.
+// The points of each square, those of its most common colour first, and of these those near the middle of its
+// points; the fullest squares first.
 function pointsBySquare(self) {
   const { width, height, xy, rows } = self;
   const wide = Math.ceil(width / PART);
@@ -23,8 +24,13 @@ function pointsBySquare(self) {
   for (const points of squares) {
     const middle = (name) => points.reduce((sum, point) => sum + point[name], 0) / points.length;
     const [x, y] = [middle("x"), middle("y")];
-    for (const point of points) point.far = Math.hypot(point.x - x, point.y - y);
-    points.sort((one, other) => one.far - other.far);
+    const counts = new Map();
+    for (const { i } of points) counts.set(self.codes[i], (counts.get(self.codes[i]) ?? 0) + 1);
+    for (const point of points) {
+      point.far = Math.hypot(point.x - x, point.y - y);
+      point.like = counts.get(self.codes[point.i]);
+    }
+    points.sort((one, other) => other.like - one.like || one.far - other.far);
   }
   return squares;
 }

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from core.compare.notes import (
 from core.compare.separation import separation_table
 from core.encoders.readout import chosen_readout
 from core.measures.design_effect import groups_among
+from core.measures.headline import out_of_fold
 from core.measures.paired_accuracy import PairedAccuracy
 from core.measures.slice import Slice
 from core.store import Study
@@ -171,6 +172,10 @@ class Comparison:
     def population(self) -> str:
         """The images that the numbers are of: "50 evaluation images of bird"."""
         n, among = int(self.shared.judged.sum()), self.among
+        if n and all(study.is_out_of_fold for study in self.shared.studies):
+            of_both_splits = replace(among, split=None)
+            narrowed = of_both_splits.describe() if of_both_splits else ""
+            return out_of_fold(n, narrowed.removeprefix("images"))
         if not n:
             n = self.shared.n_images
         elif self.shared.held_out:

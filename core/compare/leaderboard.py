@@ -341,10 +341,10 @@ def encoder_to_take(board: Leaderboard) -> Record:
     level = board.frame.loc[board.frame["group"] == 1].reset_index(drop=True)
     costs = numbers(level, "milliseconds")
     if len(level) == 1 or not np.isfinite(costs).all():
-        return _say("take", what=str(level["study"].iloc[0]))
+        return _say("take", what=str(level["study"].iloc[0]), why=str(level["encoder"].iloc[0]))
     fastest = level.iloc[int(costs.argmin())]
-    cost = float(fastest["milliseconds"])
-    return _say("take_fastest", what=str(fastest["study"]), n=len(level), value=cost)
+    study, encoder, cost = str(fastest["study"]), str(fastest["encoder"]), float(fastest["milliseconds"])
+    return _say("take_fastest", what=study, why=encoder, n=len(level), value=cost)
 
 
 def disagreements(board: Leaderboard) -> pd.DataFrame:

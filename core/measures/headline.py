@@ -20,9 +20,13 @@ def evaluation_images(n: int) -> Record:
     return _say("evaluation", n=n) if n else _say("unseen")
 
 
-def out_of_fold(n: int) -> Record:
-    """Name, beside a number, n images of both splits that are answered by models of other folds."""
-    return _say("out_of_fold", n=n)
+def out_of_fold(n: int, narrowed: str = "") -> Record:
+    """Name, beside a number, n images of both splits that are answered by models of other folds.
+
+    Args:
+        narrowed: what is said of these images alone, such as " of bird".
+    """
+    return _say("out_of_fold", n=n, what=narrowed)
 
 
 def filtered_images(n: int) -> Record:

@@ -27,21 +27,26 @@ MEANS = {  # and what they lie within
     "confidence": (0.0, 1.0),
     "n_firing": (0.0, np.inf),
 }
+SCORE_OF_AUROC = {"q_auroc": "q_score", "confidence_auroc": "confidence"}  # and the score that each judges
 
 
 def metrics(
     mask: np.ndarray, columns: Mapping[str, np.ndarray], groups: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Headline numbers of one slice: those of `means`, and 'q_auroc' of Q, if both columns are there."""
+    """Headline numbers of one slice: those of `means`, and the AUROCs whose columns are there.
+
+    'q_auroc' and 'confidence_auroc' tell correct from misclassified images of the slice by Q and by
+    confidence.
+    """
     table = means(mask, columns, groups)
-    if not {"q_score", "correct"} <= set(columns):
+    if "correct" not in columns:
         return table
     judged = mask & np.isfinite(columns["correct"])
-    judged_groups = groups_among(groups, judged)
-    area = intervals.auroc_interval(
-        columns["q_score"][judged], columns["correct"][judged] == 1, judged_groups
-    )
-    table.loc[len(table)] = ["q_auroc", *area]
+    judged_groups, is_right = groups_among(groups, judged), columns["correct"][judged] == 1
+    for metric, score in SCORE_OF_AUROC.items():
+        if score in columns:
+            area = intervals.auroc_interval(columns[score][judged], is_right, judged_groups)
+            table.loc[len(table)] = [metric, *area]
     return table
 
 

@@ -58,12 +58,15 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     return inputs[0] == inputs[1] or _have_the_same_names(study, other)
 
 
-def one_an_encoder(studies: Mapping[str, Study]) -> list[str]:
+def one_an_encoder(studies: Mapping[str, Study], mine: str) -> list[str]:
     """The newest study of each encoder, in the order given: another one with corrected labels says nothing of
     which encoder is better. All of them where they have one encoder.
+
+    Args:
+        mine: the open study, which stands for its encoder.
     """
     newest: dict[tuple[str, str], str] = {}
-    for name in sorted(studies, key=lambda name: _made_at(studies[name])):
+    for name in [*sorted(studies, key=lambda name: _made_at(studies[name])), mine]:
         newest[_encoder_of(name, studies[name])] = name
     return [name for name in studies if name in newest.values() or len(newest) < 2]
 

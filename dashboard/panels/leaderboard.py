@@ -54,12 +54,19 @@ _say = Templates.beside(__file__)
 
 
 def choose_encoders(names: Mapping[str, Study], alike: Sequence[str]) -> tuple[Study, ...]:
-    """The studies of a leaderboard: where no others are chosen those of the same images, one an encoder."""
-    encoders = comparison_reads.one_an_encoder({name: names[name] for name in alike})
+    """The studies of a leaderboard: where no others are chosen those of the same images, one an encoder.
+
+    Args:
+        names: all that can be chosen, the open study first. alike: those of the same images, with it.
+    """
+    encoders = comparison_reads.one_an_encoder({name: names[name] for name in alike}, next(iter(names)))
     selected = select_some(
         "Encoders", list(names), key=WHICH, default=encoders[:MOST], most=MOST,
         placeholder="Choose two studies or more", shows_label=True,
     )  # fmt: skip
+    siblings = tuple(widgets.plain(name) for name in alike if name not in encoders)
+    if siblings and selected == encoders[:MOST]:
+        st.caption(_say("siblings", names=siblings))
     return tuple(names[name] for name in selected)
 
 
@@ -101,6 +108,8 @@ def _to_compute(studies: tuple[Study, ...], folds: SharedFolds, missing: Sequenc
     with st.container(border=True):
         st.markdown(f"**{_say('to_compute', n=len(missing), of=len(studies))}**")
         st.caption(_say("how", n=folds.n, names=names))
+        for note in folds.notes:
+            st.caption(f":material/difference: {widgets.plain(full_sentence(note.text))}")
         if job is not None and job.running:
             follow(folder, study_progress.bar)
             return

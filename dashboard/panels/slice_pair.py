@@ -9,6 +9,7 @@ from core.charts import slices
 from core.measures.finder import ALL, MIN_IMAGES
 from core.measures.saved_slices_file import with_saved
 from core.measures.slice import Slice
+from core.measures.slice_comparison import SCORE_OF_AUROC
 from core.store import Study
 from core.study.missing import nothing
 from dashboard.cache import image_filter, reads, slice_reads
@@ -51,6 +52,7 @@ METRICS: dict[str, tuple[str, str]] = {  # of slice_compare.metrics: title, key 
     "accuracy": ("Classified correctly", "slice_accuracy"),
     "q_score": ("Mean Q-Score", "q_score"),
     "q_auroc": ("AUROC of the Q-Score", "slice_auroc"),
+    "confidence_auroc": ("AUROC of confidence", "slice_confidence_auroc"),
     "confidence": ("Mean confidence", "confidence"),
     "n_firing": ("Features firing", "n_firing"),
 }
@@ -134,7 +136,7 @@ def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
         for side in sides
         for part in with_saved(side.chosen, study.path)
     )
-    left_out = ("accuracy", "q_auroc") if by_verdict else ()
+    left_out = ("accuracy", *SCORE_OF_AUROC) if by_verdict else ()
     with st.container(border=True, gap="xsmall"):
         _line("", *(f"**{widgets.plain(side.name)}**  \n:small[{_described(side)}]" for side in sides))
         for one, other in zip(*(table.to_dict("records") for table in tables), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.compare import reference_compare as reference
 from tests.compare.comparable import add_concepts, change_summary, second_study
 from tests.manifests import edited_manifest
 from tests.reference_scores import logit_interval, newcombe_area
+from tests.sentences import as_record
 from tests.synthetic import make_study
 from tests.tables import rows_where
 
@@ -576,3 +578,16 @@ def test_head__images_are_called_evaluation_images_only_where_some_are_held_out(
     studies = [open_study(one), open_study(shutil.copytree(one, folder / "all_train2"))]
     assert "30 images, mIoU" in comparison_text(compare(studies, resamples=2))
     assert " 40 evaluation" in comparison_text(compare(pair, resamples=2))
+
+
+@pytest.mark.parametrize("where", ["split=val", "split=val label=bird"])
+def test_population__out_of_fold_is_of_train_and_evaluation_alike(pair, where):
+    """No image is called an evaluation image where each is answered by a probe of other folds."""
+    studies = [SimpleNamespace(is_out_of_fold=True)] * 2
+    shared = SimpleNamespace(judged=np.ones(118, bool), held_out=False, studies=studies)
+    whole: Any = compare(pair, resamples=2)
+    text = as_record(replace(whole, shared=shared, among=Slice.parse(where)).population)
+    assert (text.kind, text.n, "bird" in text.what) == ("out_of_fold", 118, "bird" in where)
+    assert "evaluation" not in text.what
+    studies[1] = SimpleNamespace(is_out_of_fold=False)
+    assert not hasattr(replace(whole, shared=shared, among=Slice.parse(where)).population, "kind")

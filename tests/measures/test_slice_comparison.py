@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from core.errors import SliceError
 from core.measures import saved_slices
 from core.measures.slice import Slice
-from core.measures.slice_comparison import population, with_split
+from core.measures.slice_comparison import metrics, population, with_split
 from core.store import Study, open_study
 from core.study.writer import write_study
 from tests import small
@@ -74,3 +74,14 @@ def test_population__says_what_the_study_lacks(study):
         population(study, Slice(labels=("dogg",)))
     with pytest.raises(SliceError, match="'dogg'"):
         population(study, Slice(), Slice(labels=("dogg",)))
+
+
+def test_metrics__aurocs_of_q_and_of_confidence_are_of_the_slice_alone():
+    mask = np.array([True] * 4 + [False] * 2)
+    columns = {"correct": np.array([1, 1, 0, np.nan, 0, 1]), "q_score": np.array([0.1, 0.9, 0.5, 0, 1, 0])}
+    columns["confidence"] = np.array([0.8, 0.7, 0.6, 1, 1, 0])
+    table = metrics(mask, columns).set_index("metric")
+    assert (table.at["q_auroc", "value"], table.at["confidence_auroc", "value"]) == (0.5, 1.0)
+    assert table.at["confidence_auroc", "n"] == 3
+    del columns["q_score"]  # a study without features
+    assert "q_auroc" not in metrics(mask, columns)["metric"].tolist()

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from core.compare import shared_folds
 from core.compare.leaderboard import disagreements, leaderboard, leaderboard_cells, notes_of, number_cells
 from core.pipeline.leaderboard import answer_for_leaderboard
 from core.store import open_study
@@ -101,15 +102,29 @@ def test_other_encoders__a_start_empties_the_choice(both, open_page, monkeypatch
     assert app.multiselect(key=SHIPPED).value == [] and app.button(key=f"{KEY}_start").disabled
 
 
-def test_first_choice__is_one_study_of_each_encoder_the_newest(both, shelf, open_page):
-    """Its twin of other labels can be chosen, too."""
-    twin = shelf.serve("twin", both / "demo")
-    for folder, encoder in ((both / "demo", "a"), (twin, "a"), (both / "second", "b")):
+def test_first_choice__is_the_open_study_and_the_newest_of_each_other_encoder(both, shelf, open_page):
+    """Twins of other labels can be chosen, too."""
+    twins = [shelf.serve(name, both / "second") for name in ("older", "newer")]
+    own_twin = shelf.serve("twin", both / "demo")
+    of_b = [both / "second", *twins]
+    for folder in (both / "demo", own_twin, *of_b):
         with edited_manifest(folder) as manifest:
-            manifest["steps"]["embed"]["summary"].setdefault("encoder", {})["fingerprint"] = encoder
-    os.utime(both / "demo" / "images.parquet", ns=(1, 1))
-    board = open_page("compare", study="demo", compare_what="Leaderboard").multiselect(key=WHICH)
-    assert sorted(board.value) == ["second", "twin"] and "demo" in str(board.options)
-    os.utime(twin / "images.parquet", ns=(0, 0))
-    board = open_page("compare", study="demo", compare_what="Leaderboard").multiselect(key=WHICH)
-    assert sorted(board.value) == ["demo", "second"]
+            encoder = {"fingerprint": "b" if folder in of_b else "a"}
+            manifest["steps"]["embed"]["summary"].setdefault("encoder", {}).update(encoder)
+    for age, folder in enumerate([both / "demo", twins[0], both / "second", twins[1]]):
+        os.utime(folder / "images.parquet", ns=(age, age))
+    app = open_page("compare", study="demo", compare_what="Leaderboard")
+    board = app.multiselect(key=WHICH)
+    assert sorted(board.value) == ["demo", "newer"] and "twin" in str(board.options)
+    assert all(name in all_text(app) for name in ("older", "second", "twin"))
+    board = open_page("compare", study="twin", compare_what="Leaderboard").multiselect(key=WHICH)
+    assert sorted(board.value) == ["newer", "twin"]
+
+
+def test_compute__says_before_what_it_leaves_out(both, open_page, monkeypatch):
+    labels = open_study(both / "second").images["label"].to_numpy(object)
+    monkeypatch.setattr(shared_folds, "_common_labels", lambda _: (labels, 3))
+    app = open_page("compare", study="demo", compare_what="Leaderboard")
+    assert not app.exception and app.button(key="compare_board_start")
+    (note,) = shared_folds._of_labels(3, 0)
+    assert str(note.text) in all_text(app)

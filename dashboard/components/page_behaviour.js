@@ -13,6 +13,7 @@ export default function ({ data, setTriggerValue }) {
   closeAfterChoice(data.closing);
   focusField(data.asking);
   dialogKeys(data.asking);
+  nameFindOption(data.asking);
   focusPopovers();
   keepPercentSigns();
   nameParts();

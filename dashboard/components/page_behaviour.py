@@ -122,10 +122,11 @@ def fold_button(share: str) -> None:
 # history.js: one step of the browser's history for each action of the reader, so that the back button leads
 # to what was left. links_here.js: a link to the page itself changes its address. close_after_choice.js: the
 # list of a field closes after a choice. dialog_keys.js: Tab reaches the pictures of a dialog, arrow keys stay
-# in it. focus_field.js: a dialog that asks for one thing begins in its field. popover_focus.js: a popover
-# opened by keys takes the focus and gives it back. percent_signs.js: no line begins with a percent sign.
-# roles.js: parts of Streamlit have names and roles. save_by_keys.js: Ctrl+Enter saves a note. toasts.js: what
-# was just done is said on its page alone. keep_figures.js: my figures outlive a reload.
+# in it. find_option.js: where one goes to things by name, a text is found and not added. focus_field.js: a
+# dialog that asks for one thing begins in its field. popover_focus.js: a popover opened by keys takes the
+# focus and gives it back. percent_signs.js: no line begins with a percent sign. roles.js: parts of Streamlit
+# have names and roles. save_by_keys.js: Ctrl+Enter saves a note. toasts.js: what was just done is said on its
+# page alone. keep_figures.js: my figures outlive a reload.
 
 
 BEHAVIOUR_KEY = "page_behaviour"
@@ -139,6 +140,7 @@ _BEHAVIOUR = browser_half(
     "links_here.js",
     "close_after_choice.js",
     "dialog_keys.js",
+    "find_option.js",
     "focus_field.js",
     "percent_signs.js",
     "popover_focus.js",

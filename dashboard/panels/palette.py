@@ -1,8 +1,11 @@
 """Go to anything by its name: an image, page, class, view, slice, study or feature. Ctrl+K opens it."""
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -32,6 +35,9 @@ OF_PAPERS: dict[str, tuple[str, dict[str, str]]] = {  # where figures of papers 
     "heatmaps": ("heatmaps", {}),
     "miou": ("masks", {}),
 }
+PARTS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("palette_parts.toml").read_text(encoding="utf-8")
+)
 KINDS = ("", "Class ", "View ", "Slice ", "Study ")  # what stands before a name
 KEYS = "Enter goes to what has this name, else lists what has it in its name; other words search the images."
 say = Templates.beside(__file__)
@@ -160,6 +166,10 @@ def _places(study: Study) -> dict[str, Place]:
     """What can be gone to beside images and features, by what it is called."""
     places = {
         page.title: Place(page.icon, partial(session.go, page.name)) for page in PAGES.values() if page.group
+    }
+    places |= {
+        name: Place(PAGES[part["page"]].icon, partial(session.go, part["page"], **part["parts"]))
+        for name, part in PARTS.items()
     }
     places |= {
         f"{CHARTS[chart].source}: {CHARTS[chart].title}": Place(

@@ -115,3 +115,19 @@ def test_images__are_completed_by_their_names_after_pages_and_before_features(ch
     assert options.index("Errors") < options.index(image) < options.index(reads.feature_name(study, 3))
     monkeypatch.setattr(palette, "MOST_IMAGES", 100)  # the study has 120
     assert image not in palette._options(study)
+
+
+def test_parts_of_pages__by_other_words_for_them(typed):
+    for text in ("basis", "bases", "Latents"):
+        assert typed(text)[0] == ("features", {"features_as": "Bases"})
+    assert typed("leaderboard")[0] == ("compare", {"compare_what": "Leaderboard"})
+    assert typed("remedies")[0] == ("errors", {"errors_tab": "What would help"})
+    assert typed("confusion matrix")[0] == ("errors", {"errors_tab": "Confusions"})
+
+
+@pytest.mark.slow
+def test_parts_of_pages__are_parts_that_the_page_shows(open_page):
+    for part in palette.PARTS.values():
+        app = open_page(part["page"], study="demo", **part["parts"])
+        assert not app.exception
+        assert not any("part of the link was dropped" in note.value for note in app.info), part

@@ -107,7 +107,7 @@ def judge_score(evidence: ScoreEvidence) -> Verdict:
     if standing == "too_few" or evidence.first is None:
         return Verdict("", _say("no_interval", what=name, value=evidence.auroc))
     kind = _kind(standing, evidence, evidence.first)
-    parts = _numbers(evidence.first, evidence.plain)
+    parts = _numbers(evidence.first, evidence.plain, above=WORD_OF[kind] != USELESS)
     sentence = _say(kind, what=name, value=evidence.auroc, interval=ends, chance=CHANCE, parts=parts)
     return Verdict(WORD_OF[kind], sentence)
 
@@ -126,10 +126,15 @@ def _kind(standing: Standing, evidence: ScoreEvidence, first: FoundFirst) -> str
     return "useful" if gain >= USEFUL_GAIN and gain >= OF_PLAIN * of_plain else "weak"
 
 
-def _numbers(first: FoundFirst, plain: FoundFirst | None) -> tuple[Record, ...]:
-    """What is found among the first images, and what the confidence finds there."""
+def _numbers(first: FoundFirst, plain: FoundFirst | None, *, above: bool) -> tuple[Record, ...]:
+    """What is found among the first images, and what the confidence finds there.
+
+    Args:
+        above: all images tell it from chance, so it is said where the first ones alone do not.
+    """
+    by_chance = first.low <= first.by_chance <= first.high
     sentence = _say(
-        "found",
+        "found_or_chance" if above and by_chance else "found",
         n=round(first.found),
         of=first.looked,
         interval=(first.low, first.high),

@@ -55,6 +55,21 @@ def test_judge_score__the_word_by_its_numbers(change, word, kind):
         assert judged.sentence.why == "no labels"
 
 
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({}, "found"),
+        ({"first": first(20, 10, 27)}, "found_or_chance"),  # useful by all images, not by the first alone
+        ({"first": first(11, 5, 17)}, "found_or_chance"),
+        ({"first": first(11, 5, 17), "low": 0.4}, "found"),  # useless, which says it already
+    ],
+)
+def test_judge_score__says_where_the_first_images_alone_cannot_tell_it_from_chance(change, kind):
+    judged = judge_score(dataclasses.replace(ABOVE, **change))
+    assert judged.sentence.parts[0].kind == kind
+    assert judged.sentence.index("AUROC") < judged.sentence.index("looked at")  # what decided it comes first
+
+
 @pytest.mark.parametrize("outcome", ["n_wrong", "n_right"])
 @pytest.mark.parametrize(("n", "word"), [(0, ""), (1, ""), (7, ""), (8, RELIABLE)])
 @pytest.mark.parametrize("auroc", [(0.99, 0.98, 0.995), (0.5, 0.4, 0.6), (0.1, 0.05, 0.2)])

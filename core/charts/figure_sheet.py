@@ -1,4 +1,4 @@
-"""Figures of one page as one PDF: a title, a sentence, and each figure with its caption, on one sheet."""
+"""Figures of one page as one PDF: a title, sentences, and each figure with its caption, on one sheet."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def figures_sheet(figures: Sequence[KeptFigure], *, title: str, text: str, font:
     """Return one PDF with charts of a page, vectors where they were.
 
     Args:
-        title, text: above the figures. font: serif or sans.
+        title, text: above the figures; each line of the text begins a new one. font: serif or sans.
     Raises:
         SettingsError: no browser that draws them.
     """
@@ -101,7 +101,12 @@ def _words(
     text: str, size: int, box: Rectangle, theme: Theme, *, bold: bool = False
 ) -> tuple[dict[str, Any], Rectangle]:
     """A note with a text broken to the width of a box, and the box that it takes."""
-    lines = list(wrapped_lines(as_text(text), box.width, size, font=printed_font(theme))) if text else []
+    font = printed_font(theme)
+    lines = [
+        line
+        for part in text.splitlines()
+        for line in wrapped_lines(as_text(part), box.width, size, font=font)
+    ]
     joined = "<br>".join(lines)
     note = {"text": f"<b>{joined}</b>" if bold else joined, "font": {"size": size}, "align": "left"}
     return note, Rectangle(box.left, box.top, box.width, LINE * size * len(lines))

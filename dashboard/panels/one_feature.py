@@ -17,7 +17,7 @@ from core.charts.table_file import file_stem
 from core.common.captions import ON_MASKS, cut_text, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted, formatted
-from core.common.records import Templates
+from core.common.records import Record, Templates
 from core.measures.slice import Slice
 from core.measures.slice_comparison import train_images
 from core.measures.slice_features import at_levels, firing_class, partly_labelled
@@ -31,7 +31,7 @@ from dashboard.components.chart import chart, with_menu
 from dashboard.components.chart_menu import Drawing, page_sheet, print_problem
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
-from dashboard.panels import feature_list, further_steps, traces
+from dashboard.panels import feature_list, further_steps, traces, without_features, word_evidence
 from dashboard.panels.feature_cards import VERDICTS, others_name, population_name, title_and_note
 from dashboard.state import served_studies, session
 from dashboard.state.overlay_images import overlay_urls
@@ -123,25 +123,46 @@ def header(
             if verdict:
                 st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
             st.caption(widgets.plain(sentence(study, population, row)))
-        if against := feature_reads.disputed(study).get(int(row["feature"])):
-            word, others = against
-            names = tuple(f"#{one}" for one in others[:MOST_OTHERS])
-            st.caption(widgets.plain(_say("disputed", what=word, names=names)))
+        if disputed := _disputed(study, row["feature"]):
+            st.caption(widgets.plain(disputed))
         if latent := reads.latent_sentence(study, row["feature"]):
             st.caption(widgets.plain(latent))
         traces.note_of_feature(study, row["feature"])
 
 
+def _disputed(study: Study, feature: int) -> str:
+    """That its heat and its word differ, where they do."""
+    if not (against := feature_reads.disputed(study).get(int(feature))):
+        return ""
+    word, others = against
+    return _say("disputed", what=word, names=tuple(f"#{one}" for one in others[:MOST_OTHERS]))
+
+
+def page_text(study: Study, population: Slice, row: dict[str, Any]) -> str:
+    """What the page says of a feature, a line each: how often it fires, where its heat lies, what its name is
+    worth, and whether it harms.
+    """
+    feature = int(row["feature"])
+    lines = [
+        f"{served_studies.name_of(study)}: {sentence(study, population, row)}",
+        _heat_text(study, feature, row["verdict"]),
+        _disputed(study, feature),
+        reads.latent_sentence(study, feature),
+        *word_evidence.words_text(study, feature),
+        without_features.harm_text(study, feature, population),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
 def _page_button(study: Study, population: Slice, row: dict[str, Any], of_page: Sequence[Drawing]) -> None:
-    """A button that saves the pictures and charts of the page as one PDF."""
+    """A button that saves what the page says and its pictures and charts as one PDF."""
     title, note = title_and_note(study, row)
     name = f"{title} {note.partition(' ')[0]}" if row["name"] else title
-    text = f"{served_studies.name_of(study)}: {sentence(study, population, row)}"
     stem = file_stem([served_studies.name_of(study)], file_of(study, row["feature"], "page"), population)
     problem = print_problem()
     st.download_button(
         "PDF",
-        data=lambda: page_sheet(of_page, name, text),
+        data=lambda: page_sheet(of_page, name, page_text(study, population, row)),
         file_name=f"{stem}.pdf",
         mime="application/pdf",
         key="feature_page_pdf",
@@ -360,9 +381,7 @@ def push_chart(study: Study, feature: int, population: Slice) -> None:
 
 def heat_chart(study: Study, feature: int) -> None:
     """Whether it looks at the object or at the background."""
-    there = study.has("overlap_by_feature")
-    table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
-    rows = table.loc[table["feature"].to_numpy() == feature].reset_index(drop=True)
+    rows = _heat_rows(study, feature)
     st.header(figures.heat_finding(rows), help=widgets.help_text("feature_heat"))
     if further_steps.briefly_explained(study) or not widgets.needs(
         study, "overlap_by_feature", "The overlap of single features"
@@ -382,13 +401,32 @@ def heat_chart(study: Study, feature: int) -> None:
         data=rows,
         file=file,
     )
-    parts = [_heat_on_mask(row) for row in rows.to_dict("records") if row["mask"] in ON_MASKS]
-    st.caption(f"{'; '.join(parts)}; over all images with such masks.")
+    st.caption(_heat_on_masks(rows))
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))
 
 
-def _heat_on_mask(row: dict) -> str:
+def _heat_rows(study: Study, feature: int) -> pd.DataFrame:
+    """The rows of `overlap_by_feature` of a feature."""
+    there = study.has("overlap_by_feature")
+    table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
+    return table.loc[table["feature"].to_numpy() == feature].reset_index(drop=True)
+
+
+def _heat_text(study: Study, feature: int, verdict: str) -> str:
+    """The verdict of the page on where its heat lies, and the numbers behind it; "" without masks."""
+    rows = _heat_rows(study, feature)
+    if rows.empty or verdict not in VERDICTS:
+        return ""
+    return _say("heat_verdict", what=VERDICTS[verdict][0], parts=(_heat_on_masks(rows),))
+
+
+def _heat_on_masks(rows: pd.DataFrame) -> Record:
+    parts = [_heat_on_mask(row) for row in rows.to_dict("records") if row["mask"] in ON_MASKS]
+    return _say("over_masks", parts=tuple(parts))
+
+
+def _heat_on_mask(row: dict) -> Record:
     """State how much of a feature's heat lies on a mask, beside what a uniform heatmap has there."""
     kind = "heat" if widgets.undefined(row["lift"]) else "heat_and_uniform"
     return _say(kind, value=row["energy"], what=ON_MASKS[row["mask"]], chance=row["lift"], n=int(row["n"]))

@@ -20,6 +20,7 @@ from core.analysis.removal import (
 from core.charts.shown_names import shortened
 from core.common.captions import cut_text, with_class_names
 from core.common.formatting import counted, signed
+from core.common.records import Record, Templates
 from core.errors import PeregrineError
 from core.measures.paired_accuracy import PairedAccuracy
 from core.measures.slice import Slice
@@ -35,6 +36,7 @@ from dashboard.state import session
 # Features switched off for all images of the filter: the accuracy before and after, and what changes.
 
 
+_say = Templates.beside(__file__)
 OFF = "without"  # part of the address
 OFFERED, MOST_OFF = 200, 20
 CHANGED_TILES = 24
@@ -161,13 +163,31 @@ def harm_part(study: Study, feature: int, population: Slice) -> None:
     changed_images(study, one.spoken, one.rows, one.made, key="harm_images")
 
 
+def harm_text(study: Study, feature: int, population: Slice) -> str:
+    """Whether a feature harms, and the change of the accuracy, as `harm_part` says them; "" of no image."""
+    try:
+        one = tried_reads.without_one(study, population, feature) if image_reads.predictor(study) else None
+    except PeregrineError as error:
+        return str(error)
+    if one is None or not len(one.rows):
+        return ""
+    paired = harm(one.made, one.units)
+    finding = harm_finding(paired, random_gains(one.made))
+    changed = paired.only_first + paired.only_second
+    return f"{finding}. {_accuracy_change(paired)}." if changed else f"{finding}."
+
+
+def _accuracy_change(paired: PairedAccuracy) -> Record:
+    interval = 100 * paired.low, 100 * paired.high
+    return _say("change", value=100 * paired.difference, interval=interval)
+
+
 def _harmed_classes(study: Study, table: pd.DataFrame, paired: PairedAccuracy) -> None:
     """The classes that gain and those that lose, and the interval of the whole."""
     if table.empty:
         return
     net = table["net"].to_numpy()
-    interval = f"{signed(100 * paired.low, 1)} to {signed(100 * paired.high, 1)}, 95 % interval"
-    parts = [f"Accuracy {signed(100 * paired.difference, 1)} points ({interval})"]
+    parts: list[str] = [_accuracy_change(paired)]
     for name, rows in (
         ("without it more images are right of", table.loc[net > 0].reset_index(drop=True)),
         ("fewer of", table.loc[net < 0].iloc[::-1].reset_index(drop=True)),

@@ -125,8 +125,7 @@ def _classes_title(counts: pd.DataFrame) -> str:
 
 def scored_words(study: Study, group: str) -> None:
     """Draw the words of a feature or group with their scores, the best first."""
-    concepts = concept_reads.of_group(study, "concepts", group)
-    kept_words = best_first(concepts.loc[concepts["kept"].to_numpy(bool)]).reset_index(drop=True)
+    kept_words = _kept_words(study, group)
     st.header(widgets.plain(meaning(concept_reads.best_words(study, group, MOST_WORDS))))
     if group.isdecimal() and (judged := reads.name_verdict(study, int(group))):
         verdict(judged)
@@ -146,6 +145,19 @@ def scored_words(study: Study, group: str) -> None:
     )
     if line := detection_line(kept_words):
         st.caption(widgets.plain(line), help=widgets.help_text("word_auc"))
+
+
+def _kept_words(study: Study, group: str) -> pd.DataFrame:
+    concepts = concept_reads.of_group(study, "concepts", group)
+    return best_first(concepts.loc[concepts["kept"].to_numpy(bool)]).reset_index(drop=True)
+
+
+def words_text(study: Study, feature: int) -> list[str]:
+    """What the name of a feature is worth, and the AUC of its words, as `scored_words` says them."""
+    judged = reads.name_verdict(study, feature)
+    has_words = all(study.has(item) for item in TABLES)
+    detected = detection_line(_kept_words(study, str(feature))) if has_words else ""
+    return [text for text in (judged.sentence if judged else "", detected) if text]
 
 
 def meaning(words: Sequence[str]) -> str:

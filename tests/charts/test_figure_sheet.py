@@ -55,6 +55,12 @@ def test_sheet__of_nothing_is_its_title():
     assert layout_of(sheet).images == () and layout_of(sheet).annotations[0].text == "<b>Feature 3</b>"
 
 
+def test_sheet__begins_a_line_of_its_text_on_a_new_line():
+    one, two = (layout_of(sheet_figure([], [], title="a", text=text)) for text in ("b c", "b\nc"))
+    assert (one.annotations[1].text, two.annotations[1].text) == ("b c", "b<br>c")
+    assert two.height > one.height
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_sheet__is_one_pdf_with_its_letters_as_text():

@@ -16,9 +16,10 @@ from core.measures.slice_comparison import population
 from core.measures.slice_features import at_levels, class_firing, feature_activations, similar_features
 from core.store import open_study
 from core.study.writer import write_study
-from dashboard.cache import feature_reads
+from dashboard.cache import feature_reads, reads
 from dashboard.components import widgets
 from dashboard.panels import one_feature
+from dashboard.panels.feature_cards import VERDICTS
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
@@ -481,3 +482,20 @@ def test_pdf__holds_what_the_menus_of_the_page_save(open_page, studies, monkeypa
     assert handed["files"][:3] == [f"feature-3_{part}" for part in ("pictures", "classes", "push")]
     assert "3" in handed["title"]
     assert handed["text"].startswith("demo: ")
+
+
+def test_pdf__says_where_its_heat_lies_what_its_name_is_worth_and_whether_it_harms(worded):
+    where = Slice(split="val")
+    listed = feature_reads.listed(worded, where)
+    feature = int(listed.loc[(listed["verdict"] == "core").to_numpy(), "feature"].iat[0])
+    _, made = without_features(worded, np.flatnonzero(worded.is_val), [feature])
+    row = one_feature.rows_of(listed, feature)
+    lines = one_feature.page_text(worded, where, row).splitlines()
+    assert lines[0].startswith("seen: ")
+    of_heat = [one for one in lines if VERDICTS["core"][0] in one]
+    assert len(of_heat) == 1
+    assert lines[-1].startswith(str(harm_finding(harm(made), random_gains(made))))
+    judged = reads.name_verdict(worded, feature)
+    assert judged is None or str(judged.sentence) in lines
+    without_masks = one_feature.page_text(worded, where, row | {"verdict": ""}).splitlines()
+    assert without_masks == [one for one in lines if one not in of_heat]

@@ -269,14 +269,41 @@ def remedies_finding(table: pd.DataFrame) -> Record:
 
 def _best_finding(table: pd.DataFrame) -> Record:
     best = best_remedy(table)
-    if not best:
-        return _say("none")
+    if best in ("", TEMPERATURE):
+        return _best_of_confidence(table)
     row = table.loc[table["remedy"].to_numpy(object) == best].iloc[0].to_dict()
-    if best == TEMPERATURE:
-        ends = float(row["log_loss_low"]), float(row["log_loss_high"])
-        return _say("best_confidence", value=float(row["log_loss_gain"]), interval=ends)
     name, (gain, *ends) = remedy_name(best), _points(row)
     return _say("best", what=name[0].upper() + name[1:], value=gain, interval=tuple(ends))
+
+
+def _best_of_confidence(table: pd.DataFrame) -> Record:
+    """Name the remedy that lowers the log loss most, of those that do so for certain."""
+    rows = [row for row in table.to_dict("records") if row["remedy"] != REFIT and row["outcome"] != LOSES]
+    lower = [row for row in rows if moves_log_loss(row) and row["log_loss_gain"] > 0]
+    if not lower:
+        return _say("none")
+    row = max(lower, key=lambda row: float(row["log_loss_gain"]))
+    change = _log_loss_change(row)
+    name = remedy_name(str(row["remedy"]))
+    return _say("best_confidence", what=name, value=change.value, interval=change.interval, parts=(change,))
+
+
+def moves_log_loss(row: Mapping[str, Any]) -> bool:
+    """Whether a remedy lowers or raises the log loss by more than chance: its interval is clear of 0.
+
+    Args:
+        row: of table `remedies`.
+    """
+    low, high = (float(row.get(f"log_loss_{end}", np.nan)) for end in ("low", "high"))
+    return row["outcome"] != NOT_TRIED and (low > 0 or high < 0)
+
+
+def _log_loss_change(row: Mapping[str, Any]) -> Record:
+    """Say by how much a remedy lowers or raises the log loss, or that this is within chance."""
+    low, gain, high = (float(row[f"log_loss_{part}"]) for part in ("low", "gain", "high"))
+    if high < 0:
+        return _say("higher_log_loss", value=-gain, interval=(-high, -low))
+    return _say("lower_log_loss" if low > 0 else "same_log_loss", value=gain, interval=(low, high))
 
 
 def base_sentence(facts: RemediesFacts) -> Record:
@@ -395,26 +422,25 @@ def decided_since(study: StudyReader) -> str:
 
 
 def remedy_sentence(row: Mapping[str, Any]) -> Record:
-    """Say what one remedy of the head gains or costs, with its interval.
+    """Say what one remedy of the head gains or costs, in accuracy and, where that is certain, in log loss.
 
     Args:
         row: of table `remedies`.
     """
-    remedy, outcome = str(row["remedy"]), str(row["outcome"])
-    name = remedy_name(remedy)
-    if outcome == NOT_TRIED:
+    name = remedy_name(str(row["remedy"]))
+    if row["outcome"] == NOT_TRIED:
         return _say("not_tried", what=name, why=str(row["why"]))
-    if remedy == TEMPERATURE:
-        low, gain, high = (float(row[f"log_loss_{part}"]) for part in ("low", "gain", "high"))
-        if high < 0:
-            return _say("higher_log_loss", what=name, value=-gain, interval=(-high, -low))
-        kind = "lower_log_loss" if low > 0 else "same_log_loss"
-        return _say(kind, what=name, value=gain, interval=(low, high))
-    n_changed = int(row["mended"]) + int(row["broken"])
-    if outcome == TOO_FEW:
-        return _say("too_few", what=name, n=n_changed)
+    if row["remedy"] == TEMPERATURE:
+        return _say("same_answers", what=name, parts=(_log_loss_change(row),))
+    of_answers = _change_of_answers(row, name)
+    return _say("both", parts=(of_answers, _log_loss_change(row))) if moves_log_loss(row) else of_answers
+
+
+def _change_of_answers(row: Mapping[str, Any], name: str) -> Record:
+    if row["outcome"] == TOO_FEW:
+        return _say("too_few", what=name, n=int(row["mended"]) + int(row["broken"]))
     gain, *ends = _points(row)
-    return _say(KINDS[outcome], what=name, value=gain, interval=tuple(ends))
+    return _say(KINDS[str(row["outcome"])], what=name, value=gain, interval=tuple(ends))
 
 
 def points_text(row: Mapping[str, Any]) -> str:

@@ -110,13 +110,11 @@ def _command(study: Study, form: str) -> str:
     return command_line("export", study.below or study.path, "labels", **options)
 
 
-def run_again_menu(study: Study) -> None:
+def run_again_menu(study: Study, label: str = "Run again with them") -> None:
     """A menu that makes the next study with the corrected labels, and leads to the comparison of both."""
     if guest_is_asking():
         return
-    menu = st.popover(
-        "Run again with them", icon=":material/replay:", key=AGAIN, type="tertiary", on_change="rerun"
-    )
+    menu = st.popover(label, icon=":material/replay:", key=AGAIN, type="tertiary", on_change="rerun")
     if menu.open:
         with menu:
             _run_again(served_studies.in_units(study))

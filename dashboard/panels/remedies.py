@@ -1,5 +1,6 @@
 """What would help: what each remedy of the head gains, the images that change side, and the next study."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from core.analysis.remedies import (
     decided_since,
     error_groups,
     fitted_sentence,
+    moves_log_loss,
     next_step,
     refit_errors,
     remedies_finding,
@@ -51,6 +53,7 @@ from dashboard.components.job_follower import run_button, step_command
 from dashboard.components.page_link import link
 from dashboard.jobs import further_studies
 from dashboard.panels import marks
+from dashboard.panels.label_desk import run_again_menu
 from dashboard.panels.new_study_request import usual_name
 from dashboard.panels.next_study import open_made
 from dashboard.panels.other_encoders import other_encoders_menu
@@ -64,7 +67,8 @@ CHOICE = "remedy"  # part of the URL
 NEXT = "remedy_next"  # key of the menu
 NAME = "remedy_next_name"
 STARTED = "_remedy_next_started"  # of this session: the study, and the next one
-NOTHING_GAINS = "None gains, so none is chosen."
+NOTHING_GAINS = "None surely gains accuracy, so none is chosen."
+AGAIN_WITH_LABELS = "Run again with the corrected labels"
 _say = Templates.beside(__file__)
 SIDES = {MENDED: "Made right", BROKEN: "Made wrong"}
 
@@ -85,15 +89,22 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
         st.header(widgets.plain(remedies_finding(table)), anchor=False, width="content")
         download(study, table, None, name=TABLE)
     show_chart(study, REMEDIES, title=None)
-    beside = (table["outcome"] == NOT_TRIED).to_numpy(bool) | (table["remedy"] == TEMPERATURE).to_numpy(bool)
-    lines = [full_sentence(remedy_sentence(row)) for row in table.loc[beside].to_dict("records")]
+    beside = [row for row in table.to_dict("records") if _is_beside_the_chart(row)]
+    lines = [full_sentence(remedy_sentence(row)) for row in beside]
     st.caption(widgets.plain(" ".join([_worst(study, facts), *lines])))
     if not best_remedy(table):
         _next_step(study, table, facts)
-    elif not facts.n_corrected and study.has(ISSUES):
+    elif facts.n_corrected:
+        run_again_menu(study, AGAIN_WITH_LABELS)
+    elif study.has(ISSUES):
         _labels_link(study)
     if facts.heads:
         _one_remedy(study, table, facts, where)
+
+
+def _is_beside_the_chart(row: Mapping[str, Any]) -> bool:
+    """Whether the chart of accuracy leaves out what there is to say of a remedy."""
+    return row["outcome"] == NOT_TRIED or row["remedy"] == TEMPERATURE or moves_log_loss(row)
 
 
 def _worst(study: Study, facts: RemediesFacts) -> str:
@@ -111,6 +122,8 @@ def _next_step(study: Study, table: pd.DataFrame, facts: RemediesFacts) -> None:
         if has_issues and not facts.n_corrected:
             _labels_link(study)
             return
+        if facts.n_corrected:
+            run_again_menu(study, AGAIN_WITH_LABELS)
         if facts.worst_class and refit_errors(changed).empty:  # an older study does not list them
             where = Slice(labels=(facts.worst_class,), correct=False)
             label = f"Errors of {widgets.plain(study.answer_name)} by the study's own labels"

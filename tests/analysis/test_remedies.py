@@ -20,6 +20,7 @@ from core.analysis.remedies import (
 from core.analysis.remedy_recipes import best_temperature
 from core.common.step_facts import RemediesFacts
 from tests import reference
+from tests.sentences import numbers
 
 N = 60
 
@@ -118,10 +119,38 @@ def test_best__of_those_that_gain():
     assert remedies.best_remedy(table) == "slices"
     assert remedies_finding(table).kind == "best" and remedies_finding(table).value == pytest.approx(10)
     assert remedies.best_remedy(table.iloc[2:]) == "temperature"
-    assert remedies_finding(table.iloc[2:]).kind == "best_confidence"
-    assert remedies.best_remedy(table.iloc[2:4]) == "" and remedies_finding(table.iloc[2:4]).kind == "none"
-    kinds = [remedy_sentence(row).kind for row in table.to_dict("records")]
-    assert kinds == ["gains", "gains", "no_difference", "too_few", "lower_log_loss"]
+    assert remedies_finding(table.iloc[2:]).what == remedy_name("temperature")
+    assert remedies.best_remedy(table.iloc[2:3]) == "" and remedies_finding(table.iloc[2:3]).kind == "none"
+    sentences = [remedy_sentence(row) for row in table.to_dict("records")]
+    kinds = [[one.kind, *(part.kind for part in one.parts)] for one in sentences]
+    lower = "lower_log_loss"
+    assert kinds == [
+        ["both", "gains", lower],
+        ["both", "gains", lower],
+        ["no_difference"],
+        ["both", "too_few", lower],
+        ["same_answers", lower],
+    ]
+
+
+def test_log_loss__certain_gains_are_told_as_harm_is():
+    table = table_of(("refit", 0.9, 0.8, 50), ("corrected", 0.2, -0.1, 13), ("slices", 0.3, -0.1, 13),
+                     ("balanced", 0.6, -0.1, 13), ("temperature", -0.1, -0.2, 0))  # fmt: skip
+    table["log_loss_low"] = [0.8, 0.1, 0.2, -0.2, -0.2]
+    table["log_loss_high"] = [1.0, 0.3, 0.4, 1.0, -0.05]
+    table["outcome"] = [remedies.outcome_of(one["remedy"], one) for one in table.to_dict("records")]
+    finding = remedies_finding(table)
+    assert (finding.kind, finding.what) == ("best_confidence", remedy_name("slices"))
+    assert numbers(finding) == ["0.300", "0.200", "0.400"]
+    rows = table.iloc[1:].to_dict("records")
+    assert [remedies.moves_log_loss(row) for row in rows] == [True, True, False, True]
+    parts = [remedy_sentence(row).parts for row in rows]
+    assert [one[-1].kind if one else "" for one in parts] == [
+        *("lower_log_loss", "lower_log_loss", "", "higher_log_loss")
+    ]
+    assert numbers(parts[-1][0]) == ["0.100", "0.050", "0.200"]
+    table.loc[2, "outcome"] = remedies.LOSES  # what breaks answers is not recommended for its probabilities
+    assert remedies_finding(table).parts[0].what == remedy_name("corrected")
 
 
 def test_finding__names_what_does_harm():

@@ -158,12 +158,12 @@ def test_keys__are_those_of_a_field_and_of_what_tab_reached(visitor, desk_addres
 
 
 def test_desk_by_a_link__the_filter_says_what_the_list_holds_at_once(visitor, desk_address, desk_folder):
-    study = open_study(desk_folder)
-    table = study.table("label_issues")
-    name = table.loc[(table["listed"] & (table["split"] == "val")).to_numpy(bool), "image_id"].iat[-1]
-    page = visitor().open(f"{desk_address}/errors?study=desk&errors_tab=Causes")
+    study = open_study(make_study(desk_folder.with_name("linked"), n_train=20, n_val=12))
+    write_issues(study.path, study.n_images)
+    name = study.images["image_id"].iat[int(study.is_val.nonzero()[0][0])]
+    page = visitor().open(f"{desk_address}/errors?study=linked&errors_tab=Causes")
     expect(page.locator(".st-key-filter_bar")).to_contain_text(f"{study.is_val.sum()} images")
-    page.goto(f"{desk_address}/image?study=desk&image={name}")
+    page.goto(f"{desk_address}/image?study=linked&image={name}")
     page.get_by_role("link", name="Decide on it").click()
     expect(page.locator(".st-key-desk_controls")).to_contain_text("decided")
     settle(page)

@@ -81,6 +81,11 @@ def write_remedies(folder: Path, *, low: float = 0.01, n_corrected: int = 0, n_e
     return open_study(folder)
 
 
+def menus(app) -> list[str]:
+    """The keys of the menus of a page."""
+    return [one.proto.id.rpartition("-")[2] for one in app.get("popover")]
+
+
 def test_page__says_what_gains_and_shows_what_changes_side(seen, open_page):
     study = write_remedies(seen)
     app = open_page("errors", study=seen.name, **TAB)
@@ -126,6 +131,7 @@ def test_head__nothing_gains__none_is_chosen_and_a_next_step_is_shown(seen, open
     assert str(line) in all_text(app)
     filters = [parse_qs(one.proto.query_string).get("where") for one in app.get("page_link")]
     assert [str(Slice(labels=("cat",), correct=False))] in filters  # of the worst class
+    assert "desk_again" in menus(app)  # labels were corrected: the next study can be made here
     app = open_page("errors", study=seen.name, remedy=remedy_name("slices"), **TAB)
     (menu,) = [one.proto.popover for one in app.get("popover") if one.proto.popover.label == "Use this head"]
     assert menu.type == "secondary"

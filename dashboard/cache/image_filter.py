@@ -72,6 +72,11 @@ def rows_of_page(study: Study) -> np.ndarray:
     return np.flatnonzero(reads.mask(study, population()))
 
 
+def lists_of_page(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of these images, and those of the filter whatever their split: lists of an opened image."""
+    return rows_of_page(study), np.flatnonzero(reads.mask(study, of_page()))
+
+
 def put(study: Study, **fields: object) -> None:
     """Replace some conditions of the filter, unless it grows too long for an address. Meant for callbacks."""
     changed = replace(current(study), **fields)  # pyright: ignore[reportArgumentType]

@@ -59,7 +59,7 @@ def _dialog(study: Study) -> None:
 
 
 def _opened(study: Study) -> None:
-    opened = session.opened_image(study, image_filter.rows_of_page(study))
+    opened = session.opened_image(study, *image_filter.lists_of_page(study))
     if opened is None:
         st.rerun()
     facts = reads.image_facts(study, opened.row)
@@ -275,7 +275,6 @@ def neighbours(study: Study, row: int) -> None:
 
 SHOWN = 12
 BESIDE, A_ROW = 8, 4  # images beside the features that push, and in a row
-NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
 UNLIKE_ALL = "unlike"  # kind of what is said
 FAR = 0.9  # share of the evaluation images that are nearer, from which on a picture lies at the edge
@@ -323,7 +322,7 @@ def nearest(study: Study, row: int) -> None:
 def _gallery(
     study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str, columns: int = 0
 ) -> None:
-    """The found images, and how many of the first are of the class of the opened one."""
+    """The found images, and how many of them are of the class of the opened one."""
     labels = pd.Series(reads.images(study)["label"])
     if words := same_class_words(labels, row, rows, _corrected(study, labels, row, rows)):
         st.caption(widgets.plain(words))
@@ -333,13 +332,14 @@ def _gallery(
 def same_class_words(
     labels: pd.Series, row: int, rows: np.ndarray, corrected: Mapping[int, object] | None = None
 ) -> Record | str:
-    """Precision at NEAREST in words; empty without another image of its class, or where nothing was found.
+    """Precision among the shown images in words; empty without another image of its class, or where nothing
+    was found.
 
     Args:
         labels: by row. corrected: those that people changed, by row: where they change the count, it is given
             by these, too.
     """
-    nearest = [int(other) for other in rows[:NEAREST]]
+    nearest = [int(other) for other in rows]
     if widgets.undefined(labels.iat[row]) or not nearest or np.count_nonzero(labels == labels.iat[row]) < 2:
         return ""
     given = {one: labels.iat[one] for one in (row, *nearest)}
@@ -364,7 +364,7 @@ def _corrected(study: Study, labels: pd.Series, row: int, rows: np.ndarray) -> d
     """The labels of these images that people decided on; None where it is wrong without a better one."""
     decided = label_reads.decided(study)
     ids = study.column("images", "image_id")
-    names = {int(one): str(ids.iat[one]) for one in (row, *rows[:NEAREST])} if decided else {}
+    names = {int(one): str(ids.iat[one]) for one in (row, *rows)} if decided else {}
     found = {one: decided[name] for one, name in names.items() if name in decided}
     return {
         one: None if label == UNSURE else label for one, label in found.items() if label != labels.iat[one]

@@ -14,7 +14,7 @@ from core.measures.slice import Slice
 from core.store import Study
 from dashboard.state import address, address_parts
 from dashboard.state.address import OF_LINKS, STUDY, WHERE
-from dashboard.state.pages import HOME
+from dashboard.state.pages import HOME, IMAGE_PAGE
 from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
 
 # Every session key and every part of the URL; nothing outside this folder touches either.
@@ -25,6 +25,7 @@ from dashboard.state.served_studies import ANSWER, BASIS, answer_query, name_of,
 
 IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
+OUTSIDE = " images, outside the filter"  # where the opened image has its place
 OF_ANOTHER_BASIS = "The filter by features was dropped: a number means another feature there."
 OF_ANOTHER_STUDY = "The filter by features or saved slices was dropped: they are those of the other study."
 OWN = {*OF_LINKS, IMAGE, PICKED}  # parts of the URL of no widget of a view
@@ -302,6 +303,8 @@ def choose_study(name: str | None) -> None:
     set_url(STUDY, name)
     st.session_state[STUDY] = name
     st.session_state[_SWITCHED] = True
+    if name and here()[0] == IMAGE_PAGE:  # the other study may not hold the image
+        go(HOME)
 
 
 def go_to_study(name: str) -> None:
@@ -405,10 +408,11 @@ class OpenedImage:
     position: str
 
 
-def opened_image(study: Study, otherwise: np.ndarray | None = None) -> OpenedImage | None:
+def opened_image(study: Study, *otherwise: np.ndarray) -> OpenedImage | None:
     """The image named in the URL; one that this study does not hold is dropped with a note.
 
-    otherwise: the rows among which it has its place where it was opened by a link (default: all).
+    otherwise: the rows among which it has its place where it was opened by a link, the first that hold it;
+        where none does, all.
     """
     row = _row_in_url(study)
     if row is None:
@@ -418,16 +422,17 @@ def opened_image(study: Study, otherwise: np.ndarray | None = None) -> OpenedIma
         seen[here()] = row, among
     elif seen.get(here(), (None,))[0] == row:  # the browser's back button leads to it again
         among = st.session_state[_AMONG] = seen[here()][1]
-    for rows in (otherwise, np.arange(study.n_images)):
-        if (among is None or row not in among) and rows is not None:
-            among = rows
-    assert among is not None  # the last are all images
+    lists = (*(() if among is None else (among,)), *otherwise)
+    among = next((rows for rows in lists if row in rows), None)
+    is_outside = among is None and bool(otherwise and filter_text())
+    if among is None:
+        among = np.arange(study.n_images)
     at = int(np.flatnonzero(among == row)[0])
     return OpenedImage(
         row=row,
         previous=int(among[at - 1]) if at > 0 else None,
         following=int(among[at + 1]) if at + 1 < len(among) else None,
-        position=f"{at + 1:,} of {len(among):,}",
+        position=f"{at + 1:,} of {len(among):,}{OUTSIDE * is_outside}",
     )
 
 

@@ -46,7 +46,7 @@ NONE_BOLD = "None of them fires on this image: many that are a little active add
 
 
 def image_page(study: Study) -> None:
-    opened = session.opened_image(study, image_filter.rows_of_page(study))
+    opened = session.opened_image(study, *image_filter.lists_of_page(study))
     if opened is None:
         _without_image(study)
         return

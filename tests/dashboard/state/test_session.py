@@ -95,6 +95,30 @@ def test_opened_image__on_the_way_back_stands_in_the_gallery_it_was_opened_from(
     assert opened is not None and opened.position == "6 of 40"
 
 
+def test_opened_image__outside_the_filter_says_so(run, full_study):
+    study = open_study(full_study)
+    name = str(study.images["image_id"].iat[85])
+    lists = np.arange(5), np.arange(40)
+    for where, is_outside in (("label=ant", True), ("", False)):
+        run("image", study="demo", image=name, **({"where": where} if where else {}))
+        opened = session.opened_image(study, *lists)
+        assert opened is not None and (opened.previous, opened.following) == (84, 86)
+        assert (session.OUTSIDE in opened.position) == is_outside
+    run("image", study="demo", image=str(study.images["image_id"].iat[20]), where="label=ant")
+    opened = session.opened_image(study, *lists)
+    assert opened is not None and opened.position == "21 of 40"
+
+
+def test_study__chosen_on_the_page_of_an_image_opens_its_overview(run):
+    run("image", study="demo", image="val/1", where="label=ant")
+    session.choose_study("other")
+    target = session.take_target()
+    assert target == session.Target("overview", {"study": "other", "where": "label=ant"})
+    run("map", study="demo")
+    session.choose_study("other")
+    assert session.take_target() is None
+
+
 def test_my_figures__the_folder_that_the_browser_knows_from_before_a_reload_is_taken_back(run):
     run("figures", study="demo")
     figure = KeptFigure("demo_roc", "One", "{}", "x\n", 336, 240)

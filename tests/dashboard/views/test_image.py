@@ -226,6 +226,16 @@ def test_link_with_a_filter__the_place_is_among_its_images(worded, open_page):
     assert f"{place:,} of {len(among):,}" in all_text(app)
 
 
+def test_link_with_a_filter__a_train_image_has_its_place_among_all_images_of_the_filter(worded, open_page):
+    row = int(np.flatnonzero(~worded.is_val)[0])
+    label = worded.images["label"].iat[row]
+    among = np.flatnonzero((worded.images["label"] == label).to_numpy(bool))
+    image_id = str(worded.images["image_id"].iat[row])
+    app = open_page("image", study="seen", image=image_id, where=f"label={label}")
+    place = among.tolist().index(row) + 1
+    assert f"{place:,} of {len(among):,}" in all_text(app)
+
+
 def test_unlabelled_study__the_features_that_fire(worded, open_page):
     forget(worded.path, "failures", "quality", "probe")
     row = int(np.flatnonzero(worded.is_val)[0])

@@ -33,7 +33,8 @@ class Shared:
         studies, names: the other studies are compared with the first one.
         rows: (n_studies, n_shared) int64, rows of each study, in the order of the first study's images.
         judged: (n_shared,) bool: evaluation images of every study (all images if no study has such a split),
-            without those that only some of the studies know to be right or wrong.
+            without those that only some of the studies know to be right or wrong, and without those of
+            another label in some study: right and wrong go by the same labels in all of them.
         notes: sentences that a reader should know.
     """
 
@@ -111,7 +112,8 @@ def shared_images(studies: Sequence[Study]) -> Shared:
         _check_same_pictures(studies[0], study, rows[0], other)
     judged, notes = judged_images(studies, rows)
     judged, more = with_known_outcomes(studies, rows, judged)
-    notes = [*partly_shared(studies, rows), *notes, *more, *other_labels(studies, rows)]
+    judged, of_labels = with_one_label(studies, rows, judged)
+    notes = [*partly_shared(studies, rows), *notes, *more, *of_labels, *without_label(studies, rows)]
     return Shared(tuple(studies), study_names(studies), rows, judged, notes)
 
 
@@ -195,21 +197,49 @@ def with_known_outcomes(
     return judged & ~partly, [f"{n} known to be right or wrong in some studies only are left out"]
 
 
-def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
-    """Return a note if an image has different classes in compared studies, or a class in one only."""
+def with_one_label(
+    studies: Sequence[Study], rows: np.ndarray, judged: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Leave out of a comparison images with another label in some study, and say so.
+
+    Else a study would seem better or worse by its labels alone, such as those that people corrected. An image
+    without a label in a study has no other one.
+
+    Returns:
+        (n_shared,) bool, all of `judged` where no image has one label: then the studies have other classes;
+        notes.
+    """
+    label, *others = _labels(studies, rows)
+    differs = np.zeros(len(label), bool)
+    for labels in others:
+        differs |= (labels != label) & (labels != "") & (label != "")
+        label = np.where(label == "", labels, label)
+    n = int(np.count_nonzero(differs & judged))
+    if not n:
+        return judged, []
+    if not (judged & ~differs).any():
+        return judged, [_say("no_common_label")]
+    return judged & ~differs, [_say("other_labels", n=n)]
+
+
+def without_label(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
+    """Return a note for each compared study if an image has a class in the first study and none in it, or the
+    other way round.
+    """
     notes, (first_name, *names) = [], study_names(studies)
-    columns = (study.column("images", "label").astype("object").fillna("").to_numpy() for study in studies)
-    first, *others = (labels[places] for labels, places in zip(columns, rows, strict=True))
+    first, *others = _labels(studies, rows)
     for name, labels in zip(names, others, strict=True):
-        other, bare, bare_first = labels != first, labels == "", first == ""
-        for odd, what in (
-            (other & ~bare & ~bare_first, f"another class in {name}; each study uses its own"),
-            (other & bare_first, f"no class in {first_name}"),
-            (other & bare, f"no class in {name}"),
-        ):
-            if n := int(np.count_nonzero(odd)):
-                notes.append(f"{n:,} shared {'image has' if n == 1 else 'images have'} {what}")
+        bare, bare_first = labels == "", first == ""
+        for lacks, where in ((bare_first & ~bare, first_name), (bare & ~bare_first, name)):
+            if n := int(np.count_nonzero(lacks)):
+                notes.append(_say("no_label", n=n, what=where))
     return notes
+
+
+def _labels(studies: Sequence[Study], rows: np.ndarray) -> list[np.ndarray]:
+    """(n_shared,) object, the labels of compared images in each study; "" where one is missing."""
+    columns = (study.column("images", "label").astype("object").fillna("").to_numpy() for study in studies)
+    return [labels[places] for labels, places in zip(columns, rows, strict=True)]
 
 
 def _check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -237,10 +238,12 @@ def _of_fewer_images(comparison: Comparison) -> None:
         return
     has_crossfit = all(CROSSFIT in one.answers for one in shared.studies)
     study, other = shared.studies[:2]
-    whole = comparison_reads.shared_by(shared.studies)
+    if not has_crossfit:
+        return
+    whole = comparison_reads.shared_by(tuple(one.answering(CROSSFIT) for one in shared.studies))
     of_both_splits = reads.mask(study, image_filter.of_page())[whole.rows[0]]
-    n, n_labelled = int(shared.judged.sum()), int(pd.notna(whole.labels[of_both_splits]).sum())
-    if not has_crossfit or n_labelled <= n:
+    n_labelled = int(np.count_nonzero(whole.judged & of_both_splits & pd.notna(whole.labels)))
+    if n_labelled <= int(shared.judged.sum()):
         return
     out_of_fold = {"answer": CROSSFIT, "compare_what": STUDIES, WITH: served_studies.name_of(other)}
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_fewer"):

@@ -28,7 +28,7 @@ from core.study.progress import Progress
 from core.study.writer import StepWriter
 from tests.compare import reference_compare as reference
 from tests.compare.comparable import add_concepts, change_summary, second_study
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, write_tables
 from tests.reference_scores import logit_interval, newcombe_area
 from tests.sentences import as_record
 from tests.synthetic import make_study
@@ -563,9 +563,8 @@ def test_judged_images__a_study_that_evaluates_all_agrees_with_any_split(split):
 
 def test_other_labels__a_class_in_one_study_only_is_no_other_class(folder, pair):
     bare = open_study(make_study(folder / "half", partly=True))
-    notes = shared_images([pair[0], bare]).notes
-    said = " ".join(str(note) for note in notes)
-    assert "40 shared images" in said and "another class" not in said
+    kinds = {as_record(note).kind: as_record(note).n for note in shared_images([pair[0], bare]).notes[1:]}
+    assert kinds == {"no_label": 40}
     none = open_study(make_study(folder / "none", labels=False))
     assert not any("different classes" in str(note) for note in compare([pair[0], none], resamples=2).notes)
 
@@ -591,3 +590,34 @@ def test_population__out_of_fold_is_of_train_and_evaluation_alike(pair, where):
     assert "evaluation" not in text.what
     studies[1] = SimpleNamespace(is_out_of_fold=False)
     assert not hasattr(replace(whole, shared=shared, among=Slice.parse(where)).population, "kind")
+
+
+def test_labels_that_differ__their_images_are_left_out_of_every_number(folder, pair):
+    """A study is no better by labels that people corrected: the numbers are those of these images alone."""
+    twin = shutil.copytree(pair[0].path, folder / "relabelled")
+    images = pd.read_parquet(twin / "images.parquet")
+    first, second = pair[0].class_names[:2]
+    changed = np.flatnonzero(pair[0].is_val & images["label"].isin([first, second]).to_numpy())[::2]
+    swapped = images["label"].replace({first: second, second: first})
+    images.loc[changed, "label"] = swapped[changed]
+    probe = pd.read_parquet(twin / "probe.parquet")
+    probe.loc[changed, "correct"] = probe["predicted"][changed] == images["label"][changed]
+    write_tables(twin, images=images, probe=probe)
+    studies = [pair[0], open_study(twin)]
+    comparison = compare(studies, resamples=2)
+    judged = int(pair[0].is_val.sum()) - len(changed)
+    notes = [as_record(note.text) for note in comparison.notes if hasattr(note.text, "kind")]
+    assert [note.n for note in notes if note.kind == "other_labels"] == [len(changed)]
+    counts = comparison.side_counts("relabelled")
+    assert (counts[GAINED], counts[LOST], sum(counts.values())) == (0, 0, judged)
+    assert comparison.value("accuracy", "relabelled")["difference"] == 0
+    assert comparison.value("accuracy", "relabelled")["n"] == judged
+
+
+def test_labels_that_all_differ__each_study_keeps_its_own(folder, pair):
+    twin = shutil.copytree(pair[0].path, folder / "renamed")
+    images = pd.read_parquet(twin / "images.parquet")
+    write_tables(twin, images=images.assign(label="other " + images["label"]))
+    shared = shared_images([pair[0], open_study(twin)])
+    assert [as_record(note).kind for note in shared.notes] == ["no_common_label"]
+    assert shared.judged.sum() == pair[0].is_val.sum()

@@ -1,12 +1,14 @@
 """Two answers of one study against each other: a comparison of the study with itself. No torch."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from core.answers.answer import HEAD, PROBE
 from core.common.dataframes import words
 from core.common.formatting import counted
-from core.common.records import Templates
+from core.common.records import Record, Templates
 from core.common.topics import function_of_option
 from core.compare.compare import EVERYTHING, Comparison, fact_table, sort_measures
 from core.compare.images import Shared, side_table, with_known_outcomes
@@ -121,7 +123,16 @@ def answers_finding(comparison: Comparison) -> str:
     alone = {first: pair.only_first, second: pair.only_second}
     if HEAD in alone and PROBE in alone and alone[PROBE]:
         return _say("missed_by_head", n=alone[PROBE])
-    return _say("alone", parts=tuple(_say("right_on", what=name, n=n) for name, n in alone.items()))
+    return alone_right(alone)
+
+
+def alone_right(counts: Mapping[str, int]) -> Record:
+    """State on how many images each of two studies or answers is right and the other wrong. No full stop.
+
+    Args:
+        counts: by the name of the study or answer.
+    """
+    return _say("alone", parts=tuple(_say("right_on", what=name, n=n) for name, n in counts.items()))
 
 
 def agreement_lines(comparison: Comparison) -> list[str]:

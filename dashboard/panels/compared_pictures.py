@@ -11,7 +11,7 @@ from core.charts import class_representations
 from core.charts.miou import MIOU
 from core.charts.options import FigureOptions
 from core.common.formatting import counted
-from core.compare.answers import answers_finding
+from core.compare.answers import alone_right, answers_finding
 from core.compare.compare import Comparison
 from core.compare.features import LEAST
 from core.compare.images import GAINED, LOST, RIGHT, WRONG
@@ -30,7 +30,6 @@ from dashboard.state.overlay_images import overlay_urls
 # The pictures of the view Compare: images that changed sides, and the paper's figures side by side.
 
 
-SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
 FRAMES = 12  # pictures and heatmaps on a page of the gallery, in two rows
 TOP = 6
 PARTS_OF_LINK = ("compare_figure", "compare_feature")
@@ -45,10 +44,9 @@ def changed_sides(comparison: Comparison, other: str) -> None:
         st.caption("No image has an answer in both studies, so their features are compared.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
-        title, sides = f"{counted(n[GAINED], 'image')} became right, {n[LOST]:,} became wrong", SIDES
-        if comparison.pair:
-            title = answers_finding(comparison)
-            sides = {f"Only {other} right": GAINED, f"Only {first} right": LOST, "Neither right": WRONG}
+        of_studies = {first: n[LOST], other: n[GAINED]}
+        title = answers_finding(comparison) if comparison.pair else alone_right(of_studies)
+        sides = {f"Only {other} right": GAINED, f"Only {first} right": LOST, "Neither right": WRONG}
         st.header(widgets.plain(title), anchor=False, width="content")
         default = next((name for name, side in sides.items() if n[side]), next(iter(sides)))
         side = choose_one("Which images", sides, key="compare_side", default=default)
@@ -101,12 +99,11 @@ def _with_heat(comparison: Comparison, other: str) -> list[int]:
 
 
 def _order_said(comparison: Comparison, other: str) -> str:
-    """Which study stands first."""
+    """Which study's heatmap stands first."""
     if comparison.pair:
         return ""
     names = [widgets.plain(comparison.names[at]) for at in _with_heat(comparison, other)]
-    before = f" From {widgets.plain(comparison.names[0])} to {widgets.plain(other)}."
-    return f" Heatmaps: {', then '.join(names)}." if len(names) > 1 else before
+    return f" Heatmaps: {', then '.join(names)}." if len(names) > 1 else ""
 
 
 def _heats_said(comparison: Comparison, other: str, moved: pd.DataFrame) -> str:
@@ -128,26 +125,24 @@ def _overlays(study: Study, rows: list[int]) -> list[str]:
 
 
 def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[str, str]:
-    """What each study says of the image; then Q and confidence, before and after."""
+    """What each study or answer says of the image, with its confidence and Q."""
     names = dict.fromkeys(row[name] for name in ("label", "label_after") if not widgets.undefined(row[name]))
     label = f"{', then '.join(map(str, names))}: " if names else ""
-    if comparison.pair:
-        sides = zip((comparison.names[0], other), ("before", "after"), strict=True)
-        parts = [
-            row[f"predicted_{when}"]
-            + ("" if np.isnan(sure := row[f"confidence_{when}"]) else f" {100 * sure:.0f} %")
-            for _, when in sides
-        ]
-        return f"{label}{comparison.names[0]} {parts[0]}", f"{other} {parts[1]}"
-    classes = f"{label}before {row['predicted_before']}, after {row['predicted_after']}"
-    parts = []
-    if not widgets.undefined(row["confidence_before"]):
-        parts.append(
-            f"confidence {100 * row['confidence_before']:.0f}, then {100 * row['confidence_after']:.0f} %"
-        )
-    if not widgets.undefined(row["q_before"]):
-        parts.append(f"Q {row['q_before']:.3f}, then {row['q_after']:.3f}")
-    return classes, " · ".join(parts)
+    with_q = comparison.pair is None  # two answers of a study have the same Q
+    before, after = (_answer(row, when, with_q=with_q) for when in ("before", "after"))
+    return f"{label}{comparison.names[0]} {before}", f"{other} {after}"
+
+
+def _answer(row: Mapping[str, Any], when: str, *, with_q: bool) -> str:
+    """
+    >>> row = {"predicted_after": "dog", "confidence_after": 0.61, "q_after": 0.1324}
+    >>> _answer(row, "after", with_q=True)
+    'dog 61 %, Q 0.132'
+    """
+    confidence, q = row[f"confidence_{when}"], row[f"q_{when}"]
+    sure = "" if widgets.undefined(confidence) else f" {100 * confidence:.0f} %"
+    score = f", Q {q:.3f}" if with_q and not widgets.undefined(q) else ""
+    return f"{row[f'predicted_{when}']}{sure}{score}"
 
 
 @widgets.stable_container

@@ -35,10 +35,10 @@ def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
     lost = found.changed("second", LOST)
     one = visitor()
     page = one.open(f"{address}/compare?study=demo")
-    page.locator("button", has_text="Right to wrong").click()
+    page.locator("button", has_text="Only demo right").click()
     page.wait_for_timeout(300)
     settle(page)
-    assert one.query()["compare_side"] == ["Right to wrong"]
+    assert one.query()["compare_side"] == ["Only demo right"]
     again = visitor().open(page.url)
     again.locator(TILE).first.click()
     again.wait_for_selector("[role=dialog] >> text=True class")

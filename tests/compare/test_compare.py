@@ -615,7 +615,7 @@ def test_labels_that_differ__their_images_are_left_out_of_every_number(folder, p
 
 
 def test_labels_that_all_differ__each_study_keeps_its_own(folder, pair):
-    twin = shutil.copytree(pair[0].path, folder / "renamed")
+    twin = shutil.copytree(pair[0].path, folder / "other_classes")
     images = pd.read_parquet(twin / "images.parquet")
     write_tables(twin, images=images.assign(label="other " + images["label"]))
     shared = shared_images([pair[0], open_study(twin)])

@@ -12,6 +12,7 @@ import pytest
 
 from core.common.records import Templates
 from core.compare import features
+from core.compare.answers import alone_right
 from core.compare.checkpoints import along, checkpoints_finding
 from core.compare.compare import compare
 from core.compare.features import lone_features
@@ -148,7 +149,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
         assert all(cell in drawn for cell in row)
     bees = among.mask(studies[0])
     whole = compare(studies)
-    for side, name in ((GAINED, "Wrong to right"), (LOST, "Right to wrong")):
+    for side, name in ((GAINED, "Only second right"), (LOST, "Only demo right")):
         app.segmented_control(key="compare_side").set_value(name).run()
         moved = whole.changed("second", side)["row"].to_numpy()
         wanted = moved[bees[moved]][: FRAMES // 2].tolist()
@@ -181,15 +182,20 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     shown = tiles(app, "compare_gallery")
     assert [tile["id"] for tile in shown] == gained["row"].tolist()[: FRAMES // 2]
     first = gained.iloc[0]
-    sides = f"before {first['predicted_before']}, after {first['predicted_after']}"
-    assert shown[0]["lines"][0] == f"{first['label']}: {sides}"
-    assert f"Q {first['q_before']:.3f}, then {first['q_after']:.3f}" in shown[0]["lines"][1]
+    before, after = shown[0]["lines"]
+    assert before.startswith(f"{first['label']}: demo {first['predicted_before']} ")
+    assert after.startswith(f"second {first['predicted_after']} ")
+    assert f"Q {first['q_before']:.3f}" in before and f"Q {first['q_after']:.3f}" in after
+    counts = found.side_counts("second")
+    assert str(alone_right({"demo": counts[LOST], "second": counts[GAINED]})) in [
+        head.value for head in app.header
+    ]
 
 
 @pytest.mark.exhaustive("test_changed_sides__gallery… has the other side")
 @pytest.mark.slow
 def test_side__from_the_link(found, open_page):
-    app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
+    app = open_page("compare", study="demo", compare_with=["second"], compare_side="Only demo right")
     lost = found.changed("second", LOST)
     assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[: FRAMES // 2]
 

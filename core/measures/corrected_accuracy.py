@@ -46,15 +46,20 @@ def corrected_accuracy(study: StudyReader, mask: np.ndarray) -> CorrectedAccurac
         TraceError: what people left cannot be read.
     """
     correct = result_column(study, "correct")
-    after = _by_corrected_labels(study, correct)
+    after = right_by_corrected_labels(study)
     made = decisions(study)
     changed = made.loc[(made["by_decision"] != LEFT).to_numpy(bool), "image_id"]
     inside = [row for row in study.rows_held(changed.tolist()).values() if mask[row]]
     return CorrectedAccuracy(len(inside), *_share(correct[mask]), *_share(after[mask]))
 
 
-def _by_corrected_labels(study: StudyReader, correct: np.ndarray) -> np.ndarray:
-    """(n_images,) float64: whether each image is right by its corrected label; NaN where that is unknown."""
+def right_by_corrected_labels(study: StudyReader) -> np.ndarray:
+    """(n_images,) float64: whether each image is right by its corrected label; NaN where that is unknown.
+
+    Raises:
+        TraceError: what people left cannot be read.
+    """
+    correct = result_column(study, "correct")
     made, after = decisions(study), correct.copy()
     if made.empty:
         return after

@@ -3,7 +3,7 @@
 The step `crossfit` writes the table (docs/method.md 2.9); this module reads it, with what people decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from core.common.captions import with_class_names
 from core.common.dataframes import words
 from core.common.records import Record, Templates
+from core.measures.corrected_accuracy import right_by_corrected_labels
 from core.measures.evaluate import result_column
 from core.measures.slice import Slice
 from core.study.label_decisions import CHANGED, DECISION, DOUBTED, LEFT, decisions
@@ -26,6 +27,7 @@ STORED = (
 )
 COLUMNS = (*STORED, *DECISION)
 ACCURATE = 0.9
+CORRECTED_TO = "corrected_to"  # kind of a doubt
 _say = Templates.beside(__file__)
 
 
@@ -98,7 +100,10 @@ def count_sentence(table: pd.DataFrame) -> Record:
     Args:
         table: `label_issues`, not empty.
     """
-    n_listed, n_checked, n_labels = len(listed_issues(table)), int(table["n_checked"].iat[0]), len(table)
+    listed = listed_issues(table)
+    n_listed, n_checked, n_labels = len(listed), int(table["n_checked"].iat[0]), len(table)
+    if n_listed and not is_open(listed).any():
+        return _say("all_decided", n=n_listed, of=n_checked)
     if n_checked == n_labels:
         return _say("some" if n_listed else "none", n=n_listed, of=n_checked)
     unchecked = _say("unchecked", n=n_labels - n_checked)
@@ -116,18 +121,22 @@ def decided_sentence(table: pd.DataFrame) -> str:
     changed, left, doubted = (decided.count(kind) for kind in (CHANGED, LEFT, DOUBTED))
     parts = (_say("changed", n=changed), _say("left", n=left), _say("doubted", n=doubted))
     names = tuple(part for part in parts if part.n)
-    return _say("decided", n=changed + left + doubted, names=names) if names else ""
+    kind = "decided" if is_open(listed).any() else "decided_all"
+    return _say(kind, n=changed + left + doubted, names=names) if names else ""
 
 
 def own_errors(table: pd.DataFrame) -> str:
-    """Warn that weak models list their own errors as wrong labels; empty where 90 % of labels agree.
+    """Warn that weak models list their own errors as wrong labels; empty where 90 % of labels agree, and
+    where people have decided on all that are listed.
 
     At an accuracy of .66 more than half of a list was (docs/RESULTS.md).
 
     Args:
         table: `label_issues`.
     """
-    share = share_agreeing(table)
+    listed, share = listed_issues(table), share_agreeing(table)
+    if len(listed) and not is_open(listed).any():
+        return ""
     return _say("own_errors", value=share) if share < ACCURATE else ""
 
 
@@ -156,7 +165,7 @@ def doubts_on_labels(study: StudyReader) -> dict[int, Record]:
         if kind == DOUBTED:
             decided[str(name)] = _say("taken_for_wrong")
         elif kind != LEFT:
-            decided[str(name)] = _say("corrected_to", what=_spoken(better))
+            decided[str(name)] = _say(CORRECTED_TO, what=_spoken(better))
     doubts: dict[str, Record] = {}
     if study.has(TABLE):
         listed = listed_issues(study.table(TABLE))
@@ -171,24 +180,45 @@ def _spoken(label: object) -> str:
     return with_class_names(str(label))
 
 
-def errors_in_doubt(n: int, of: int) -> Record | str:
-    """State that some errors may be errors of the labels; "" where none may be.
-
-    Args:
-        n: errors whose label is one of `doubts_on_labels`. of: all errors.
-    """
-    return _say("errors_in_doubt", n=n, of=of) if n else ""
-
-
 def doubted_errors(study: StudyReader, mask: np.ndarray) -> Record | str:
-    """State how many errors among some images may be errors of the labels; "" where none may be.
+    """State how many errors among some images may be errors of the labels, and how many are right by the
+    labels that people corrected; "" where none is either.
 
     Args:
         mask: (n_images,) bool.
     """
     is_wrong = mask & (result_column(study, "correct") == 0)
-    doubted = sum(bool(is_wrong[row]) for row in doubts_on_labels(study))
-    return errors_in_doubt(doubted, int(np.count_nonzero(is_wrong)))
+    errors = {row: doubt for row, doubt in errors_of_labels(study).items() if is_wrong[row]}
+    return errors_in_doubt(list(errors.values()), int(np.count_nonzero(is_wrong)))
+
+
+def errors_of_labels(study: StudyReader) -> dict[int, Record]:
+    """The errors that may lie in the label, by the rows of images, as `doubts_on_labels` names them.
+
+    An image whose label people corrected is one only where the answer is the corrected label: another
+    answer is wrong by either. One whose label they took for wrong, without a better one, stays in doubt.
+    """
+    doubts = doubts_on_labels(study)
+    if not any(doubt.kind == CORRECTED_TO for doubt in doubts.values()):
+        return doubts
+    after, before = right_by_corrected_labels(study), result_column(study, "correct")
+    is_mended = (before == 0) & (after == 1)
+    return {row: doubt for row, doubt in doubts.items() if doubt.kind != CORRECTED_TO or is_mended[row]}
+
+
+def errors_in_doubt(doubts: Sequence[Record], of: int) -> Record | str:
+    """State that some errors may be errors of the labels; "" where none may be.
+
+    Args:
+        doubts: of `errors_of_labels`, those that are errors. of: all errors.
+    """
+    n_mended = sum(doubt.kind == CORRECTED_TO for doubt in doubts)
+    n_open = len(doubts) - n_mended
+    if n_open and n_mended:
+        return _say("errors_in_doubt_and_mended", n=n_open, of=of, parts=(_say("mended", n=n_mended),))
+    if n_mended:
+        return _say("errors_mended", n=n_mended, of=of)
+    return _say("errors_in_doubt", n=n_open, of=of) if n_open else ""
 
 
 def why_not_checked(study: StudyReader) -> str:

@@ -24,7 +24,7 @@ from core.common.records import Record
 from core.common.threads import cached_property
 from core.errors import PeregrineError, SettingsError
 from core.measures.feature_names import feature_names
-from core.measures.label_issues import doubts_on_labels
+from core.measures.label_issues import doubts_on_labels, errors_of_labels
 from core.measures.slice_comparison import shown_images
 from core.store import Study
 from core.study.missing import nothing
@@ -223,6 +223,11 @@ class Source:
             return doubts_on_labels(self.study)
         except PeregrineError:  # what people left cannot be read
             return {}
+
+    @cached_property
+    def errors_of_labels(self) -> dict[int, Record]:
+        """Those of `doubts` that may be why the answer counts as wrong."""
+        return errors_of_labels(self.study) if self.doubts else {}
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)", "Latent 12" in a basis."""

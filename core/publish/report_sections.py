@@ -251,7 +251,7 @@ def _confusions(source: Source, most: int = 12) -> list[Markup]:
     if not len(wrong):
         return []
     names = list(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))
-    is_doubtful = [row in source.doubts for row in wrong["row"]]
+    is_doubtful = [row in source.errors_of_labels for row in wrong["row"]]
     pairs, doubtful = Counter(names), Counter(compress(names, is_doubtful))
     of = Counter(words(source.judged, "label"))
     head = ["Class", "Taken for", "Images", "Of the class", *["Label in doubt"] * any(is_doubtful)]
@@ -259,7 +259,8 @@ def _confusions(source: Source, most: int = 12) -> list[Markup]:
     for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]:
         cells = [with_class_names(true), with_class_names(predicted), f"{n:,}", percent(n / of[true])]
         rows.append([*cells, f"{doubtful[true, predicted]:,}"][: len(head)])
-    note = errors_in_doubt(sum(is_doubtful), len(names))
+    doubts = [source.errors_of_labels[row] for row in compress(wrong["row"], is_doubtful)]
+    note = errors_in_doubt(doubts, len(names))
     return [
         parts.heading("Most common confusions"),
         *([parts.paragraph(note)] if note else []),

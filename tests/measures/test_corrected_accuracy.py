@@ -9,7 +9,7 @@ import pytest
 
 from core.measures.corrected_accuracy import before_corrections, corrected_accuracy, outcome_after_all
 from core.measures.headline import headline
-from core.measures.label_issues import doubts_on_labels
+from core.measures.label_issues import doubted_errors, doubts_on_labels
 from core.store import Study
 from core.study import label_decisions
 from core.study.traces import FILE, UNSURE
@@ -89,3 +89,16 @@ def test_doubts__are_of_labels_that_people_did_not_leave(study):
         3: "corrected_to",
         6: "taken_for_wrong",
     }
+
+
+def test_errors__of_a_decided_label_only_where_the_answer_is_the_corrected_one(study):
+    assert doubted_errors(study, ALL) == ""
+    label_decisions.decide_label(study, IDS[3], "golden retriever")  # answered dog: wrong by either label
+    assert doubted_errors(study, ALL) == ""
+    label_decisions.decide_label(study, IDS[3], "dog")
+    line = as_record(doubted_errors(study, ALL))
+    assert (line.kind, line.n, line.of) == ("errors_mended", 1, 3)
+    label_decisions.decide_label(study, IDS[6], UNSURE)  # nobody knows what it is
+    line = as_record(doubted_errors(study, ALL))
+    assert (line.kind, line.n, as_record(line.parts[0]).n) == ("errors_in_doubt_and_mended", 1, 1)
+    assert doubted_errors(study, np.arange(len(IDS)) == 0) == ""

@@ -17,7 +17,7 @@ from core.measures.label_issues import (
     own_errors,
     share_agreeing,
 )
-from tests.sentences import numbers
+from tests.sentences import as_record, numbers
 
 
 def table_of(margins: list[float], *, doubtful: int = 0) -> pd.DataFrame:
@@ -68,3 +68,11 @@ def test_decided__labels_are_counted_and_no_example_is_one_of_them():
         True,
     ]
     assert is_open(table).tolist() == [False, False, True, False, False]
+    assert count_sentence(table).kind == "some" and as_record(decided_sentence(table)).kind == "decided"
+
+
+def test_decided__of_all_labels_none_may_be_wrong_any_more():
+    table = table_of([-0.5, -0.4, 0.2], doubtful=2).assign(by_decision=["changed", "kept", None])
+    assert count_sentence(table).kind == "all_decided" and numbers(count_sentence(table)) == ["2", "3"]
+    assert as_record(decided_sentence(table)).kind == "decided_all" and own_errors(table) == ""
+    assert own_errors(table.assign(by_decision=["changed", None, None])) != ""

@@ -35,7 +35,7 @@ from core.study.progress import Progress
 from tests.command_line import runner
 from tests.manifests import edited_manifest
 from tests.sampling import sample
-from tests.sentences import numbers
+from tests.sentences import as_record, numbers
 from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
@@ -310,16 +310,17 @@ def test_accuracy__names_the_errors_whose_label_people_corrected(tmp_path):
     wrong, *others = np.flatnonzero(study.is_val & is_wrong).tolist()
     names, answer = study.images["image_id"], study.table("probe")["predicted"].iat[wrong]
     doubted = Source(study).doubts
-    n_doubted = sum(row in doubted for row in (wrong, *others))
-    assert errors_in_doubt(n_doubted, 1 + len(others)) in "".join(_confusions(Source(study)))
+    of_errors = [doubted[row] for row in (wrong, *others) if row in doubted]
+    assert errors_in_doubt(of_errors, 1 + len(others)) in "".join(_confusions(Source(study)))
     for row in doubted:
         label_decisions.decide_label(study, names.iat[row], study.images["label"].iat[row])  # it is right
     before = Source(study)
     assert doubted and not before.doubts and "in doubt" not in "".join(_confusions(before))
     label_decisions.decide_label(study, names.iat[wrong], answer)
     source = Source(study)
-    assert errors_in_doubt(1, 1 + len(others)) in "".join(_confusions(source))
-    assert doubted_errors(study, study.is_val) == errors_in_doubt(1, 1 + len(others))
+    line = as_record(doubted_errors(study, study.is_val))
+    assert (line.kind, line.n, line.of) == ("errors_mended", 1, 1 + len(others))
+    assert line in "".join(_confusions(source))
     assert doubted_errors(study, ~study.is_val & False) == ""
     assert set(source.lines(wrong)) - set(before.lines(wrong)) == {source.doubts[wrong]}
     assert list(source.doubts) == [wrong]

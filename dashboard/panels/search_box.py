@@ -45,6 +45,8 @@ from dashboard.state import served_studies, session
 
 KEY, LIKE, PICTURE, CAPTIONED, SPACE = "search", "like", "picture", "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
+PAGES_OF_SEARCH = ("images", "map")
+SEARCHED = "_searched"  # study and filter of the last run of a page with the field
 WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
 ICON = ":material/image_search:"
 LOADING = "Loading the CLIP model"
@@ -67,6 +69,22 @@ class Query:
 
     def __bool__(self) -> bool:
         return bool(self.text or self.picture) or self.row is not None
+
+
+def end_old_search() -> None:
+    """Forget a text that was searched for where another study or filter was chosen elsewhere since.
+
+    Called by `main.py` alone, once per run, before the view: Streamlit may keep what a field of another page
+    held.
+    """
+    page, study = session.here()
+    present, has_field = (study, session.filter_text()), page in PAGES_OF_SEARCH
+    is_named = has_field and session.url_text(KEY) is not None
+    is_elsewhere = session.is_arriving() or not has_field
+    if is_elsewhere and not is_named and session.recall(SEARCHED, present) != present:
+        session.forget(KEY)
+    if has_field:
+        session.set_widget(SEARCHED, present)
 
 
 def field(study: Study) -> Query:
@@ -365,6 +383,6 @@ def _wait(study: Study) -> None:
         lambda: resident_models.prepare_clip(study),
         lambda seconds: (
             f"{LOADING}: {seconds:.0f} s so far, usually half a minute at most, and only once. "
-            "The results then appear here by themselves."
+            "The results then appear here by themselves; until then, all images of the filter are shown."
         ),
     )

@@ -167,6 +167,11 @@ def enter_page(page: str) -> None:
     st.session_state[_PAGE] = page
 
 
+def is_arriving() -> bool:
+    """Return True in the first run of a page that was opened."""
+    return _LINK in st.session_state
+
+
 def enter_study(names: Sequence[str]) -> str:
     """Return the study of this run: the one in the address, else the last one, else the first; the address
     names it from then on. Called by `main.py` alone, once per run, before the selector is drawn.
@@ -350,6 +355,11 @@ def _elsewhere(*, keeps_saved: bool = False) -> str:
 def recall(name: str, default: Any = None) -> Any:
     """Return the value that `set_widget` stored under this name in this session, or the default."""
     return st.session_state.get(name, default)
+
+
+def forget(widget: str) -> None:
+    """Drop the value of a widget that this run has not drawn yet."""
+    st.session_state.pop(widget, None)
 
 
 def value(widget: str) -> Any:

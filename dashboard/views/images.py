@@ -58,7 +58,8 @@ def images_page(study: Study, population: Slice) -> None:
     else:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
-        if not both:  # of train images it would be that of an answer that has seen them
+        # Of train images it would be that of an answer that has seen them; of a search that runs, of others.
+        if not both and not (query and hits is None):
             _accuracy(study, rows)
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:

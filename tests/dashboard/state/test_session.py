@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.charts.kept_figures import KeptFigure
 from core.store import open_study
+from dashboard.panels import search_box
 from dashboard.state import my_figures, session
 
 
@@ -117,6 +118,25 @@ def test_study__chosen_on_the_page_of_an_image_opens_its_overview(run):
     run("map", study="demo")
     session.choose_study("other")
     assert session.take_target() is None
+
+
+@pytest.mark.parametrize("elsewhere", ["", "label=ant"])
+def test_search__ends_where_another_filter_was_chosen_on_another_page(elsewhere, run):
+    def visit(page: str, **query: str) -> str | None:
+        run(page, study="demo", **query)
+        search_box.end_old_search()
+        session.leave_page()
+        return session.recall(search_box.KEY)
+
+    visit("images")
+    session.set_widget(search_box.KEY, "a dog")
+    assert visit("images", where="label=bee", search="a dog") == "a dog"  # chosen beside the search
+    assert visit("errors", where="label=bee") == "a dog"
+    assert visit("errors", **({"where": elsewhere} if elsewhere else {})) is None
+    session.set_widget(search_box.KEY, "a cat")
+    assert visit("images", where="label=bee", search="a cat") == "a cat"  # of a link
+    visit("features", where="label=bee")
+    assert visit("images", where="label=ant") is None  # of a link to a slice
 
 
 def test_my_figures__the_folder_that_the_browser_knows_from_before_a_reload_is_taken_back(run):

@@ -136,6 +136,7 @@ def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, p
     assert "There are none." not in all_text(app)
     assert f"{search_box.LOADING}: 7 s so far" in all_text(app)
     assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist()
+    assert "** correct" not in all_text(app)  # that of all images is not that of those looked for
     vector = np.arange(6, dtype=np.float32)
     monkeypatch.setattr(resident_models, "text_vector", lambda study, text: vector)
     process["state"] = resident_models.ModelState("ready")

@@ -21,6 +21,7 @@ from dashboard.cache import image_filter, label_reads, reads, slice_reads
 from dashboard.components import tooltips
 from dashboard.components.page_link import link
 from dashboard.components.widgets import stable_container
+from dashboard.jobs import further_studies
 from dashboard.panels import saved_slices
 from dashboard.state import session
 from dashboard.state.pages import of_labels
@@ -328,6 +329,15 @@ def _before_corrections(study: Study, population: Slice) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="corrections"):
             st.caption(f":material/update: {before}", width="content")
             if not guest_is_asking():
+                for name in further_studies.next_studies(study):
+                    st.button(
+                        f"Open {tooltips.plain(name)}",
+                        key=f"corrections_open_{name}",
+                        type="tertiary",
+                        icon=":material/arrow_forward:",
+                        on_click=session.go_to_study,
+                        args=(name,),
+                    )
                 link("errors", "To Run again", study, icon_right="arrow_forward", where="", **of_labels())
 
 

@@ -14,6 +14,7 @@ from core.measures.slice import Slice
 from core.store import open_study
 from core.study import label_decisions
 from dashboard.cache.image_filter import column_name
+from dashboard.jobs import further_studies
 from dashboard.panels import saved_slices as panel
 from dashboard.state.pages import PAGES
 from tests.dashboard.conftest import all_text, grid, numbers_of, spec, tiles, unescaped
@@ -307,3 +308,12 @@ def test_note_on_corrections__stands_where_right_and_wrong_are_counted(studies, 
         assert note in all_text(open_page(**page))
     assert note not in all_text(open_page("errors", study="demo", errors_tab="Wrong labels"))
     assert note not in all_text(open_page("images", study="demo", where=f"label={one['predicted']}"))
+
+
+def test_note_on_corrections__offers_the_study_that_was_made_of_them(studies, unread, open_page, monkeypatch):
+    study = open_study(studies / "demo")
+    one = study.table("probe").query("correct == 0 and split == 'val'").iloc[0]
+    label_decisions.decide_label(study, one["image_id"], one["predicted"])
+    monkeypatch.setattr(further_studies, "next_studies", lambda _: iter(["corrected"]))
+    app = open_page("overview", study="demo")
+    assert not app.exception and app.button(key="corrections_open_corrected").label == "Open corrected"

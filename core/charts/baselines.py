@@ -137,6 +137,9 @@ def _level_words(scores: Sequence[str]) -> str:
     return _say("level_with_several", n=len(scores))
 
 
+BELOW = 0.7  # rows below the last one, where the word on chance covers no interval
+
+
 def ranked_scores(
     metrics: pd.DataFrame,
     *,
@@ -173,8 +176,8 @@ def ranked_scores(
     fig.update_xaxes(title_text=METRICS["auroc"].title, showgrid=True, range=_span(rows))
     fig.update_yaxes(type="category", categoryorder="array", categoryarray=axis[::-1])
     fig.update_yaxes(ticks="", tickfont_color=theme.ink, tickvals=axis, ticktext=axis)
-    fig.update_yaxes(range=[-0.5, len(axis) - 0.5])
-    finish(fig, theme, height=110 + row * len(axis))
+    fig.update_yaxes(range=[-0.5 - BELOW, len(axis) - 0.5])
+    finish(fig, theme, height=110 + round(row * (len(axis) + BELOW)))
     every_name = round(1.5 * theme.font_size * len(axis)) + 70  # pixels; on less, plotly leaves names out
     if theme.height is not None and theme.height < every_name:
         fig.update_layout(height=every_name)

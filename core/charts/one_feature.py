@@ -174,21 +174,28 @@ def activation_histogram(
 
 
 def push_bars(
-    push: pd.DataFrame, *, most: int = 6, selected: Sequence[str] = (), theme: Theme = LIGHT
+    push: pd.DataFrame,
+    *,
+    most: int = 6,
+    selected: Sequence[str] = (),
+    also: Sequence[str] = (),
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot what a feature adds to the logits: the classes that it pushes towards and away from most.
 
     Args:
         push: label, push, largest first; see `core.answers.class_logits.class_push`. most: classes per
             direction.
-        selected: classes drawn in the accent colour.
+        selected: classes drawn in the accent colour. also: classes that have a bar wherever they stand, such
+            as one that the feature is called by.
     """
     push = push.loc[np.isfinite(numbers(push, "push"))]
     if push.empty:
         return note_figure("The probe has no weights for this feature.", theme)
     n = len(push)
-    both_ends = np.r_[0:most, n - most : n]
-    rows = push.take(both_ends) if n > 2 * most else push
+    places = np.arange(n)
+    ends = (places < most) | (places >= n - most)
+    rows = push.loc[ends | push["label"].isin([*also]).to_numpy()]
     value, names = numbers(rows, "push"), words(rows, "label")
     colours = []
     for name, one in zip(names, value, strict=True):

@@ -47,6 +47,7 @@ def scale_finding(study: Study, population: Slice) -> None:
     with st.container(gap=None):
         st.header(sentence.removesuffix("."), help=widgets.help_text("miou"))
         _preference(study, population)
+        st.caption(say("masks"))
 
 
 @widgets.stable_container

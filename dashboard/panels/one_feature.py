@@ -342,8 +342,8 @@ def activations_chart(study: Study, feature: int, tail: str, population: Slice) 
     )
 
 
-def push_chart(study: Study, feature: int, population: Slice) -> None:
-    """Which classes the probe takes it for."""
+def push_chart(study: Study, feature: int, row: dict[str, Any], population: Slice) -> None:
+    """Which classes the probe takes it for, with the class of most of its images, which its name uses."""
     if study.labelled and not study.has("top_images"):
         widgets.needs(study, "top_images", "What it pushes towards")
         return
@@ -361,13 +361,15 @@ def push_chart(study: Study, feature: int, population: Slice) -> None:
     if not widgets.needs(study, "probe_weights", "The weights of the classifier"):
         return
     labels = population.labels
+    of_its_images = (firing.name,) if (firing := row["firing_class"]) else ()
     alt = f"What {study.feature_kind} {feature} adds to the logit of each class, against the average class"
     file = file_of(study, feature, "push")
     chart(
         study,
         "feature_push",
-        lambda theme: figures.push_bars(weights, selected=labels, theme=theme),
+        lambda theme: figures.push_bars(weights, selected=labels, also=of_its_images, theme=theme),
         feature,
+        of_its_images,
         labels,
         alt=alt,
         data=weights,

@@ -49,7 +49,7 @@ def _parts(study: Study, population: Slice, feature: int, row: dict[str, Any]) -
         with column:
             one_feature.classes_chart(study, feature, row["tail"], population)
     with middle:
-        one_feature.push_chart(study, feature, population)
+        one_feature.push_chart(study, feature, row, population)
     with last:
         one_feature.activations_chart(study, feature, row["tail"], population)
     left, right = st.columns(word_evidence.BESIDE, gap="large")

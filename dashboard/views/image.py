@@ -38,6 +38,7 @@ FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Scores",
 )
 SHOWN = 14
+HALF = 0.5  # of the lead: of a smaller share the page says where the rest is
 SIDE = 560  # pixels of a picture
 SUGGESTED = 48
 VIEWS = "image_views"
@@ -173,7 +174,8 @@ def _weight_of_list(look: Look, table: pd.DataFrame) -> str:
     rest = (signed(look.lead - listed, 2),)
     if not 0 < listed <= look.lead:
         return _say("weigh_most_and_rest", names=rest)
-    return _say("explains", value=listed / look.lead, names=rest)
+    share = listed / look.lead
+    return _say("explains" if share >= HALF else "explains_little", value=share, names=rest)
 
 
 def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:

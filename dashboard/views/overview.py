@@ -268,6 +268,16 @@ def _overlap(study: Study, population: Slice) -> None:
         label = _say(kind, value=value, names=("".join(beats[-1:]), "".join(below[:1])))
         st.metric(OVERLAP, f"{value:.2f}", help=widgets.help_text("miou"))
         scale(value, marks, label=label)
+        st.caption(_images_of_overlap(study, population))
+
+
+def _images_of_overlap(study: Study, population: Slice) -> str:
+    """Of which images the mIoU with the object is, counted as below the scale on Masks."""
+    table = reads.slice_table(study, population, "overlap_scale")
+    encoder = table.loc[(table["heatmap"] == ENCODER).to_numpy()].reset_index(drop=True)
+    if (encoder["images"] == "both masks").any():
+        return _say("of_both_masks", n=int(encoder["n"].max()))
+    return _say("of_object_mask", n=int(encoder.loc[(encoder["mask"] == "core").to_numpy(), "n"].iat[0]))
 
 
 def _object_scale(study: Study, population: Slice) -> dict[str, float]:

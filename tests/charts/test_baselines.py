@@ -33,7 +33,7 @@ def test_ranked_scores__best_on_top(metrics):
     axis = layout_of(figures.ranked_scores(metrics)).yaxis
     scores = ("confidence", "Confidence"), ("norm", "Raw norm"), ("q_score", "<b>Q-Score</b>")
     named = [label for score, name in scores for label in (f"<i>{score_family(score)}</i>", name)]
-    assert list(axis.categoryarray)[::-1] == named and tuple(axis.range) == (-0.5, 5.5)
+    assert list(axis.categoryarray)[::-1] == named and tuple(axis.range) == (-0.5 - figures.BELOW, 5.5)
 
 
 def test_by_family__families_and_their_scores_are_best_first(metrics):

@@ -70,6 +70,9 @@ def test_push_bars__both_ends():
     assert list(bar.text) == ["+3.00", "+2.00", "\N{MINUS SIGN}2.00", "\N{MINUS SIGN}3.00"]
     assert list(bar.marker.color) == [LIGHT.correct, LIGHT.accent, LIGHT.misclassified, LIGHT.misclassified]
     assert len(traces_of(figures.push_bars(push, most=3))[0].x) == 6
+    assert len(traces_of(figures.push_bars(push, most=2, also=["b"]))[0].x) == 4  # it has a bar already
+    middle = str(push["label"].iat[len(push) // 2])
+    assert len(traces_of(figures.push_bars(push, most=2, also=[middle]))[0].x) == 5
 
 
 def test_heat_lifts__with_intervals():

@@ -93,7 +93,7 @@ def test_the_command_prints_and_writes_them(study, tmp_path, run):
     assert (
         said.code == 0 and "only probe 2, only mine 5" in said.out and "McNemar's test: p = 0.453" in said.out
     )
-    assert "Wilson" in said.out and "Alone right are" in (tmp_path / "two.md").read_text()
+    assert "Wilson" in said.out and "probe on 2 images, mine on 5 images" in (tmp_path / "two.md").read_text()
     told = json.loads(run("compare", study.path, "--answers", "probe,mine", "--bootstrap", 20, "--json").out)
     assert told["answers"]["only_second"] == 5 and told["side_counts"]["mine"]["wrong to right"] == 5
     assert told["answer"] == "probe, mine"

@@ -18,7 +18,7 @@ from core.measures.slice import Slice
 from core.store import Study
 from dashboard.cache.chart_reads import chart_table, rendered
 from dashboard.components.chart_menu import Drawing, chart_menu
-from dashboard.components.gallery import Shown, collected, own_column, picture_figure, picture_table
+from dashboard.components.gallery import GALLERIES, Shown, own_column, picture_figure, picture_table
 from dashboard.components.plot import plot
 from dashboard.components.tooltips import plain
 from dashboard.state import served_studies
@@ -91,7 +91,7 @@ def with_menu(
     figures; see `chart`. Pictures that no gallery shows are added to the list that it yields.
     """
     with st.container(key=f"{name}_framed"):
-        with collected() as galleries:
+        with GALLERIES.collect() as galleries:
             yield galleries
         if not galleries:
             return

@@ -2,9 +2,7 @@
 and is seen where a pointer or the focus is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
@@ -17,6 +15,7 @@ from core.charts.table_file import TableFile
 from core.errors import PeregrineError, SettingsError
 from core.study.write_access import guest_is_asking
 from dashboard.components.browser_half import browser_half
+from dashboard.components.collecting import Collector
 from dashboard.components.page_behaviour import KEEP_FIGURES
 from dashboard.state import my_figures, session
 
@@ -88,22 +87,12 @@ def _html() -> str:
     )
 
 
-_ON_PAGE: ContextVar[list[Drawing] | None] = ContextVar("on_page", default=None)
-
-
-@contextmanager
-def drawings() -> Iterator[list[Drawing]]:
-    """Collect what the menus that are drawn inside save: a file of the whole page holds it."""
-    of_page: list[Drawing] = []
-    before = _ON_PAGE.set(of_page)
-    try:
-        yield of_page
-    finally:
-        _ON_PAGE.reset(before)
+# What the menus of a block save: a file of the whole page holds it.
+ON_PAGE: Collector[Drawing] = Collector("on_page")
 
 
 def page_sheet(of_page: Sequence[Drawing], title: str, text: str) -> bytes:
-    """Return one PDF with everything that `drawings` has collected."""
+    """Return one PDF with everything that `ON_PAGE` has collected."""
     return figures_sheet([drawing.kept(FONTS[0]) for drawing in of_page], title=title, text=text)
 
 
@@ -116,8 +105,7 @@ _MENU = browser_half(
 def chart_menu(name: str, drawing: Drawing) -> None:
     """Draw the menu. Meant for the end of a container whose key is `{name}_framed`; `name`: of the chart."""
     drawing = replace(drawing, study=session.current_study().name)
-    if (of_page := _ON_PAGE.get()) is not None:
-        of_page.append(drawing)
+    ON_PAGE.add(drawing)
 
     @st.fragment
     def draw() -> None:

@@ -4,8 +4,6 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -27,6 +25,7 @@ from core.errors import PeregrineError
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components.browser_half import browser_half, on_sent
+from dashboard.components.collecting import Collector
 from dashboard.state import served_studies
 
 # The one gallery: tiles of images with captions, opened by click or Enter.
@@ -65,18 +64,8 @@ class Shown:
     tiles: Sequence[Tile]
 
 
-_COLLECTED: ContextVar[list[Shown] | None] = ContextVar("collected", default=None)
-
-
-@contextmanager
-def collected() -> Iterator[list[Shown]]:
-    """Collect the galleries that are drawn inside: what a menu around them saves is what is shown."""
-    galleries: list[Shown] = []
-    before = _COLLECTED.set(galleries)
-    try:
-        yield galleries
-    finally:
-        _COLLECTED.reset(before)
+# Galleries of a block: what a menu around them saves is what is shown.
+GALLERIES: Collector[Shown] = Collector("galleries")
 
 
 _GALLERY = browser_half(
@@ -104,9 +93,8 @@ def gallery(
     `tile`: least width in pixels; `columns`: that many in a row, whatever the width (0: as many as fit).
     `zoom`: pictures that cannot be opened can be magnified, those of one tile together.
     """
-    galleries = _COLLECTED.get()
-    if galleries is not None and tiles:
-        galleries.append(Shown(label, tuple(tiles)))
+    if tiles:
+        GALLERIES.add(Shown(label, tuple(tiles)))
     turn = f"{key}_turn"  # how often the browser has sent marks
 
     def marked() -> None:

@@ -14,7 +14,7 @@ from core.store import Study
 from dashboard.cache import concept_reads, feature_reads, image_filter, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar
-from dashboard.components.chart_menu import drawings
+from dashboard.components.chart_menu import ON_PAGE
 from dashboard.components.page_link import link
 from dashboard.panels import feature_cards, feature_list, one_feature, without_features, word_evidence
 from dashboard.panels.filter_bar import filter_bar
@@ -33,7 +33,7 @@ def feature_page(study: Study, population: Slice) -> None:
     features = feature_reads.in_order(study, population, asked)
     feature = one_feature.chosen_feature(features, len(every))
     row = one_feature.rows_of(every, feature)
-    with drawings() as of_page:
+    with ON_PAGE.collect() as of_page:
         one_feature.header(study, population, row, asked, features, of_page)
         filter_bar(study, population)
         _parts(study, population, feature, row)

@@ -1,5 +1,6 @@
 """The step `map`: every image as a point in the plane, by principal components or UMAP."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,6 +135,7 @@ def _signed(axes: np.ndarray) -> np.ndarray:
 
 UMAP_FEATURES = 50  # principal components passed to UMAP: most of the variance, a fraction of the memory
 FEWEST_FOR_UMAP = 4
+EXACT_BY_UMAP = 4096  # below this many rows UMAP compares all of them by itself
 
 
 def compute_map(study: Study, step: StepWriter, config: MapConfig, run: StepRun) -> None:
@@ -227,6 +229,7 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
     from threadpoolctl import threadpool_info, threadpool_limits
 
     init = "spectral" if len(fitted) > 2 * neighbours else "random"
+    searched = len(fitted) == len(reduced) >= EXACT_BY_UMAP
     model = umap_class()(
         n_components=2,
         n_neighbors=neighbours,
@@ -236,11 +239,14 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
         init=init,
         low_memory=True,
         transform_seed=config.seed,
+        precomputed_knn=neighbour_graph(reduced, neighbours) if searched else (None, None, None),
     )
     placed = np.empty((len(reduced), 2), np.float32)
     # numba starts as many OpenMP threads as there are cores, and torch's in this process would stay as many
     with threadpool_limits({pool["prefix"]: pool["num_threads"] for pool in threadpool_info()}):
-        placed[fitted] = model.fit_transform(reduced[fitted])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*transforming new data", UserWarning)  # there is none
+            placed[fitted] = model.fit_transform(reduced[fitted])
         bar.update(len(fitted))
         others = np.setdiff1d(np.arange(len(reduced)), fitted, assume_unique=True)
         for start in range(0, len(others), CHUNK_ROWS):
@@ -248,6 +254,24 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
             placed[rows] = model.transform(reduced[rows])
             bar.update(len(rows))
     return placed
+
+
+def neighbour_graph(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k nearest points of each by Euclidean distance, exactly, as UMAP counts them: itself first.
+
+    From EXACT_BY_UMAP points on UMAP searches approximately, by code that cannot be kept compiled: compiling
+    takes a minute, and these products of matrices a second.
+
+    Args:
+        points: (n, d), more than k - 1 of them.
+    Returns:
+        positions (n, k) int32 and distances (n, k) float32, ascending.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, others = NearestNeighbors(n_neighbors=k - 1, algorithm="brute").fit(points).kneighbors()
+    itself = np.arange(len(points))[:, None]
+    return np.hstack([itself, others]).astype(np.int32), np.hstack([0 * itself, distances]).astype(np.float32)
 
 
 def _unit_blocks(array: ChunkedArray, rows: np.ndarray, columns: slice) -> Iterator[np.ndarray]:

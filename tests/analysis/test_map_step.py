@@ -163,6 +163,23 @@ def test_umap_map__fits_the_sample_and_places_the_rest_in_chunks(rng, monkeypatc
     assert spy.options["random_state"] == 4 and spy.options["n_neighbors"] == 15
 
 
+def test_umap_map__gives_the_exact_neighbours_of_many_images_that_are_all_fitted(rng, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=SpyUmap))
+    monkeypatch.setattr(map_step, "EXACT_BY_UMAP", 60)
+    reduced, config = rng.normal(size=(60, 5)).astype(np.float32), MapConfig(method="umap", neighbours=4)
+    reduced[7] = reduced[3]  # two alike: each is its own nearest
+    for fitted in (np.arange(60), np.arange(59)):
+        map_step.umap_map(reduced, fitted, config, Bar(Progress.silent(), "umap", 60, "images"))
+    all_fitted, one_left = SpyUmap.made[-2:]
+    assert one_left.options["precomputed_knn"] == (None, None, None)  # the last is placed by a search of UMAP
+    positions, distances = all_fitted.options["precomputed_knn"]
+    for row, point in enumerate(reduced):
+        by_hand = np.array([np.sqrt(((point - other) ** 2).sum()) for other in reduced])
+        assert positions[row, 0] == row and len(set(positions[row])) == 4
+        assert_allclose(distances[row], np.sort(by_hand)[:4], atol=1e-6)
+        assert_allclose(distances[row], by_hand[positions[row]], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("n_images", "usual"), [(199, "pca"), (200, "umap"), (5_000, "umap"), (5_001, "pca")]
 )
@@ -190,10 +207,12 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_umap__real_one_keeps_clusters_apart_and_repeats(interpreted, rng):
+@pytest.mark.parametrize("n_fitted", [18, 20])
+def test_umap__real_one_keeps_clusters_apart_and_repeats(n_fitted, interpreted, rng, monkeypatch):
+    monkeypatch.setattr(map_step, "EXACT_BY_UMAP", 20)
     label = np.arange(20) % 2
     rows = (rng.normal(size=(20, 4)) + 5 * label[:, None]).astype(np.float32)
-    fitted, config = np.arange(18), MapConfig(method="umap", neighbours=6, seed=2)
+    fitted, config = np.arange(n_fitted), MapConfig(method="umap", neighbours=6, seed=2)
     maps = [
         map_step.umap_map(rows, fitted, config, Bar(Progress.silent(), "umap", 20, "images"))
         for _ in range(2)

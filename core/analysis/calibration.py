@@ -22,7 +22,7 @@ PENALTY = 10.0  # of half the squared weights, beside the summed log-likelihood 
 
 
 def share_below(values: np.ndarray) -> np.ndarray:
-    """Share of the images with a lower score, the mean over tied ranks: (n,) float64 in [0, 1)."""
+    """Share of the images with a lower score, by which scores are calibrated: (n,) in [0, 1), ties share."""
     from scipy.stats import rankdata  # here: it takes long to load, and pages read only the sentences
 
     return (rankdata(values) - 1.0) / max(len(values), 1)

@@ -326,14 +326,14 @@ def read_image_rows(path: str) -> pd.DataFrame:
 
 
 def check_image_rows(path: str) -> None:
-    """Raise ValueError for a table of images with too many rows, or too much text in them."""
+    """Raise ValueError for a Parquet file beyond the limits of a table of images, by what its footer says."""
     n_rows = check_unpacked(path, most=MOST_UNPACKED)
     if n_rows > MOST_ROWS:
         raise ValueError(f"it has {n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")
 
 
 def check_caption_rows(path: str, column: str) -> None:
-    """Raise ValueError for a bank that must be repetitive: less than a byte for each of many captions."""
+    """Raise ValueError for a Parquet file of captions whose footer tells of less than a byte for each."""
     n_rows, n_bytes = check_unpacked(path, [column], most=MOST_UNPACKED), os.path.getsize(path)
     if n_rows > MANY and n_bytes < n_rows:
         raise ValueError(f"it has {n_rows:,} rows in {n_bytes:,} bytes, so nearly all captions are the same")

@@ -35,7 +35,7 @@ TOKENS = ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN")  # of a server; no process
 
 
 def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process that a server starts: all but the tokens that let people in."""
+    """Return the environment variables of a child process: all but those with a server's access tokens."""
     return {name: value for name, value in environment.items() if name not in TOKENS}
 
 

@@ -326,7 +326,7 @@ def class_accuracy_changes(
 def change_interval(
     before: np.ndarray, after: np.ndarray, *, resamples: int, seed: int, groups: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of mean(after - before) of two studies, (n,) of 0 and 1; NaN for few images.
+    """Compare two studies: 95 % bootstrap interval of mean(after - before), (n,) of 0 and 1; NaN for few.
 
     The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts;
     where images come in groups, of the effective number of images (`core.measures.design_effect`).

@@ -456,7 +456,10 @@ def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
 
 
 def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = None) -> pd.Series:
-    """Read captions of some rows (ascending), or of all; row groups without them are not read."""
+    """Read captions of LAION, for the words of features: of some rows (ascending), or of all of a shard.
+
+    Row groups without them are not read.
+    """
     file = pq.ParquetFile(shard.metadata)
     if rows is None:
         return file.read([shard.column]).column(shard.column).to_pandas().astype("str")

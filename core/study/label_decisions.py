@@ -8,6 +8,7 @@ many.take_back(study, done)
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -45,15 +46,24 @@ def decide_label(
     if class_name != UNSURE and class_name not in study.class_names:
         classes = list(study.class_names)
         raise TraceError(f"no class '{class_name}' in this study.{did_you_mean(class_name, classes)}")
-    is_right = class_name == label
 
     def changed(_: str, now: ImageTrace) -> ImageTrace:
         before = decision_on(now, label)
         if seen is not None and before not in (seen, class_name):
             raise TraceError(f"somebody else has decided on this image meanwhile: {_in_words(before, label)}")
-        return ImageTrace(now.note, now.tags, "" if is_right else class_name, class_name if is_right else "")
+        return decided_trace(now, label, class_name)
 
     return rewrite(study, [image_id], changed)
+
+
+def decided_trace(trace: ImageTrace, label: str, decision: str) -> ImageTrace:
+    """Return what people left on an image, with a decision on its label in place of another one.
+
+    >>> decided_trace(ImageTrace("small"), "dog", "dog")
+    ImageTrace(note='small', tags=(), wrong_label='', right_label='dog')
+    """
+    is_right = decision == label
+    return replace(trace, wrong_label="" if is_right else decision, right_label=label if is_right else "")
 
 
 def undecide(study: StudyReader, image_id: str) -> ChangedTraces:

@@ -1,5 +1,6 @@
 """Cached reads of the label desk: what was decided, and which classes an image may have."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,12 @@ from core.measures.slice import Slice
 from core.publish.accuracies import accuracies as measured_accuracies
 from core.store import Study
 from core.study.label_decisions import decisions
-from core.study.traces import UNSURE
+from core.study.shared_decisions import SharedDecisions
+from core.study.shared_decisions import shared_decisions as read_shared
+from core.study.traces import UNSURE, traces_stamp
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
+from dashboard.state import served_studies
 
 CLASSES, PROBABILITIES = "crossfit_classes", "crossfit_probabilities"
 
@@ -33,6 +37,30 @@ def decided(study: Study) -> dict[str, str]:
         return {}
     classes = [name or UNSURE for name in words(table, "corrected_label")]
     return dict(zip(words(table, "image_id"), classes, strict=True))
+
+
+@cached_read(max_entries=32, names_features=True)
+def _shared(studies: tuple[Study, Study]) -> SharedDecisions:
+    """See `core.study.shared_decisions`: those of the second study; none where that cannot be read."""
+    try:
+        return read_shared(*studies)
+    except PeregrineError:  # a page says so where it shows that itself
+        return SharedDecisions({}, {})
+
+
+def decided_elsewhere(study: Study) -> tuple[str, SharedDecisions] | None:
+    """The served study of which this one can take over the most decisions, and these; None without any."""
+    home, most = study.below or study.path, None
+    for name, path in (
+        (entry.name, entry.path) for entry in served_studies.entries(served_studies.studies_folder())
+    ):
+        if path == home or not any(traces_stamp(path)):
+            continue
+        with suppress(PeregrineError):  # it is being built, or is damaged
+            shared = _shared((study, served_studies.open_current(path)))
+            if len(shared) > (len(most[1]) if most else 0):
+                most = name, shared
+    return most
 
 
 @cached_read(max_entries=32, names_features=True)

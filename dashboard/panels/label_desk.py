@@ -17,7 +17,8 @@ from core.common.formatting import counted, full_sentence
 from core.measures.label_issues import NEAREST, doubt_sentence, listed_issues
 from core.publish.label_forms import LABEL_FORMS, USUAL_FORM, form_content
 from core.store import Study
-from core.study import label_decisions, trace_changes
+from core.study import label_decisions, shared_decisions, trace_changes
+from core.study.shared_decisions import SharedDecisions
 from core.study.trace_changes import ChangedTraces
 from core.study.traces import UNSURE
 from core.study.write_access import guest_is_asking
@@ -234,10 +235,41 @@ def label_desk(study: Study, every: pd.DataFrame) -> pd.DataFrame:
     with slot:
         _progress(queue)
     widgets.problem_of(PROBLEM)
+    _decided_elsewhere(study, queue)
     with st.container(key=DESK):  # always there, so that what follows keeps its place
         if traces.known(study) is not None and len(queue):
             _draw(study, queue)
     return queue.table
+
+
+@widgets.stable_container
+def _decided_elsewhere(study: Study, queue: Queue) -> None:
+    """What people decided on the same images in another study, and the button that takes it over."""
+    elsewhere = None if guest_is_asking() else label_reads.decided_elsewhere(study)
+    if elsewhere is None:
+        return
+    name, shared = elsewhere
+    n_listed = int(np.count_nonzero(queue.table["image_id"].isin(list(shared.classes))))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="desk_elsewhere"):
+        st.caption(widgets.plain(shared_decisions.shared_sentence(shared, name, n_listed)), width="content")
+        st.button(
+            widgets.plain(shared_decisions.take_over_label(shared, name)),
+            key="desk_take_over",
+            icon=":material/library_add_check:",
+            on_click=_take_over,
+            args=(study, name, shared),
+        )
+
+
+def _take_over(study: Study, name: str, shared: SharedDecisions) -> None:
+    def act() -> None:
+        done = shared_decisions.take_over(study, shared)
+        if done:
+            _remember(study, next(iter(done.after)), done)
+        session.toast(shared_decisions.taken_over(done, name))
+
+    session.attempt(PROBLEM, act)
+    _turn()
 
 
 def show_at_desk(study: Study, row: int) -> None:
@@ -476,7 +508,7 @@ def _decide(study: Study, one: Shown, class_name: str) -> None:
     def act() -> None:
         done = label_decisions.decide_label(study, one.image_id, class_name, seen=one.decision)
         if done:
-            session.set_widget(DONE, [*_every_done(), (_home(study), one.image_id, done)][-MOST_BACK:])
+            _remember(study, one.image_id, done)
         session.toast(_said(one.label, class_name))
 
     session.attempt(PROBLEM, act, lambda: _go_on(study, one))
@@ -510,6 +542,10 @@ def _take_back(study: Study, one: Shown | None) -> None:
 
     session.attempt(PROBLEM, act)
     _turn()
+
+
+def _remember(study: Study, image_id: str, done: ChangedTraces) -> None:
+    session.set_widget(DONE, [*_every_done(), (_home(study), image_id, done)][-MOST_BACK:])
 
 
 def _every_done() -> Sequence[tuple[object, str, ChangedTraces]]:

@@ -145,3 +145,32 @@ def test_desk__of_a_guest_offers_no_decision(unread, studies, open_page, monkeyp
     assert label_desk.ONCE_MORE in all_text(open_page("errors", study="demo", **TAB))
     monkeypatch.setattr(write_access, "_is_guest", lambda: True)
     assert label_desk.ONCE_MORE not in all_text(open_page("errors", study="demo", **TAB))
+
+
+@pytest.mark.slow
+def test_desk__takes_over_what_was_decided_in_another_study_of_the_same_images(
+    unread, studies, second, open_page, monkeypatch
+):
+    table, demo = write_issues(studies / "demo", 2), open_study(studies / "demo")
+    write_issues(second, 2)
+    ids, labels = table["image_id"].tolist(), table["label"].tolist()
+    label_decisions.decide_label(demo, ids[0], table["suggested"].iat[0])
+    label_decisions.decide_label(demo, ids[1], UNSURE)
+    label_decisions.decide_label(demo, ids[5], labels[5])  # which is not listed
+    label_decisions.decide_label(open_study(second), ids[1], labels[1])
+    monkeypatch.setattr(write_access, "_is_guest", lambda: True)
+    app = open_page("errors", study="second", **TAB)
+    assert not [one for one in app.button if one.key == "desk_take_over"]
+    monkeypatch.setattr(write_access, "_is_guest", lambda: False)
+    app = open_page("errors", study="second", **TAB)
+    assert not app.exception and "1 of 2" in all_text(app)
+    assert " 2 " in app.button(key="desk_take_over").label
+    press(app, "desk_take_over")
+    assert "2 of 2" in all_text(app) and not [one for one in app.button if one.key == "desk_take_over"]
+    assert read_traces(second).images == {
+        ids[0]: ImageTrace(wrong_label=table["suggested"].iat[0]),
+        ids[1]: ImageTrace(right_label=labels[1]),
+        ids[5]: ImageTrace(right_label=labels[5]),
+    }
+    press(app, "desk_back")
+    assert list(read_traces(second).images) == [ids[1]] and app.button(key="desk_take_over")

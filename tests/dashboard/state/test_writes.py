@@ -37,6 +37,7 @@ TOKEN, GUEST = "correct horse battery staple", "only looks at everything here"
 # Modules whose functions write; those that the dashboard takes of them and that only read.
 MODULES = (
     *("core.study.trace_changes", "core.study.label_decisions", "core.measures.saved_slices"),
+    "core.study.shared_decisions",
     *("core.study.study_folders", "core.charts.kept_figures", "core.study.uploads", "core.study.runner"),
     *("dashboard.jobs.launcher", "dashboard.jobs.dropped_images", "dashboard.state.my_figures"),
 )
@@ -54,6 +55,8 @@ READING = {
         "label_decisions.label_words",
         "label_decisions.with_decisions",
     ),
+    *("shared_decisions.shared_sentence", "shared_decisions.take_over_label", "shared_decisions.taken_over"),
+    "shared_decisions.shared_decisions",
     *(
         "kept_figures.read_figures",
         "kept_figures.count_figures",

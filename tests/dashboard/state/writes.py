@@ -14,7 +14,7 @@ from core.charts.kept_figures import KeptFigure
 from core.measures import saved_slices
 from core.measures.slice import Slice
 from core.store import Study
-from core.study import label_decisions, runner, study_folders, trace_changes, uploads
+from core.study import label_decisions, runner, shared_decisions, study_folders, trace_changes, uploads
 from core.study.commands import RunStep
 from core.study.jobs import Job, read_job
 from dashboard.jobs import dropped_images, launcher
@@ -53,6 +53,9 @@ WRITES: dict[str, Callable[[Study], object]] = {
     "trace_changes.remove_view": lambda study: trace_changes.remove_view(study, "kept view"),
     "label_decisions.decide_label": lambda study: label_decisions.decide_label(
         study, _first(study), "unsure"
+    ),
+    "shared_decisions.take_over": lambda study: shared_decisions.take_over(
+        study, shared_decisions.SharedDecisions({_first(study): "unsure"}, {})
     ),
     "label_decisions.undecide": lambda study: label_decisions.undecide(study, _first(study)),
     "trace_changes.change_images": lambda study: trace_changes.change_images(

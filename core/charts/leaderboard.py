@@ -22,6 +22,7 @@ from core.compare.leaderboard import (
     leaderboard,
     leaderboard_cells,
     leaderboard_finding,
+    scope_of,
 )
 from core.errors import SettingsError
 from core.store import Narrowed, Study
@@ -159,7 +160,7 @@ LEADERBOARD = Chart(
 def leaderboard_latex(board: Leaderboard) -> str:
     r"""Return a leaderboard as an environment `table*` for a paper; it needs no package."""
     head, *rows = leaderboard_cells(board)
-    caption = escaped(f"{leaderboard_finding(board)}. {LEGEND}")
+    caption = escaped(f"{leaderboard_finding(board)}. {scope_of(board)} {LEGEND}")
     columns = "l" * 3 + "r" * (len(head) - 3)
     lines = [
         r"\begin{table*}[htbp]",

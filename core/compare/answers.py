@@ -46,7 +46,8 @@ def compare_answers(
     judged = np.asarray(val.all(0)) if val.any() else np.ones(study.n_images, bool)
     rows = np.tile(np.arange(study.n_images), (2, 1))
     judged, notes = with_known_outcomes(studies, rows, judged)
-    shared = Shared(studies, list(names), rows, judged, [*_left_out(val, names), *notes]).narrowed(among)
+    none, notes = np.zeros(study.n_images, bool), [*_not_judged(val, names), *notes]
+    shared = Shared(studies, list(names), rows, judged, none, notes).narrowed(among)
     places = shared.rows[0, shared.judged]
     scores = [judged_of(one, places) for one in studies]
     correct = np.stack([score.correct for score in scores])
@@ -80,7 +81,7 @@ def compare_answers(
     )
 
 
-def _left_out(val: np.ndarray, names: tuple[str, str]) -> list[str]:
+def _not_judged(val: np.ndarray, names: tuple[str, str]) -> list[str]:
     """A note on each answer that is not judged on images that the other one is judged on."""
     notes = []
     for name, mine, other in zip(names, val, val[::-1], strict=True):

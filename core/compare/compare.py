@@ -16,7 +16,7 @@ from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
 from core.common.threads import cached_property
 from core.common.topics import function_of_option
 from core.compare.across import across_table, concept_counts, shared_matrix, shared_words
-from core.compare.images import GAINED, LOST, SIDES, Shared, shared_images, side_table, surest_first
+from core.compare.images import GAINED, LOST, SIDES, Shared, left_out, shared_images, side_table, surest_first
 from core.compare.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
 from core.compare.notes import (
     Note,
@@ -170,18 +170,19 @@ class Comparison:
 
     @property
     def population(self) -> str:
-        """The images that the numbers are of: "50 evaluation images of bird"."""
+        """The images that the numbers are of, and how many are left out: "50 evaluation images of bird"."""
         n, among = int(self.shared.judged.sum()), self.among
+        but = left_out(int(self.shared.other_label.sum()))
         if n and all(study.is_out_of_fold for study in self.shared.studies):
             of_both_splits = replace(among, split=None)
             narrowed = of_both_splits.describe() if of_both_splits else ""
-            return out_of_fold(n, narrowed.removeprefix("images"))
+            return out_of_fold(n, narrowed.removeprefix("images") + but)
         if not n:
             n = self.shared.n_images
         elif self.shared.held_out:
             among = Slice.joined([among, Slice(split="val")])
         what = among.describe().removeprefix("all ")
-        return f"{n:,} {what.replace('images', 'image', 1) if n == 1 else what}"
+        return f"{n:,} {what.replace('images', 'image', 1) if n == 1 else what}{but}"
 
     def value(self, measure: str, study: str) -> dict[str, Any]:
         """Return one row of `measures` as a dict; empty if the study does not have that number."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ class Shared:
         judged: (n_shared,) bool: evaluation images of every study (all images if no study has such a split),
             without those that only some of the studies know to be right or wrong, and without those of
             another label in some study: right and wrong go by the same labels in all of them.
+        other_label: (n_shared,) bool: those that are left out of `judged` for their other label alone.
         notes: sentences that a reader should know.
     """
 
@@ -42,6 +44,7 @@ class Shared:
     names: list[str]
     rows: np.ndarray
     judged: np.ndarray
+    other_label: np.ndarray
     notes: list[str]
 
     @property
@@ -82,7 +85,8 @@ class Shared:
         fits = among.mask(self.studies[0])[self.rows[0]]
         if not fits.any():
             raise StudyError(f"none of the {self.n_images:,} images shared by the studies is in '{among}'")
-        return replace(self, rows=self.rows[:, fits], judged=self.judged[fits])
+        rows, judged, other_label = self.rows[:, fits], self.judged[fits], self.other_label[fits]
+        return replace(self, rows=rows, judged=judged, other_label=other_label)
 
 
 def study_names(studies: Sequence[Study]) -> list[str]:
@@ -112,9 +116,15 @@ def shared_images(studies: Sequence[Study]) -> Shared:
         _check_same_pictures(studies[0], study, rows[0], other)
     judged, notes = judged_images(studies, rows)
     judged, more = with_known_outcomes(studies, rows, judged)
-    judged, of_labels = with_one_label(studies, rows, judged)
+    one_label, of_labels = with_one_label(studies, rows, judged)
     notes = [*partly_shared(studies, rows), *notes, *more, *of_labels, *without_label(studies, rows)]
-    return Shared(tuple(studies), study_names(studies), rows, judged, notes)
+    other_label = judged & ~one_label
+    return Shared(tuple(studies), study_names(studies), rows, one_label, other_label, notes)
+
+
+def left_out(n: int) -> Record | Literal[""]:
+    """Say, beside a number of compared images, that n are left out for their labels; "" for none."""
+    return _say("left_out", n=n) if n else ""
 
 
 def _check_distinct(studies: Sequence[Study]) -> None:
@@ -200,26 +210,23 @@ def with_known_outcomes(
 def with_one_label(
     studies: Sequence[Study], rows: np.ndarray, judged: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
-    """Leave out of a comparison images with another label in some study, and say so.
+    """Leave out of a comparison images with another label in some study.
 
     Else a study would seem better or worse by its labels alone, such as those that people corrected. An image
     without a label in a study has no other one.
 
     Returns:
         (n_shared,) bool, all of `judged` where no image has one label: then the studies have other classes;
-        notes.
+        a note where that is so.
     """
     label, *others = _labels(studies, rows)
     differs = np.zeros(len(label), bool)
     for labels in others:
         differs |= (labels != label) & (labels != "") & (label != "")
         label = np.where(label == "", labels, label)
-    n = int(np.count_nonzero(differs & judged))
-    if not n:
-        return judged, []
-    if not (judged & ~differs).any():
+    if (differs & judged).any() and not (judged & ~differs).any():
         return judged, [_say("no_common_label")]
-    return judged & ~differs, [_say("other_labels", n=n)]
+    return judged & ~differs, []
 
 
 def without_label(studies: Sequence[Study], rows: np.ndarray) -> list[str]:

@@ -20,7 +20,7 @@ from core.compare.pairs import LEVEL, encoder_pairs, groups_by_leader, holm
 from core.compare.pairs import letters as group_letters
 from core.compare.shared_folds import SharedFolds, shared_folds
 from core.compare.text import columns_text, markdown_table
-from core.encoders.readout import chosen_readout
+from core.encoders.readout import chosen_readout, encoder_title
 from core.errors import StudyError
 from core.measures.chance import LEAST, too_few
 from core.measures.evaluate import result_column, slice_columns
@@ -44,6 +44,7 @@ PROMISED = (  # columns that a leaderboard has, whatever else follows them
     *("worst_class", "milliseconds", "parameters"),
 )
 OF_IMAGES = ("pictures", "attributes")  # tables whose columns do not depend on the encoder
+GIVEN = "given representations"  # in place of an encoder's title
 MOST_BETTER = 3  # encoders of which a finding says which are worse
 _say = Templates.beside(__file__)
 
@@ -244,9 +245,17 @@ def _frame(board: Leaderboard, apart: np.ndarray, classes: list[Part], slices: l
 
 
 def _encoder(study: Study) -> str:
-    """The encoder and how it is read."""
-    words = chosen_readout(study.facts(EmbedFacts).encoder, study.settings("embed"))
-    return ", ".join(filter(None, [study.encoder_name, words]))
+    """The encoder, as a command takes it, and how it is read."""
+    return ", ".join(filter(None, [study.encoder_name, _readout(study)]))
+
+
+def titled_encoder(study: Study) -> str:
+    """Name the encoder of a compared study by the title that readers know, and how it is read."""
+    return ", ".join(filter(None, [encoder_title(study.encoder_name) or GIVEN, _readout(study)]))
+
+
+def _readout(study: Study) -> str:
+    return chosen_readout(study.facts(EmbedFacts).encoder, study.settings("embed"))
 
 
 def _milliseconds(study: Study) -> float:
@@ -340,11 +349,18 @@ def encoder_to_take(board: Leaderboard) -> Record:
     """Say which encoder of a leaderboard to go on with: of those level with the first the fastest."""
     level = board.frame.loc[board.frame["group"] == 1].reset_index(drop=True)
     costs = numbers(level, "milliseconds")
-    if len(level) == 1 or not np.isfinite(costs).all():
-        return _say("take", what=str(level["study"].iloc[0]), why=str(level["encoder"].iloc[0]))
-    fastest = level.iloc[int(costs.argmin())]
-    study, encoder, cost = str(fastest["study"]), str(fastest["encoder"]), float(fastest["milliseconds"])
-    return _say("take_fastest", what=study, why=encoder, n=len(level), value=cost)
+    is_fastest = len(level) > 1 and bool(np.isfinite(costs).all())
+    place = int(costs.argmin()) if is_fastest else 0
+    name = str(level["study"].iloc[place])
+    encoder = titled_encoder(board.studies[board.names.index(name)])
+    if not is_fastest:
+        return _say("take", what=name, why=encoder)
+    return _say("take_fastest", what=name, why=encoder, n=len(level), value=float(costs[place]))
+
+
+def scope_of(board: Leaderboard) -> Record:
+    """Say which images a leaderboard is of, and who is asked about them."""
+    return _say("scope", parts=(board.folds.population,))
 
 
 def disagreements(board: Leaderboard) -> pd.DataFrame:
@@ -474,18 +490,19 @@ def leaderboard_text(board: Leaderboard, *, as_markdown: bool = False) -> str:
     shown = ["\n".join(markdown_table(table)) if as_markdown else columns_text(table) for table in tables]
     notes = [f"{'* ' * as_markdown}note: {note}" for note in notes_of(board)]
     head = f"{'# ' * as_markdown}{leaderboard_finding(board)}"
-    parts = [head, *(["", *notes] if notes else []), "", shown[0], "", LEGEND, "", shown[1]]
-    return "\n".join(parts)
+    above = [head, "", scope_of(board), *(["", *notes] if notes else [])]
+    return "\n".join([*above, "", shown[0], "", LEGEND, "", shown[1]])
 
 
 def leaderboard_report(board: Leaderboard) -> dict[str, Any]:
     """Return a leaderboard as a JSON-able dict."""
     notes = list(map(str, notes_of(board)))
-    finding = str(leaderboard_finding(board))
+    finding, images = str(leaderboard_finding(board)), str(board.folds.population)
     return {
         "leaderboard": board.frame.to_dict("records"),
         "measures": board.measures.to_dict("records"),
         "pairs": board.pairs.to_dict("records"),
         "finding": finding,
+        "images": images,
         "notes": notes,
     }

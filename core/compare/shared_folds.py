@@ -13,12 +13,13 @@ import pandas as pd
 
 from core.analysis.folds import assign_folds, in_several
 from core.common.command_line import command_line
-from core.common.records import Templates
+from core.common.records import Record, Templates
 from core.common.step_facts import LeaderboardFacts
-from core.compare.images import Shared, shared_images
+from core.compare.images import Shared, left_out, shared_images
 from core.compare.notes import Note
 from core.config import CrossfitConfig
 from core.errors import StudyError
+from core.measures.headline import out_of_fold
 from core.measures.image_columns import unit_codes
 from core.store import Study
 
@@ -34,6 +35,7 @@ class SharedFolds:
     Attributes:
         shared: these images alone. units: (n,) int32. folds: (n,) int8. codes: (n,) int64, class of each.
         class_names: sorted. seed: of the folds. notes: what a reader should know.
+        n_other_label: how many images are left out, since they have another label in some study.
     """
 
     shared: Shared
@@ -43,10 +45,16 @@ class SharedFolds:
     class_names: list[str]
     seed: int
     notes: list[Note]
+    n_other_label: int = 0
 
     @property
     def n(self) -> int:
         return len(self.units)
+
+    @property
+    def population(self) -> Record:
+        """The images that encoders are compared on, and how many are left out."""
+        return out_of_fold(self.n, left_out(self.n_other_label))
 
     @property
     def fingerprint(self) -> str:
@@ -96,13 +104,14 @@ def shared_folds(studies: Sequence[Study], seed: int = 0) -> SharedFolds:
             f"shared images have {len(judged)}"
         )
     rows = labelled[several]
-    notes = [*_of_sizes(shared), *_of_labels(n_other, len(labelled) - len(rows)), *_of_copies(shared)]
-    shared_rows = replace(shared, rows=shared.rows[:, rows], judged=np.ones(len(rows), bool))
+    notes = [*_of_sizes(shared), *_of_single(len(labelled) - len(rows)), *_of_copies(shared)]
+    none, everyone = np.zeros(len(rows), bool), np.ones(len(rows), bool)
+    shared_rows = replace(shared, rows=shared.rows[:, rows], judged=everyone, other_label=none)
     codes_of_units = pd.factorize(units[several])[0].astype(np.int32)
     fold_codes = np.unique(folds[several], return_inverse=True)[1].astype(np.int8)
     class_codes = codes_judged.astype(np.int64)
     return SharedFolds(
-        shared_rows, codes_of_units, fold_codes, class_codes, names[judged].tolist(), seed, notes
+        shared_rows, codes_of_units, fold_codes, class_codes, names[judged].tolist(), seed, notes, n_other
     )
 
 
@@ -146,9 +155,8 @@ def _of_sizes(shared: Shared) -> list[Note]:
     return [Note(_say("partly_shared", n=shared.n_images, names=of_each))]
 
 
-def _of_labels(n_other: int, n_single: int) -> list[Note]:
-    counts = {"other_labels": n_other, "single": n_single}
-    return [Note(_say(kind, n=n)) for kind, n in counts.items() if n]
+def _of_single(n: int) -> list[Note]:
+    return [Note(_say("single", n=n))] if n else []
 
 
 def _of_copies(shared: Shared) -> list[Note]:

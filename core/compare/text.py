@@ -11,7 +11,7 @@ from core.common.formatting import counted, first_of, signed
 from core.common.records import Templates
 from core.compare.answers import agreement_lines
 from core.compare.compare import Comparison, records, titled
-from core.compare.images import GAINED, LOST, SIDES
+from core.compare.images import GAINED, LOST, SIDES, left_out
 from core.compare.measures import MEASURES, PERCENT
 from core.measures.intervals import leaves_out_0
 
@@ -74,7 +74,8 @@ def _markdown(comparison: Comparison) -> list[str]:
 def head(comparison: Comparison) -> str:
     """State how many images are compared between studies, with notes."""
     shared = comparison.shared
-    judged = _say("evaluation_images" if shared.held_out else "images", n=int(shared.judged.sum()))
+    kind, but = "evaluation_images" if shared.held_out else "images", left_out(int(shared.other_label.sum()))
+    judged = _say(kind, n=int(shared.judged.sum()), why=but)
     if comparison.pair:
         lines = [_say("of_answers", what=shared.studies[0].name, parts=(judged,))]
     else:

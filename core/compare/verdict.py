@@ -11,8 +11,9 @@ from core.compare.compare import Comparison
 from core.compare.measures import MEASURES, PERCENT, Measure
 from core.measures.intervals import leaves_out_0
 
-BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
+BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "could be chance", "not known"
 SAME = "the same"  # also on every resampling of the images
+VERDICTS = (BETTER, WORSE, UNCLEAR, SAME)  # of a measure with a good direction, as they are listed
 CHANGED = "changed"  # significantly, in a measure of which neither more nor less is better
 _say = Templates.beside(__file__)
 
@@ -89,19 +90,41 @@ def known_changes(comparison: Comparison, other: str) -> list[Change]:
     return [change for change in changes if change.verdict != UNKNOWN]
 
 
+def judged_changes(comparison: Comparison, other: str) -> dict[str, list[Change]]:
+    """Return the changes that `verdict_sentence` counts, by their verdict in the order of `VERDICTS`."""
+    judged = [change for change in known_changes(comparison, other) if change.measure.better]
+    by_verdict = {verdict: [one for one in judged if one.verdict == verdict] for verdict in VERDICTS}
+    return {verdict: changes for verdict, changes in by_verdict.items() if changes}
+
+
+def unjudged_changes(comparison: Comparison, other: str) -> list[Change]:
+    """Return the changes of measures that both compared studies have, but that too little tells of."""
+    changes = [change_of(comparison, name, other) for name, measure in MEASURES.items() if measure.better]
+    return [one for one in changes if one.verdict == UNKNOWN and np.isfinite(one.difference)]
+
+
+def judged_line(changes: Sequence[Change]) -> Record:
+    """Name measures of compared studies, each with its change and interval: 'accuracy +0.6 points (…)'."""
+    return _say("each", names=tuple(f"{_lower(one.measure.title)} {one.words}" for one in changes))
+
+
+def unjudged_line(changes: Sequence[Change], why: str) -> Record:
+    """Name measures of compared studies that are not judged, and why: too few errors, or too few images."""
+    titles = tuple(_lower(change.measure.title) for change in changes)
+    return _say("not_judged", names=titles, why=why or _say("few_images"))
+
+
 def verdict_sentence(comparison: Comparison, other: str) -> str:
     """State in one sentence in what a compared study is better and worse; '' if nothing can be judged.
 
     What has no good direction is counted apart (`changed_sentence` names it), so that the sentence agrees
     with every row of the table.
     """
-    judged = [change for change in known_changes(comparison, other) if change.measure.better]
+    judged = judged_changes(comparison, other)
     if not judged:
         return ""
-    first, of = comparison.names[0], len(judged)
-    better, worse, unclear = (
-        [change for change in judged if change.verdict == verdict] for verdict in (BETTER, WORSE, UNCLEAR)
-    )
+    first, of = comparison.names[0], sum(map(len, judged.values()))
+    better, worse, unclear = (judged.get(verdict, []) for verdict in (BETTER, WORSE, UNCLEAR))
     if not better and not worse:
         return _undecided((other, first), unclear, of)
     parts = []

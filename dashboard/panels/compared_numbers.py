@@ -30,6 +30,10 @@ from core.compare.verdict import (
     WORSE,
     change_of,
     changed_sentence,
+    judged_changes,
+    judged_line,
+    unjudged_changes,
+    unjudged_line,
     verdict_sentence,
 )
 from core.measures.slice import Slice
@@ -74,7 +78,7 @@ MARKS = {
     WORSE: ":orange[▼ worse:]",
     CHANGED: "◆ changed:",
     UNCLEAR: ":gray[◆ could be chance:]",
-    SAME: ":gray[◆ the same in both]",
+    SAME: ":gray[◆ the same in both:]",
     UNKNOWN: "",
 }
 CARDS = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "confidence")  # the first that are there
@@ -109,7 +113,7 @@ def cards(comparison: Comparison, other: str) -> None:
                 after,
                 explain=HELP[name],
                 detail=f"in {widgets.plain(other)}; {before} in {widgets.plain(comparison.names[0])}  \n"
-                f"{MARKS[change.verdict]} {change.words if change.verdict != SAME else ''}",
+                f"{MARKS[change.verdict]} {change.words}",
             )
 
 
@@ -129,9 +133,24 @@ def verdict(comparison: Comparison, other: str) -> None:
         st.header(widgets.plain(sentence.removesuffix(".")))
         has_masks = any(comparison.value(name, other) for name in ("miou_core", "miou_spurious"))
         masked = ", mIoU on those with masks" if has_masks else ""
-        changed = changed_sentence(comparison, other)
-        lines = (f"Measured on {comparison.population}{masked}.", changed, ALL_BELOW)
-        st.caption(widgets.plain(" ".join(filter(None, lines))))
+        st.caption(widgets.plain(f"Measured on {comparison.population}{masked}."))
+        _judged_measures(comparison, other)
+        last = (changed_sentence(comparison, other), ALL_BELOW)
+        st.caption(widgets.plain(" ".join(filter(None, last))))
+
+
+def _judged_measures(comparison: Comparison, other: str) -> None:
+    """The measures that the headline counts, each once with its interval, and why others are not judged."""
+    judged = judged_changes(comparison, other).items()
+    lines = [f"{MARKS[verdict]} {widgets.plain(judged_line(changes))}" for verdict, changes in judged]
+    few_errors = _why_unjudged(comparison, other)
+    changes = unjudged_changes(comparison, other)
+    areas = [change for change in changes if few_errors and change.measure.name in AUROCS]
+    for why, group in (few_errors, areas), ("", [change for change in changes if change not in areas]):
+        if group:
+            lines.append(widgets.plain(unjudged_line(group, why)))
+    if lines:
+        st.markdown("  \n".join(lines))
 
 
 def table(comparison: Comparison, other: str) -> None:

@@ -14,6 +14,7 @@ from core.common.formatting import counted, full_sentence
 from core.common.records import Templates
 from core.compare.checkpoints import Checkpoints, checkpoints_finding
 from core.compare.features import LEAST
+from core.compare.images import left_out
 from core.compare.leaderboard import (
     LEGEND,
     NOTHING,
@@ -27,10 +28,11 @@ from core.compare.leaderboard import (
     notes_of,
     number_cells,
     pair_cells,
+    scope_of,
+    titled_encoder,
 )
 from core.compare.shared_folds import SharedFolds
 from core.errors import StudyError
-from core.measures.headline import out_of_fold
 from core.measures.slice import Slice
 from core.store import Study
 from core.study.commands import CompareEncoders
@@ -81,7 +83,7 @@ def leaderboard_page(studies: tuple[Study, ...]) -> None:
         return
     board = comparison_reads.leaderboard(studies)
     st.header(widgets.plain(leaderboard_finding(board)), anchor=False)
-    st.caption(_say("scope", what=out_of_fold(board.folds.n)))
+    st.caption(scope_of(board))
     _take(board)
     _table(board)
     _notes(board)
@@ -107,7 +109,7 @@ def _to_compute(studies: tuple[Study, ...], folds: SharedFolds, missing: Sequenc
     job = read_job(folder)
     with st.container(border=True):
         st.markdown(f"**{_say('to_compute', n=len(missing), of=len(studies))}**")
-        st.caption(_say("how", n=folds.n, names=names))
+        st.caption(_say("how", n=folds.n, why=left_out(folds.n_other_label), names=names))
         for note in folds.notes:
             st.caption(f":material/difference: {widgets.plain(full_sentence(note.text))}")
         if job is not None and job.running:
@@ -135,11 +137,11 @@ def _take(board: Leaderboard) -> None:
 @widgets.stable_container
 def _table(board: Leaderboard) -> None:
     """Each encoder below its study, each interval below its number."""
-    names = board.frame[["letters", "study", "encoder"]].itertuples(index=False)
     titles = [title for name, title in TITLES.items() if name != "encoder"]
     rows = []
-    for letters, study, encoder in names:
-        cells = [Cell(letters), Cell(study, encoder), *number_cells(board, study).values()]
+    for letters, study in zip(board.frame["letters"], board.studies, strict=True):
+        name = board.names[len(rows)]
+        cells = [Cell(letters), Cell(name, titled_encoder(study)), *number_cells(board, name).values()]
         rows.append("".join(f"<td>{_lines_of(cell)}</td>" for cell in cells))
     _table_html(titles, rows)
     st.caption(LEGEND)

@@ -200,7 +200,8 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     n = comparison.shared.n_images
     n_judged = int(comparison.shared.judged.sum())
     which = "both" if len(comparison.names) == 2 else f"all {len(comparison.names)}"
-    evaluated = "" if n == n_judged else f", **{n_judged:,}** for evaluation"
+    n_compared = n_judged + int(comparison.shared.other_label.sum())
+    evaluated = "" if n == n_compared else f", **{n_judged:,}** for evaluation"
     answer_slot.caption(f"{_bold(n, 'image')} in {which}{evaluated}")
     other = _other(comparison)
     compared_numbers.verdict(comparison, other)

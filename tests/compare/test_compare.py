@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from core.compare.compare import compare, differences_in_setup, report
 from core.compare.images import GAINED, LOST, RIGHT, WRONG, judged_images, partly_shared, shared_images
 from core.compare.measures import AUROCS, StudyScores, change_interval, class_accuracy_changes, measure_table
 from core.compare.notes import answer_notes, few_error_notes, precision_notes
-from core.compare.text import amount, change, comparison_text, premise_lines
+from core.compare.text import amount, change, comparison_text, head, premise_lines
 from core.errors import SettingsError, SliceError, StudyError
 from core.measures import saved_slices
 from core.measures.slice import Slice
@@ -583,7 +584,8 @@ def test_head__images_are_called_evaluation_images_only_where_some_are_held_out(
 def test_population__out_of_fold_is_of_train_and_evaluation_alike(pair, where):
     """No image is called an evaluation image where each is answered by a probe of other folds."""
     studies = [SimpleNamespace(is_out_of_fold=True)] * 2
-    shared = SimpleNamespace(judged=np.ones(118, bool), held_out=False, studies=studies)
+    no_other, everyone = np.zeros(118, bool), np.ones(118, bool)
+    shared = SimpleNamespace(judged=everyone, other_label=no_other, held_out=False, studies=studies)
     whole: Any = compare(pair, resamples=2)
     text = as_record(replace(whole, shared=shared, among=Slice.parse(where)).population)
     assert (text.kind, text.n, "bird" in text.what) == ("out_of_fold", 118, "bird" in where)
@@ -606,8 +608,12 @@ def test_labels_that_differ__their_images_are_left_out_of_every_number(folder, p
     studies = [pair[0], open_study(twin)]
     comparison = compare(studies, resamples=2)
     judged = int(pair[0].is_val.sum()) - len(changed)
-    notes = [as_record(note.text) for note in comparison.notes if hasattr(note.text, "kind")]
-    assert [note.n for note in notes if note.kind == "other_labels"] == [len(changed)]
+    assert comparison.shared.other_label.sum() == len(changed)
+    for text in (comparison.population, head(comparison)):  # both numbers stand together
+        assert re.search(rf"\b{judged} evaluation images \({len(changed)} left out", text)
+    narrowed = comparison.shared.narrowed(Slice(labels=(first,)))
+    of_first = (pair[0].images["label"] == first).to_numpy()
+    assert narrowed.other_label.sum() == of_first[changed].sum() > 0
     counts = comparison.side_counts("relabelled")
     assert (counts[GAINED], counts[LOST], sum(counts.values())) == (0, 0, judged)
     assert comparison.value("accuracy", "relabelled")["difference"] == 0

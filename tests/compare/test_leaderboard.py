@@ -21,6 +21,7 @@ from core.compare.leaderboard import (
     leaderboard,
     leaderboard_cells,
     leaderboard_finding,
+    leaderboard_text,
 )
 from core.compare.shared_folds import shared_folds
 from core.errors import StudyError
@@ -130,7 +131,8 @@ def test_only_shared_images_with_one_label__and_it_is_said(tmp_path: Path, rng) 
     board = board_of([one, two], resamples=100)
     assert board.folds.n == 48 and {1, 5}.isdisjoint(board.folds.shared.rows[0].tolist())
     kinds = [getattr(note.text, "kind", "") for note in board.notes]
-    assert {"partly_shared", "other_labels", "given", "no_quality"} <= set(kinds)
+    assert {"partly_shared", "given", "no_quality"} <= set(kinds)
+    assert board.folds.n_other_label == 2 and "48 images (2 left out" in leaderboard_text(board)
 
 
 def test_stored_answers_of_the_same_folds__are_taken(tmp_path: Path, rng, monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from core.compare import verdict
@@ -60,6 +61,27 @@ def test_sentence__speaks_of_what_a_measure_tells(comparison, monkeypatch):
     parts = ["second", comparison.names[0], "2 of 4", "AUROC +0.100", "mIoU +0.100", "1", "+10.0 points"]
     assert re.search(".*".join(map(re.escape, parts)), said)
     assert changed_sentence(comparison, "second") == ""
+
+
+def test_judged_changes__hold_each_measure_of_the_sentence_once(comparison, monkeypatch):
+    """The sentence counts what could be chance; its lines name it."""
+    made(monkeypatch, accuracy=UNCLEAR, q_auroc=UNCLEAR, miou_core="worse", q_correct="changed")
+    by_verdict = verdict.judged_changes(comparison, "second")
+    names = {key: [one.measure.name for one in changes] for key, changes in by_verdict.items()}
+    assert names == {"worse": ["miou_core"], UNCLEAR: ["accuracy", "q_auroc"]}
+    line = verdict.judged_line(by_verdict[UNCLEAR])
+    assert len(line.names) == 2 and all("0.050 to" in name or "+5.0 to" in name for name in line.names)
+
+
+def test_unjudged_changes__are_those_of_the_good_directions_that_no_interval_tells_of(comparison):
+    judged = {one.measure.name for one in known_changes(comparison, "second")}
+    unjudged = {one.measure.name for one in verdict.unjudged_changes(comparison, "second")}
+    of_both = {
+        name
+        for name, measure in MEASURES.items()
+        if measure.better and np.isfinite(comparison.value(name, "second").get("difference", np.nan))
+    }
+    assert unjudged == of_both - judged
 
 
 def test_sentence__what_is_neither_better_nor_worse_is_named_apart(comparison, monkeypatch):

@@ -144,25 +144,18 @@ def _caption(row: dict[str, Any]) -> tuple[str, ...]:
 # Why an opened image is wrong: a paragraph, or the button that finds out.
 
 
-WHY_WRONG_PAGE = "More on the page of this image"
 QUESTION = "Why is this wrong?"
 FINDING_OUT = "It is being found out now. The answer appears here when that has ended."
 ABOUT = "Tries crops, turns, light and features on it, in the background."
 
 
 @widgets.stable_container
-def first_cause(study: Study, row: int, facts: dict[str, Any]) -> None:
-    """The best cause of a misclassified image in a line, and the way to its page; nothing where none was
-    looked for.
-    """
+def known_reasons(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """What the page of a misclassified image says of it; nothing where no change was tried on it yet."""
     correct = facts.get("correct")
     rows = None if widgets.undefined(correct) or correct else score_reads.causes_of_image(study, row)
-    if rows is None:
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        first = image_sentences(rows)[0]
-        st.markdown(f"**{QUESTION}** {widgets.plain(first)}", width="content")
-        link("image", WHY_WRONG_PAGE, study, icon="arrow_forward", **{session.IMAGE: str(facts["image_id"])})
+    if rows is not None:
+        _reasons(rows)
 
 
 def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
@@ -172,8 +165,7 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
         return
     rows = score_reads.causes_of_image(study, row)
     if rows is not None:
-        sentences = widgets.plain(" ".join(image_sentences(rows)))
-        st.markdown(f"**{QUESTION}** {sentences}", help=widgets.help_text("causes"))
+        _reasons(rows)
     elif not (study.facts(EmbedFacts).encoder.is_given or guest_is_asking()):
         command = ExplainError(
             study.below or study.path, str(facts["image_id"]), served_studies.answer_option(study)
@@ -185,3 +177,9 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
                 return
             reason = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
         st.caption(widgets.plain(full_sentence(reason or score_reads.trials_cost_of_image(study))))
+
+
+def _reasons(rows: pd.DataFrame) -> None:
+    """Every sentence on why one image is wrong. rows: those of the image in table `causes`."""
+    sentences = widgets.plain(" ".join(image_sentences(rows)))
+    st.markdown(f"**{QUESTION}** {sentences}", help=widgets.help_text("causes"))

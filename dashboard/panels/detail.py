@@ -80,7 +80,7 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
     with right:
         verdict(study, facts)
         label_desk.label_doubt(study, row, facts)
-        causes.first_cause(study, row, facts)
+        causes.known_reasons(study, row, facts)
         _first_score(study, row, facts)
         _features(study, row)
     similar_images(study, row)

@@ -108,7 +108,7 @@ def gen(logits: np.ndarray, *, gamma: float = 0.1, top: int = 100) -> np.ndarray
 
 
 def fdbd(logits: np.ndarray, weights: np.ndarray, raw: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """The score fDBD of images, by how far the decision boundaries are.
+    """Score fDBD of images by their representations: how far the decision boundaries of the probe are.
 
     Mean distance to the decision boundaries, relative to the distance from the train mean (Liu and Qin,
     ICML 2024).

@@ -50,7 +50,7 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
 
 
 def few_images_note(facts: FeaturesFacts) -> str:
-    """Return advice where fewer images than `FEW_IMAGES` have a feature that fires; empty elsewhere."""
+    """Advise `--epsilon auto` where fewer images than `FEW_IMAGES` have a feature that fires; else empty."""
     share, epsilon = facts.share_firing, facts.epsilon
     if share is None or epsilon is None:
         return ""
@@ -161,7 +161,7 @@ def notes_on_accuracy(study: Study) -> list[str]:
 
 
 def doubts_on_accuracy(study: Study) -> list[str]:
-    """Return notes that put the accuracy or the confidences of a study's answer in question."""
+    """Return what to mind of an answer's accuracy: notes that put it, or its confidences, in question."""
     if study.answer is not None:
         notes = (str(note) for note in study.answer.facts.get("notes", []))
         marks = (LIKELY_WRONG, CHANCE, SEVERAL)

@@ -90,7 +90,7 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
 
 
 def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
-    """Classify each feature by its activation rate: `lower` (rare), `middle` or `upper` (general).
+    """Classify each feature in the step `features` by its rate: `lower` (rare), `middle`, `upper` (general).
 
     Classify each feature as `lower` (rare, image-specific), `middle` or `upper` (general).
 
@@ -104,7 +104,7 @@ def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
 
 
 def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Measure how much each feature belongs to a single class (docs/method.md 1.4).
+    """Measure in the step `features` how much each feature belongs to a single class (docs/method.md 1.4).
 
     purity_j = max_c n_jc / sum_c n_jc, n_jc = images of class c on which feature j fires
 

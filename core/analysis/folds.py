@@ -64,7 +64,7 @@ def fewest_first(counts: np.ndarray, n: int, order: np.ndarray) -> np.ndarray:
 
 
 def in_several(codes: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether the class of each image lies in two folds or more, so that it can be judged."""
+    """(n,) bool: images whose class is in two folds or more, so that a probe can judge them out of fold."""
     first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int64)
     several = np.zeros(len(first), bool)
     first[codes[::-1]] = folds[::-1]

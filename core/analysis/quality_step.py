@@ -216,7 +216,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
 
 
 def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFrame:
-    """Build the table of scores, one row per image, with the columns that exports promise."""
+    """Compute all scores for the step `quality`: one row per image, with the columns that exports promise."""
     discriminative = study.discriminative
     parts = [
         sparse_scores(excess, index, count, discriminative) for index, excess, count in _firing_pieces(study)

@@ -145,7 +145,7 @@ def advise(recommended: Recommendation | None, worth: Verdict | None = None) -> 
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
-    """Return the row of a score in `quality_metrics` if its AUROC or why not is known; else an empty one."""
+    """Return a score's row of `quality_metrics` to advise by, if its AUROC or why not is known; else {}."""
     rows = metrics.loc[metrics["score"] == score].to_dict("records")
     if not rows:
         return {}

@@ -307,7 +307,7 @@ def _log_loss_change(row: Mapping[str, Any]) -> Record:
 
 
 def base_sentence(facts: RemediesFacts) -> Record:
-    """Say what a remedy's gain is compared with: the refit without one, and the answer in use."""
+    """Say what the gain of a head's remedy is over: the refit without one, and the answer in use."""
     accuracy, refitted = facts.accuracy or 0.0, as_corrected(out_of_fold(facts.n), facts.n_changed)
     if facts.accuracy_in_use is None:
         return _say("alone", value=accuracy, n=facts.n, parts=(refitted,))

@@ -26,7 +26,7 @@ ALIKE = 10  # a random feature is drawn among those at most so many places away 
 
 
 def train_means(study: StudyReader) -> np.ndarray:
-    """(n_features,) float64: the mean of each raw feature over the train images; over all where none is.
+    """(n_features,) float64: what a feature taken out is set to: its raw mean on train, on all if none is.
 
     Where neither `failures` nor `features` has stored them, in one pass over the representations.
     """

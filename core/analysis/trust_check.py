@@ -59,7 +59,7 @@ class TrustCheck:
 
 
 def check_trust(evidence: Evidence) -> TrustCheck:
-    """Return the verdict on Q by the rule of every score (`judge_score`), and the facts beside it."""
+    """Say whether to take Q as a score: the verdict by every score's rule, `judge_score`, and the facts."""
     return TrustCheck(judge_score(evidence.of_q), _facts(evidence))
 
 
@@ -130,7 +130,7 @@ def _float(value: Any) -> float:
 
 
 def read_check(study: Study) -> TrustCheck | None:
-    """Return the trust check of a study as it reads with its answer; None without the step `quality`.
+    """Say whether to take Q as a score, in a study as it reads with its answer; None without `quality`.
 
     Sentences that older versions stored are not read: they gave sparsity as a cause.
     """
@@ -180,7 +180,7 @@ def headline(study: Study) -> QualityFacts:
 
 
 def scores_of_answer(study: Study) -> pd.DataFrame:
-    """Every score with the columns of READ and the ends of its interval: stored, or of another answer."""
+    """Every score's columns of READ and its interval, for advice on scores: stored, or of another answer."""
     if study.answer is None:
         return study.table("quality_metrics", [*READ, "auroc_low", "auroc_high"])
     aurocs = score_aurocs(study, study.is_val)

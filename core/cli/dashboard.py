@@ -106,7 +106,7 @@ def dashboard(args: argparse.Namespace) -> int:
     print(say_of_command("serves", names=(f"http://{address}:{port_given}", str(studies))), flush=True)
     for access, link in by_access.items():
         print(f"{access:<12} {link}", flush=True)
-    return replace_process(_server_command(port_given, host))
+    return _replace_process(_server_command(port_given, host))
 
 
 def _links(address: str, port: int) -> dict[str, str]:
@@ -156,7 +156,7 @@ def _server_command(port: int, host: str | None = None) -> list[str]:
     return python_module("dashboard.server.start", "run", str(APP), *flags)
 
 
-def replace_process(command: list[str]) -> int:
+def _replace_process(command: list[str]) -> int:
     """Run a command in place of this one, so that signals reach it; on Windows, wait for it."""
     if os.name == "posix":
         os.execv(command[0], command)

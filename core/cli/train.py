@@ -223,7 +223,7 @@ def _run_finetune(args: argparse.Namespace) -> None:
 
 
 def finetune_report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
-    """Return what `finetune` reports: what was trained, how far weights moved, commands that evaluate."""
+    """Return what the command `finetune` prints: what was trained, how far weights moved, how to evaluate."""
     kind = sidecar["regularizer"]["kind"]
     if kind == "q":
         kind += f" (reading {sidecar['regularizer']['reading']})"

@@ -62,7 +62,7 @@ def _shipped(installed: str, checkout: str) -> Path:
 
 
 def state_folder() -> Path:
-    """Return the folder of job records, outside of studies: PEREGRINE_STATE, else the user's `peregrine`."""
+    """Return the folder of a user's own files, in no study: PEREGRINE_STATE, else their `peregrine`."""
     if named := os.environ.get(STATE):
         return Path(named).expanduser().resolve()
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"

@@ -23,7 +23,7 @@ def slowdown() -> float:
 
 
 def expected_duration(seconds: float, slower: float | None = None) -> Record:
-    """Say about how long something takes: as long as estimated, or up to `slower` times as long.
+    """Say about how long anything takes on this machine: as estimated, or up to `slower` times as long.
 
     Args:
         seconds: estimated for a machine that does nothing else, at best. slower: None for `slowdown()`.

@@ -61,7 +61,7 @@ def class_texts_of(names: Sequence[str], of_ids: Mapping[str, str] | None = None
 
 
 def same_texts(labels: Sequence[str], texts: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return each text that several classes of a list are called by, with these classes."""
+    """Return each name, in whatever spelling, that several classes share, with these classes."""
     classes: dict[str, list[str]] = {}
     for label, text in zip(labels, texts, strict=True):
         classes.setdefault(plain(text), []).append(label)

@@ -11,7 +11,7 @@ GROUP = 64  # the k largest lie in the k groups with the largest maxima
 
 
 def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest numbers of each row of a matrix and their columns.
+    """Return the k largest numbers of each row of any matrix and their columns, as torch's topk, but faster.
 
     Selecting whole groups by their maxima first reads each value once; a plain top-k takes longer than the
     matrix product that made the values. Neighbouring columns are of one group on a CPU, which reads a row

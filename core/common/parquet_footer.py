@@ -340,7 +340,7 @@ def check_caption_rows(path: str, column: str) -> None:
 
 
 def check_study_table(path: Path, columns: Sequence[str] | None = None) -> None:
-    """Raise ValueError for a table of a study that unpacks to far more than any real one."""
+    """Raise ValueError for a Parquet file that unpacks to far more than any real table of a study."""
     check_unpacked(path, columns, most=max(STUDY_BYTES, PACKED * os.path.getsize(path)))
 
 

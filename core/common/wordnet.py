@@ -21,14 +21,14 @@ def _lines_of_timm(name: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def wordnet_lemmas() -> dict[str, str]:
-    """The names of each of ImageNet's 21,844 synsets, with commas between them, by its id."""
+    """The names, with commas between them, of classes by their WordNet ids: ImageNet's 21,844 synsets."""
     lines = _lines_of_timm("imagenet_synset_to_lemma.txt")
     return {synset: names.strip() for synset, _, names in (line.partition("\t") for line in lines)}
 
 
 @lru_cache(maxsize=1)
 def imagenet_synsets() -> tuple[str, ...]:
-    """The ids of the 1,000 classes of ImageNet, in their order."""
+    """The WordNet ids that name ImageNet's 1,000 classes, in their order."""
     return tuple(_lines_of_timm("imagenet_synsets.txt"))
 
 

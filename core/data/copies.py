@@ -46,7 +46,10 @@ def _by_chance(k: int, n: int) -> float:
 
 
 def likeness(look: PictureOf, row: int, other: int) -> float:
-    """Correlation of two images of a listing in small and grey; NaN where one is plain or unreadable."""
+    """Likeness of two images, by which copies in a folder are told: correlation in small and grey.
+
+    NaN where one is plain or unreadable.
+    """
     try:
         small = [_small(look(one)) for one in (row, other)]
     except UnreadableImage:

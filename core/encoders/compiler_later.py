@@ -51,7 +51,7 @@ class StandIn(ModuleType):
 @contextmanager
 def _with_stand_in() -> Iterator[None]:
     stand_in = StandIn(UTILITIES)
-    vars(stand_in)[FUNCTION] = is_compile_supported
+    vars(stand_in)[FUNCTION] = _is_compile_supported
     sys.modules[UTILITIES] = stand_in
     try:
         yield
@@ -60,7 +60,7 @@ def _with_stand_in() -> Iterator[None]:
             del sys.modules[UTILITIES]
 
 
-def is_compile_supported(device_type: str) -> bool:
+def _is_compile_supported(device_type: str) -> bool:
     """Return whether torch.compile supports a device type, without importing its compiler for that."""
     return getattr(_utilities(), FUNCTION)(device_type)
 

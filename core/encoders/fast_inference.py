@@ -206,7 +206,7 @@ REDUCED = ("bfloat16", "mixed")  # one thing; the second is its former name
 
 
 def multiplies_bfloat16() -> bool:
-    """Return True if this processor has instructions that multiply bfloat16: it is slower without them."""
+    """Return True if this processor multiplies bfloat16 itself; elsewhere an encoder is slower in it."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in NATIVE)
 

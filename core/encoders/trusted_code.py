@@ -25,7 +25,7 @@ _named: list[str] = []  # names given by the owner, while `allowing` lasts
 
 
 def studies_are_trusted() -> bool:
-    """Return True when the owner declares every study and checkpoint used here as their own."""
+    """Return True when the owner declares all studies and checkpoints, and the code they name, as theirs."""
     return os.environ.get(TRUST) == "1"
 
 

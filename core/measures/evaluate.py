@@ -184,7 +184,7 @@ def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> 
 
 
 def made_once(study: StudyReader, name: str, make: Callable[[], T]) -> T:
-    """Return what is made of a study at the first call and kept; nobody may change it."""
+    """Return what is measured of a study at the first call and kept; nobody may change it."""
     columns = _READ.setdefault(study, {})
     if name not in columns:
         columns.setdefault(name, make())

@@ -128,7 +128,7 @@ def best_words(
     doubtful: Collection[tuple[str, str]] = (),
     useless: Collection[tuple[str, str]] = (),
 ) -> dict[int, list[str]]:
-    """Return the best words of each single feature, none a part of another; see `best_first`.
+    """Name each single feature by its best words, none a part of another; see `best_first`.
 
     Args:
         concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:

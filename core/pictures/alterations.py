@@ -105,7 +105,7 @@ def _convolved(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def fill_colour(mean: tuple[float, ...]) -> np.ndarray:
-    """(3,) uint8: the colour that the encoder's normalisation takes to 0, rounded to a pixel's value."""
+    """(3,) uint8: the colour of what is cut out of a picture: what the normalisation takes to 0, rounded."""
     return np.clip(np.rint(np.array(mean) * 255), 0, 255).astype(np.uint8)
 
 

@@ -57,7 +57,7 @@ EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
 
 
 def cost_of_one(n_right: int, seconds: float | None) -> Record:
-    """Say what finding out why one image is wrong takes.
+    """Say what it takes to find out why one image is wrong: tries of changed pictures, and about how long.
 
     Args:
         n_right: right images that it is compared with. seconds: None where that is not known.
@@ -75,7 +75,7 @@ def _about(seconds: float | None) -> tuple[Record, ...]:
 
 
 def cause_sentence(row: Mapping[str, Any]) -> Record:
-    """Say what one cause of an error is and how it was found. row: of table `causes`, which holds."""
+    """Say why an image is wrong, by one cause, and how it was found. row: of table `causes`, which holds."""
     cause, gain = str(row["cause"]), float(row["gain"])
     label, answer = (with_class_names(str(row[name])) for name in ("label", "predicted"))
     threshold, value, usual = (float(row[name]) for name in ("threshold", "value", "usual"))
@@ -157,7 +157,7 @@ def _change(row: Mapping[str, Any]) -> Record:
 
 
 def shares_sentence(rates: pd.DataFrame) -> str:
-    """Say of how many errors each cause is the first, the most common first; empty without errors.
+    """Say why images are wrong: of how many each cause is first, the commonest first; empty without errors.
 
     Args:
         rates: table `cause_rates`.
@@ -175,7 +175,7 @@ def shares_sentence(rates: pd.DataFrame) -> str:
 
 
 def unjudged_sentence(rates: pd.DataFrame) -> str:
-    """Say what an error is that was not judged; empty where each was.
+    """Say why, of some wrong images, no cause can be told: those not judged; empty where each was.
 
     Args:
         rates: table `cause_rates`.

@@ -259,7 +259,7 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
         )
 
 
-def delete_study(folder: str | Path) -> None:
+def _delete_study(folder: str | Path) -> None:
     """Delete a study's files; a folder that holds anything else is refused."""
     path = Path(folder)
     if not path.exists():
@@ -325,7 +325,7 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
         pool: how the encoder's map is pooled; None: the average.
     """
     if fresh and is_first():
-        delete_study(studies / name)
+        _delete_study(studies / name)
     first = None if name == FIRST else _first_study(studies)
     options = _demo_settings(name) | _chosen_in(first, EPSILON) | ({"pool": pool} if pool else {})
     analyze(studies / name, options, progress, by_step={CONCEPTS: _chosen_in(first, K)})

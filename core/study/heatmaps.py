@@ -17,7 +17,7 @@ LEAST_RANGE = 1e-7  # the library's own constant
 
 
 def scale_map(maps: np.ndarray) -> np.ndarray:
-    """Scale each heatmap to [0, 1]: m - min(m), then / (1e-7 + max); a flat map becomes zero.
+    """Scale heatmaps, to combine and overlay them, to [0, 1]: m - min(m), / (1e-7 + max); a flat one is 0.
 
     Args:
         maps: (..., h, w) float.

@@ -54,6 +54,6 @@ def check_name(name: str, reserved: str) -> str:
 
 
 def name_from(path: Path) -> str:
-    """A name for something kept in a study, from that of a file or folder: preds_v2.csv gives preds-v2."""
+    """A name that a study gives what it keeps, from that of a file or folder: preds_v2.csv gives preds-v2."""
     stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in path.stem).strip("-")
     return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")

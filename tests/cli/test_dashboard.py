@@ -24,7 +24,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         commands.append(command)
         return 0
 
-    monkeypatch.setattr(dashboard, "replace_process", replace)
+    monkeypatch.setattr(dashboard, "_replace_process", replace)
     monkeypatch.setenv("PEREGRINE_STUDIES", "")
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
     for name in ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN", "PEREGRINE_HOSTS"):

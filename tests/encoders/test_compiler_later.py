@@ -69,7 +69,7 @@ def test_stand_in__is_there_for_one_module_only(monkeypatch):
     monkeypatch.setitem(sys.modules, UTILITIES, sys)
     with compiler_later._with_stand_in():
         from torch._dynamo.utils import is_compile_supported
-    assert is_compile_supported is compiler_later.is_compile_supported
+    assert is_compile_supported is compiler_later._is_compile_supported
     assert UTILITIES not in sys.modules
     finder = compiler_later.CompilerLater()
     assert finder.find_spec("torchvision.ops.poolers", None) is None

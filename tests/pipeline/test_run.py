@@ -208,12 +208,12 @@ def _options(study: Path) -> dict[str, object]:
 @pytest.mark.slow
 def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
     study = make_study(tmp_path / "study")
-    pipeline.delete_study(study)
+    pipeline._delete_study(study)
     assert not [path for path in study.iterdir() if path.name not in OUTSIDE]
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "beach.jpg").write_bytes(b"x")
     with pytest.raises(StudyError, match="study"):
-        pipeline.delete_study(tmp_path / "holiday")
+        pipeline._delete_study(tmp_path / "holiday")
     assert (tmp_path / "holiday" / "beach.jpg").exists()
 
 

@@ -132,7 +132,7 @@ def pca_residual(h: np.ndarray, train: Principal, *, share: float = SHARE) -> np
 
 
 def whitened_norm(h: np.ndarray, train: Principal, *, k: int = WHITENED) -> np.ndarray:
-    """Score of an image: its norm in the first k principal components, each of variance 1 on train.
+    """Score of representations: the norm in the first k principal components, each of variance 1 on train.
 
     sqrt(sum_{c <= k} ((h_i - m) v_c)^2 / lambda_c)
 

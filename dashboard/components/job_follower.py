@@ -101,8 +101,7 @@ def start_button(
         folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
         then: called with the job that a click started.
     Returns:
-        why it cannot be started now, which the caller shows: a tooltip of a button that does nothing is not
-        found; None where it can.
+        why it cannot be started now, which the caller shows by `why_not`; None where it can.
     """
     if guest_is_asking():
         return None
@@ -120,6 +119,12 @@ def start_button(
         args=(command, folder, then),
     )
     return reason
+
+
+def why_not(reason: str | None) -> None:
+    """Say in a line why a button cannot be pressed: a tooltip of a button that does nothing is not found."""
+    if reason:
+        st.caption(plain(full_sentence(reason)), width="stretch")
 
 
 def _start(command: Command, folder: Path | None, then: Callable[[Job], None]) -> None:
@@ -146,8 +151,7 @@ def run_button(
         reason = start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):
             st.code(command.shell, language="bash", wrap_lines=True)
-        if reason:
-            st.caption(plain(full_sentence(reason)), width="stretch")
+        why_not(reason)
 
 
 def step_command(

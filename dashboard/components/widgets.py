@@ -1,6 +1,7 @@
 """Building blocks that views compose. None of them computes a result."""
 
 import html
+import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -55,10 +56,39 @@ def scale(value: float, marks: Sequence[tuple[str, float]], *, label: str) -> No
     st.html(f"<div class=scale {about}>{drawn}</div>")
 
 
-# A table of which a row can be picked.
+# Tables no wider than the page, and those of which a row can be picked.
 
 
 HEAD, LINE = 38, 35  # pixels of the titles and of a row
+ROOM = 885  # pixels of the columns of a table beside the sidebar at 1280, without the boxes that pick rows
+
+
+def fitting(described: Mapping[str, Any]) -> list[str]:
+    """Return the first of some columns, those that stand beside each other at 1280.
+
+    Args:
+        described: of `st.column_config`, by name, what decides first. One without a width takes what is left.
+
+    >>> fitting({"word": {"width": 600}, "score": {"width": 200}, "rank": {"width": 100}})
+    ['word', 'score']
+    """
+    right = itertools.accumulate(column.get("width") or 0 for column in described.values())
+    return [name for name, end in zip(described, right, strict=True) if end <= ROOM]
+
+
+def fitted_table(frame: pd.DataFrame, columns: Mapping[str, Any], *, alt: str, **options: Any) -> None:
+    """Show a table without the last columns that would be cut at 1280; a line says that its menu adds them.
+
+    columns: of `st.column_config`, by name, in pixels. options: of `st.dataframe`.
+    """
+    described = {name: columns[name] for name in frame.columns}
+    shown = fitting(described)
+    st.dataframe(
+        frame, hide_index=True, alt=alt, column_config=described, column_order=shown, **options
+    )  # fmt: skip
+    more = tuple(column.get("label") or name for name, column in described.items() if name not in shown)
+    if more:
+        st.caption(plain(_say("more_columns", names=more)))
 
 
 def pick_row(
@@ -79,15 +109,14 @@ def pick_row(
         if rows := session.selected_rows(key):
             on_pick(rows[0])
 
-    st.dataframe(
+    fitted_table(
         frame,
+        columns,
+        alt=alt,
         key=key,
-        hide_index=True,
         height=min(HEAD + LINE * len(frame), height),
         on_select=picked,
         selection_mode="single-row",
-        alt=alt,
-        column_config=columns,
     )
 
 

@@ -28,7 +28,7 @@ from dashboard.cache import basis_reads, feature_reads, image_filter, slice_read
 from dashboard.components import cards, widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.components.job_follower import start_button
+from dashboard.components.job_follower import start_button, why_not
 from dashboard.components.widgets import NOT_JUDGED
 from dashboard.jobs import launcher
 from dashboard.panels.feature_cards import thumbnails
@@ -244,7 +244,8 @@ def panel(study: Study) -> None:
         sizes = {part: int(card.get(part) or 1) for part in ("size", "k")}
         options = typed(kind="random", **sizes, on=card.get("on", ON[0]))
         command = FitBasis(whole.path, unused_name(whole, "random"), options)
-        start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
+        label, icon = "Add random directions", ":material/shuffle:"
+        why_not(start_button(command, label, key="basis_control", icon=icon))
     if whole.bases:
         known_table, side_by_side = partial(_known, whole), partial(twins, study, whole)
         widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known_table)
@@ -434,7 +435,8 @@ def _fit(whole: Study) -> None:
         label = f"Learn {command.of} again" if again else "Learn"
         entries = dict(zip(keys, sizes, strict=True))
         entries |= {"basis_kind": title, "basis_on": on, "basis_name": name}
-        start_button(command, label, key="basis_fit", kind="primary", then=partial(_keep, entries))
+        then = partial(_keep, entries)
+        why_not(start_button(command, label, key="basis_fit", kind="primary", then=then))
 
 
 def _entered(whole: Study) -> dict[str, Any]:
@@ -518,14 +520,13 @@ def _removal(whole: Study, here: str) -> None:
     with st.expander("Remove one", icon=":material/delete:"):
         st.caption("Everything computed in it is deleted too. The images and the units stay.")
         with st.container(horizontal=True, gap="small"):
-            for name in whole.bases:
-                start_button(
-                    RemoveBasis(whole.path, name),
-                    f"Remove {name}",
-                    key=f"remove_{name}",
-                    icon=None,
-                    then=partial(_removed, name == here),
-                )
+            reasons = [_remove_button(whole, name, is_shown=name == here) for name in whole.bases]
+        why_not(next(filter(None, reasons), None))
+
+
+def _remove_button(whole: Study, name: str, *, is_shown: bool) -> str | None:
+    command, then = RemoveBasis(whole.path, name), partial(_removed, is_shown)
+    return start_button(command, f"Remove {name}", key=f"remove_{name}", icon=None, then=then)
 
 
 def _removed(is_shown: bool, job: Job) -> None:

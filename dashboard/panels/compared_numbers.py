@@ -45,7 +45,7 @@ from dashboard.cache import comparison_reads, feature_reads, reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.components.job_follower import start_button
+from dashboard.components.job_follower import start_button, why_not
 from dashboard.panels import compared_pictures
 
 # The numbers of the view Compare: headline cards, the table, distributions, change by class.
@@ -296,7 +296,7 @@ def add_button(study: Study) -> None:
         st.caption("The nearest train images cannot vote: each class has one image.")
         return
     st.caption("Another one is a vote of the 20 nearest train images.")
-    start_button(AddAnswer(study.path), "Add nearest neighbours", key="compare_add_answer")
+    why_not(start_button(AddAnswer(study.path), "Add nearest neighbours", key="compare_add_answer"))
 
 
 def _agreement(comparison: Comparison, other: str) -> None:

@@ -19,7 +19,7 @@ from core.study.jobs import Job, read_report
 from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, start_button, why_not
 from dashboard.components.page_link import link
 from dashboard.jobs import launcher
 from dashboard.panels import study_progress, word_evidence
@@ -265,8 +265,7 @@ def _ask(study: Study, about: AboutCrops, without: int) -> None:
             icon=":material/center_focus_strong:",
             then=partial(_started, about),
         )
-        if refused:
-            st.caption(widgets.plain(refused))
+        why_not(refused)
 
 
 def request_crops(study: Study, image_id: str) -> DecomposeImage:

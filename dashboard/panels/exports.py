@@ -16,7 +16,7 @@ from core.study.commands import MakeReport, PublishStudy
 from core.study.jobs import Job, read_job
 from core.study.traces import traces_stamp
 from core.study.write_access import guest_is_asking
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, start_button, why_not
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.panels import study_progress
@@ -109,7 +109,7 @@ def _download(study: Study, name: str, made: Path) -> None:
 
 
 def _report_button(label: str, command: MakeReport, folder: Path) -> None:
-    start_button(command, label, key=f"report_{label}", folder=folder)
+    why_not(start_button(command, label, key=f"report_{label}", folder=folder))
 
 
 def _report_bar(job: Job) -> None:

@@ -22,7 +22,7 @@ from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
-from dashboard.components.job_follower import start_button, step_command
+from dashboard.components.job_follower import start_button, step_command, why_not
 from dashboard.components.page_link import link
 from dashboard.components.widgets import pick_row
 from dashboard.panels import word_evidence
@@ -254,7 +254,7 @@ def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
         n_words = len(concept_reads.explained(study))
         replaced = f"Replace the present words of {counted(n_words, 'feature')}"
         if not n_words or st.checkbox(replaced, key="group_run_replaces"):
-            start_button(command, "Run", key="run_group_run")
+            why_not(start_button(command, "Run", key="run_group_run"))
         else:
             st.button("Run", key="run_group_off", disabled=True, help="Agree to what it replaces first.")
 

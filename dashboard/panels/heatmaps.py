@@ -20,7 +20,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one, pick_one, press_some
 from dashboard.components.gallery import Tile, gallery
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, start_button, why_not
 from dashboard.components.tooltips import plain
 from dashboard.state import served_studies, session
 from dashboard.state.overlay_images import KINDS, overlay_urls
@@ -362,8 +362,7 @@ def compute_missing(study: Study, rows: Sequence[int], features: Sequence[int]) 
             return
         about = "Loads the encoder, which takes a few seconds. The maps are kept beside the study."
         refused = start_button(command, "Compute it now", key="detail_compute", about=about)
-        if refused:  # a tooltip of a button that does nothing is not found
-            st.caption(widgets.plain(refused))
+        why_not(refused)
         if job is not None and list(job.arguments) == command.words and job.state == "failed":
             st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 

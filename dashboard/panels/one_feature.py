@@ -30,6 +30,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart, with_menu
 from dashboard.components.chart_menu import Drawing, page_sheet, print_problem
 from dashboard.components.choose_one import choose_one
+from dashboard.components.job_follower import why_not
 from dashboard.components.page_link import link
 from dashboard.panels import feature_list, further_steps, traces, without_features, word_evidence
 from dashboard.panels.feature_cards import VERDICTS, others_name, population_name, title_and_note
@@ -172,6 +173,7 @@ def _page_button(study: Study, population: Slice, row: dict[str, Any], of_page: 
         on_click="ignore",
         disabled=problem is not None,
     )
+    why_not(problem)
 
 
 def _steps(study: Study, feature: int, asked: Listing, features: pd.DataFrame) -> None:

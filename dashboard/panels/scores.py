@@ -1,5 +1,6 @@
 """Scores that predict errors: the picked one with its cut-off, more on all, and the trust check."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from core.charts.q_distribution import Q_DISTRIBUTION
 from core.common.formatting import formatted
 from core.common.score_names import score_family, score_label
 from core.common.step_facts import QualityFacts
+from core.common.verdict_words import Verdict
 from core.measures.chance import FEW, outcomes, too_few
 from core.measures.slice import Slice
 from core.store import Study
@@ -267,6 +269,17 @@ def by_cause(study: Study, population: Slice) -> None:
     show_chart(study, BY_CAUSE, among=population, name="score_causes", title=st.markdown)
 
 
+# By titles, what decides first: the last columns are not drawn where the page is too narrow.
+METRICS = {"AUROC": "auroc", "AUPRC (errors)": "auprc_error", "AUGRC": "augrc"}
+FURTHER_METRICS = {
+    "AURC": "aurc",
+    "AUPRC (correct)": "auprc_correct",
+    "AUROC within predicted classes": "auroc_within",
+    "AUROC minus the best other without labels": "rival_difference",
+    "AUROC minus Q's": "auroc_difference",
+}
+
+
 @widgets.stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
     metrics = score_reads.metrics(study, population, reads.scores(study))
@@ -276,32 +289,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         widgets.empty_state("No numbers", nothing("left_out", why=next(iter(metrics["note"]), "")))
         return
     st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, "auroc")))
-    columns = {
-        "Rank": ranked["rank"],
-        "Score": [score_label(name) for name in ranked["score"]],
-        "Family": [score_family(name) for name in ranked["score"]],
-        "Verdict": [worth[name].word or NOT_JUDGED for name in ranked["score"]],
-        "Needs a classifier": ~ranked["label_free"].to_numpy(bool),
-    }
-    for column, heading in (
-        ("auroc", "AUROC"),
-        ("auroc_within", "AUROC within predicted classes"),
-        ("rival_difference", "AUROC minus the best other without labels"),
-        ("auprc_correct", "AUPRC (correct)"),
-        ("auprc_error", "AUPRC (errors)"),
-        ("aurc", "AURC"),
-        ("augrc", "AUGRC"),
-    ):
-        columns[heading] = [
-            score_curves.metric_with_interval(row, column) for row in ranked.to_dict("records")
-        ]
-    columns["AUROC minus Q's"] = [
-        score_curves.metric_with_interval(row, "auroc_difference")
-        if np.isfinite(row["auroc_difference"])
-        else ""
-        for row in ranked.to_dict("records")
-    ]
-    st.dataframe(pd.DataFrame(columns), hide_index=True, alt="Every score with all its metrics and intervals")
+    _table_of_scores(ranked, worth)
     first = ranked.iloc[0]  # of most images
     st.caption(
         f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
@@ -312,6 +300,33 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     if few := too_few(*outcomes(first.to_dict()), least=FEW):
         st.caption(f"Few errors: with {few}, intervals of differences are rough.")
     download(study, metrics, population, name="quality_numbers")
+
+
+def _table_of_scores(ranked: pd.DataFrame, worth: Mapping[str, Verdict]) -> None:
+    rows, as_text = ranked.to_dict("records"), st.column_config.TextColumn
+    described = {
+        "Rank": st.column_config.NumberColumn(width=50),
+        "Score": as_text(width=150),
+        "Verdict": as_text(width=80, help=widgets.help_text("verdict")),
+        **dict.fromkeys(METRICS, as_text(width=144)),
+        "Classifier": st.column_config.CheckboxColumn(width=84, help="Whether it needs a classifier."),
+        **dict.fromkeys(FURTHER_METRICS, as_text(width=144)),
+        "Family": as_text(width=170),
+    }
+    cells = {
+        "Rank": ranked["rank"],
+        "Score": [score_label(name) for name in ranked["score"]],
+        "Verdict": [worth[name].word or NOT_JUDGED for name in ranked["score"]],
+        "Classifier": ~ranked["label_free"].to_numpy(bool),
+        "Family": [score_family(name) for name in ranked["score"]],
+    }
+    for title, name in (METRICS | FURTHER_METRICS).items():
+        texts = (score_curves.metric_with_interval(row, name) for row in rows)
+        cells[title] = [
+            "" if widgets.undefined(row[name]) else text for row, text in zip(rows, texts, strict=True)
+        ]
+    table = pd.DataFrame(cells)[list(described)]
+    widgets.fitted_table(table, described, alt="Every score with all its metrics and intervals")
 
 
 @widgets.stable_container

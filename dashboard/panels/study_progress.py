@@ -13,7 +13,7 @@ from core.study.missing import nothing
 from core.study.steps import STEPS
 from core.study.write_access import guest_is_asking
 from dashboard.components import widgets
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, start_button, why_not
 from dashboard.components.page_behaviour import fold_button
 from dashboard.jobs import launcher, opened_ahead
 from dashboard.panels import sidebar
@@ -70,7 +70,8 @@ def _stop(job: Job) -> None:
 
 
 def _restart(job: Job, command: Command, label: str, kind: str) -> None:
-    start_button(command, label, key=f"{kind}_{job.folder}", folder=job.folder, icon=":material/replay:")
+    icon = ":material/replay:"
+    why_not(start_button(command, label, key=f"{kind}_{job.folder}", folder=job.folder, icon=icon))
 
 
 def study_name(folder: Path) -> str | None:
@@ -102,7 +103,7 @@ def no_studies(folder: Path) -> None:
             "demo is one of 5,000 drawn pictures whose truth is known. Once built, it opens by itself."
         )
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-            start_button(
+            reason = start_button(
                 BuildDemo(folder),
                 "Build the demo",
                 key="build_demo",
@@ -112,6 +113,7 @@ def no_studies(folder: Path) -> None:
             if not guest_is_asking():
                 about = "Study your own images"
                 st.page_link("views/new_study.py", label=about, icon=":material/add_circle:")
+        why_not(reason)
         st.caption("With images of your own:")
         st.markdown(WAY)
     with st.expander("From a terminal"):

@@ -514,24 +514,27 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     shown = {
         "Slice": table["name"].map(with_class_names),
         "Images": table["n"],
-        "Misclassified": table["errors"],
+        "Wrong": table["errors"],
         "Error rate": 100 * table["error_rate"],
         "Interval": intervals,
-        "The others": 100 * table["rest"],
+        "Others": 100 * table["rest"],
         "Lift": table["lift"],
         "q": table["q"],
         "The same images": table["also"],
     }
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     compared_with = "Error rate of the images that it is compared with."
+    lift = "Its error rate, divided by that of the others."
     described = {
-        "Slice": text(width="large"),
-        "Error rate": number(format="%.1f %%"),
-        "Interval": text(help=widgets.help_text("slice_accuracy")),
-        "The others": number(format="%.1f %%", help=compared_with),
-        "Lift": number(format="%.2f", help="Its error rate, divided by that of the others."),
-        "q": number(format="%.4f", help=widgets.help_text("worst_slices")),
-        "The same images": text(help="Other names that hold exactly the same images."),
+        "Slice": text(width=285),
+        "Images": number(width=62),
+        "Wrong": number(width=60, help="Its misclassified images."),
+        "Error rate": number(format="%.1f %%", width=80),
+        "Interval": text(width=90, help=widgets.help_text("slice_accuracy")),
+        "Others": number(format="%.1f %%", width=70, help=compared_with),
+        "Lift": number(format="%.2f", width=54, help=lift),
+        "q": number(format="%.2g", width=70, help=widgets.help_text("worst_slices")),
+        "The same images": text(width=114, help="Other names that hold exactly the same images."),
     }
     pick_row(
         pd.DataFrame(shown),

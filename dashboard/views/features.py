@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.common.captions import split_images, with_class_names
 from core.common.dataframes import columns, has_values, numbers
+from core.common.records import Templates
 from core.common.step_facts import EmbedFacts, FeaturesFacts
 from core.measures.slice import Slice
 from core.store import Study
@@ -42,7 +43,8 @@ WORDS, GROUPS = "Words", "Groups"
 FORMS = ("Cards", "Table", "Plot", WORDS, GROUPS, BASES)
 PAGE_SIZE = 24
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
-COLUMNS = ["feature", "name", "stability", *SHARES[:3], "q", "likeliest", *SHARES[3:5], "verdict", "tail"]
+# What decides first: the last ones are not drawn where the page is too narrow.
+COLUMNS = ["feature", "name", "stability", *SHARES[:3], "q", "verdict", "likeliest", *SHARES[3:5], "tail"]
 
 
 def features_page(study: Study, population: Slice) -> None:
@@ -212,6 +214,7 @@ def _dense(study: Study) -> list[str]:
 COLUMNS += ["part", "top_domain", "domain_purity"]
 
 
+_say = Templates.beside(__file__)
 BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
 
 
@@ -246,23 +249,31 @@ def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str,
 
 def _columns(population: Slice) -> dict:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    name = population_name(population) or split_images(population.split)
+    name, others = population_name(population) or split_images(population.split), others_name(population)
+    of_these = widgets.plain(_say("share_of", what=name))
+    of_others = widgets.plain(_say("share_of", what=others))
     return {
-        "feature": number("Feature", format="%d", width=70),
-        "name": text("Name", width=210),
-        "stability": number("Stability", format="%.2f", help=widgets.help_text("stability")),
-        "rate": number(f"Fires on, % of {name}", format="%.1f", help=widgets.help_text("slice_rate")),
-        "rate_against": number(f"% of {others_name(population)}", format="%.1f"),
-        "difference": number("Difference", format="%+.1f", help=widgets.help_text("rate_difference")),
-        "q": number("q", format="%.2g", help=widgets.help_text("q_value")),
-        "likeliest": text("Most often on", help=widgets.help_text("likeliest_class")),
-        "likeliest_rate": number("% of that class", format="%.1f"),
-        "purity": number("Purity (%)", format="%.1f", help=widgets.help_text("slice_purity")),
-        "verdict": text("Looks", help=widgets.help_text("feature_verdict")),
-        "tail": text("Band", help=widgets.help_text("tail")),
-        "part": text("Part", help=widgets.help_text("feature_part")),
-        "top_domain": text("Domain"),
-        "domain_purity": number("Domain purity (%)", format="%.1f", help=widgets.help_text("domain_purity")),
+        "feature": number("Feature", format="%d", width=66),
+        "name": text("Name", width=180),
+        "stability": number("Stability", format="%.2f", width=72, help=widgets.help_text("stability")),
+        "rate": number(
+            "Fires on (%)", format="%.1f", width=92, help=f"{of_these} {widgets.help_text('slice_rate')}"
+        ),
+        "rate_against": number("Others (%)", format="%.1f", width=84, help=of_others),
+        "difference": number(
+            "Difference", format="%+.1f", width=80, help=widgets.help_text("rate_difference")
+        ),
+        "q": number("q", format="%.2g", width=74, help=widgets.help_text("q_value")),
+        "verdict": text("Looks", width=146, help=widgets.help_text("feature_verdict")),
+        "likeliest": text("Most often on", width=104, help=widgets.help_text("likeliest_class")),
+        "likeliest_rate": number("% of that class", format="%.1f", width=102),
+        "purity": number("Purity (%)", format="%.1f", width=80, help=widgets.help_text("slice_purity")),
+        "tail": text("Band", width=104, help=widgets.help_text("tail")),
+        "part": text("Part", width=70, help=widgets.help_text("feature_part")),
+        "top_domain": text("Domain", width=90),
+        "domain_purity": number(
+            "Domain purity (%)", format="%.1f", width=124, help=widgets.help_text("domain_purity")
+        ),
     }
 
 

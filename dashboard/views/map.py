@@ -22,7 +22,7 @@ from dashboard.cache import feature_reads, image_filter, map_reads, reads, score
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.choose_one import choose_one, feature_number, select_one
-from dashboard.components.job_follower import start_button, step_command
+from dashboard.components.job_follower import start_button, step_command, why_not
 from dashboard.components.page_link import link
 from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import facets, marks, search_box
@@ -210,7 +210,7 @@ def _offer_umap(study: Study, kind: str) -> None:
     command = step_command(study, "map", {"method": "umap"})
     if kind == "pca" and not study.has("map_umap") and has_umap() and command is not None:
         about = "UMAP keeps the nearest neighbours of each image together. PCA stays beside it."
-        start_button(command, "Compute UMAP", key="map_umap_run", about=about)
+        why_not(start_button(command, "Compute UMAP", key="map_umap_run", about=about))
 
 
 def _outline() -> tuple[tuple[float, float], ...]:

@@ -15,7 +15,7 @@ from core.study.missing import nothing
 from core.study.write_access import guest_is_asking
 from dashboard.components import widgets
 from dashboard.components.form_fields import option_field, path_field
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, start_button, why_not
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels import (
@@ -304,7 +304,7 @@ def _start(asked: new_study_request.StudyRequest, name: str) -> None:
                 on_click=session.go_to_study,
                 args=(name,),
             )
-        start_button(
+        reason = start_button(
             command,
             "Continue the study" if exists else "Start",
             key="new_start",
@@ -316,6 +316,7 @@ def _start(asked: new_study_request.StudyRequest, name: str) -> None:
         )
         if exists:
             _other_encoders(folder)
+    why_not(reason)
     with st.expander("The same in a terminal"):
         st.code(command.shell, language="bash", wrap_lines=True)
 

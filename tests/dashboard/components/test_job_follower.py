@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.conftest import write_progress
+from tests.rules import ROOT
 
 
 @pytest.fixture
@@ -107,6 +110,13 @@ def test_start_button__waits_while_a_command_runs_in_its_folder(studies):
     assert app.caption[0].value == button.help  # seen without pointing at it
     write_progress(studies / "demo", state="done")
     assert not app.run().button(key="make").disabled
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dashboard").rglob("*.py")), ids=lambda path: path.stem)
+def test_start_button__no_caller_drops_the_reason_why_it_waits(path):
+    statements = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Expr)]
+    called = [node.value.func for node in statements if isinstance(node.value, ast.Call)]
+    assert "start_button" not in [name.id for name in called if isinstance(name, ast.Name)]
 
 
 def test_is_run_now__only_for_the_very_command_while_it_runs(studies):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.common.score_names import SCORES
 from core.store import open_study
@@ -97,3 +98,24 @@ def test_feature_name__holds_its_two_best_words(study_path):
     study = open_study(folder)
     names = [reads.feature_name(study, feature) for feature in (3, 4, 5)]
     assert names == ["Feature 3 (night, blue)", "Feature 4", "Feature 5 (bone)"]
+
+
+def test_fitted_table__last_columns_that_would_be_cut_are_named_below():
+    def page():
+        import pandas as pd  # noqa: PLC0415
+        import streamlit as st  # noqa: PLC0415
+
+        from dashboard.components import widgets  # noqa: PLC0415
+
+        titled = st.column_config.NumberColumn("Rank (of all)", width=80)
+        described = {"word": {"width": widgets.ROOM - 100}, "score": {"width": 100}, "rank": titled}
+        frame = pd.DataFrame({"word": ["sea"], "score": [0.5], "rank": [1]})
+        widgets.fitted_table(frame[["word", "score"]], described, alt="two fit")
+        widgets.fitted_table(frame, described, alt="the third does not")
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert [list(table.proto.column_order) for table in app.dataframe] == [["word", "score"]] * 2
+    assert list(app.dataframe[1].value) == ["word", "score", "rank"]  # the menu can still show it
+    (more,) = app.caption
+    assert "Rank" in more.value

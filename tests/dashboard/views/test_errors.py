@@ -245,7 +245,7 @@ def test_distinct_only__leaves_out_slices_whose_errors_stand_above_and_says_so(s
 def test_table__has_the_numbers(study, open_page):
     app = open_page("errors", study="seen", slices_view="Table", **ALL_ROWS)
     table, shown = worst_slices(study, min_images=5), app.dataframe[0].value
-    assert shown["Misclassified"].tolist() == table["errors"].tolist()
+    assert shown["Wrong"].tolist() == table["errors"].tolist()
     assert shown["Error rate"].tolist() == pytest.approx((100 * table["error_rate"]).tolist())
 
 

@@ -455,7 +455,7 @@ def test_list__a_single_image_and_what_is_said_of_how_often_features_fire(studie
 def test_table__is_of_the_evaluation_images_and_says_so(studies, open_page):
     table = open_page("features", study="demo", features_as="Table").dataframe[0]
     columns = json.loads(table.proto.columns)
-    assert "evaluation" in columns["rate"]["label"]
+    assert "evaluation" in columns["rate"]["help"]
 
 
 def test_words__the_example_of_another_study_is_opened_without_the_filter(

@@ -86,7 +86,7 @@ def combine(
 
 
 def singly_scaled(maps: np.ndarray, size: int | Sequence[int]) -> np.ndarray:
-    """Scale and resize the heatmap of each feature by itself: (K, h, w) ReLU'd -> (K, size, size) in [0, 1]."""
+    """Scale and resize each feature's heatmap by itself: (K, h, w) ReLU'd -> (K, size, size) in [0, 1]."""
     return scale_map(resize_map(scale_map(maps), size))
 
 

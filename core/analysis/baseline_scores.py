@@ -65,7 +65,7 @@ def _deviations(
 
 
 def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
-    """(2, n_features) float64: mean and standard deviation of raw features on train images, maybe stored."""
+    """Compute mean and deviation of train representations, (2, n_features) float64, or take stored ones."""
     if study.has("raw_moments"):
         return study.vector("raw_moments")
     moments = Moments.empty(array.shape[1])

@@ -86,7 +86,7 @@ class Calibration:
 
 
 def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Rank of each score among those of labelled images, between -1/2 and 1/2; NaN stays.
+    """Rank each score among labelled images, to calibrate one of them all: -1/2 to 1/2; NaN stays.
 
     Args:
         labelled: (n, n_scores), without NaN. scores: (n_images, n_scores).
@@ -107,7 +107,7 @@ def _best_single(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
 
 
 def regressed(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Weights of scores by a logistic regression of `correct` on their ranks, penalised by PENALTY."""
+    """Weights of scores in the calibrated one: a logistic regression on their ranks, penalised by PENALTY."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1.0 / PENALTY, max_iter=1000)

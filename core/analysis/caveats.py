@@ -80,7 +80,7 @@ def notes_on_features(study: Study) -> list[str]:
 
 
 def stored_percentile(value: object, default: float) -> float:
-    """Read a percentile of the step `features` from a manifest, which may contain anything."""
+    """Return the percentile by which the step `features` chose D, from a manifest with anything in it."""
     number = float(value) if isinstance(value, (int, float)) else default
     return number if 0 <= number <= 100 else default
 

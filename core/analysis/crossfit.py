@@ -45,7 +45,7 @@ class Labelled:
 
 
 def moments_by_part(array: ChunkedArray, rows: np.ndarray, parts: np.ndarray, n_parts: int) -> list[Moments]:
-    """Moments of the raw features over the rows of each fold, in one pass. parts: (len(rows),) int."""
+    """Moments of representations over each fold, for probes, in one pass. parts: (len(rows),) int."""
     part_of = np.full(len(array), -1)
     part_of[rows] = parts
     moments = [Moments.empty(array.shape[1]) for _ in range(n_parts)]

@@ -165,7 +165,7 @@ def scan_rows(
 
 @compiled()
 def make_dense(before, begin, columns, values, dense):
-    """Make sparse rows of representations dense, by a kernel: zero what `dense` holds, write the others.
+    """Make sparse rows dense for steps that compute on them: zero what `dense` holds, write the others.
 
     Args:
         before, begin: where the entries of each of these and of those begin, and where they end. columns,
@@ -323,7 +323,7 @@ def add_rows(sums, groups, group_sums):
 
 @compiled()
 def add_cells(cells, sums, groups, group_sums):
-    """Add sums of groups and features to those of larger groups, by a kernel.
+    """Add sums over representations, of groups and features, to those of larger groups, by a kernel.
 
     group_sums[groups[g], j] += the sum of each pair (g, j) of `cells`, as `sum_cells` returns them.
     """

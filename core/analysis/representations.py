@@ -307,7 +307,7 @@ def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[rang
 def picture_batches(
     pictures: Pictures, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
 ) -> Iterator[Batch]:
-    """Yield decoded pictures for `embed` in batches, in order, prefetched by `workers` processes."""
+    """Yield pictures to compute representations or heatmaps of, in batches, prefetched by `workers`."""
     largest = max(map(len, batches), default=0) * getattr(pictures, "look_bytes", 0)
     loader = DataLoader(
         pictures,

@@ -89,7 +89,7 @@ def _place(rank: int, evidence: Evidence) -> Record:
 
 
 def evidence_of(facts: QualityFacts, metrics: pd.DataFrame, of_q: ScoreEvidence | None = None) -> Evidence:
-    """Collect the evidence for the verdict on whether the Q-Score can be trusted in a study.
+    """Collect the evidence for the advice on whether to trust the Q-Score in a study.
 
     Args:
         facts: near_zero_share, negative_share, mean_firing, share_nonempty.

@@ -57,7 +57,7 @@ class DictionaryEvidence:
 
 
 def judge_dictionary(evidence: DictionaryEvidence) -> Verdict:
-    """Return what the latents of a dictionary are worth, by the rule of docs/method.md 2.10.
+    """Judge what a basis learned as a dictionary is worth, by the rule of docs/method.md 2.10.
 
     No word without R2, and, of one that explains enough, without random directions or another run.
     """

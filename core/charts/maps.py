@@ -180,7 +180,7 @@ def _scale(theme: Theme) -> tuple[str, ...]:
 
 
 def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    """(n,) bool: points of a map within a closed outline, by the even-odd rule.
+    """(n,) bool: points of a map's chart within a closed outline drawn on it, by the even-odd rule.
 
     Args:
         points: (n, 2). outline: (m, 2) corners; fewer than three enclose nothing.

@@ -70,7 +70,7 @@ def located(text: str) -> str:
 
 
 def study_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a study, or of a folder of studies, which the owner names.
+    """Return the path that the address of a study, or of studies, means: a path or `file://`, no other URL.
 
     >>> study_folder("studies/demo").as_posix(), study_folder("file:///data/a%20b").as_posix()
     ('studies/demo', '/data/a b')
@@ -89,7 +89,7 @@ def study_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def listed_place(folder: str, name: str) -> str:
-    """Return the place of a file that a list names: relative to `folder`, absolute, or a URL.
+    """Return the address, a path or a URL, of a file called `name`, which may be relative to `folder`.
 
     >>> listed_place("s3://bucket/lists", "../photos/1.jpg"), listed_place("/lists", "s3://bucket/1.jpg")
     ('s3://bucket/photos/1.jpg', 's3://bucket/1.jpg')

@@ -87,7 +87,7 @@ class WrongEntry(ValueError):
 
 
 def whole_entry() -> Any:
-    """Make a dataclass field that holds the whole mapping that `record_of` fills the dataclass from."""
+    """Make a field, for any dataclass that `record_of` fills from a mapping, that holds the whole of it."""
     return field(default_factory=dict, repr=False, metadata={"whole": True})
 
 

@@ -78,5 +78,5 @@ def score_in_sentence(column: str) -> str:
 
 
 def available_scores(quality: pd.DataFrame | LazyTable) -> list[str]:
-    """List the score columns of `quality` that hold at least one number, in the order of SCORES."""
+    """List the names of scores for which a table holds at least one number, in the order of SCORES."""
     return [column for column in SCORES if has_values(quality, column)]

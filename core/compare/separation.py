@@ -57,7 +57,7 @@ def _ends(measure: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def side_of(row: dict[str, Any]) -> str:
-    """Return on which images, correct or misclassified, a score is higher in a study; "" if undefined."""
+    """Return on which images, correct or misclassified, a score is higher in a compared study; or ""."""
     if not np.isfinite([row["auroc"], row["low"], row["high"]]).all():
         return ""
     return "correct" if row["low"] > 0.5 else "misclassified" if row["high"] < 0.5 else "neither"

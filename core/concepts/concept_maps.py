@@ -137,7 +137,9 @@ def map_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.Data
 
 
 def average_precision_of_entries(entries: Entries, has: np.ndarray, n_features: int) -> np.ndarray:
-    """`average_precision` of latents' sparse codes: entries that are not there are 0, and tie.
+    """How well each latent marks each concept of the masks: `average_precision` of its sparse codes.
+
+    Entries that are not there are 0, and tie.
 
     Args:
         entries: row, feature and value, in any order, each pair once. has: (n_concepts, n) bool.

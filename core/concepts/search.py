@@ -315,7 +315,7 @@ SHORTEST = 2  # characters that a text needs: one is in nearly every name
 
 
 def rows_named(image_ids: pd.Series, text: str) -> np.ndarray:
-    """Find images by a part of their names, whatever the case of letters.
+    """Search images by a part of their names, whatever the case of letters.
 
     Args:
         image_ids: (n,) names, which may begin with folders ("dog/beagle_3.jpg").

@@ -34,7 +34,7 @@ def check_embed_options(options: dict[str, Any]) -> None:
 
 
 def is_level(level: Any) -> bool:
-    """Return True for a setting that names the level of folders whose names are the classes."""
+    """Return True for a valid setting of the level of folders that name the classes: from 1 on, or LEAF."""
     return level == LEAF or (isinstance(level, int) and level >= 1)
 
 

@@ -46,7 +46,7 @@ SEEN_DOMAINS = ("id_val", "id_test")  # WILDS: further images of the domains of 
 
 
 def split_named(name: str) -> str | None:
-    """Return the split of images that a folder or tag is called by, in any case; None for another name.
+    """Read the split of images from their folder's name or a tag, in any case; None for another name.
 
     >>> split_named("Validation"), split_named("cat")
     ('val', None)

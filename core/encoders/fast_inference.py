@@ -231,7 +231,7 @@ def working_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Raise SettingsError for bfloat16 on a processor that can only imitate it."""
+    """Raise SettingsError for an encoder in bfloat16 on a processor that can only imitate it."""
     if precision in REDUCED and device.type == "cpu" and not multiplies_bfloat16():
         raise SettingsError(
             f"--precision {precision}: this processor does not multiply bfloat16 (it has none of "

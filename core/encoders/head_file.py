@@ -74,7 +74,7 @@ PARTS = ("hyper_parameters", "args", "config", "meta", "dataset_meta")  # where 
 
 
 def known_names(n_outputs: int) -> list[list[str]]:
-    """WordNet id and names of each ImageNet class by a head's number of outputs; empty for others."""
+    """Name the outputs of an encoder's own ImageNet head by their number: WordNet id, names; else empty."""
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": n_outputs})

@@ -30,7 +30,7 @@ def out_of_fold(n: int, narrowed: str = "") -> Record:
 
 
 def filtered_images(n: int) -> Record:
-    """Name, beside a number, the n images of a filter, of either split."""
+    """Say, beside a measure of a slice, that it is of n filtered images, of either split."""
     return _say("filtered", n=n)
 
 

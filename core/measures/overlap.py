@@ -36,7 +36,7 @@ def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def has_both(scores: pd.DataFrame) -> np.ndarray:
-    """(n_rows,) bool: the image has both masks, core and spurious, neither black in the input view."""
+    """(n_rows,) bool: overlaps of images with both masks, core and spurious, neither black in the view."""
     seen = scores["mask_area"] > 0
     kinds = scores["row"].where(seen).map(scores.loc[seen].groupby("row")["mask"].nunique())
     return (kinds == len(MASKS)).to_numpy(bool)
@@ -84,7 +84,7 @@ def mean_rows(
 
 
 def summary_table(scores: pd.DataFrame, units: np.ndarray | None = None) -> pd.DataFrame:
-    """Average the overlap of heatmaps with masks over images of each split, mask and group.
+    """Mean and interval of overlaps with masks over the images of each split, mask and group.
 
     Table `overlap_summary`: images, split, mask, group, variant, mean, low, high, n, n_undefined.
 

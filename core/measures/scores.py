@@ -117,8 +117,10 @@ def score_metrics(
     why: str = "",
     groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Table `quality_metrics`: one row a score. A row does not depend on which other scores there are, but
-    for its rival, and for `metrics.REFERENCE`, which its difference is to.
+    """Measure how well each score tells right images from wrong ones: table `quality_metrics`, a row a score.
+
+    A row does not depend on which other scores there are, but for its rival, and for `metrics.REFERENCE`,
+    which its difference is to.
 
     Args:
         predicted: (n_images,) class that the probe predicts.
@@ -186,7 +188,7 @@ def _rival(table: pd.DataFrame, free: list[str], name: str) -> str:
 
 
 def score_curves(scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
-    """Table `quality_curves`: score, and the columns of `metrics.curves`."""
+    """Measure the curves of each score over some images, by `metrics.curves`: table `quality_curves`."""
     parts = [metrics.curves(scores[name].to_numpy(float), correct).assign(score=name) for name in scores]
     parts = [part for part in parts if len(part)] or [pd.DataFrame()]
     table = pd.concat(parts, ignore_index=True).reindex(columns=["score", "curve", "x", "y"])

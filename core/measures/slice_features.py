@@ -295,7 +295,7 @@ def feature_activations(study: StudyReader, feature: int, mask: np.ndarray) -> t
 
 
 def at_levels(rows: np.ndarray, limit: int) -> dict[str, np.ndarray]:
-    """Pick the images on which a feature is most active, about as the median, and least active.
+    """Pick, of a slice, the images on which a feature is most active, about as the median, and least active.
 
     Args:
         rows: image rows, most active first. limit: images per level.

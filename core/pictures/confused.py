@@ -146,7 +146,7 @@ def behind_confusion(
 def without_feature(
     study: Study, probe: ProbeWithMeans, rows: np.ndarray, feature: int, true: str, predicted: str
 ) -> Without:
-    """Take one feature out of the images of a confusion, and others that fire as often for comparison.
+    """Ask why images are confused: take out one feature, and others that fire as often for comparison.
 
     Args:
         probe: `ProbeWithMeans.of_every_output` of the study. rows, true, predicted: as for

@@ -128,7 +128,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
 
 
 def how_read(source: ImageSource) -> str:
-    """Return the sentence of `--dry-run` on how a tree of folders is read; "" for CLASS/IMAGE."""
+    """Return what a dry run of the steps says of how a tree of folders is read; "" for CLASS/IMAGE."""
     tree_notes = (note for note in source.notes if isinstance(note, Record) and note.kind == "tree")
     return next(map(str, tree_notes), "")
 

@@ -34,7 +34,7 @@ def likely_head(
     class_file: str | None,
     groups: np.ndarray | None = None,
 ) -> tuple[Head, list[Record]]:
-    """Choose, when a study is embedded, the classifier that labels favour, and say why; nothing if stated.
+    """Choose, as `embed` runs, the classifier that labels favour, and say why; nothing if stated.
 
     Each is tried in every order in which its outputs may stand. Those of which no output is a label are left
     out, unless none is left.

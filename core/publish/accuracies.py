@@ -116,7 +116,7 @@ def accuracies_line(rows: list[NamedAccuracy]) -> Record | str:
 
 
 def table_of(rows: list[NamedAccuracy]) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and the cells of a table of accuracies, as text."""
+    """Return heads and cells, as text, of the report's table of the accuracies of a study."""
     cells = []
     for row in rows:
         ends = "" if np.isnan(row.low) else f"{100 * row.low:.1f} to {100 * row.high:.1f} %"

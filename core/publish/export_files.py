@@ -136,7 +136,7 @@ def human_study_tasks(study: Study) -> pd.DataFrame:
 
 
 def rated_words(study: Study) -> dict[str, tuple[str, list[str]]]:
-    """Return by task of a study with people the feature or group that it is of, and its words.
+    """Return by task of an exported study with people the feature or group that it is of, and its words.
 
     Raises:
         StudyError: the study has no concepts.

@@ -87,7 +87,7 @@ def open_current(path: Path) -> Study:
 
 
 def forget_studies() -> None:
-    """Open every study again, and look again whether its files can be read."""
+    """Have a server open each study again, and look again whether its files can be read."""
     _open.cache_clear()
 
 

@@ -67,7 +67,7 @@ def shared_origin(address: str | None, port: int, hosts: str) -> str:
 
 
 def machine_address() -> str:
-    """Return the numeric address by which a network knows this machine; "localhost" where there is none."""
+    """Return the IP address at which others reach a server of this machine; "localhost" without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(ELSEWHERE)  # of datagrams: nothing is sent, the system only chooses its own address
@@ -137,7 +137,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def numeric_address(address: str) -> IPv4Address | IPv6Address | None:
-    """The address of a text, without a scope; None for a name."""
+    """The IP address, without a scope, at which a server listens or is opened; None for a name."""
     try:
         number = ip_address(address.strip("[]").partition("%")[0])
     except ValueError:

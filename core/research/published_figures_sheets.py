@@ -300,7 +300,9 @@ def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> n
 
 
 def lowly_activating_features(class_means: np.ndarray) -> np.ndarray:
-    """Lowly activating feature of each class: the smallest class mean above 0 (Kalibhat 2024, A.11-A.14).
+    """Lowly activating feature of each class in a paper's figures (research; Kalibhat 2024, A.11-A.14).
+
+    It is the one with the smallest class mean above 0.
 
     Args:
         class_means: (r, C) float.

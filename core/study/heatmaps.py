@@ -29,7 +29,7 @@ def scale_map(maps: np.ndarray) -> np.ndarray:
 
 
 def resize_map(maps: np.ndarray, size: int | Sequence[int]) -> np.ndarray:
-    """Resize each heatmap bilinearly as OpenCV does: (..., h, w) -> (..., height, width) float32.
+    """Resize heatmaps for overlays, bilinearly as OpenCV: (..., h, w) -> (..., height, width) float32.
 
     Args:
         size: of the input view, pixels: a square's side, or height and width.

@@ -350,7 +350,7 @@ def step_of(item: str) -> str | None:
 
 
 def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
-    """The config of a study's step from `options` (other steps' are ignored) over `base` over defaults."""
+    """Look up a step of a study and fill its config: `options` (others ignored) over `base` over defaults."""
     row = STEPS[step]
     names = {field.name for field in dataclasses.fields(row.config)}
     names -= {field.name for field in dataclasses.fields(config.RunOptions)}  # not the probe's

@@ -280,7 +280,7 @@ def glyph_captions(n: int = N_CAPTIONS, seed: int = SEED) -> list[str]:
 
 
 def parse_bank_spec(spec: str) -> dict[str, int]:
-    """Parse the options of `glyphworld?n=30000&seed=0`. Raises CaptionError."""
+    """Parse the options of Glyphworld's captions, `glyphworld?n=30000&seed=0`. Raises CaptionError."""
     values = {"n": N_CAPTIONS, "seed": SEED}
     for name, text in parse_qsl(spec.partition("?")[2], keep_blank_values=True):
         if name not in RANGES:

@@ -191,7 +191,7 @@ MOST_NAMED = 3  # classes in a sentence
 
 
 def class_change_finding(classes: pd.DataFrame, other: str) -> str:
-    """State below a chart which classes gained and lost most accuracy, and what is significant.
+    """State below a chart on which classes a study is ahead and behind most, and what is significant.
 
     Args:
         classes: table of `class_accuracy_changes`.
@@ -210,15 +210,14 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
         return _say("one_class", what=names[0], why=points)
     sure = int(clear.sum())
     parts = []
-    for most, one_class, several in ((change.max(), "gains", "gain"), (change.min(), "loses", "lose")):
-        if most > 0 if several == "gain" else most < 0:
+    for most, kind in ((change.max(), "ahead"), (change.min(), "behind")):
+        if most > 0 if kind == "ahead" else most < 0:
             alike = sorted(name for name, value in zip(names, change, strict=True) if np.isclose(value, most))
             listed = (f"{len(alike)} classes",) if len(alike) > MOST_NAMED else tuple(alike)
-            kind = one_class if len(alike) == 1 else several
             parts.append(_say(kind, names=listed, what=signed(100 * most, 0)))
     if not np.any([change, lows, highs]):
-        return "No class changes"
-    sentence = ", ".join(parts) or "No class changes"
+        return "No class differs"
+    sentence = _say("apart", what=other, parts=tuple(parts)) if parts else "No class differs"
     if not sure:
         return _say("none_significant", what=sentence)
     which = tuple(sorted(name for name, is_sure in zip(names, clear, strict=True) if is_sure))
@@ -289,7 +288,7 @@ def class_changes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )
     fig.update_xaxes(title_text="accuracy (%)", range=[-3, 103], row=1, col=1)
-    fig.update_xaxes(title_text="change in points", row=1, col=2)
+    fig.update_xaxes(title_text="difference in points", row=1, col=2)
     finish(fig, theme)
     row_height = 1.6 * theme.font_size
     fig.add_vline(x=0, line={"color": theme.muted, "width": 1}, row=1, col=2)  # pyright: ignore[reportArgumentType]
@@ -328,7 +327,7 @@ def _classes_alt(data: ClassChanges) -> str:
 
 COMPARED_CLASSES = Chart(
     name="compared_classes",
-    title="accuracy of each class in two studies, and its change; --with",
+    title="accuracy of each class in two studies, and the difference; --with",
     needs=("probe",),
     table=_classes_table,
     draw=_draw_class_changes,

@@ -1,4 +1,4 @@
-"""Figures that were kept as a page showed them: files of a folder, in the order in which they were kept."""
+"""Figures that were kept as a page showed them: files of a folder, in the order that the reader gave them."""
 
 import json
 from collections.abc import Iterator
@@ -14,6 +14,8 @@ from core.study.write_access import check_write_access
 
 MOST_FIGURES = 60  # of a folder
 LONGEST_CAPTION = 600  # characters
+ORDER = "order.txt"  # names of the figures, a line each; those it lacks follow, the first one kept first
+EARLIER, LATER = -1, 1  # steps of `move_figure`
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def add_figure(folder: Path, figure: KeptFigure) -> None:
     Raises:
         SettingsError: it cannot be written.
     """
-    numbers = [int(path.stem) for path in _files(folder)]
+    numbers = [int(name) for name in (*_order(folder), *(path.stem for path in _files(folder)))]
     _write(folder / f"{max(numbers, default=0) + 1:06d}.json", figure)
 
 
@@ -100,10 +102,36 @@ def remove_figure(folder: Path, name: str) -> None:
         (folder / f"{name}.json").unlink(missing_ok=True)
 
 
+def move_figure(folder: Path, name: str, step: int) -> None:
+    """Give a kept chart the position of the one beside it, which takes its own.
+
+    step: EARLIER or LATER. Nothing is done where the folder has no such one, or none beside it.
+    """
+    check_write_access()
+    names = list(read_figures(folder))
+    if name not in names or not 0 <= names.index(name) + step < len(names):
+        return
+    position = names.index(name)
+    names.insert(position + step, names.pop(position))
+    with complete_file(folder / ORDER) as temporary:
+        temporary.write_text("\n".join(names), encoding="utf-8")
+
+
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files of the figures, the first one kept first."""
+    """Yield the files of the figures in their order."""
     if folder.is_dir():
-        yield from sorted(path for path in folder.glob("*.json") if path.stem.isdecimal())
+        paths = sorted(path for path in folder.glob("*.json") if path.stem.isdecimal())
+        position = {name: at for at, name in enumerate(_order(folder))}
+        yield from sorted(paths, key=lambda path: position.get(path.stem, len(position)))
+
+
+def _order(folder: Path) -> list[str]:
+    """Return the names of figures in the order that the reader gave them; empty before they were moved."""
+    try:
+        lines = (folder / ORDER).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return []
+    return [line for line in lines if line.isdecimal()]
 
 
 def _read(path: Path) -> KeptFigure | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from core.charts.fonts import text_width, wrapped_lines
@@ -14,6 +15,8 @@ from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, paper, printed_fon
 
 LINE = 1.3  # height of a line, in font sizes
 LEGEND_ROW, LEGEND_MARK, USUAL_ROWS = 19, 45, 2  # px of a row, px beside a name; rows that every panel has
+TICK_MARGIN, TICK = 30, 24  # px beside an axis, and of a tick with its number
+PLOTLY_TICKS, MOST_TICKS = 5, 8  # that plotly aims at on a short axis, and at most here
 BESIDE = 60  # px of a usual figure that the labels of an axis and its title take
 
 
@@ -29,7 +32,32 @@ def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
     for axis in figure.select_yaxes():
         _wrap_title(axis, theme, (height - margin - BESIDE) * _share(axis), font)
     _wrap_notes(figure, theme, font)
+    _more_ticks(figure, theme, font)
     return figure
+
+
+def _more_ticks(figure: go.Figure, theme: Theme, font: str) -> None:
+    """Let short axes of numbers have as many ticks as have room: plotly reckons with a screen's type."""
+    for axis in figure.select_xaxes():
+        if axis.nticks is None and axis.tickvals is None and axis.type in (None, "linear"):
+            room = (theme.width or 0) - TICK_MARGIN - _labels_width(figure, theme, font)
+            n_ticks = min(int(room * _share(axis) / TICK), MOST_TICKS)
+            if n_ticks > PLOTLY_TICKS and _of_numbers(figure, axis):
+                axis.nticks = n_ticks
+
+
+def _labels_width(figure: go.Figure, theme: Theme, font: str) -> float:
+    """Return the px that named ticks of vertical axes take, beside a chart for print."""
+    labels = (text for axis in figure.select_yaxes() for text in axis.ticktext or ())
+    lines = (line for label in labels for line in str(label).split("<br>"))
+    return max((text_width(line, theme.font_size - 1, font=font) for line in lines), default=0.0)
+
+
+def _of_numbers(figure: go.Figure, axis: Any) -> bool:
+    """Whether all traces along an axis of a chart have numbers, and not names, there."""
+    name = axis.plotly_name.replace("axis", "")
+    values = [one.x for one in traces_of(figure) if (getattr(one, "xaxis", None) or "x") == name]
+    return all(np.asarray(part).dtype.kind in "fiub" for part in values if part is not None)
 
 
 def legend_room(figure: go.Figure, theme: Theme) -> int:

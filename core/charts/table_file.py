@@ -79,9 +79,13 @@ class TableFile:
         """The name of the file without its ending; pictures of the same numbers have it too."""
         return file_stem(self.studies, self.table, self.among)
 
+    def rows(self) -> pd.DataFrame:
+        """Return the table itself."""
+        return self.frame() if callable(self.frame) else self.frame.copy()
+
     def content(self) -> bytes:
         """Return the table as CSV, with columns `study`, `answer` and `slice` where it has none."""
-        frame = self.frame() if callable(self.frame) else self.frame.copy()
+        frame = self.rows()
         answers = {"answer": " / ".join(self.answers)} if self.answers else {}
         facts = {"study": " / ".join(self.studies), **answers, "slice": str(self.among) if self.among else ""}
         for name, value in facts.items():

@@ -64,7 +64,7 @@ def _markdown(comparison: Comparison) -> list[str]:
     lines += [*markdown_table(headline_cells(comparison)), "", legend(comparison), ""]
     if len(changes := class_change_rows(comparison, most=None)) > 1:
         lines += ["## Accuracy by class", "", *markdown_table(changes), ""]
-    lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(comparison)), ""]
+    lines += ["## Right alone", "", *(f"* {line}" for line in sides_lines(comparison)), ""]
     if estimated := comparison.estimates.sentences():
         lines += ["## Accuracy without labels", "", *(f"* {line}" for line in estimated), ""]
     about_words = [*word_lines(comparison), *comparison.transfers.sentences()]
@@ -227,24 +227,26 @@ def class_change_rows(comparison: Comparison, *, most: int | None = NAMED_CLASSE
 
 
 def sides_lines(comparison: Comparison) -> list[str]:
-    """State how many images changed sides between studies; of two answers, on how many they agree."""
+    """State on how many images which studies are right; of two answers, on how many they agree."""
     if comparison.pair:
         return agreement_lines(comparison)
     lines = []
     for name in comparison.names[1:]:
         counts = comparison.side_counts(name)
         if sum(counts.values()):
-            counts_text = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
-            lines.append(f"{comparison.names[0]} to {name}: {counts_text}")
+            sides = side_titles(comparison, name)
+            of_sides = tuple(_say("of_side", n=counts[side], what=title) for side, title in sides.items())
+            lines.append(_say("sides", names=(comparison.names[0], name), parts=of_sides))
             lines += _moved_lines(comparison, name)
     if not comparison.shared.judged.any():
-        return ["no image is an evaluation image of all the studies, so none is known to have changed sides"]
+        return ["no image is an evaluation image of all the studies, so none shows which is right alone"]
     return lines or ["no image has a known correctness in two studies: no probe, or no labels"]
 
 
 def _moved_lines(comparison: Comparison, name: str) -> list[str]:
-    """State Q and confidence of the images that changed sides between compared studies, before and after."""
+    """State Q and confidence, in each of two compared studies, of the images that one alone is right on."""
     lines = []
+    titles = side_titles(comparison, name)
     for side in (GAINED, LOST):
         moved = comparison.changed(name, side)
         if not len(moved):
@@ -253,20 +255,27 @@ def _moved_lines(comparison: Comparison, name: str) -> list[str]:
         for what, column, digits in (("mean Q", "q", 3), ("confidence", "confidence", 2)):
             before, after = (numbers(moved, f"{column}_{when}").mean() for when in ("before", "after"))
             if np.isfinite(before) and np.isfinite(after):
-                means.append(f"{what} {before:.{digits}f} to {after:.{digits}f}")
-        lines.append(f"  {side}: {', '.join(means)}")
+                means.append(f"{what} {before:.{digits}f} and {after:.{digits}f}")
+        lines.append(f"  {titles[side]}: {', '.join(means)}")
     return lines
 
 
+def side_titles(comparison: Comparison, other: str) -> dict[str, str]:
+    """Name each side of SIDES by the one of two compared studies that is right."""
+    of_one = (_say("alone", what=name) for name in (other, comparison.names[0]))
+    return dict(zip(SIDES, (*of_one, _say("both"), _say("neither")), strict=True))
+
+
 def word_lines(comparison: Comparison) -> list[str]:
-    """List the features' words gained and lost, compared with the first study that has words."""
+    """List the features' words of one study alone, compared with the first study that has words."""
     if comparison.words is None:
         return []
     first, lines = str(comparison.words.across["study"].iloc[0]), []
     for name, changes in comparison.words.changes.items():
         n_shared = int(comparison.words.matrix.to_numpy()[0, list(comparison.words.matrix).index(name)])
         lines.append(f"words of {first} and {name}: {n_shared} shared")
-        lines += [f"  {what}: {first_of(words, NAMED_WORDS)}" for what, words in changes.items() if words]
+        for study, words in zip((name, first), changes.values(), strict=True):
+            lines += [_say("only_words", what=study, names=(first_of(words, NAMED_WORDS),))] if words else []
     return lines
 
 

@@ -213,20 +213,22 @@ def _numbers(comparison: Comparison) -> Section:
 
 def _classes(comparison: Comparison) -> Section:
     rows = said.class_change_rows(comparison)
-    section = Section("classes", "Classes that changed most")
+    section = Section("classes", "Classes that differ most")
     if len(rows) > 1:
         section.parts = [parts.table(rows[0], rows[1:])]
     return section
 
 
 def _sides(comparison: Comparison) -> Section:
-    section = Section("sides", "Images that changed sides", [parts.bullets(said.sides_lines(comparison))])
+    lines = parts.bullets(said.sides_lines(comparison))
+    section = Section("sides", "Images that one study alone is right on", [lines])
     source = Source(comparison.shared.studies[0])
     for name in comparison.names[1:]:
         for side in (GAINED, LOST):
             moved = comparison.changed(name, side)
             if len(moved):
-                title = f"{comparison.names[0]} to {name}: {side}, the most confident first"
+                which = said.side_titles(comparison, name)[side]
+                title = f"{comparison.names[0]} and {name}: {which}, the most confident first"
                 rows = numbers(moved, "row").astype(int)[:SHOWN]
                 section.parts += [parts.heading(title), source.tiles(rows)]
     return section

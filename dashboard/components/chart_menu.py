@@ -11,6 +11,7 @@ import streamlit as st
 from core.charts.figure_files import find_browser, render
 from core.charts.figure_sheet import figures_sheet
 from core.charts.kept_figures import KeptFigure, kept_figure
+from core.charts.shown_counts import shown_count
 from core.charts.table_file import TableFile
 from core.errors import PeregrineError, SettingsError
 from core.study.write_access import guest_is_asking
@@ -49,12 +50,14 @@ class Drawing:
 
     @property
     def caption(self) -> str:
-        """What it shows, of which images and of which study."""
+        """What it shows, of how many and which images, and of which study."""
+        count = shown_count(self.table.rows())
+        n = f"; {count}" if count and count not in self.alt else ""
         about = f"; {self.table.among.describe()}" if self.table.among else ""
         answer = f"; answers of {self.answer}" if self.answer else ""
         source = f" (as {self.source})" if self.source else ""
         study = f"; study {self.study}" if self.study else ""
-        return f"{self.alt.rstrip('.')}{source}{about}{answer}{study}."
+        return f"{self.alt.rstrip('.')}{source}{n}{about}{answer}{study}."
 
     def kept(self, font: str) -> KeptFigure:
         """Draw it at its own size, with its numbers."""

@@ -11,6 +11,7 @@ from core.charts import class_representations
 from core.charts.miou import MIOU
 from core.charts.options import FigureOptions
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.compare.answers import alone_right, answers_finding
 from core.compare.compare import Comparison
 from core.compare.features import LEAST
@@ -30,6 +31,7 @@ from dashboard.state.overlay_images import overlay_urls
 # The pictures of the view Compare: images that changed sides, and the paper's figures side by side.
 
 
+_say = Templates.beside(__file__)
 FRAMES = 12  # pictures and heatmaps on a page of the gallery, in two rows
 TOP = 6
 PARTS_OF_LINK = ("compare_figure", "compare_feature")
@@ -266,8 +268,10 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
     studies, among = tuple(comparison.shared.studies), comparison.among
     gained = comparison_reads.lone_features(studies, among, number, 0)
     lost = comparison_reads.lone_features(studies, among, 0, number)
+    of_names = ((other, len(gained)), (comparison.names[0], len(lost)))
+    counts = tuple(_say("of_study", what=name, n=n) for name, n in of_names)
     st.header(
-        f"{counted(len(gained), 'feature')} gained, {len(lost):,} lost",
+        widgets.plain(_say("alone", n=len(gained) + len(lost), parts=counts)),
         anchor=False,
         help=widgets.help_text("lone_features"),
     )
@@ -286,7 +290,7 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
 
 
 def _least_alike(studies: tuple[Study, ...], among: Slice, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Where no feature is gained or lost, those of either study that changed most."""
+    """Where no feature is of one study alone, those of either study that are least alike."""
     tables = [
         comparison_reads.lone_features(studies, among, one, other, np.inf)
         .sort_values("likeness", kind="stable")

@@ -49,7 +49,7 @@ def mark(figure: KeptFigure) -> str:
 
 
 def figures() -> dict[str, KeptFigure]:
-    """Return the figures by their names in the folder, the first one marked first."""
+    """Return the figures by their names in the folder, in their order."""
     return kept_figures.read_figures(_folder()) if name() else {}
 
 
@@ -61,6 +61,11 @@ def count() -> int:
 def set_caption(figure: str, caption: str) -> None:
     """Give a figure another caption. Meant for callbacks."""
     kept_figures.set_caption(_folder(), figure, caption)
+
+
+def move(figure: str, step: int) -> None:
+    """Move a figure before the one before it, or behind the next. Meant for callbacks."""
+    kept_figures.move_figure(_folder(), figure, step)
 
 
 def remove(figure: str) -> None:

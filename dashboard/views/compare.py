@@ -297,14 +297,14 @@ def _premises(comparison: Comparison) -> None:
 
 
 def words(comparison: Comparison) -> None:
-    """Shared concepts, and words gained and lost."""
+    """Shared concepts, and the words of one study alone."""
     st.caption("What the features of each study look at, in words", help=widgets.help_text("n_concepts"))
     if comparison.words is None:
         lacking = next(study for study in comparison.shared.studies if not study.has("concepts"))
         widgets.needs(lacking, "concepts", "The comparison of words")
         return
     left, right = st.columns([2, 3], gap="large")
-    matrix = comparison.words.matrix
+    matrix, of_words = comparison.words.matrix, str(comparison.words.across["study"].iloc[0])
     first, *others = [study for study in comparison.shared.studies if study.has("concepts")]
     with left:
         shared = SharedWords(matrix.reset_index(names="study"), matrix)
@@ -312,9 +312,9 @@ def words(comparison: Comparison) -> None:
     with right:
         for name, changes in comparison.words.changes.items():
             st.markdown(f"**{widgets.plain(name)}**")
-            for what, one in changes.items():
+            for study, one in zip((name, of_words), changes.values(), strict=True):
                 text = widgets.plain(first_of(one, 24)) if one else "none"
-                st.markdown(f"{what.capitalize()} ({len(one):,}): {text}")
+                st.markdown(f"{_say('only_in', what=widgets.plain(study), n=len(one))} {text}")
     st.dataframe(
         comparison.words.shared,
         hide_index=True,

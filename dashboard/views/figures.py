@@ -8,7 +8,7 @@ import streamlit as st
 from core.charts.documents import figures_zip
 from core.charts.figure_files import render
 from core.charts.fonts import font_faces
-from core.charts.kept_figures import LONGEST_CAPTION, KeptFigure
+from core.charts.kept_figures import EARLIER, LATER, LONGEST_CAPTION, KeptFigure
 from core.common.formatting import counted
 from core.study.missing import nothing
 from dashboard.cache.chart_reads import RenderedFigure
@@ -23,6 +23,7 @@ from dashboard.state.pages import PAGES
 BESIDE = 400  # px of what stands beside a figure, or below a wide one
 MIME = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
 OLD_LINK = "sheet"  # part of the URL before 0.4.0: what was on a figure sheet
+MOVES = {EARLIER: ("Earlier", ":material/arrow_upward:"), LATER: ("Later", ":material/arrow_downward:")}
 ONE_COLUMN = 3.5  # inches of a page of two columns
 LEFT = "Figure sheets left in 0.4.0, so what this link had on one is not shown. Mark its figures instead."
 
@@ -59,8 +60,8 @@ def figures_page() -> None:
     problem = print_problem()
     _archive(list(figures.values()), problem)
     st.html(f"<style>{font_faces()}</style>")  # the type of print
-    for name, figure in figures.items():
-        _figure(name, figure, problem)
+    for number, (name, figure) in enumerate(figures.items(), start=1):
+        _figure(name, figure, problem, {EARLIER: number > 1, LATER: number < len(figures)})
 
 
 def _where_figures_are() -> None:
@@ -105,19 +106,36 @@ def _archive(figures: list[KeptFigure], problem: str | None) -> None:
         )
 
 
-def _figure(name: str, figure: KeptFigure, problem: str | None) -> None:
-    """One figure at its own size, its caption, and its files."""
+def _figure(name: str, figure: KeptFigure, problem: str | None, moves: dict[int, bool]) -> None:
+    """One figure at its own size, its caption, and its files. moves: whether one is before, or behind it."""
     with st.container(border=True, horizontal=True, gap="medium", key=f"figure_{name}"):
         with st.container(width=figure.width):
             plot(RenderedFigure(figure.figure), key=f"kept_{name}", alt=figure.caption)
         with st.container(width=BESIDE):
+            _title(name, figure, moves)
             _caption(name, figure)
             _files(name, figure, problem)
 
 
+def _title(name: str, figure: KeptFigure, moves: dict[int, bool]) -> None:
+    """What its files are called, and the buttons that move it."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{plain(figure.stem)}**", width="stretch")
+        for step, can_move in moves.items():
+            label, icon = MOVES[step]
+            st.button(
+                label,
+                key=f"figure_{label.lower()}_{name}",
+                type="tertiary",
+                icon=icon,
+                disabled=not can_move,
+                on_click=my_figures.move,
+                args=(name, step),
+            )
+
+
 def _caption(name: str, figure: KeptFigure) -> None:
-    """What its files are called, and the field of the caption."""
-    st.markdown(f"**{plain(figure.stem)}**")
+    """The field of the caption."""
     key = f"figure_caption_{name}"
     st.text_area(
         "Caption",

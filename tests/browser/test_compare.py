@@ -47,8 +47,8 @@ def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
 
 def test_words__are_text(reader, pair):
     page = reader().open(f"{pair[0]}/compare?study=demo&compare_words_open=true")
-    page.get_by_text("Gained (1)").wait_for()
-    expect(page.get_by_text("Gained (1)")).to_contain_text(HOSTILE)
+    page.get_by_text("Only in second (1)").wait_for()
+    expect(page.get_by_text("Only in second (1)")).to_contain_text(HOSTILE)
     assert page.evaluate("window.stolen") is None
 
 

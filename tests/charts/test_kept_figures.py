@@ -48,6 +48,22 @@ def test_figure__is_removed_and_captioned_alone(tmp_path: Path):
     assert list(kept_figures.read_figures(tmp_path).values())[-1] == figure(7)
 
 
+def test_figure__moved_takes_the_place_of_its_neighbour(tmp_path: Path):
+    for number in range(3):
+        kept_figures.add_figure(tmp_path, figure(number))
+    first, second, third = kept_figures.read_figures(tmp_path)
+    kept_figures.move_figure(tmp_path, third, kept_figures.EARLIER)
+    assert list(kept_figures.read_figures(tmp_path).items())[1] == (third, figure(2))
+    kept_figures.move_figure(tmp_path, first, kept_figures.LATER)
+    assert list(kept_figures.read_figures(tmp_path)) == [third, first, second]
+    for name, step in ((third, kept_figures.EARLIER), (second, kept_figures.LATER), ("000009", 1)):
+        kept_figures.move_figure(tmp_path, name, step)
+    assert list(kept_figures.read_figures(tmp_path)) == [third, first, second]
+    kept_figures.remove_figure(tmp_path, third)
+    kept_figures.add_figure(tmp_path, figure(7))  # it stands last, whatever names were there before
+    assert list(kept_figures.read_figures(tmp_path).values()) == [figure(0), figure(1), figure(7)]
+
+
 @pytest.mark.parametrize("name", ["../outside", "", "a", "000001/../../outside"])
 def test_figure__of_another_name_is_not_touched(tmp_path: Path, name: str):
     outside = tmp_path / "outside.json"

@@ -62,6 +62,22 @@ def test_a_legend_of_many_rows__takes_nothing_from_the_panel(tmp_path):
     assert few == paper().height and many >= few + 3 * 15
 
 
+def wide(names: list[str] | None = None) -> go.Figure:
+    rows = [0, 1, 2]
+    figure = go.Figure(go.Scatter(x=names or [-30, 20, 70], y=rows), layout={"width": 336})
+    long_names = [f"a remedy with a very long name {row}" for row in rows]
+    return figure.update_yaxes(tickvals=rows, ticktext=long_names)
+
+
+def test_short_axis_of_numbers__has_as_many_ticks_as_have_room():
+    """Of two numbers, as plotly has them there, nobody reads a value."""
+    made = print_version(lambda _: wide())
+    assert layout_of(made).xaxis.nticks > 5
+    for names, of_reader in ((["ant", "bee", "cat"], None), (None, 3)):
+        figure = wide(names).update_xaxes(nticks=of_reader)
+        assert layout_of(print_version(lambda _, figure=figure: figure)).xaxis.nticks == of_reader
+
+
 def test_dark_page__nothing_of_it_is_left(study):
     baselines = drawn(study, "baselines")
     own = {DARK.ink, DARK.background, DARK.correct, DARK.misclassified, DARK.muted}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.charts.documents import archive_files
 from core.charts.kept_figures import KeptFigure
 from dashboard.state import my_figures, session
 from tests.dashboard.conftest import all_text, drawn_charts, forget, unescaped
@@ -56,6 +57,18 @@ def test_page__caption_and_removal_are_kept(marked):
     marked.button(key="figure_remove_000002").click().run()
     assert [one.caption for one in my_figures.figures().values()] == ["Mine"]
     assert [area.value for area in marked.text_area] == ["Mine"]
+
+
+def test_page__moves_a_figure_in_every_export(marked, monkeypatch):
+    assert marked.button(key="figure_earlier_000001").disabled
+    assert marked.button(key="figure_later_000002").disabled
+    marked.button(key="figure_earlier_000002").click().run()
+    assert [area.value for area in marked.text_area] == ["Caption 2.", "Caption 1."]
+    figures = list(my_figures.figures().values())
+    files = archive_files(figures, [b""] * 2)
+    assert list(files)[0].startswith("1_demo_2") and files["captions.txt"].startswith(b"1_demo_2")
+    marked.button(key="figure_later_000002").click().run()
+    assert [area.value for area in marked.text_area] == ["Caption 1.", "Caption 2."]
 
 
 def test_mark__twice_and_when_full(marked, monkeypatch):

@@ -29,4 +29,6 @@ def shown_count(frame: pd.DataFrame) -> str:
     if not len(counts):
         return ""
     least, most = int(counts.min()), int(counts.max())
-    return _say("images", n=most) if least == most else _say("each", n=least, of=most)
+    if least == most:
+        return _say("images" if len(counts) == 1 else "each_alike", n=most)
+    return _say("each", n=least, of=most)

@@ -12,9 +12,9 @@ from tests.sentences import as_record
 TABLES = {
     "of a picture twice": ({"image_id": ["a", "a", "b"], "feature": [1, 2, 3]}, ("images", 2, None)),
     "of features": ({"feature": [4, 4, 7], "n": [10, 11, 12]}, ("features", 2, None)),
-    "of one number": ({"score": ["q", "norm"], "n": [118, 118]}, ("images", 118, None)),
+    "of one number": ({"score": ["q", "norm"], "n": [118, 118]}, ("each_alike", 118, None)),
     "of several": ({"label": ["a", "b", "c"], "n": [24.0, np.nan, 118]}, ("each", 24, 118)),
-    "of none": ({"label": ["a", "b", "c"], "n": [24, 0, 24]}, ("images", 24, None)),
+    "of one row": ({"label": ["a", "b", "c"], "n": [24, 0, np.nan]}, ("images", 24, None)),
 }
 
 

@@ -183,7 +183,7 @@ def calibrate(
 
 
 def calibration_sentence(facts: Mapping[str, Any]) -> Record:
-    """State how well the scores without labels predict errors on the images of `quality --calibrate`.
+    """Advise on scores without labels: how well they predict errors (`quality --calibrate`).
 
     Args:
         facts: of `calibrate`.

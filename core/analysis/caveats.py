@@ -32,7 +32,7 @@ FEW_IMAGES = 0.5  # share of images, as in the rule of auto
 
 
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
-    """Warn that most features fire on no train image, P_low(A) = 0, which widens D; empty elsewhere.
+    """Say what to mind about D where most features fire on no train image, which widens it; else empty.
 
     Describe D when P_low(A) = 0 (docs/method.md 1.3); empty when P_low(A) > 0.
 
@@ -152,7 +152,7 @@ def whose_accuracy(study: Study) -> str:
 
 
 def notes_on_accuracy(study: Study) -> list[str]:
-    """Return notes to show beside the accuracy of a study's answer; for most studies there are none.
+    """Return notes on what to mind beside the accuracy of a study's answer; for most studies none.
 
     Those that put it in question, and for who trains a probe again that another rate may be better.
     """
@@ -171,7 +171,7 @@ def doubts_on_accuracy(study: Study) -> list[str]:
 
 
 def doubt(note: str) -> str:
-    """Return a note on a study's answer as a sentence on its own.
+    """Write a note on what to mind about an answer's accuracy as a sentence on its own.
 
     >>> doubt("it may be at chance")
     'It may be at chance.'

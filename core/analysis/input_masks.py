@@ -27,7 +27,7 @@ def masks_of(study: Study, options: MaskOptions) -> MaskSource | None:
 
 
 def mask_inputs(study: Study, options: MaskOptions, run: RunOptions) -> dict[str, str]:
-    """Identify the masks that a study's step would use: {"masks": sha256}, or {} where there are none."""
+    """Identify the masks that `heatmaps` and `overlap` use: {"masks": sha256}, or {} without any."""
     masks = masks_of(study, options)
     return {"masks": masks.fingerprint()} if masks else {}
 

@@ -223,7 +223,7 @@ def count_levels(x, begin, columns, train, epsilons, deviations, images, feature
 
 @compiled(fastmath=REORDER)
 def count_bins(x, begin, columns, near_zero, counts):
-    """Histogram of each feature of normalised representations, in bins evenly spaced in sqrt(|h|).
+    """For the step `features`: histogram of each normalised feature, bins evenly spaced in sqrt(|h|).
 
     Args:
         x: (n, r) float32 raw rows. begin, columns: where sparse rows are not 0, as in `ChunkRows`; else
@@ -333,7 +333,7 @@ def add_cells(cells, sums, groups, group_sums):
 
 @compiled()
 def sort_entries(features, rows, values, ends, sorted_rows, sorted_values):
-    """Sort firing entries by feature, those of a feature in the order in which they are.
+    """For the step `features`: sort firing entries by feature, those of one in the order they are in.
 
     Args:
         features, rows, values: (m,) of each entry. ends: (n_features + 2,) int64 zeros: filled with 0, then
@@ -430,7 +430,7 @@ def sum_excess(excess, features, count, selected, totals, n_chosen):
 
 @compiled(fastmath=REORDER)
 def score_deviations(x, scale, inverse, shift, raw_inverse, raw_shift, threshold, scores):
-    """Sum what each row's features deviate from the train means, in standard deviations.
+    """For the step `quality`: sum what features deviate from the train means, in standard deviations.
 
     z_ij = h_ij inverse_j - shift_j, with inverse_j = 1 / s_j and shift_j = m_j / s_j; both 0 for a feature
     without spread, whose z is then 0. In float32, as the rows are, and summed in float64 by span.

@@ -15,7 +15,7 @@ SUMS = (
 
 @compiled(fastmath=REORDER)
 def overlap_sums(heat, mask, threshold, region, sums):
-    """Sum over the pixels of each image what its four overlaps are made of (docs/method.md 5).
+    """For the step `overlap`: sum over each image's pixels what overlaps are made of (docs/method.md 5).
 
     Args:
         heat, mask: (n, pixels), both float32 or both float64. threshold: t. region: least value marked.
@@ -51,7 +51,7 @@ def overlap_sums(heat, mask, threshold, region, sums):
 
 @compiled()
 def reached_sums(heat, mask, thresholds, region, heats, counts):
-    """Sum heat and pixels by how many thresholds a pixel reaches, beside the mask and on it.
+    """For the step `overlap`: sum pixels by how many thresholds they reach, beside the mask and on it.
 
     Args:
         heat, mask: as for `overlap_sums`. thresholds: (T,) float64, ascending.

@@ -49,7 +49,7 @@ class Duplicates:
 
 
 def find_duplicates(prints: np.ndarray, has_picture: np.ndarray, representations: ChunkedArray) -> Duplicates:
-    """Find images that are exact or near duplicates, by checksums, perceptual hashes, representations.
+    """For the table `pictures`: find exact and near duplicates, by checksum, hash and representation.
 
     Args:
         prints: (n, 3) uint64: a checksum of the pixels in two halves, and the perceptual hash.

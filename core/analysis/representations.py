@@ -203,7 +203,7 @@ def _no_look(picture: Image.Image | None) -> None:
 
 
 def as_stored(raw: np.ndarray, dtype: str | np.dtype) -> np.ndarray:
-    """Convert representations to their stored `dtype`; values too large become infinite."""
+    """Convert computed representations to their stored `dtype`; values too large become infinite."""
     with np.errstate(over="ignore"):
         return raw.astype(dtype, copy=False)
 
@@ -211,7 +211,10 @@ def as_stored(raw: np.ndarray, dtype: str | np.dtype) -> np.ndarray:
 def check_finite_representations(
     raw: np.ndarray, rows: Sequence[int], source: ImageSource, *, ready: bool = False
 ) -> None:
-    """Raise EncoderError for representations with NaN or infinity, naming the image; `ready`: from a file."""
+    """Raise EncoderError for computed representations with NaN or infinity, naming the image.
+
+    `ready`: they are read from a file.
+    """
     bad = np.flatnonzero(~np.isfinite(raw).all(1))
     if bad.size:
         image_id = source.table["image_id"].iloc[rows[int(bad[0])]]
@@ -485,7 +488,7 @@ def _facts_of_groups(source: ImageSource, is_readable: np.ndarray) -> dict[str, 
 
 
 def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[int, str]]) -> dict[str, Any]:
-    """Write the tables `images`, `skipped` and `attributes` of the step `embed`; return counts."""
+    """Write beside the representations the tables `images`, `skipped`, `attributes`; return counts."""
     listing = source.table
     is_readable = np.ones(len(listing), bool)
     is_readable[[row for row, _ in unreadable]] = False

@@ -153,8 +153,10 @@ def headline_of_all(study: Study) -> QualityFacts:
 
 
 def headline(study: Study) -> QualityFacts:
-    """Return what the step `quality` says of Q: as stored, or for another answer than the probe measured on
-    its evaluation images, without what needs resampling.
+    """Return what the advice on the score Q rests on: facts of `quality`, for another answer its own.
+
+    Those of another answer than the probe are measured on its evaluation images, without what needs
+    resampling.
     """
     if study.answer is None or not study.has("quality_metrics"):
         return study.facts(QualityFacts)

@@ -159,13 +159,13 @@ class Classifier:
 
 
 def has_gradients(study: StudyReader) -> bool:
-    """Whether what features add to an answer's logits is known, and only near each image."""
+    """Whether it is known what features add to logits of an answer's classifier, near each image only."""
     is_stored = own_classifier(study) is not None or (study.below is None and study.has(GRADIENTS))
     return study.has(OUTPUTS) and is_stored and not study.has("probe_weights")
 
 
 def explains_errors(study: StudyReader) -> bool:
-    """Whether what features add to an answer's logits is known of misclassified images."""
+    """Whether it is known what features add to logits of an answer's classifier on misclassified images."""
     return study.has("probe_weights") or has_gradients(study)
 
 
@@ -321,7 +321,7 @@ def lead_gradients(
 
 
 def misclassified(study: StudyReader, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the images that a study's answer misclassifies as one of its classes, ascending.
+    """Rows of the images to which an answer gives a wrong one of the study's classes, ascending.
 
     With the class codes of prediction and truth.
 

@@ -255,7 +255,7 @@ def typed(read: Reader) -> Callable[[str], Any]:
 
 
 def reader(hint: Any, about: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return the function that reads a value of a field from the command line."""
+    """Return what argparse reads an option of a command with: the `type` for a settings field."""
     if hint in (tuple[int, ...], tuple[int, ...] | None) and not about["unit"]:
         return FEATURES
     return typed(reading.reader(hint, **{name: about[name] for name in ("minimum", "above", "unit")}))

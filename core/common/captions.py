@@ -17,7 +17,7 @@ LOOKS = {"core": "on the object", "spurious": "on the background", "undecided": 
 
 
 def split_images(split: str | None) -> str:
-    """Name the images of a split for a caption, as in "evaluation images"; None: of all.
+    """Return the name of a split in a sentence, as in "evaluation images"; None: of all images.
 
     >>> split_images("val"), split_images("train"), split_images(None)
     ('evaluation images', 'train images', 'images')
@@ -63,7 +63,7 @@ def cut_text(text: str, longest: int) -> str:
 
 
 def class_id(name: str, classes: Collection[str]) -> str:
-    """The class of a study that a name means (`match_labels`); the name itself where it is none of them.
+    """The class that a name means, however it is spelt (`match_labels`); the name itself for none.
 
     >>> class_id("golden retriever", ["n02099601"]), class_id("Dog", ["dog"]), class_id("cat", ["dog"])
     ('n02099601', 'dog', 'cat')

@@ -313,7 +313,7 @@ class _Part:
 
 
 def read_image_rows(path: str) -> pd.DataFrame:
-    """Read a table of images; whole numbers beside missing ones stay whole, or text where a float rounds.
+    """Read a Parquet file as a data frame; whole numbers beside gaps stay whole, or text if a float rounds.
 
     Raises:
         ValueError, OSError: it cannot be read; see `check_image_rows`.
@@ -326,7 +326,7 @@ def read_image_rows(path: str) -> pd.DataFrame:
 
 
 def check_image_rows(path: str) -> None:
-    """Raise ValueError for a Parquet file beyond the limits of a table of images, by what its footer says."""
+    """Raise ValueError for a Parquet file of too many rows, or too much text, for a data frame of images."""
     n_rows = check_unpacked(path, most=MOST_UNPACKED)
     if n_rows > MOST_ROWS:
         raise ValueError(f"it has {n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")

@@ -147,7 +147,7 @@ def watch_connections() -> None:
 
 
 def takes_part(shared: bool) -> bool:
-    """Return True when this process of a torchrun has work to do in a command.
+    """Return True when this process, one of several of a command or alone, has work to do in it.
 
     Args:
         shared: the command is for several processes. Any other command runs in the first process alone, which

@@ -108,7 +108,7 @@ _leading: list[Ranks] = []  # the group that this process leads
 
 
 def check_same(what: str, here: str, first: str) -> None:
-    """Raise SettingsError in a process of a torchrun that has other files than the first process.
+    """Raise SettingsError in a process of a command under torchrun that has other files than the first.
 
     Args:
         here, first: what identifies them in this process and in the first.

@@ -38,7 +38,7 @@ NOT_ALIKE = f" {DAGGER.strip()} not comparable, see the notes."
 
 
 def comparison_text(comparison: Comparison, *, as_markdown: bool = False) -> str:
-    """Return the text that `compare` prints, or the same as Markdown."""
+    """Return a comparison of studies as text for the terminal, or as Markdown."""
     if as_markdown:
         return "\n".join(_markdown(comparison))
     parts = [head(comparison), "", columns_text(headline_cells(comparison)), legend(comparison)]

@@ -208,9 +208,10 @@ def clip_is_here(spec: str) -> bool:
 
 
 def fetch_weights(spec: str) -> Path:
-    """Download the weights of MODEL@TAG into open_clip's cache, unless they are there; return their file.
+    """Fetch the weights of a CLIP for words and search into open_clip's cache; return their file.
 
-    A connection that breaks is taken up again where it ended; of a download that fails nothing half is kept.
+    `spec` is MODEL@TAG. Weights that are there are not fetched again. A connection that breaks
+    is taken up again where it ended; of a download that fails nothing half is kept.
 
     Raises:
         ClipError: the hub is out of reach, or the download broke off.
@@ -438,7 +439,7 @@ def build_model(model_cfg: dict[str, Any]) -> nn.Module:
 
 
 def build_preprocess(preprocess_cfg: dict[str, Any]) -> Callable[[Image.Image], Tensor]:
-    """Build the function that prepares images for a CLIP from its configuration of open_clip."""
+    """Build what prepares images for the CLIP of words and search, from its configuration of open_clip."""
     from open_clip import image_transform
 
     options = {name: value for name, value in preprocess_cfg.items() if name not in ("size", "mode")}

@@ -138,7 +138,7 @@ def _of_concepts(table: pd.DataFrame) -> np.ndarray:
 
 
 def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
-    """Average precision of each feature for each concept: the sum of precision times gain of recall.
+    """How well features stand for concepts: average precision, the sum of precision times gain of recall.
 
     Images of equal value are found at once, so their order does not matter.
 

@@ -95,7 +95,7 @@ def concept_maps(study: Study, masked: MaskedPositions) -> pd.DataFrame:
 
 
 def maps_of_entries(entries: Sequence[Entries], masked: MaskedPositions, size: int) -> pd.DataFrame:
-    """List for each concept of masks the latent whose map marks it best, from sparse codes.
+    """Find for each concept of masks the latent that stands for it best, by its map of sparse codes.
 
     Args:
         entries: the active codes of the train positions and of the evaluation positions of `masked`. size:

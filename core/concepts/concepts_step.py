@@ -145,7 +145,11 @@ def _activations_of(study: Study, rows: np.ndarray, groups: Sequence[str]) -> np
 
 
 def group_activations(h: np.ndarray, groups: Sequence[str]) -> np.ndarray:
-    """(n, n_groups): the least of the features of each group, of normalised rows (n, n_features)."""
+    """Activations of groups to be named in words: (n, n_groups), the least of the features of each.
+
+    Args:
+        h: (n, n_features), normalised rows.
+    """
     return np.stack([h[:, list(group_features(group))].min(1) for group in groups], axis=1)
 
 

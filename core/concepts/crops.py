@@ -280,7 +280,7 @@ def unit_features(units: Sequence[str]) -> list[int]:
 def box_on_image(
     box: Box, frame: tuple[float, float, float, float], size: int | Sequence[int], width: int, height: int
 ) -> Box:
-    """Map a feature's box in the encoder's view to pixels of the original image, rounded outwards.
+    """Map the box of a crop from the encoder's view to pixels of the original image, rounded outwards.
 
     Args:
         box: in an input view of `size` pixels: a square's side, or height and width.

@@ -81,7 +81,7 @@ BLOCK = 1 << 17  # numbers compared at a time: as float32 they fit into a core's
 def most_alike(
     vectors: ChunkedArray, query: np.ndarray, k: int, *, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k images with the largest cosine to a searched vector, exactly; the first wins a tie.
+    """Search by a picture or a text: the k images of largest cosine, exactly; the first wins a tie.
 
     Args:
         vectors: (n, d). query: (d,), any length but zero. among: (n,) bool, rows to search; None: all.

@@ -81,8 +81,9 @@ def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dic
 
 
 def clip_in_pass(asked: Mapping[str, Mapping[str, Any]], source: ImageSource) -> str | None:
-    """The CLIP that `concepts` and `search` will ask for each whole image, as far as it is on this computer;
-    None where an analysis that runs them was not asked for.
+    """The CLIP of words and search that each whole image goes through as it is decoded, if it is here.
+
+    None where an analysis that runs `concepts` and `search` was not asked for.
 
     Args:
         asked: settings by step, of the steps that are to be run.

@@ -421,7 +421,7 @@ def shard_names(paths: Sequence[str]) -> list[str]:
 
 
 def split_of_name(name: str) -> str | None:
-    """`imagenet-train-0001` -> "train"; also "val" and "test"; None if no part of the name is a split."""
+    """Return the split that a shard's name states, "train" of `imagenet-train-0001`; None without any."""
     parts = re.split(r"[^a-z]+", name.lower())
     return next((source.SPLIT_NAMES[part] for part in parts if part in source.SPLIT_NAMES), None)
 

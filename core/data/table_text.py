@@ -66,7 +66,7 @@ def separator_named(text: str) -> str:
 
 
 def header_named(text: str) -> bool:
-    """Return whether an option says that a table of images has a header. Raises ValueError for another."""
+    """Return whether a table of images has a header, as `?header=` says. Raises ValueError for another."""
     if (is_header := TRUTHS.get(text.strip().lower())) is None:
         raise ValueError(f"?header={text}: write yes or no")
     return is_header

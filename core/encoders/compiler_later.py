@@ -102,6 +102,6 @@ WHILE_EXECUTED: dict[str, Callable[[], AbstractContextManager[None]]] = {
 
 
 def put_off_compiler() -> None:
-    """Import torch's compiler only where it is called, in this process."""
+    """Load networks of torchvision and timm without torch's compiler, imported only where it is called."""
     if not any(isinstance(finder, CompilerLater) for finder in sys.meta_path):
         sys.meta_path.insert(0, CompilerLater())

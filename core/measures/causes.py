@@ -51,7 +51,7 @@ FALSE_RATE = 0.05  # a trial that is wrong as often as this is said to be
 
 
 def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Order the causes of errors that hold, the best first: a wrong label, then by gain in logits.
+    """Sort arrays of causes of errors, the best first: a wrong label, then by gain in logits.
 
     Args:
         cause: (n,) names. gain: (n,) float.

@@ -78,7 +78,7 @@ class Means:
 def mean_rows(
     about: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], means: tuple[np.ndarray, ...]
 ) -> Iterator[dict[str, Any]]:
-    """Return one row per variant of the overlap with masks: its description, mean, low, high, n."""
+    """Return statistics of the overlap with masks, a row a variant: description, mean, low, high, n."""
     for column, mean, low, high, n in zip(columns, *means, strict=True):
         yield {**about, **column, "mean": float(mean), "low": float(low), "high": float(high), "n": int(n)}
 

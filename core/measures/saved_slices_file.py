@@ -75,7 +75,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def kept_texts(folder: Path) -> dict[str, str]:
-    """Return the saved slices that a folder's own file holds; raises as `texts`."""
+    """Return the saved filters (slices) of images that a folder's own file holds; raises as `texts`."""
     return KEPT.read(folder) or {}
 
 

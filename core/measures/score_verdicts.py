@@ -92,7 +92,7 @@ class ScoreEvidence:
 
 
 def judge_score(evidence: ScoreEvidence) -> Verdict:
-    """Return what a score is worth, by the rule of docs/method.md 2.10.
+    """Say in a word and a sentence what the AUROC of a score means, by the rule of docs/method.md 2.10.
 
     No word without an AUROC, an interval and the errors among the first images, nor from fewer than 8 errors
     or correct images (`too_few_outcomes`).

@@ -189,7 +189,7 @@ def _counted(n: int, cause: str) -> str:
 
 
 def evidence_text(row: Mapping[str, Any]) -> str:
-    """A few words below a misclassified picture: its first cause, and the number behind it."""
+    """Say in a few words why an image is wrong: its first cause, and the number behind it."""
     cause = str(row["cause"])
     if cause == LABEL and (corrected := corrected_class(row)) is not None:
         return _say("corrected_short", what=corrected) if corrected else _say("taken_for_wrong_short")
@@ -209,7 +209,7 @@ def evidence_text(row: Mapping[str, Any]) -> str:
 
 
 def sampled_sentence(n_errors: int, n_all: int) -> str:
-    """Say that the causes of a part of the errors were looked for; empty where of all."""
+    """Say that for only a part of the wrong images it was tried why they are wrong; empty where for all."""
     return _say("sampled", n=n_errors, of=n_all) if n_errors < n_all else ""
 
 

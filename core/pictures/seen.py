@@ -109,7 +109,7 @@ def in_pixels(box: ShareBox, width: int, height: int) -> tuple[int, int, int, in
 
 
 def how_to_see(study: Study) -> dict[str, Any]:
-    """The options of `resident_encoder.see` with which a picture is seen as the images of a study are."""
+    """How one picture is seen as a study's images are: the options of `resident_encoder.see`."""
     epsilon = study.facts(FeaturesFacts).epsilon
     return {
         "epsilon": EPSILON if epsilon is None else epsilon,

@@ -20,7 +20,7 @@ INPUTS = ("representations", "images")
 def answer_for_leaderboard(
     studies: Sequence[Study], options: Mapping[str, Any], progress: Progress, *, seed: int = 0
 ) -> int:
-    """Write the table `leaderboard` of each study that lacks it, or has it of other folds.
+    """Run the answers of a leaderboard: table `leaderboard` in each study without it or with other folds.
 
     Args:
         options: of `RunOptions`: the device.

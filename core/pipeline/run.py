@@ -233,7 +233,7 @@ def _settings_before(step: str, folder: str | Path, manifest: dict[str, Any]) ->
 
 
 def check_needs(step: str, folder: str | Path) -> None:
-    """Raise StudyError, naming the command to run first, when a required step is missing."""
+    """Raise StudyError before a step is run that needs another one; name the command to run first."""
     study = Study(folder)
     for needed in STEPS[step].needs:
         if study.state(needed) != "done":

@@ -17,7 +17,7 @@ TABLES: dict[str, str] = _WRITTEN["table"]
 
 
 def table_meaning(table: str) -> str:
-    """Return what a table of a study holds; '' for one of research or of a later version."""
+    """Say what an exported table holds; '' for one of research or of a later version."""
     return TABLES.get(table) or (TABLES["answer"] if table.startswith("answer_") else "")
 
 

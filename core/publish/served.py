@@ -73,7 +73,7 @@ def split_basis(name: str) -> tuple[str, str]:
 
 
 def open_current(path: Path) -> Study:
-    """The study as its manifest says now; opened again only when that has changed. Raises StudyError."""
+    """Open a study that a server shares as its manifest says now, again only if changed. StudyError."""
     whole = below(path)
     if whole is not None:
         open_current(whole)  # looks for links out of it, too
@@ -92,7 +92,7 @@ def forget_studies() -> None:
 
 
 def link_out(folder: Path) -> Path | None:
-    """A link below a study's folder that leads out of it, or a pipe or device there; None without."""
+    """Find in a study that a server shares a link that leads out of it, a pipe or a device; None without."""
     inside = os.path.realpath(folder) + os.sep
     waiting = [str(folder)]
     while waiting:

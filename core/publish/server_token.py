@@ -35,7 +35,7 @@ def check_token(token: str, variable: str = TOKEN) -> None:
 
 
 def entrance(origin: str, token: str, page: Mapping[str, str] | None = None) -> str:
-    """Return the link that lets in with a token. It stands behind a #, which browsers send to no server.
+    """Return the link by which a shared server lets in. Its token is behind a #, which browsers do not send.
 
     Args:
         page: parts of the address that it leads to.

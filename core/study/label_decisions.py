@@ -84,7 +84,7 @@ def decision_on(trace: ImageTrace, label: str) -> str:
 
 
 def corrected_label(trace: ImageTrace, label: str) -> str:
-    """Return the label that an image has after what people decided; "" where nobody knows one.
+    """Return an image's label after what people left on the study; "" where nobody knows one.
 
     >>> corrected_label(ImageTrace(wrong_label="cat"), "dog"), corrected_label(ImageTrace(), "dog")
     ('cat', 'dog')
@@ -133,7 +133,7 @@ def decisions(study: StudyReader) -> pd.DataFrame:
 
 
 def with_decisions(study: StudyReader, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of images with what people decided on their labels beside it.
+    """Return a table of images with what people left on the study beside it: decisions on labels.
 
     Args:
         table: has a column image_id, in any order.

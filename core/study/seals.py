@@ -150,7 +150,7 @@ def _check_unpacked_size(path: Path) -> None:
 
 
 def read_array(path: Path) -> np.ndarray | None:
-    """Read the array of a .npy cache file; None if it is absent or damaged and must be recomputed."""
+    """Read a .npy that a study keeps as a cache; None if absent or damaged: it must be recomputed."""
     try:
         check_arrays(path)
         with open(path, "rb") as file:

@@ -42,7 +42,7 @@ def write_speed(folder: Path, speed: Speed) -> None:
 
 
 def read_speed(folder: Path, encoder: str | None) -> Speed | None:
-    """Return how fast a study's encoder was measured to be; None where unknown, or of another encoder.
+    """Read from a study's folder how fast its encoder was; None where unknown, or of another encoder.
 
     Args:
         encoder: the fingerprint of the study's encoder.

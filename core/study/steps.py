@@ -333,7 +333,7 @@ def in_analysis() -> list[str]:
 
 
 def of_basis() -> list[str]:
-    """The names of the steps of an analysis of which a basis of a study has results of its own."""
+    """The names of a study's steps, in an analysis, of which each basis has results of its own."""
     return [name for name in in_analysis() if STEPS[name].is_of_basis]
 
 

@@ -254,6 +254,11 @@ def why_not_tried(remedy: str) -> Record:
     return _say(UNTRIED[remedy])
 
 
+def why_none_left_out() -> Record:
+    """Say why no likely wrong label is left out where people have decided on all of them."""
+    return _say("all_labels_decided")
+
+
 def remedies_finding(table: pd.DataFrame) -> Record:
     """Say in one line which remedy gains most, or that none does, and which do harm.
 

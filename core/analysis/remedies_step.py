@@ -26,6 +26,7 @@ from core.analysis.remedies import (
     TABLE,
     TEMPERATURE,
     TOGETHER,
+    WITHOUT_WRONG,
     WRONG,
     HeadAnswers,
     Judged,
@@ -34,6 +35,7 @@ from core.analysis.remedies import (
     remedy_row,
     remedy_table,
     untried_row,
+    why_none_left_out,
     why_not_tried,
 )
 from core.analysis.remedy_recipes import (
@@ -50,6 +52,7 @@ from core.answers.answer import PROBE, evaluated
 from core.config import RemediesConfig
 from core.measures.evaluate import class_column
 from core.measures.finder import MIN_IMAGES, slice_of
+from core.measures.label_issues import all_decided, label_issues
 from core.measures.traits import tokens_of
 from core.store import Study
 from core.study.label_decisions import decisions_digest
@@ -143,7 +146,7 @@ def compute_remedies(study: Study, step: StepWriter, config: RemediesConfig, run
         return
     facts = _facts(study, images, config)
     refits = _refits(study, images, facts, config, run)
-    why = {name: reason for name in OF_ANSWERS if (reason := _no_reason_to_try(name, facts, refits))}
+    why = {name: reason for name in OF_ANSWERS if (reason := _no_reason_to_try(name, study, facts, refits))}
     with run.progress.stage("remedies", total=_n_fits(images, why), unit="fits") as bar:
         refits.fitter.after_each = lambda: bar.update(1)
         refits.base()
@@ -223,8 +226,10 @@ def _refits(
     return Refits(images, heads, facts, np.flatnonzero(final))
 
 
-def _no_reason_to_try(name: str, facts: ImageFacts, refits: Refits) -> str:
+def _no_reason_to_try(name: str, study: Study, facts: ImageFacts, refits: Refits) -> str:
     """Why there is no reason to try a remedy, as far as that is known before; "" where there is one."""
+    if name == WITHOUT_WRONG and all_decided(label_issues(study, np.ones(study.n_images, bool))):
+        return why_none_left_out()
     sizes = np.bincount(facts.labels)
     nothing = {
         CORRECTED: not (facts.truth != facts.labels).any(),

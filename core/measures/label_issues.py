@@ -69,6 +69,12 @@ def is_open(table: pd.DataFrame) -> np.ndarray:
     return table["by_decision"].isna().to_numpy(bool)
 
 
+def all_decided(table: pd.DataFrame) -> bool:
+    """Return True where `label_issues` lists labels as possibly wrong, and people have decided on each."""
+    listed = listed_issues(table)
+    return len(listed) > 0 and not is_open(listed).any()
+
+
 def share_agreeing(table: pd.DataFrame) -> float:
     """Share of the checked images of `label_issues` whose label is the likeliest class; NaN without any."""
     margins = table["margin"].to_numpy(float)
@@ -102,7 +108,7 @@ def count_sentence(table: pd.DataFrame) -> Record:
     """
     listed = listed_issues(table)
     n_listed, n_checked, n_labels = len(listed), int(table["n_checked"].iat[0]), len(table)
-    if n_listed and not is_open(listed).any():
+    if all_decided(table):
         return _say("all_decided", n=n_listed, of=n_checked)
     if n_checked == n_labels:
         return _say("some" if n_listed else "none", n=n_listed, of=n_checked)
@@ -134,10 +140,8 @@ def own_errors(table: pd.DataFrame) -> str:
     Args:
         table: `label_issues`.
     """
-    listed, share = listed_issues(table), share_agreeing(table)
-    if len(listed) and not is_open(listed).any():
-        return ""
-    return _say("own_errors", value=share) if share < ACCURATE else ""
+    share = share_agreeing(table)
+    return _say("own_errors", value=share) if share < ACCURATE and not all_decided(table) else ""
 
 
 def doubt_sentence(row: Mapping[str, Any]) -> Record | None:

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from core.analysis import remedy_recipes as heads_module
 from core.analysis.folds import assign_folds
 from core.analysis.judged_images import JudgedImages, decided_outside, spurious_features
-from core.analysis.remedies import COLUMNS, NOT_TRIED, untried_row
+from core.analysis.remedies import COLUMNS, NOT_TRIED, untried_row, why_none_left_out
 from core.analysis.remedies_step import best_pair
 from core.analysis.remedy_recipes import (
     ImageFacts,
@@ -29,6 +29,7 @@ from core.cli import main
 from core.common.step_facts import RemediesFacts
 from core.config import RemediesConfig, RunOptions
 from core.errors import SettingsError
+from core.measures.label_issues import listed_issues
 from core.measures.traits import Tokens
 from core.pipeline.run import run_step
 from core.publish.export_files import read_table
@@ -311,6 +312,25 @@ def test_decisions__make_it_stale(tmp_path):
     study = planted(tmp_path)
     before = decided_outside(study, FEW, RunOptions())
     assert decided_outside(decide(study, 1), FEW, RunOptions()) != before
+
+
+@pytest.mark.slow
+def test_wrong_labels_left_out__are_not_tried_once_all_are_decided(tmp_path):
+    study = planted(tmp_path)
+    run_step("crossfit", study.path, {}, Progress.silent())
+    study = open_study(study.path)
+    listed = listed_issues(study.table("label_issues"))
+    assert len(listed) > 1
+    for image_id, label in zip(listed["image_id"].iloc[1:], listed["label"].iloc[1:], strict=True):
+        decide_label(study, image_id, label)
+    row = with_remedies(study).table("remedies").set_index("remedy").loc["without_wrong"]
+    assert row["outcome"] != NOT_TRIED
+    decide_label(study, listed["image_id"].iat[0], listed["suggested"].iat[0])
+    table = with_remedies(study).table("remedies").set_index("remedy")
+    row = table.loc["without_wrong"]
+    assert (row["outcome"], row["why"]) == (NOT_TRIED, why_none_left_out())
+    assert table.loc["corrected", "outcome"] != NOT_TRIED
+    assert not [name for name in table.index if "+" in name and "without_wrong" in name]
 
 
 @pytest.mark.slow

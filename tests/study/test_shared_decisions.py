@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from core.study.writer import write_study
 LABELS = {"a": "dog", "b": "dog", "c": "cat", "d": "cat", "e": "dog", "f": "wolf", "g": None}
 
 
-def write(folder: Path, labels: dict[str, str | None], *, checksums: dict[str, int] | None = None) -> Study:
+def write(
+    folder: Path, labels: Mapping[str, str | None], *, checksums: dict[str, int] | None = None
+) -> Study:
     """A study of one picture a letter, whose checksum is the number of the letter unless another is given."""
     prints = {name: ord(name) for name in labels} | (checksums or {})
     with write_study(folder) as writer, writer.step("embed", {"images": "photos"}) as step:

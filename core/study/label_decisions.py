@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
+from core.common.dataframes import words
 from core.common.records import Templates
 from core.errors import TraceError, did_you_mean
 from core.study.reader import StudyReader
@@ -130,6 +131,19 @@ def decisions(study: StudyReader) -> pd.DataFrame:
     return frame.assign(
         corrected_label=pd.array(better, dtype="str"), by_decision=pd.array(kinds, dtype="str")
     )
+
+
+def holds_corrections(study: StudyReader, other: StudyReader) -> bool:
+    """Return True where another study's labels are those that people gave in place of labels of a study.
+
+    Args:
+        other: holds the same images, by id; without one of those whose label was changed it does not.
+    """
+    made = decisions(study)
+    changed = made.loc[(made["by_decision"] != LEFT).to_numpy(bool)]
+    labels, rows = words(other.images, "label"), other.rows_held(words(changed, "image_id"))
+    held = [labels[rows[name]] if name in rows else None for name in words(changed, "image_id")]
+    return held == words(changed, "corrected_label")
 
 
 def with_decisions(study: StudyReader, table: pd.DataFrame) -> pd.DataFrame:

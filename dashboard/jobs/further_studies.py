@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from core.publish.rerun import other_encoder_command, rerun_command, rerun_table
 from core.store import Study
 from core.study.commands import Resume
 from core.study.jobs import Job
+from core.study.label_decisions import holds_corrections
 from dashboard.jobs import allowed_paths, dropped_images, launcher
 from dashboard.state import served_studies
 
@@ -169,5 +171,15 @@ def next_studies(study: Study, begins: str = LABELS_OF) -> Iterator[str]:
     made_of = re.compile(rf"{re.escape(begins + study.name)}(-\d+)?")
     for name, other in served_studies.readable():
         images = Path(str(other.settings("embed").get("images") or "").partition("?")[0])
-        if images.parent.parent == allowed_paths.dropped_folder() and made_of.fullmatch(images.parent.name):
+        is_table = images.parent.parent.name == allowed_paths.dropped_folder().name  # or of a moved folder
+        if is_table and made_of.fullmatch(images.parent.name):
             yield name
+
+
+def corrected_studies(study: Study) -> Iterator[str]:
+    """Yield the names of `next_studies`, of either kind, that hold all labels as people corrected them."""
+    for name in sorted({*next_studies(study), *next_studies(study, HEAD_OF)}):
+        with suppress(PeregrineError):  # one of both cannot be read, and its pages say so
+            other = served_studies.open_current(served_studies.resolve(served_studies.studies_folder(), name))
+            if holds_corrections(study, other):
+                yield name

@@ -329,7 +329,7 @@ def _before_corrections(study: Study, population: Slice) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="corrections"):
             st.caption(f":material/update: {before}", width="content")
             if not guest_is_asking():
-                for name in further_studies.next_studies(study):
+                for name in further_studies.corrected_studies(study):
                     st.button(
                         f"Open {tooltips.plain(name)}",
                         key=f"corrections_open_{name}",

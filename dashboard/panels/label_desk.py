@@ -55,6 +55,7 @@ def label_doubt(study: Study, row: int, facts: dict[str, Any]) -> None:
 
 
 EXPORT, AGAIN = "desk_export", "desk_again"  # keys of the menus
+EXPORT_WIDTH = 340  # pixels
 NAME = "desk_again_name"
 STARTED = "_desk_again_started"  # of this session: the study, and the next one
 NAMES = {"metadata": "metadata"}  # of files that are read by their name
@@ -69,7 +70,7 @@ def export_menu(study: Study) -> None:
     )
     if not menu.open:
         return
-    with menu:
+    with menu, st.container(width=EXPORT_WIDTH):  # else a command of one line makes it wider than the page
         for name, form in LABEL_FORMS.items():
             if form.content is not None:
                 _download(study, name)

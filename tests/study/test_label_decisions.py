@@ -6,13 +6,15 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from core.errors import StudyError, TraceError
-from core.store import Study
+from core.store import Study, open_study
 from core.study import label_decisions, trace_changes
 from core.study.seals import CHECKSUM
 from core.study.traces import FILE, UNSURE, ImageTrace, read_traces
+from core.study.writer import write_study
 from tests import small
 
 DOG, DOG_TOO, CAT, _, RETRIEVER, *_, BARE = small.image_ids()
@@ -91,3 +93,19 @@ def test_right_label__holds_for_the_label_that_was_looked_at(study):
     del content[CHECKSUM]
     (study.path / FILE).write_text(json.dumps(content))
     assert label_decisions.decisions(study)["image_id"].tolist() == [RETRIEVER]
+
+
+def test_corrections__are_held_by_a_study_with_these_labels_and_by_no_other(study, tmp_path):
+    label_decisions.decide_label(study, DOG, "cat")
+    label_decisions.decide_label(study, CAT, UNSURE)
+    label_decisions.decide_label(study, DOG_TOO, "dog")
+
+    def other(name: str, images: pd.DataFrame) -> Study:
+        with write_study(tmp_path / name) as writer, writer.step("embed", {}) as step:
+            step.table("images", images)
+        return open_study(tmp_path / name)
+
+    corrected = study.images.assign(label=label_decisions.corrected_labels(study))
+    assert label_decisions.holds_corrections(study, other("corrected", corrected))
+    assert not label_decisions.holds_corrections(study, other("before", study.images))
+    assert not label_decisions.holds_corrections(study, other("fewer", corrected.iloc[1:]))

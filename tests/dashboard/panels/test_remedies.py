@@ -31,7 +31,7 @@ from core.encoders.head_file import read_head
 from core.measures.slice import Slice
 from core.publish.remedy_head import remedy_head
 from core.store import Study, open_study
-from core.study.label_decisions import decide_label, decisions_digest
+from core.study.label_decisions import corrected_labels, decide_label, decisions_digest
 from core.study.writer import write_study
 from dashboard.components.tooltips import plain
 from dashboard.jobs import further_studies, launcher
@@ -198,6 +198,11 @@ def test_next_study__has_the_head_and_can_be_compared(made, studies, open_page, 
         step.table("images", study.images)
     assert list(further_studies.next_studies(study, further_studies.HEAD_OF)) == ["next"]
     assert list(further_studies.next_studies(study)) == []
+    assert list(further_studies.corrected_studies(study)) == []  # its labels are those of before
+    corrected = study.images.assign(label=corrected_labels(study))
+    with write_study(studies / "after") as writer, writer.step("embed", settings) as step:
+        step.table("images", corrected)
+    assert list(further_studies.corrected_studies(study)) == ["after"]
     of, query = head_comparison(study, "next")  # the probes of both are the same
     assert of.path == studies / "next" and query == {"compare_what": "Answers", "compare_answer": "probe"}
 

@@ -52,6 +52,7 @@ READING = {
     *(
         "label_decisions.corrected_labels",
         "label_decisions.decisions",
+        "label_decisions.holds_corrections",
         "label_decisions.label_words",
         "label_decisions.with_decisions",
     ),

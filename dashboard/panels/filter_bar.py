@@ -328,16 +328,19 @@ def _before_corrections(study: Study, population: Slice) -> None:
     if before := label_reads.before_corrections(study, population):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="corrections"):
             st.caption(f":material/update: {before}", width="content")
-            if not guest_is_asking():
-                for name in further_studies.corrected_studies(study):
-                    st.button(
-                        f"Open {tooltips.plain(name)}",
-                        key=f"corrections_open_{name}",
-                        type="tertiary",
-                        icon=":material/arrow_forward:",
-                        on_click=session.go_to_study,
-                        args=(name,),
-                    )
+            if guest_is_asking():
+                return
+            names = list(further_studies.corrected_studies(study))
+            for name in names:
+                st.button(
+                    f"Open {tooltips.plain(name)}",
+                    key=f"corrections_open_{name}",
+                    type="tertiary",
+                    icon=":material/arrow_forward:",
+                    on_click=session.go_to_study,
+                    args=(name,),
+                )
+            if not names:
                 link("errors", "To Run again", study, icon_right="arrow_forward", where="", **of_labels())
 
 

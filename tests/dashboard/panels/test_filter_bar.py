@@ -314,6 +314,9 @@ def test_note_on_corrections__offers_the_study_that_was_made_of_them(studies, un
     study = open_study(studies / "demo")
     one = study.table("probe").query("correct == 0 and split == 'val'").iloc[0]
     label_decisions.decide_label(study, one["image_id"], one["predicted"])
+    again = "To Run again"
+    assert again in [one.proto.label for one in open_page("overview", study="demo").get("page_link")]
     monkeypatch.setattr(further_studies, "corrected_studies", lambda _: iter(["corrected"]))
     app = open_page("overview", study="demo")
     assert not app.exception and app.button(key="corrections_open_corrected").label == "Open corrected"
+    assert again not in [one.proto.label for one in app.get("page_link")]

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def add_basis(
             progress.note(f"{name}: up to date")
             return basis_named(study, name)
         state = _state(study, name, settings)
+        goes_on = any(study.path.glob(f"{state.name}.*"))  # an interrupted run, whose time is not known
         if config.size and config.k and not kind.has_latents_for(config.k, config.size):
             raise SettingsError(
                 f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
@@ -71,11 +73,12 @@ def add_basis(
             fit = function_named(kind.fit)
             k = min(config.k or kind.default_k(size), size)
             read = READ if positions else 0.0
-            fits = []
+            fits, began = [], time.monotonic()
             for seed in range(config.seeds):
                 begin, end = (read + (FITTED - read) * n / config.seeds for n in (seed, seed + 1))
                 with progress.part(begin, end, run=seed + 1, of=config.seeds):
                     fits.append(fit(vectors, size, k, seed, run))
+            progress.keep_seconds(step, None if goes_on else time.monotonic() - began)
             stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
             facts: dict[str, Any] = {"seeds": config.seeds, "n_train": len(vectors)}
             if kind.name != CONTROL:

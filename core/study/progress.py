@@ -201,6 +201,12 @@ class Progress:
         self._step = None
         self._write(self._last_bar, now=True)
 
+    def keep_seconds(self, step: str, seconds: float | None) -> None:
+        """Keep how long a step inside another took; None: unknown, so that nothing older stays."""
+        self._took_before.pop(step, None)
+        if seconds is not None:
+            self._took_before[step] = round(seconds, 2)
+
     @contextmanager
     def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:
         """Report one stage of the work. A nested stage replaces the outer one while it lasts."""

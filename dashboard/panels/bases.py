@@ -12,9 +12,11 @@ import pandas as pd
 import streamlit as st
 
 from core.bases.basis import UNITS, Basis
+from core.bases.fit_times import seconds_per_operation
 from core.bases.kinds import BATCH, FEWEST_LATENTS, KINDS
 from core.bases.worth import CONTROLS, explained, explained_by_random
 from core.common.dataframes import numbers
+from core.common.durations import expected_duration
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.common.records import Record, Templates
 from core.common.verdict_words import ALIKE, OFTEN_AGAIN, RELIABLE, USEFUL, USELESS, WEAK, WORDS, Verdict
@@ -405,7 +407,8 @@ def _fit(whole: Study) -> None:
         ):
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
             usual_size = max(FEWEST_LATENTS, usual_size)
-        fit = Fit(kind, n_vectors, vectors[1], (usual_size, usual_k, QUICK["fits"]))
+        pace = seconds_per_operation(whole, kind, VECTORS[on], n_vectors)
+        fit = Fit(kind, n_vectors, vectors[1], (usual_size, usual_k, QUICK["fits"]), pace)
         of = f"{kind}_{VECTORS[on]}_{served_studies.name_of(whole)}"
         keys = [f"basis_{what}_{of}" for what in ("size", "k", "fits")]
         first_size, first_k, first_fits = map(entered.get, keys, fit.first_sizes)
@@ -452,12 +455,17 @@ def _keep(entries: dict[str, Any], job: Job) -> None:
 
 @dataclass(frozen=True)
 class Fit:
-    """What is learned from, and its usual sizes: latents, active ones, runs."""
+    """What is learned from, and its usual sizes: latents, active ones, runs.
+
+    Attributes:
+        pace: seconds for each operation, as measured by an earlier fit; None: estimated of this computer.
+    """
 
     kind: str
     n: int
     width: int
     usual: tuple[int, int, int]
+    pace: float | None = None
 
     @property
     def quick(self) -> tuple[int, int, int]:
@@ -470,7 +478,15 @@ class Fit:
         return self.quick if self.seconds(*self.usual) > LONG else self.usual
 
     def seconds(self, size: int, k: int, runs: int) -> float:
-        return basis_reads.seconds_of(runs * KINDS[self.kind].fit_operations(self.n, self.width, size, k))
+        operations = runs * KINDS[self.kind].fit_operations(self.n, self.width, size, k)
+        return basis_reads.seconds_of(operations) if self.pace is None else self.pace * operations
+
+    def takes(self, *sizes: int) -> Record:
+        """Say how long: by an earlier fit, or as estimated."""
+        seconds = max(self.seconds(*sizes), 1)
+        if self.pace is not None:
+            return _say("by_earlier", value=seconds, parts=(expected_duration(seconds),))
+        return _say("learning", names=tuple(format_duration(seconds * times) for times in (1, AS_LONG)))
 
 
 def _duration(
@@ -480,8 +496,9 @@ def _duration(
     usual ones where they would be. It sets the fields of these keys.
     """
     takes = fit.seconds(*sizes)
-    durations = tuple(format_duration(max(takes, 1) * times) for times in (1, AS_LONG))
-    lines = [_say("learning_then" if resume else "learning", names=durations)]
+    lines = [fit.takes(*sizes)]
+    if resume:
+        lines.append(_say("then"))
     if positions:
         lines.append(_say("looks_again"))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):

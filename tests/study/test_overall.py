@@ -188,3 +188,19 @@ def test_progress__records_what_each_step_took(tmp_path):
     record = read_record(tmp_path / "progress.json")
     assert record is not None
     assert set(record["seconds"]) == {"embed"} and record["seconds"]["embed"] >= 0
+
+
+def test_progress__what_an_inner_step_took_stays_until_it_is_made_again(tmp_path):
+    path = tmp_path / "progress.json"
+
+    def took_after(**kept: float | None) -> dict[str, float]:
+        with Progress(path, terminal=False) as progress, progress.step("basis"):
+            for name, seconds in kept.items():
+                progress.keep_seconds(name, seconds)
+        record = read_record(path)
+        assert record is not None
+        return record["took"]
+
+    assert took_after(sae=12.345) == {"sae": 12.35}  # also less than is counted of a step
+    assert took_after(nmf=0.2) == {"sae": 12.35, "nmf": 0.2}
+    assert took_after(sae=None) == {"nmf": 0.2}

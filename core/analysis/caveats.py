@@ -147,7 +147,7 @@ def rate_note(lr: float, searched: Mapping[float, float]) -> str:
 
 
 def whose_accuracy(study: Study) -> str:
-    """Name the answer that a study is read by, as a title."""
+    """Name the answer whose accuracy caveats stand beside, as a title: the one that a study is read by."""
     return f"{study.answer.title[:1].upper()}{study.answer.title[1:]}" if study.answer else "Linear probe"
 
 

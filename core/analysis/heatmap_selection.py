@@ -139,7 +139,7 @@ def discriminative_pairs(study: Study, selected: np.ndarray) -> tuple[np.ndarray
 
 
 def strongest_discriminative(study: Study, rows: np.ndarray) -> np.ndarray:
-    """(n,) the feature of D with the largest activation on each image; the first one on ties."""
+    """(n,) the feature of D to map by Grad-CAM on each image: its most active one; the first one on ties."""
     inside, array = np.flatnonzero(study.discriminative), study.array("representations")
     strongest = np.empty(len(rows), np.int64)
     for start in range(0, len(rows), CHUNK_ROWS):

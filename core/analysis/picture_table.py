@@ -329,7 +329,7 @@ TYPES |= {DUPLICATE_OF: "str", NEAR_DUPLICATE_OF: "str"}
 
 
 def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any]:
-    """Write the table `pictures` from arrays that `embed` has just finished; return counts."""
+    """Find duplicates among pictures by arrays of `embed`, and write the table `pictures`; return counts."""
     values = _finished_array(step, "picture_values")[:]
     prints = _finished_array(step, "picture_prints")[:]
     has_picture = np.isfinite(values[:, VALUES.index("width")])

@@ -118,7 +118,7 @@ def of_outputs(
     restrict: bool = False,
     code: np.ndarray | None = None,
 ) -> Predictor:
-    """Make a classifier whose outputs mean labels where they match, else what they are called.
+    """Make a classifier to ask again, also without features; outputs mean labels, else their own names.
 
     Args:
         names: what each output may be called, as `match_classes` reads them. code: (n_outputs,) the label
@@ -141,7 +141,7 @@ def of_outputs(
 
 
 def predictor_of_images(study: Study) -> Predictor | None:
-    """Return the classifier that predicts a study's images; None where its outputs are not known."""
+    """Return what predicts a study's images again, also without features; None where outputs are unknown."""
     if study.answer_kind not in (HEAD, PROBE) and not study.has("probe_weights"):
         return None
     predictor = predictor_of(study)

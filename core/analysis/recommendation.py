@@ -38,7 +38,7 @@ class Recommendation:
 def recommend(
     computed: Collection[str], calibration: CalibrationFacts | None = None
 ) -> Recommendation | None:
-    """Recommend a score to predict errors: an answer's confidence, a calibration's, or distinctiveness.
+    """Recommend which score to take to predict errors: confidence, a calibration's, or distinctiveness.
 
     Args:
         held: scores that are known of the images. calibration: facts of `calibrate`, if there was one.
@@ -63,7 +63,7 @@ def recommend(
 
 
 def calibrated(facts: CalibrationFacts) -> Standing:
-    """Tell how the best score of a calibration stands against chance (`against_chance`)."""
+    """Tell whether to trust the score that a calibration found best, against chance (`against_chance`)."""
     low, high = (np.nan if end is None else end for end in (facts.low, facts.high))
     return against_chance(low, high, facts.n_errors, facts.n - facts.n_errors)
 

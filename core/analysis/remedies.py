@@ -393,7 +393,7 @@ def next_step(
 
 
 def error_groups(facts: RemediesFacts, changed: pd.DataFrame) -> list[tuple[Record, pd.DataFrame]]:
-    """Return the errors of the refit in groups, each with its title: of the worst class, and of all others.
+    """Group the errors of the head before remedies, each with its title: of the worst class, of all others.
 
     Args:
         changed: table `remedy_images`.

@@ -294,7 +294,7 @@ def _together(looks: list[Any]) -> Any:
 
 
 def input_views(source: ImageSource, transform: Transform) -> Pictures:
-    """Open pictures for `embed` of which only the encoder's input view is taken: `Batch.pixels`."""
+    """Open pictures to compute representations of, by the encoder's input view alone: `Batch.pixels`."""
     return Pictures(source, (transform.pixels,), look_bytes=3 * math.prod(transform.sides))
 
 
@@ -385,7 +385,7 @@ def embed_chunks(
     needed: bool = True,
     strict: bool = False,
 ) -> tuple[list[tuple[int, str]], PixelFacts]:
-    """Write every missing chunk of representations; this process of a torchrun does its share.
+    """Compute the representations of every missing chunk; this process of a torchrun does its share.
 
     Args:
         consumers: what is made of the pictures, the representations first.

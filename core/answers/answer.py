@@ -193,7 +193,7 @@ def columns_as_read(study: StudyReader, table: str) -> list[str]:
 
 
 def source_column(answer: Answer, table: str, column: str) -> tuple[str, str]:
-    """The table and the column of the whole study that hold a column, but for SPLIT of one of AS_READ."""
+    """The stored table and column behind one that an answer replaces, but for SPLIT of one of AS_READ."""
     if table not in AS_READ:
         return table, column
     if column in COLUMNS and table != "images":

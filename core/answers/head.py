@@ -113,9 +113,10 @@ def _is_worse(excess: np.ndarray) -> bool:
 
 
 def least_loss(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """The cross-entropy of each image by a head's logits at the temperature at which its mean is least.
+    """Judge by each image's cross-entropy how well a head's outputs, matched to labels, answer.
 
-    At temperature 1 an activation that saturates would win where a classifier is too sure of its errors.
+    At the temperature at which the mean is least: at temperature 1 an activation that saturates would win
+    where a classifier is too sure of its errors.
 
     Args:
         logits: (n, n_names). true: (n,) places.

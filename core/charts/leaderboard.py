@@ -158,7 +158,7 @@ LEADERBOARD = Chart(
 
 
 def leaderboard_latex(board: Leaderboard) -> str:
-    r"""Return a leaderboard as an environment `table*` for a paper; it needs no package."""
+    r"""Return the leaderboard chart's numbers as an environment `table*` of LaTeX; it needs no package."""
     head, *rows = leaderboard_cells(board)
     caption = escaped(f"{leaderboard_finding(board)}. {scope_of(board)} {LEGEND}")
     columns = "l" * 3 + "r" * (len(head) - 3)

@@ -76,7 +76,7 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
 
 
 def check_size(n_bytes: int, most: int) -> None:
-    """Raise TooLarge for a file of more than `most` bytes."""
+    """Refuse any file of more than `most` bytes: raise TooLarge."""
     if n_bytes > most:
         raise TooLarge(f"it has {n_bytes / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
 

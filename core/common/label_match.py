@@ -368,7 +368,7 @@ def match_as_stated(
     how: str,
     shared: Mapping[str, Sequence[str]] | None = None,
 ) -> Match:
-    """Describe a match of names of classes with labels where it is known which means which.
+    """Describe which names of classes mean the same where that is known, in whatever spelling they are.
 
     A name that is not the only one of its spelling gets its number behind it.
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def image_file(picture: Image.Image, form: str = "JPEG", **options: Any) -> bytes:
-    """Encode a picture. `form` and the options, such as the quality of a JPEG, are those of Pillow."""
+    """Return any picture as a file's bytes. `form` and options, such as a JPEG's quality, are Pillow's."""
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)
     return buffer.getvalue()

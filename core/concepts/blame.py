@@ -239,7 +239,7 @@ def intervene(
 
 
 def removal_in_words(rates: pd.DataFrame) -> str:
-    """State in one sentence what the removal of the feature that is blamed first does."""
+    """Say in a sentence what becomes of failures without the feature behind them that is blamed first."""
     table = rates.set_index(["order", "removed", "images"])
     wrong, random = (table.loc[order, 1, MISCLASSIFIED] for order in (CONTRIBUTION, RANDOM))
     to_correct = percent(wrong["to_true"])

@@ -270,7 +270,7 @@ def choose_columns(names: Sequence[str], texts: Sequence[bool], column: str | No
 
 
 def quotes_enclose(lines: Iterable[str], separator: str) -> bool:
-    """Return whether quotes enclose the fields of a file of captions, as CSV has them.
+    """Return whether quotes enclose captions and other fields in a file of captions, as CSV has them.
 
     >>> quotes_enclose(['a.jpg,"a cat, asleep"'], ","), quotes_enclose(['a.jpg;"Stop" on a sign'], ";")
     (True, False)

@@ -87,7 +87,7 @@ def _cell_means(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def concept_maps(study: Study, masked: MaskedPositions) -> pd.DataFrame:
-    """List for each concept of masks the latent of a study's basis on positions whose map marks it best."""
+    """Find for each concept of masks the latent of a basis that stands for it, by maps of positions."""
     assert study.basis is not None
     n_positions = int(np.prod(grid_of(study.basis)))
     entries = [_entries(study, rows, n_positions) for rows in masked.images]

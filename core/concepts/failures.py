@@ -97,7 +97,7 @@ def check_has_concepts(study: Study) -> None:
 
 
 def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
-    """Return the kept words of each single feature, best first, from the table `concepts`."""
+    """Return the words that name each single feature, best first, as the table `concepts` kept them."""
     is_joint = concepts["group"].str.contains(JOINED_BY, regex=False)
     single_features: Any = concepts[concepts["kept"] & ~is_joint]
     joined = single_features.sort_values(["group", "rank"]).groupby("group")["word"].agg(SEPARATOR.join)

@@ -45,7 +45,7 @@ def _check_level(name: str, level: Any) -> None:
 
 
 def lacks_encoder(options: Mapping[str, Any]) -> bool:
-    """Return True where settings of `embed` name neither an encoder nor ready representations."""
+    """Check settings of `embed`: True where they name neither an encoder nor ready representations."""
     return not options.get("encoder") and not options.get("representations")
 
 

@@ -77,7 +77,7 @@ def option(
 
 
 def flag(name: str) -> str:
-    """Return the option of the command line for a setting.
+    """Write the name of a setting as it is typed, as an option of a command.
 
     >>> flag("input_size")
     '--input-size'

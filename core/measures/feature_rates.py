@@ -228,8 +228,10 @@ class GroupMeans:
 def group_means(
     study: StudyReader, mask: np.ndarray, done: Callable[[int], object] = lambda n: None
 ) -> GroupMeans:
-    """Average the images of a mask whose class and correctness are known. Reads one chunk at a time, and only
-    chunks that hold such images.
+    """Average every feature over the images of a slice, by class, correct and misclassified ones apart.
+
+    Images whose class or correctness is not known are left out. Reads one chunk at a time, and only chunks
+    that hold images which count.
 
     Args:
         mask: (n_images,) bool. done: told how many images were read.

@@ -61,7 +61,7 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
 
 
 def rename(folder: Path, old: str, new: str) -> str:
-    """Rename a saved slice of a study, also in saved slices that refer to it and in bases."""
+    """Rename a saved slice, a filter of images, also in saved slices that refer to it and in bases."""
     new = _checked(new)
 
     def move(slices: dict[str, str]) -> None:

@@ -71,7 +71,7 @@ def describe(
     if words is None:
         words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
     features = [
-        {"feature": j, "activation": float(h[j]), "box": None, "words": split(words.get(j, ""))}
+        {"feature": j, "activation": float(h[j]), "box": None, "words": _split(words.get(j, ""))}
         for j in strongest.tolist()
     ]
     group = group_name(tuple(above.tolist())) if len(above) else None
@@ -135,7 +135,7 @@ def can_tell(study: Study, name: str) -> bool:
     return study.has("probe_weights") or study.class_names.index(name) in class_logits.codes_of_outputs(study)
 
 
-def split(words: str) -> list[str]:
+def _split(words: str) -> list[str]:
     """Split the words of a feature that a table holds in one text."""
     return words.split(SEPARATOR) if words else []
 
@@ -149,7 +149,7 @@ def _behind(
     probe = replace(probe, classifier=probe.classifier.for_image(raw, units))
 
     def with_words(features: dict[str, Any]) -> dict[str, Any]:
-        return features | {"words": [split(words.get(feature, "")) for feature in features["features"]]}
+        return features | {"words": [_split(words.get(feature, "")) for feature in features["features"]]}
 
     logits = probe.classes(probe.classifier.logits(raw[None]))[0]
     best, whole = int(logits.argmax()), _every_output(study)

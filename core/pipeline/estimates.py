@@ -135,7 +135,7 @@ def decode_rate(
 
 
 def firing_per_image(raw: np.ndarray, epsilon: float) -> float:
-    """Return the mean number of features that fire on an image, to estimate how long steps take."""
+    """Mean number of features that fire on an image, by which `--dry-run` estimates how long steps take."""
     return float(highly_activating(normalise_rows(raw), epsilon=epsilon).sum(1).double().mean())
 
 

@@ -54,7 +54,7 @@ class NamedAccuracy:
 
 
 def accuracies(study: Any) -> list[NamedAccuracy]:
-    """List the accuracies of a study over whole splits, that by which pages read it first.
+    """List a study's accuracies for the report, over whole splits, that by which pages read it first.
 
     Those of its answers, that of the first by labels as people corrected them, and that of the head that
     `remedies` refits.

@@ -348,7 +348,7 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
 
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:
-    """Return study and slice with which `read_table` reads a table; one of many images is computed again."""
+    """Study and slice by which `read_table` exports a table; one of many images is computed again."""
     if where is None or table in OF_BOTH_SPLITS:
         return study, where
     where = with_split(study, where)

@@ -17,7 +17,7 @@ ENDING = ".safetensors"
 
 
 def remedy_head(study: Study, remedy: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return a remedy's head to hand out: weights (n_classes, n_features), bias (n_classes,), class names.
+    """Read a remedy's head to export: weights (n_classes, n_features), bias (n_classes,), class names.
 
     Raises:
         StudyError: the study has no heads. SettingsError: it has none of this remedy.

@@ -27,7 +27,7 @@ OF_ENCODER = ("encoder", "representations", *ENCODER_SETTINGS, "head", "head_cla
 
 
 def rerun_table(study: Study) -> pd.DataFrame:
-    """Return image_id, path, label, split, and what the image source says besides, of every image.
+    """Export all images for a new study: image_id, path, label, split, and what their source says besides.
 
     Ids and splits stay, so that the two studies can be compared image by image. Paths are whole.
 

@@ -63,7 +63,7 @@ def resolve(folder: Path, name: str) -> Path:
 
 
 def split_basis(name: str) -> tuple[str, str]:
-    """The name of a study and that of the basis in which it is read, "" for its units.
+    """Split the name of a study that a server shows: the study's, and its basis's, "" for its units.
 
     >>> split_basis("lab/demo/bases/sae"), split_basis("lab/demo")
     (('lab/demo', 'sae'), ('lab/demo', ''))

@@ -365,7 +365,7 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
 
 
 def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the last run of a study's step that a new run with `options` keeps."""
+    """Settings of a step that a study remembers of its last run, for a new run with `options`."""
     row = STEPS[step]
     dropped = {*row.not_remembered, *(row.alternatives if any(map(options.get, row.alternatives)) else ())}
     return {name: value for name, value in before.items() if name not in dropped}

@@ -300,7 +300,7 @@ class BatchMaps(NamedTuple):
 
 
 def kept_per_image(n_images: int, n_features: int, n_positions: int) -> int:
-    """How many heatmaps of each image of a study fit into MOST_BYTES, at most all.
+    """How many heatmaps of each image a study stores: as many as fit into MOST_BYTES, at most all.
 
     >>> kept_per_image(1_000, 2048, 49), kept_per_image(1_280_000, 2048, 49)
     (2048, 15)

@@ -165,7 +165,7 @@ def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str
     core, spurious = (set(places[kind]) for kind in KINDS)
     n_any, n_both = len(core | spurious), len(core & spurious)
     counts = f"{len(core):,} core, {len(spurious):,} spurious, {n_both:,} both"
-    note = f"{n_any:,} of {counted(n_images, 'image')} have a mask ({counts})"
+    note = f"{n_any:,} of {counted(n_images, 'image')} have a mask, be it empty ({counts})"
     return {
         "n_images": n_images,
         "n_matched": n_any,

@@ -73,7 +73,7 @@ def test_folder__report(tmp_path):
     assert report["n_masks"] == 4 and report["n_unmatched_masks"] == 1
     assert report["unmatched_masks"] == ["core/train/wolf/9.png"]
     assert report["notes"] == [
-        "2 of 4 images have a mask (2 core, 1 spurious, 1 both)",
+        "2 of 4 images have a mask, be it empty (2 core, 1 spurious, 1 both)",
         "1 mask without an image: core/train/wolf/9.png",
         "1 file ignored as not an image: .txt 1",
     ]

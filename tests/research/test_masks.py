@@ -148,7 +148,7 @@ def test_salient__report(root):
     assert report["unmatched_masks"] == [f"{TENCH}/{TENCH}_3", f"{GOLDFISH}/{GOLDFISH}_7"]
     assert report["n_missing_masks"] == report["n_missing_classes"] == report["n_unjudged_features"] == 0
     assert report["notes"] == [
-        "2 of 4 images have a mask (2 core, 1 spurious, 1 both)",
+        "2 of 4 images have a mask, be it empty (2 core, 1 spurious, 1 both)",
         "workers rated 4 class-feature pairs: 2 core, 2 spurious",
     ]
 

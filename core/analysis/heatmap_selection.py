@@ -125,7 +125,7 @@ def _masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
 
 
 def discriminative_pairs(study: Study, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and feature of discriminative features firing on the chosen images (n_images,) bool."""
+    """Rows and features of the Grad-CAM maps of chosen images, (n_images,) bool: all of D that fire there."""
     selected_rows, firing = np.flatnonzero(selected).astype(np.int32), study.array("firing_features")
     inside, rows, features = study.discriminative, [selected_rows[:0]], [np.empty(0, firing.dtype)]
     for start in range(0, len(selected_rows), CHUNK_ROWS):

@@ -63,7 +63,7 @@ def check_probed(study: Study) -> None:
 
 
 def encoder_of(study: Study, device: str = "cpu") -> Encoder:
-    """Load the encoder of a study as `study_encoder` does, in the precision that it was embedded with."""
+    """Load a study's encoder for Grad-CAM or further passes: `study_encoder` in the precision of `embed`."""
     encoder = study_encoder(study, device)
     encoder.precision = study.settings("embed").get("precision", "auto")
     encoder.end_precisely(study.facts(EmbedFacts).encoder.n_precise)

@@ -165,8 +165,7 @@ def _stretched_note(scores: pd.DataFrame, stretched: np.ndarray) -> list[Record]
 def feature_keywords(
     study: Study, pairs: pd.DataFrame, masks: MaskSource
 ) -> Mapping[tuple[int, str], Sequence[str]]:
-    """Collect workers' descriptions of the mask features on which a feature is active (Salient ImageNet),
-    best first.
+    """Describe features by workers' words for masks that their heat overlaps (Salient ImageNet), best first.
 
     The encoder's features differ from the annotated ones: a feature gets the descriptions of those on whose
     images its heat lies on the mask, ordered by the share of heat summed over the images.

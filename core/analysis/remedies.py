@@ -420,7 +420,7 @@ def fitted_sentence(facts: RemediesFacts, *, unseen: bool) -> Record:
 
 
 def decided_since(study: StudyReader) -> str:
-    """Say that people decided on labels after the remedies were tried; empty where nobody did."""
+    """Caveat of remedies: people decided on labels after these were tried; empty where nobody did."""
     before = study.facts(RemediesFacts).decisions
     has_changed = decisions_digest(study) != before if before else len(decisions(study)) > 0
     return _say("decided_since") if has_changed else ""

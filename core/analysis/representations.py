@@ -465,7 +465,9 @@ def open_ready_representations(path: str) -> np.ndarray:
 
 
 def load_ready_representations(path: str, n_images: int) -> np.ndarray:
-    """Open representations as `open_ready_representations` does, and check that each image has one row.
+    """Open ready representations for the steps that compute on them, a row for each image.
+
+    As `open_ready_representations` does, with a check of the number of rows.
 
     Raises:
         ShapeError: it has another number of rows.

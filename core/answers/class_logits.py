@@ -291,7 +291,7 @@ def lead_gradients(
     *,
     codes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the gradient of the lead of one class over another with respect to the raw representation.
+    """Gradient of the classifier's logit of one class less that of another, by the raw representation.
 
     Args:
         rows: (n,) int, image rows. classes, rivals: (n,) int, class codes.
@@ -337,7 +337,7 @@ def misclassified(study: StudyReader, table: pd.DataFrame) -> tuple[np.ndarray, 
 
 
 def class_push(study: StudyReader, feature: int, rows: np.ndarray) -> pd.DataFrame:
-    """Compute what a feature adds to the logit of each class on some images, compared with the average class.
+    """Split the classifier's logits: what a feature adds to each on some images, against the average class.
 
     push_c = mean over i of raw_ij (w_cj - mean over c' of w_c'j): a probe's answer does not change where all
     logits grow by the same amount.

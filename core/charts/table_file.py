@@ -95,7 +95,7 @@ class TableFile:
 
 
 def file_stem(studies: Sequence[str], table: str, among: Slice | None = None) -> str:
-    """Name the file of a chart or table after the studies, what it shows, and its images.
+    """Name a chart's file, or that of its table, after the studies, what it shows, and its images.
 
     >>> file_stem(["demo", "demo-finetuned"], "compare", Slice.parse("split=val label=bird"))
     'demo-vs-demo-finetuned_compare_class-bird'

@@ -168,7 +168,7 @@ def _with_interval(value: float | None, interval: Any, beside: str) -> str:
 
 
 def plan_text(report: Report) -> str:
-    """Return the text that `--dry-run` prints."""
+    """Lay out the lines that a command prints for `--dry-run`."""
     images, encoder = report["images"], report["encoder"]
     transform = encoder.get("transform") or {}
     bank, seconds = report.get("captions"), report.get("seconds")
@@ -236,7 +236,7 @@ def _has_more(level: Mapping[str, Any]) -> bool:
 
 
 def summary_text(report: Report) -> str:
-    """Return what a step's command prints: numbers and texts of its summary, and notes beside them.
+    """Lay out the lines that the command of a step prints: its summary's numbers and texts, and the notes.
 
     >>> print(summary_text({"n_images": 5, "auroc": math.nan, "notes": ["two cannot be read"]}))
     n_images  5

@@ -45,7 +45,7 @@ class LazyTable:
 
 
 def has_values(frame: pd.DataFrame | LazyTable, column: str) -> bool:
-    """Return True for a column of the table that holds any value."""
+    """Return True for a column of a data frame, or of a table read lazily, that holds any value."""
     if isinstance(frame, LazyTable):
         return frame.has_values(column)
     return column in frame.columns and bool(cast(pd.Series, frame[column]).notna().any())

@@ -47,7 +47,7 @@ def _lemmas() -> frozenset[str]:
 
 
 def class_texts_of(names: Sequence[str], of_ids: Mapping[str, str] | None = None) -> list[str]:
-    """Return the text of each class, with all synonyms where two classes share the first.
+    """Spell each class name as plain text, with all its synonyms where two classes share the first.
 
     >>> class_texts_of(["maillot", "maillot, tank suit", "tench, Tinca tinca"])
     ['maillot', 'maillot, tank suit', 'tench']

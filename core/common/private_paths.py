@@ -18,8 +18,10 @@ def common_folder(names: pd.Series) -> str:
 
 
 def relative_paths(paths: pd.Series, *folders: str) -> pd.Series:
-    """Return paths relative to the first folder that they are below; absolute ones elsewhere by their last
-    two parts."""
+    """Take the user's own folders off paths: each begins below the first folder that it lies in.
+
+    Of an absolute path elsewhere the last two parts stay.
+    """
     starts = [folder.rstrip("/") + "/" for folder in folders if folder.rstrip("/")]
 
     def relative(path: str) -> str:

@@ -128,7 +128,7 @@ def is_first() -> bool:
 
 
 def watch_connections() -> None:
-    """Let each connection of this process fail once its other machine has not answered for LOST_AFTER.
+    """Let connections of a process of torchrun fail once another machine has not answered for LOST_AFTER.
 
     A process that is killed closes its connections. A machine without power or network does not, and who
     waits for its next message would do so for ever.

@@ -63,7 +63,7 @@ def stat(url: str) -> Object:
 
 
 def stat_all(urls: Iterable[str]) -> list[Object | None]:
-    """Request size and version of each remote object again, in parallel; None where it cannot be read."""
+    """Ask again, in parallel, for size and version of the file at each address; None where that fails."""
     urls = list(urls)
     for url in urls:
         _known.pop(url, None)

@@ -65,7 +65,7 @@ def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: floa
 
 
 def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
-    """The supremum of the threshold k for which some feature is explainable.
+    """The supremum of the threshold k for which words explain some feature (FALCON).
 
     Args:
         reached: (n_features,) the (min_images + 1)-th largest value of each feature; -inf if there are fewer

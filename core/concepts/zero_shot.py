@@ -35,7 +35,7 @@ say_of_texts = Templates.beside(__file__)
 
 
 def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
-    """Return the answer `zero-shot`: the class whose text CLIP's text tower finds most like each image.
+    """Let CLIP's text tower find the class whose words are most like each image: the answer `zero-shot`.
 
     Raises:
         SettingsError: the encoder has no text tower, its embeddings are not stored, or classes have no names.

@@ -55,7 +55,7 @@ def default_encoder(options: Mapping[str, Any]) -> str:
 
 
 def check_map_options(options: Mapping[str, Any]) -> None:
-    """Check the settings of `map` before the present map is deleted: method, sample, umap-learn installed."""
+    """Check the settings of the step `map` before any work is done: method, sample, umap-learn installed."""
     method, sample = options.get("method"), options.get("sample", 2)
     if method is not None and method not in MAP_METHODS:
         raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")

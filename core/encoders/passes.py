@@ -22,5 +22,5 @@ def pictures_a_pass(device_type: str, n_values: int) -> int:
 
 
 def waiting_batches(workers: int, batch_bytes: int) -> int:
-    """Return how many decoded batches of each worker may wait: 1 to MOST_WAITING."""
+    """Return how many decoded batches of each worker may wait for an encoder's pass: 1 to MOST_WAITING."""
     return min(MOST_WAITING, pictures_in(QUEUE_BYTES, workers * batch_bytes))

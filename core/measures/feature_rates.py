@@ -125,7 +125,7 @@ MOST_TOP = 64  # images of a feature, as the step `features` stores
 
 
 def top_images(array: ChunkedArray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the images of a mask on which each feature is largest, best first, and the values of h.
+    """Find each feature's strongest images in a slice's mask: rows, best first, and the values of h.
 
     Args:
         array: (n_images, n_features) raw representations. mask: (n_images,) bool.
@@ -259,7 +259,7 @@ def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def vectors_of(means: GroupMeans) -> dict[str, np.ndarray]:
-    """Name the vectors of means that the step `quality` stores of the evaluation images."""
+    """Name the means of right and of wrong evaluation images, and their counts, that `quality` stores."""
     right, wrong = means.class_means()
     return {
         "class_means_correct": right,

@@ -184,7 +184,7 @@ def find(
     seed: int = 0,
     effect: float = 1.0,
 ) -> pd.DataFrame:
-    """Count and test every slice that the finder of slices with many errors considers.
+    """Error rate, interval and test of every slice that the finder of slices with many errors considers.
 
     A row a candidate: label (-1 any), trait (-1 any), same (numbers of further traits with
     the same images), n, errors, error_rate, low, high, rest, lift, p, q; in no order.

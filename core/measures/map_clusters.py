@@ -89,7 +89,7 @@ class Cluster:
 
 
 def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the clusters of points on a map of images, where they lie dense, the largest first.
+    """Cluster images by the coordinates of a map that a step wrote, where they lie dense, the largest first.
 
     Args:
         points: (n, 2) finite.

@@ -127,7 +127,7 @@ def _text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
 
 
 def with_saved(where: Conditions, folder: Path) -> list[Conditions]:
-    """Return a slice's conditions with those of every saved slice that they name, at any depth.
+    """Return the filters that make a slice: its conditions and, at any depth, of saved slices that it names.
 
     Each is in it once: slices that all name two others would otherwise be twice as many at every step.
 

@@ -229,7 +229,7 @@ def _consumers_of(
 
 
 def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]]:
-    """Return an encoder's classifier and what a study remembers of it when embedded, at least why none."""
+    """Find for `embed` the encoder's classifier and what the study is to store of it, at least why none."""
     one: Any = encoder
     head = one.find_head() if hasattr(one, "find_head") else "representations were given"
     if isinstance(head, str):
@@ -257,7 +257,7 @@ def _head_facts(head: Head, encoder: Any) -> dict[str, Any]:
 
 
 def check_class_file(path: str, head: Head | None, about: Mapping[str, Any], labels: Sequence[str]) -> Match:
-    """The classes of the encoder's own classifier, as a file names them.
+    """Check for `embed` the file that names the classes of the encoder's own classifier, and read it.
 
     Args:
         head, about: of `own_head`. labels: sorted.

@@ -47,7 +47,7 @@ def rerun_table(study: Study) -> pd.DataFrame:
 
 
 def rerun_command(study: Study, folder: Path, table: Path, *, head: Path | None = None) -> Analyze:
-    """Return the command that makes a study with all settings of another one.
+    """Return the command that makes a study again from its exported table of images, with all settings.
 
     Args:
         folder: of the new study. table: a file with `rerun_table`. head: of its classifier, if it is not to

@@ -37,8 +37,10 @@ def study_entries(folder: Path) -> list[Entry]:
 
 
 def resolve(folder: Path, name: str) -> Path:
-    """The folder of a study by name. Only names that `study_entries` could give are accepted: no part can
-    point upwards. A link that the owner put into the studies folder is followed.
+    """Find the folder of a study that a server shares, by the name that is asked for.
+
+    Only names that `study_entries` could give are accepted: no part can point upwards. A link that the owner
+    put into the studies folder is followed.
 
     Raises:
         StudyError: no study of that name, whatever the name tries to reach.

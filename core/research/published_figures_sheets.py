@@ -324,7 +324,7 @@ def random_features(n_features: int, k: int, *, seed: int = 0) -> np.ndarray:
 
 
 def pca_directions(raw: np.ndarray, k: int) -> np.ndarray:
-    """Compute the first principal axes of raw rows (Kalibhat 2024, A.6, A.11-A.14).
+    """Principal axes along which figures of a paper (research) show images (Kalibhat 2024, A.6, A.11-A.14).
 
     Args:
         raw: (n, r) float.

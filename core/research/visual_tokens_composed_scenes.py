@@ -41,8 +41,11 @@ class PlantedObject:
 
 
 def planted_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
-    """List the objects of a scene with what is visible of them: the main one, companion, distractors,
-    occluder. What lies outside the image or behind something else is hidden."""
+    """List a scene's objects for its graph (visual tokens, research), with what is visible of them.
+
+    The main one, companion, distractors, occluder. What lies outside the image or behind something else is
+    hidden.
+    """
     drawn = [layer for layer in layers(plan, size) if layer.role != "shadow"]
     items = _items(plan)
     objects: list[PlantedObject] = []

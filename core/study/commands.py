@@ -348,7 +348,7 @@ COMMANDS: dict[str, type[Command]] = {kind.__name__: kind for kind in _KINDS}
 
 
 def typed(**values: object) -> Options:
-    """Return a step's settings as they are typed, for the `options` of a job's command."""
+    """Return the `options` of a study's job: the settings of its step as they are typed."""
     return tuple((name, str(value)) for name, value in values.items())
 
 

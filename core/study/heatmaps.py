@@ -60,7 +60,7 @@ def check_combination(how: str) -> None:
 def combine(
     maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int | Sequence[int] = 224
 ) -> np.ndarray:
-    """Combine the maps of one or several features of an image into one heatmap (docs/method.md 4).
+    """Scale, resize and combine an image's maps of some features into one heatmap (docs/method.md 4).
 
     mean: of the separately scaled and resized maps, then scaled again. max, min: the same without the last
     scaling, so {max >= t} and {min >= t} are the union and the intersection of the single regions. sum: the

@@ -41,7 +41,7 @@ def guest_is_asking() -> bool:
 
 
 def asking_browser() -> str:
-    """Return the name of the browser that asks the server; "" for a terminal or a notebook."""
+    """Name the browser that asks for a job or a change of a study; "" for a terminal or a notebook."""
     return _browser()
 
 

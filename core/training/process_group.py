@@ -96,7 +96,7 @@ def total(value: Tensor) -> Tensor:
 
 
 def n_processes() -> int:
-    """Return the number of processes that train an encoder together."""
+    """Return the number of processes of a training, each with its own images of every batch."""
     return dist.world_size()
 
 

@@ -33,7 +33,7 @@ PURE = (
 )
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
     *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "pack_pairs"),
-    *("as_words", "check_rows", "agreement", "jaccard"),
+    *("check_rows", "agreement", "jaccard"),
     *("reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
 }
 

@@ -79,7 +79,7 @@ def _leads(right: np.ndarray) -> np.ndarray:
 def likely_normalisation(
     study: Study, request: Request, progress: Progress, at_chance: bool = True
 ) -> str | None:
-    """Name the normalisation of pixels with which an encoder's head is right more often.
+    """Name, as a caveat of a study's accuracy, the pixel normalisation by which its head is right more often.
 
     Or the padding of a 3x3 first convolution, or the way to show transparent parts; on at most 256
     labelled images.

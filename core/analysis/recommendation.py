@@ -119,7 +119,7 @@ def advice(study: Study, metrics: pd.DataFrame | None = None) -> Record | Litera
 
 
 def verdict(study: Study, score: str, metrics: pd.DataFrame) -> Verdict | None:
-    """Return what a score is worth on the images that a study is narrowed to, else its evaluation images.
+    """Return what the score to take is worth: on images that a study is narrowed to, else evaluation images.
 
     Args:
         metrics: of these images. None where neither its AUROC nor what it lacks is known.

@@ -196,7 +196,7 @@ def harmful_remedies(table: pd.DataFrame) -> list[str]:
 
 
 def best_remedy(table: pd.DataFrame) -> str:
-    """The remedy with the largest gain among those that gain; "" where none does.
+    """Say which remedy to take: the one with the largest gain among those that gain; "" where none does.
 
     One that changes answers comes before temperature, which changes none; the refit is no remedy.
     """

@@ -145,7 +145,7 @@ def read_check(study: Study) -> TrustCheck | None:
 
 
 def headline_of_all(study: Study) -> QualityFacts:
-    """Return a study's facts on Q as `headline`, with shares that only `features` of older studies says."""
+    """Return facts for trust in Q: `headline`, with shares that only `features` of older studies says."""
     of_q, of_features = headline(study), study.facts(FeaturesFacts)
     names = ("near_zero_share", "negative_share", "dead_share", "mean_firing")
     lacking = {name: getattr(of_features, name) for name in names if getattr(of_q, name) is None}

@@ -144,7 +144,7 @@ def answer_named(study: StudyReader, name: str) -> Answer:
 
 
 def evaluated(study: StudyReader, kind: str) -> np.ndarray:
-    """(n_images,) bool: the images of a study that an answer is judged on.
+    """(n_images,) bool: the images of a study by which an answer of a kind is judged.
 
     Those of the evaluation split; all labelled ones out of fold, and where nothing was fitted and the split
     was drawn, not given.
@@ -204,7 +204,7 @@ def source_column(answer: Answer, table: str, column: str) -> tuple[str, str]:
 
 
 def has_top5(study: Any) -> bool:
-    """Whether a study's answer predicts more than five classes, so that top-5 accuracy tells something.
+    """Whether an answer predicts more than five classes, so that its top-5 accuracy tells something.
 
     Else the truth is always among the five best.
     """

@@ -265,7 +265,7 @@ def class_gradients(
     classes: np.ndarray,
     units: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the gradient of one class's logit for each row: its outputs' gradients, mixed by their softmax.
+    """Compute for each row the gradient of an answer's logit of one class, mixed of its outputs by softmax.
 
     d log(sum_o exp(z_o)) / dr = sum_o p_o dz_o / dr, with p the softmax over the outputs o of the class.
 

@@ -25,7 +25,7 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def exact_or_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of images whose whole numbers beside missing ones are Int64, not floats.
+    """Return a data frame whose whole numbers beside missing ones are Int64, not floats.
 
     They are text where they are longer than a float holds, as what reads them later may make floats of
     them.

@@ -39,7 +39,7 @@ def command_line(*words: object, **options: object) -> str:
 
 
 def basis_of(folder: str | Path) -> tuple[Path, str]:
-    """The study and the basis that a folder STUDY/bases/NAME is of; the folder itself and "" for another.
+    """Split what a command names: STUDY/bases/NAME into study and basis; another folder into itself and "".
 
     >>> basis_of(Path("studies/demo"))
     (PosixPath('studies/demo'), '')

@@ -92,7 +92,7 @@ def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any
 
 
 def check_same_length(name: str, length: int, other: str, expected: int) -> None:
-    """Raise ShapeError when two lengths that belong together differ."""
+    """Check that two lengths of arrays that belong together are the same; else raise ShapeError."""
     if length != expected:
         raise ShapeError(f"{name}: {length}, but {other}: {expected}. They must be the same")
 

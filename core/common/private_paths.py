@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def common_folder(names: pd.Series) -> str:
-    """Return the folder, with a slash, in which all absolute ones of some paths lie; "" without any."""
+    """Return the user's folder, with a slash, that holds all absolute ones of some paths; "" without any."""
     absolute = names[names.str.startswith("/").fillna(False).to_numpy(bool)]
     if not len(absolute):
         return ""

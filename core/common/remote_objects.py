@@ -52,7 +52,7 @@ _known: dict[str, tuple[Object, float]] = {}  # by address: and until when
 
 
 def stat(url: str) -> Object:
-    """Return size and version of a remote object. Raises FileNotFoundError, PermissionError, RemoteError."""
+    """Return size and version at an address. Raises FileNotFoundError, PermissionError, RemoteError."""
     cached = _known.get(url)
     if cached is None or cached[1] < time.monotonic():
         facts = _patiently(url, lambda: _store(url).info(_path(url)))

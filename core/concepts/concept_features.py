@@ -167,7 +167,7 @@ def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
 
 
 def share_of_strongest(values: np.ndarray, truth: np.ndarray, n: int = TOP) -> float:
-    """Share of the n images on which a feature is strongest that have a concept.
+    """How well a feature stands for a concept: its share of the n images on which the feature is strongest.
 
     The mean over all orders of equal values: of a sparse feature most are 0.
 

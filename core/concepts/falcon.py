@@ -244,7 +244,7 @@ CONFIDENCES: dict[str, _Confidence] = {"cosine": _cosine, "softmax": softmax_con
 
 
 def confidence_of(kind: str, cosine: np.ndarray, logsumexp: np.ndarray, temperature: float) -> np.ndarray:
-    """(n, k) float64 confidences of the retrieved captions, by kind: cosine or softmax.
+    """(n, k) float64 confidences of CLIP in captions retrieved for crops, by kind: cosine or softmax.
 
     Raises:
         SettingsError: unknown kind.

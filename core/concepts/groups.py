@@ -92,7 +92,7 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
     """
     if bits.ndim != 2 or bits.shape[1] != -(-n_features // 8):
         raise ShapeError(f"bits of {n_features} features are (n, {-(-n_features // 8)}), got {bits.shape}")
-    words = as_words(bits)
+    words = _as_words(bits)
     first, code, sizes = _classes(words)
     sizes = np.where(words[first].any(1), sizes, 0)  # images without any feature are in no group
     rank = np.lexsort([first, -sizes])  # order of the groups in the result
@@ -104,7 +104,7 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
     return Groups(bits[first[rank]], starts, order[: starts[-1]], n_features)
 
 
-def as_words(bits: np.ndarray) -> np.ndarray:
+def _as_words(bits: np.ndarray) -> np.ndarray:
     """Convert packed rows of features' bits to (n, w) uint64, padded with zeros."""
     if bits.shape[1] and bits.shape[1] % WORD_BYTES == 0:
         return np.ascontiguousarray(bits).view(np.uint64)

@@ -70,7 +70,7 @@ def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def kept_words(concepts: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the kept words of each group of features, best first."""
+    """Return the words that the step `concepts` kept for each group of features, best first."""
     rows: Any = concepts[concepts["kept"].to_numpy(bool)]
     return _by_group(rows.sort_values(["group", "rank"], kind="stable"))
 

@@ -112,7 +112,7 @@ class ClassTexts:
 
 
 def class_texts(labels: Sequence[str], file: str | None) -> ClassTexts:
-    """The text of each label for zero-shot answers: from a file of names, or its own words.
+    """The text of each label for CLIP's zero-shot answers: from a file of names, or its own words.
 
     Raises:
         SettingsError: a label is a number that the file, if there is one, does not name.

@@ -54,7 +54,7 @@ def image_tower(spec: Spec, call: Callable[..., Any], *, with_weights: bool) -> 
 
 
 def has_quick_gelu(name: str, tag: str) -> bool:
-    """Whether the weights of an open_clip tag were trained with OpenAI's quick GELU.
+    """Whether an encoder's checkpoint, by its open_clip tag, was trained with OpenAI's quick GELU.
 
     The name of their model does not say so: open_clip builds the other one, and warns.
     """
@@ -108,7 +108,7 @@ def tower_transform(tower: nn.Module, agreed: Mapping[str, Any] | None = None) -
 
 @contextmanager
 def silent_logs() -> Iterator[None]:
-    """Silence what open_clip and huggingface_hub log and warn of: we report one line ourselves."""
+    """Silence open_clip and huggingface_hub as they load a checkpoint: we report one line ourselves."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -12,7 +12,7 @@ MOST_WAITING = 4  # batches of a worker
 
 
 def pictures_in(n_bytes: int, each: int) -> int:
-    """Return how many pictures of `each` bytes fit into `n_bytes`: at least one."""
+    """Return how many pictures of `each` bytes an encoder's pass may take in `n_bytes`: at least one."""
     return max(1, n_bytes // max(each, 1))
 
 

@@ -23,7 +23,7 @@ LEAST_ALIKE = 30  # right images of like gap, without which no gain is judged
 
 
 def n_alike(n_reference: int) -> int:
-    """Return how many right images an error's trials are compared with: the tenth of nearest gap.
+    """Return how many right images a trial of causes is measured on for an error: the tenth of nearest gap.
 
     >>> n_alike(100), n_alike(2001)
     (30, 201)

@@ -179,7 +179,7 @@ def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np
 
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return an array of a study that is read at the first call and kept, read-only, as long as it is."""
+    """Return an array that measures of a study are made of, read at the first call and kept, read-only."""
     return made_once(study, name, lambda: read_only(read()))
 
 

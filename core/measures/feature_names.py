@@ -85,7 +85,7 @@ def _says(words: Sequence[str], classes: Sequence[str]) -> bool:
 
 
 def classes_apart(words: Mapping[int, Sequence[str]], on: Mapping[int, list[str]]) -> dict[int, list[str]]:
-    """Return the classes that tell a feature from others that are named by the same words.
+    """Tell apart features named by the same words: return the classes that do so.
 
     Those of `on`, where the words do not say the first of them already.
     """

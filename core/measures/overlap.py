@@ -184,7 +184,7 @@ COLUMNS = ["mask", "heatmap", "value", "low", "high", "n", "images", "reason"]
 
 
 def stored_name(control: str, mask: str) -> str:
-    """Return the name of a control heatmap in the table `overlap_controls`."""
+    """Return the name in the table `overlap_controls` of a control that a mean overlap is compared with."""
     return {"noise": "random", "ceiling": f"{mask} at map resolution"}.get(control, control)
 
 

@@ -178,7 +178,7 @@ def _article(noun: str) -> str:
 
 
 def plural(name: str) -> str:
-    """Return the plural of a class name that is plain English; any other name is left as it is.
+    """Put a class in the name of a slice into the plural, if it is plain English; any other name is left.
 
     >>> [plural(name) for name in ("tree", "bus", "fire lorry", "fish", "n0144", "jeans", "bird of paradise")]
     ['trees', 'buses', 'fire lorries', 'fish', 'n0144', 'jeans', 'bird of paradise']

@@ -27,7 +27,7 @@ def stamp(folder: Path) -> tuple[int, ...]:
 
 
 def listed(study: StudyReader) -> list[dict[str, Any]]:
-    """List the saved slices of a study: name, text form, and number of images; why, if unreadable."""
+    """List the filters (slices) saved for a study: name, text form, number of images; why, if unreadable."""
     rows: list[dict[str, Any]] = []
     for name, text in texts(study.path).items():
         row: dict[str, Any] = {"name": name, "where": text, "n_images": None}

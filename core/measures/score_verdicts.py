@@ -202,7 +202,7 @@ def errors_found(
 
 
 def share_of(n_images: int, share: float) -> int:
-    """Return a share of a study's images, such as 5 %, as their number, at least 1."""
+    """Return on how many images errors found by a score are counted: a share such as 5 %, at least 1."""
     return min(max(round(n_images * share), 1), n_images)
 
 

@@ -168,7 +168,7 @@ def best_first(concepts: pd.DataFrame) -> pd.DataFrame:
 
 
 def different_words(words: Iterable[str]) -> list[str]:
-    """Return words of a feature of which none has a word in common with one before it.
+    """Choose, of words that name firing features, those with no word in common with one before.
 
     >>> different_words(["brick", "red brick wall", "wall", "sky"])
     ['brick', 'wall', 'sky']
@@ -266,7 +266,7 @@ def _features_on(study: StudyReader, mask: str) -> list[int]:
 
 
 def disputed_heat(study: StudyReader) -> dict[int, tuple[str, list[int]]]:
-    """Return features whose heat lies on the object although a word of their name stands for the background.
+    """Return features whose heat disputes their name: on the object, where a word says background.
 
     A word does so where its last part ("sky" of "night sky") also ends the first word of features whose heat
     lies on the background, and that word is useful or reliable, unless it names a class (docs/method.md 5.2).

@@ -55,7 +55,7 @@ def removed(picture: np.ndarray, region: np.ndarray, fill: np.ndarray) -> np.nda
 
 
 def alike_in_area(areas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pair pictures whose objects are next to each other in area: each gets the mask of the other.
+    """Choose whose mask each picture to be changed gets: pair those whose objects are next in area.
 
     Ties are broken at random; of an odd number the last takes the mask of the one before it.
 

@@ -122,7 +122,7 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
 
 
 def check_class(study: Study, name: str | None) -> None:
-    """Raise SettingsError for a class that the answer of a study does not have."""
+    """Raise SettingsError, before a picture is explained, for a class that the answer does not have."""
     if name is not None and not can_tell(study, name):
         hint = did_you_mean(name, study.class_names)
         raise SettingsError(f"the {study.answer_name} of '{study.path}' has no class '{name}'.{hint}")

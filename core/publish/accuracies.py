@@ -105,7 +105,7 @@ def _refitted(study: Any) -> Iterator[NamedAccuracy]:
 
 
 def accuracies_line(rows: list[NamedAccuracy]) -> Record | str:
-    """Name the accuracies of a study beside each other, in the fewest words; "" of fewer than two."""
+    """Name in a line, for the report, all accuracies of a study in the fewest words; "" of fewer than two."""
     if len(rows) < 2:
         return ""
     parts = []

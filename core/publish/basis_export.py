@@ -107,7 +107,7 @@ EXTENSIONS = (".npz", ".safetensors", *WRITERS)
 
 
 def export_basis(study: Study, name: str, out: str | Path) -> int:
-    """Write a basis to a file, which appears only when complete.
+    """Export a basis of a study as a file for others, which appears only when complete.
 
     Args:
         out: .npz for all arrays of the dictionary (`decoder` (M, r), `offset` (r,), its encoder …), the codes

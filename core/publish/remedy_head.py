@@ -45,7 +45,7 @@ def remedy_head_bytes(study: Study, remedy: str) -> bytes:
 
 
 def write_remedy_head(study: Study, remedy: str, out: Path, *, whole: bool = False) -> dict[str, object]:
-    """Write the head of a remedy, or the encoder's whole network with it; return what was written.
+    """Export a remedy's head for other tools, or the whole network with it; return what was written.
 
     Args:
         whole: a checkpoint of torchvision or timm, with a sidecar OUT.json that says how pictures are read.

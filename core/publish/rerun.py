@@ -66,7 +66,7 @@ def rerun_command(study: Study, folder: Path, table: Path, *, head: Path | None 
 def other_encoder_command(
     study: Study, folder: Path, encoder: str, *, after: tuple[Path, ...] = ()
 ) -> Analyze:
-    """Return the command that makes a study of the same images, with the same settings, by another encoder.
+    """Hand on the command that makes a study again, of the same images and settings, by another encoder.
 
     What concerns the first encoder alone, such as its layer or pixel statistics, is left to the other one.
 

@@ -31,7 +31,7 @@ def studies_folder() -> Path:
 
 
 def study_entries(folder: Path) -> list[Entry]:
-    """Every study below the folder, the demo first, then by name. Empty when the folder is not there."""
+    """Every study that servers share of a folder, the demo first, then by name; none without a folder."""
     studies = [Entry(path.relative_to(folder).as_posix(), path) for path in _study_folders(folder, MAX_DEPTH)]
     return sorted(studies, key=lambda entry: (entry.name != DEFAULT, entry.name.casefold(), entry.name))
 

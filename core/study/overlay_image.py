@@ -22,7 +22,7 @@ LEAST_SIDE = 0.4  # of that square, in the shorter side of the picture
 
 
 def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
-    """Return the box of the largest connected region of a heatmap (docs/method.md 6.2).
+    """Return the box of the largest connected region of a study's scaled heatmap (docs/method.md 6.2).
 
     Regions of {heat >= threshold} are connected over edges, not corners (scipy's default); among equally
     large regions, the first in reading order counts.

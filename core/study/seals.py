@@ -123,7 +123,7 @@ def check_arrays(path: Path) -> None:
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | None:
-    """Read some arrays of a .npz cache file; None if it is absent or damaged and must be recomputed."""
+    """Read arrays of a study's cached .npz file; None if it is absent or damaged and must be recomputed."""
     try:
         check_arrays(path)
         _check_unpacked_size(path)

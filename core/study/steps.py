@@ -328,7 +328,7 @@ FORMULAS = {step.name: step.formulas for step in STEPS.values() if step.formulas
 
 
 def in_analysis() -> list[str]:
-    """The names of the steps of a study that an analysis runs."""
+    """List the steps of a study that an analysis runs, by name: all but those made on request."""
     return [name for name, step in STEPS.items() if not step.on_request]
 
 

@@ -309,7 +309,7 @@ def kept_per_image(n_images: int, n_features: int, n_positions: int) -> int:
 
 
 def scratch_bytes(n_images: int, n_features: int, n_positions: int) -> int:
-    """Bytes of the kept heatmaps of all images of a study, but for a feature's first images."""
+    """Bytes that a study caches on disk as heatmaps of all images, but for a feature's first images."""
     return 2 * n_positions * n_images * kept_per_image(n_images, n_features, n_positions)
 
 

@@ -18,7 +18,7 @@ from dashboard.components.chart import page_theme
 from dashboard.components.tooltips import plain
 from dashboard.jobs import opened_ahead, trust
 from dashboard.panels import detail as image_detail
-from dashboard.panels import palette, search_box, sidebar, study_progress, tour
+from dashboard.panels import palette, sidebar, study_progress, tour
 from dashboard.server import warm_up
 from dashboard.state import address_parts, served_studies, session
 from dashboard.state.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
@@ -50,6 +50,7 @@ def main() -> None:
     except RemoteError as error:
         st.error(plain(error), icon=":material/cloud_off:")
         return
+    session.enter_search()
     facts_slot = sidebar.links(entry, name, pages)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if name in WITHOUT_STUDY:
@@ -196,7 +197,6 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     try:
         if study is not None and page.url_path not in WITHOUT_STUDY:
             image_filter.enter(study)  # here, since what it reads may turn out to be damaged
-            search_box.end_old_search()
         page.run()
         if study is not None and palette.palette_is_open():
             palette.search_palette(study)

@@ -23,12 +23,11 @@ def link(
         page: a name in `dashboard.state.pages`. icon: of Material; icon_right: one behind the label.
         where: the filter there; None: the present one. query: further parts of the address.
     """
-    address = session.link_query(study, None if where is None else str(where))
     symbol = icon or icon_right
     st.page_link(
         f"views/{page}.py",
         label=label,
         icon=None if symbol is None else f":material/{symbol}:",
         icon_position="right" if icon_right else "left",
-        query_params=address | query,
+        query_params=session.page_query(page, study, None if where is None else str(where), query),
     )

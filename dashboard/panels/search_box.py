@@ -43,10 +43,9 @@ from dashboard.components.page_link import link
 from dashboard.jobs import resident_models
 from dashboard.state import served_studies, session
 
-KEY, LIKE, PICTURE, CAPTIONED, SPACE = "search", "like", "picture", "search_captions", "like_space"
+TEXT, LIKE, PICTURE, CAPTIONED, SPACE = "search", "like", "picture", "search_captions", "like_space"
+FIELD = "search_field"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
-PAGES_OF_SEARCH = ("images", "map")
-SEARCHED = "_searched"  # study and filter of the last run of a page with the field
 WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
 ICON = ":material/image_search:"
 LOADING = "Loading the CLIP model"
@@ -71,22 +70,6 @@ class Query:
         return bool(self.text or self.picture) or self.row is not None
 
 
-def end_old_search() -> None:
-    """Forget a text that was searched for where another study or filter was chosen elsewhere since.
-
-    Called by `main.py` alone, once per run, before the view: Streamlit may keep what a field of another page
-    held.
-    """
-    page, study = session.here()
-    present, has_field = (study, session.filter_text()), page in PAGES_OF_SEARCH
-    is_named = has_field and session.url_text(KEY) is not None
-    is_elsewhere = session.is_arriving() or not has_field
-    if is_elsewhere and not is_named and session.recall(SEARCHED, present) != present:
-        session.forget(KEY)
-    if has_field:
-        session.set_widget(SEARCHED, present)
-
-
 def field(study: Study) -> Query:
     """Draw the box; says what is looked for. CLIP begins to load, so that it is there when it is needed."""
     if has_index(study):
@@ -95,20 +78,44 @@ def field(study: Study) -> Query:
     if query.row is not None or query.picture:
         _chip(study, query)
     else:
-        text = st.text_input(
-            "Search",
-            key=KEY, bind="query-params", max_chars=LONGEST,
-            icon=":material/search:", placeholder=_example(study),
-            help=widgets.help_text("search"),
-            label_visibility="collapsed", width=WIDTH,
-        )  # fmt: skip
-        query = Query(text=tidy(text or "") if plain_words(text or "") else "")
+        query = _text_field(study)
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"
     if not guest_is_asking():  # who may bring no file of their own
         with st.popover("Picture", icon=ICON, help=about, key=f"search_picture_{number}"):
             _upload(study)
     return query
+
+
+def _text_field(study: Study) -> Query:
+    """Draw the field for a text, and the button that clears it.
+
+    No widget is bound to that part of the link: between two pages with the field, the browser would take it
+    out of the address.
+    """
+    shown = (session.url_text(TEXT) or "")[:LONGEST]
+    text = st.text_input(
+        "Search",
+        shown,
+        max_chars=LONGEST,
+        icon=":material/search:",
+        placeholder=_example(study),
+        help=widgets.help_text("search"),
+        label_visibility="collapsed",
+        width=WIDTH,
+        **session.show_in_widget(FIELD, shown, lambda text: session.set_url(TEXT, text or None)),
+    )
+    if text:
+        st.button(
+            "Clear",
+            key="search_clear",
+            icon=":material/close:",
+            help="Show all images of the filter again",
+            type="tertiary",
+            on_click=session.set_url,
+            args=(TEXT, None),
+        )
+    return Query(text=tidy(text or "") if plain_words(text or "") else "")
 
 
 def _example(study: Study) -> str:

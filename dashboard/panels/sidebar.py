@@ -138,8 +138,8 @@ def links(entry: served_studies.Entry | None, here: str, pages: Mapping[str, st.
     """Draw the links to all pages; return the place below the study selector, for `facts`.
 
     Args:
-        here: the open page. A link carries the study and the filter, so that the browser's history holds them
-            for every page.
+        here: the open page. A link carries the study, the filter and what is searched for, so that the
+            browser's history holds them for every page.
         pages: by name, as Streamlit knows them: a link by the path of its file looks the file up each time,
             some eight calls of the system, after each of which a busy thread has to wait for its turn.
     """
@@ -192,7 +192,7 @@ def _link(page: Page, pages: Mapping[str, st.Page], study: str | None) -> None:
             label=page.title,
             icon=page.icon,
             width="stretch",
-            query_params=session.link_query(study),
+            query_params=session.page_query(page.name, study),
         )
 
 

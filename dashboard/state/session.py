@@ -37,6 +37,9 @@ LEFT = {  # parts of old links, of switches that no page has any more: dropped w
     *("groups_panels", "overlap_images", "overlap_order", "compare_appear", "figures_kind"),
 }
 
+OF_SEARCH = ("search", "search_captions", "like", "like_space", "picture")
+WITH_SEARCH = ("images", "map")  # pages that search, by these parts of the address
+
 CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"
 _TOLD = "_told"
@@ -52,6 +55,7 @@ _TARGET = "_target"
 _LINK = "_link"
 _NOTED = "_noted"
 _READ = "_read_from_url"
+_SEARCH = "_search"  # `Search` of the last run of a page with the field
 _SWITCHED = "_switched"  # another study was chosen, and its page was not drawn yet: nobody's link is wrong
 
 
@@ -119,7 +123,47 @@ def go(page: str, study: str | Study | None = None, **parts: str | list[str]) ->
     further parts of its address.
     """
     st.session_state.pop(_AMONG, None)
-    st.session_state[_TARGET] = Target(page, link_query(study or st.session_state.get(STUDY)) | parts)
+    st.session_state[_TARGET] = Target(
+        page, page_query(page, study or st.session_state.get(STUDY), parts=parts)
+    )
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for, as parts of the address, in one study and filter."""
+
+    study: str
+    where: str
+    parts: dict[str, list[str]]
+
+
+def enter_search() -> None:
+    """Remember what is searched for, until it is cleared or another page has another study or filter.
+
+    Links to pages that search take it along (`page_query`). Called by `main.py` alone, once per run, before
+    links are drawn.
+    """
+    page, study = here()
+    where, search = filter_text(), recall(_SEARCH)
+    if page in WITH_SEARCH:
+        query = address.query()
+        parts = {name: query.get_all(name) for name in OF_SEARCH if name in query}
+        st.session_state[_SEARCH] = Search(study, where, parts)
+    elif search is not None and (search.study, search.where) != (study, where):
+        st.session_state[_SEARCH] = None
+
+
+def page_query(
+    page: str, study: str | Study | None, where: str | None = None, parts: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Query string of a link to a page: of `link_query`, with `parts`; where there are none, with what is
+    searched for in that study and filter.
+    """
+    query, search = link_query(study, where), recall(_SEARCH)
+    if parts or page not in WITH_SEARCH or search is None:
+        return query | dict(parts or {})
+    is_same = (search.study, search.where) == (query.get(STUDY), query.get(WHERE, ""))
+    return query | (search.parts if is_same else {})
 
 
 def is_leaving() -> bool:
@@ -134,7 +178,7 @@ def take_target() -> Target | None:
 
 def href(page: str, study: str | Study | None, **parts: str) -> str:
     """The address of another page with the same study and filter, for a link in the browser."""
-    return f"/{page}?{urlencode(link_query(study) | parts)}"
+    return f"/{page}?{urlencode(page_query(page, study, parts=parts), doseq=True)}"
 
 
 def link_query(study: str | Study | None, where: str | None = None) -> dict[str, str]:
@@ -165,11 +209,6 @@ def enter_page(page: str) -> None:
         st.session_state[_NOTED] = set()
         st.session_state[_LINK] = {name: query.get_all(name) for name in query}
     st.session_state[_PAGE] = page
-
-
-def is_arriving() -> bool:
-    """Return True in the first run of a page that was opened."""
-    return _LINK in st.session_state
 
 
 def enter_study(names: Sequence[str]) -> str:
@@ -355,11 +394,6 @@ def _elsewhere(*, keeps_saved: bool = False) -> str:
 def recall(name: str, default: Any = None) -> Any:
     """Return the value that `set_widget` stored under this name in this session, or the default."""
     return st.session_state.get(name, default)
-
-
-def forget(widget: str) -> None:
-    """Drop the value of a widget that this run has not drawn yet."""
-    st.session_state.pop(widget, None)
 
 
 def value(widget: str) -> Any:

@@ -175,3 +175,47 @@ def test_address__names_the_study_from_the_first_page_on(reader, address):
     page.wait_for_url(re.compile("where="))
     rest(page)
     assert page.url == f"{address}/images?study=demo&where=correct%3Dfalse"
+
+
+def test_search__stays_from_page_to_page_until_it_is_cleared(visitor, address):
+    text = "ant"
+    one = visitor()
+    page = one.open(f"{address}/images?study=seen")
+    field = page.get_by_role("textbox", name="Search", exact=True)
+    clear = page.get_by_role("button", name="Clear", exact=True)
+
+    def is_searched(there: bool = True) -> None:
+        expect(field).to_have_value(text if there else "")
+        expect(clear).to_have_count(int(there))
+        assert one.query().get("search") == ([text] if there else None)
+
+    field.fill(text)
+    field.press("Enter")
+    rest(page)
+    is_searched()
+    for go in ("Errors", "Images", "Images", "Map", "Overview", "Map", "Images"):
+        visit(page, go)
+        rest(page)
+        if go in ("Images", "Map"):
+            is_searched()
+    by_palette("Features")(page)
+    rest(page)
+    by_palette("Images")(page)
+    rest(page)
+    is_searched()
+    page.go_back()
+    rest(page)
+    page.go_forward()
+    rest(page)
+    is_searched()
+    page.reload()
+    rest(page)
+    is_searched()
+    clear.click()
+    rest(page)
+    is_searched(False)
+    visit(page, "Errors")
+    rest(page)
+    visit(page, "Map")
+    rest(page)
+    is_searched(False)

@@ -62,10 +62,10 @@ def test_another_study__takes_the_readers_choices_alone(second, open_page):
         "images", study="demo", where=f"label={label} fires=3 correct=false",
         search="a red ball", images_sort="Confidence, lowest first", image="val/000083",
     )  # fmt: skip
-    assert not app.exception and app.text_input(key="search").value == "a red ball"
+    assert not app.exception and app.text_input(key="search_field").value == "a red ball"
     app.selectbox(key="study_field").set_value("second").run()
     assert not app.exception
-    assert app.text_input(key="search").value == ""
+    assert [one.value for one in app.text_input if one.label == "Search"] == [""]
     assert parts_of(app) == {
         "study": ["second"],
         "where": [f"label={label} correct=false"],

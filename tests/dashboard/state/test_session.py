@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.charts.kept_figures import KeptFigure
 from core.store import open_study
-from dashboard.panels import search_box
 from dashboard.state import my_figures, session
 
 
@@ -120,23 +119,41 @@ def test_study__chosen_on_the_page_of_an_image_opens_its_overview(run):
     assert session.take_target() is None
 
 
-@pytest.mark.parametrize("elsewhere", ["", "label=ant"])
-def test_search__ends_where_another_filter_was_chosen_on_another_page(elsewhere, run):
-    def visit(page: str, **query: str) -> str | None:
-        run(page, study="demo", **query)
-        search_box.end_old_search()
-        session.leave_page()
-        return session.recall(search_box.KEY)
+@pytest.fixture
+def visit(run):
+    """Run a page as `main.py` does; gives what links to Images take along beside the study."""
 
-    visit("images")
-    session.set_widget(search_box.KEY, "a dog")
-    assert visit("images", where="label=bee", search="a dog") == "a dog"  # chosen beside the search
-    assert visit("errors", where="label=bee") == "a dog"
-    assert visit("errors", **({"where": elsewhere} if elsewhere else {})) is None
-    session.set_widget(search_box.KEY, "a cat")
-    assert visit("images", where="label=bee", search="a cat") == "a cat"  # of a link
-    visit("features", where="label=bee")
-    assert visit("images", where="label=ant") is None  # of a link to a slice
+    def visited(page: str, **query: str) -> dict[str, object]:
+        run(page, study="demo", **query)
+        session.enter_search()
+        session.leave_page()
+        return {name: part for name, part in session.page_query("images", "demo").items() if name != "study"}
+
+    return visited
+
+
+@pytest.mark.parametrize("part", ["search", "like", "picture"])
+def test_search__goes_along_within_a_study_and_a_filter(part, visit):
+    searched = {"where": "label=bee", part: ["a dog"]}
+    assert visit("images", where="label=bee", **{part: "a dog"}) == searched
+    assert visit("errors", where="label=bee") == searched
+    assert "a dog" in session.href("map", "demo").replace("+", " ")
+    assert session.page_query("features", "demo") == {"study": "demo", "where": "label=bee"}
+    assert part not in session.page_query("images", "other")
+    assert part not in session.page_query("images", "demo", "label=ant")
+    beside = session.page_query("images", "demo", parts={"images_sort": "Confidence"})
+    assert part not in beside and beside["images_sort"] == "Confidence"
+    assert visit("images", where="label=bee") == {"where": "label=bee"}  # cleared
+    assert visit("errors", where="label=bee") == {"where": "label=bee"}
+
+
+@pytest.mark.parametrize("elsewhere", [{}, {"where": "label=ant"}])
+def test_search__ends_where_another_filter_is_chosen_on_another_page(elsewhere, visit):
+    visit("images", search="a dog")
+    chosen_beside = visit("images", search="a dog", where="label=bee")
+    assert chosen_beside == {"where": "label=bee", "search": ["a dog"]}
+    assert visit("errors", **elsewhere) == elsewhere
+    assert visit("errors", where="label=bee") == {"where": "label=bee"}
 
 
 def test_my_figures__the_folder_that_the_browser_knows_from_before_a_reload_is_taken_back(run):

@@ -201,7 +201,7 @@ def test_search__without_an_index_names_of_classes_stand_in(studies, open_page):
     bees = np.flatnonzero(study.images["label"].eq("bee") & study.is_val)
     assert ids(app) == bees.tolist() and not any(tile["badge"] for tile in tiles(app, "images_gallery"))
     assert f"**{len(bees)} images** of classes with “Be” in their name" in all_text(app)
-    assert app.text_input(key=search_box.KEY).placeholder == f"A class, as in “{study.class_names[0]}”"
+    assert app.text_input(key=search_box.FIELD).placeholder == f"A class, as in “{study.class_names[0]}”"
 
 
 def test_search__one_button_prepares_it(studies, open_page, started, trusted):

@@ -33,7 +33,7 @@ CORE_FOR_DASHBOARD = (
     "core.data.picture_limits",
     *("core.encoders.readout", "core.encoders.spec", "core.encoders.trusted_code"),
     *("core.pictures.cause_words", "core.pictures.confused", "core.pictures.decomposition"),
-    "core.pictures.look",
+    *("core.pictures.listed_features", "core.pictures.look"),
     *("core.pictures.of_image", "core.pictures.seen", "core.training.preview"),
 )
 # What its pages of research may import besides.

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.answers.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.common.captions import SPLITS, headline, split_images
-from core.common.formatting import signed
 from core.common.records import Templates
+from core.pictures.listed_features import listed_sentence
 from core.pictures.look import Look
 from core.store import Study
 from core.study.label_decisions import label_words
@@ -38,7 +38,6 @@ FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Scores",
 )
 SHOWN = 14
-HALF = 0.5  # of the lead: of a smaller share the page says where the rest is
 SIDE = 560  # pixels of a picture
 SUGGESTED = 48
 VIEWS = "image_views"
@@ -103,7 +102,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     if look.pushes:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _said(study, look, facts, table, explained=not off)
+            _said(study, look, facts, n_listed=0 if off else len(table))
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
     parts = zip(numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True)
@@ -154,8 +153,8 @@ def _note(study: Study, look: Look, table: pd.DataFrame, *, switches: bool) -> s
     return " ".join([how, bold, *[NOT_SWITCHED_OFF] * (not switches), _say("click")])
 
 
-def _said(study: Study, look: Look, facts: dict[str, Any], table: pd.DataFrame, *, explained: bool) -> None:
-    """Who wins, and by how much; explained: and how much of that the list below is (table: its features)."""
+def _said(study: Study, look: Look, facts: dict[str, Any], *, n_listed: int) -> None:
+    """Who wins, and by how much; and how much of that the list below is, where `n_listed` is not 0."""
     wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
     rival = look.rival
     if wrong:
@@ -163,19 +162,7 @@ def _said(study: Study, look: Look, facts: dict[str, Any], table: pd.DataFrame, 
         rival = label_words(str(facts["label"]), decision)
     kind, names = "ahead_of_label" if wrong else "ahead", (widgets.plain(look.answer), widgets.plain(rival))
     line = _say(kind, names=names, value=look.lead)
-    st.markdown(line + (f" {_weight_of_list(look, table)}" if explained else ""), width="content")
-
-
-def _weight_of_list(look: Look, table: pd.DataFrame) -> str:
-    """How much of the lead the listed features add up to; nothing where what they add is not exact."""
-    if look.note:
-        return _say("weigh_most")
-    listed = float(np.nansum(table["push"].to_numpy(float)))
-    rest = (signed(look.lead - listed, 2),)
-    if not 0 < listed <= look.lead:
-        return _say("weigh_most_and_rest", names=rest)
-    share = listed / look.lead
-    return _say("explains" if share >= HALF else "explains_little", value=share, names=rest)
+    st.markdown(line + (f" {listed_sentence(look, n_listed)}" if n_listed else ""), width="content")
 
 
 def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:

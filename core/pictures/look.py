@@ -21,6 +21,7 @@ from core.study.overlay_image import draw_overlay
 from core.study.stored_heatmaps import StoredMaps
 
 MOST_CLASSES = 5
+FEW_CLASSES = 6  # of which all are listed
 SHOWN = 14  # features
 NORM_FLOOR = 1e-12
 
@@ -30,13 +31,14 @@ class Look:
     """What a classifier says of a picture.
 
     Attributes:
-        classes: name, spoken, before, after: probabilities of the most likely classes, of the true one and of
-            those asked for, with all features and without those that are off, by `after`. Empty without a
-            classifier.
-        answer, rival: what it says with all features, and the class that this is weighed against: the true
-            one where the answer is wrong, else the next; empty without a classifier. lead: in logits.
+        classes: name, spoken, before, after: probabilities of all of a few classes, else of the most likely
+            ones, of the true one and of those asked for, with all features and without those that are off, by
+            `after`. Empty without a classifier.
+        answer, rival: what it says with all features, and the class that this is weighed against (`decide`);
+            empty without a classifier. lead: in logits.
         features: as `_ranked_features` lists them. note: how to read their pushes, or why there are none, in
-            a sentence; empty where there is nothing to say.
+            a sentence; empty where there is nothing to say. names: of answer and rival as labels, maybe
+            WordNet ids.
     """
 
     classes: pd.DataFrame
@@ -45,6 +47,7 @@ class Look:
     lead: float
     features: pd.DataFrame
     note: str = ""
+    names: tuple[str, str] = ("", "")
 
     @property
     def pushes(self) -> bool:
@@ -76,6 +79,7 @@ def decide(
     *,
     off: Sequence[int] = (),
     true: str | None = None,
+    against: str | None = None,
     also: Sequence[str] = (),
     pushes: Callable[[str, str], np.ndarray] | None = None,
 ) -> Look:
@@ -87,8 +91,9 @@ def decide(
 
     Args:
         seen: with `raw`, `fires` and `logits`, as a `Glance` has them. off: features set to their means, as
-            `core.analysis.removal` takes them out. true: the class of the picture, if known. also: names of
-            classes that are listed however likely they are.
+            `core.analysis.removal` takes them out. true: the class of the picture, if known. against: name
+            of the class that the answer is weighed against; None, or the answer itself: the true one where
+            the answer is wrong, else the next. also: names of classes that are listed in any case.
         pushes: (n_features,) by the names of answer and rival, where there is no classifier to ask.
     """
     raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
@@ -109,8 +114,9 @@ def decide(
     by_class = class_logits.by_class(both, predictor.column, len(predictor.names))
     ranked = np.argsort(-by_class, axis=1, kind="stable")  # shares may be 0 of all but one
     answer, rival = ranked[0, :2].tolist()
-    if true in predictor.names and predictor.names.index(true) != answer:
-        rival = predictor.names.index(true)
+    for name in (true, against):
+        if name in predictor.names and predictor.names.index(name) != answer:
+            rival = predictor.names.index(name)
     push = nothing
     if classifier is not None:
         twice, same = (np.stack([one] * 2) for one in (raw, logits))
@@ -120,11 +126,11 @@ def decide(
         push = (toward[0] - toward[1]) * raw
     elif pushes is not None:
         push = pushes(predictor.names[answer], predictor.names[rival])
-    classes = _likely(predictor, predictor.shares(both), ranked, {true, *also})
+    classes = _likely(predictor, predictor.shares(both), ranked, {true, against, *also})
     lead = float(by_class[0, answer] - by_class[0, rival])
     features = _ranked_features(raw, fires, push)
-    names = predictor.spoken[answer], predictor.spoken[rival]
-    return Look(classes, *names, lead, features, _note_on(predictor, push))
+    spoken, names = ((list_of[answer], list_of[rival]) for list_of in (predictor.spoken, predictor.names))
+    return Look(classes, *spoken, lead, features, _note_on(predictor, push), names)
 
 
 def _note_on(predictor: Predictor, push: np.ndarray) -> str:
@@ -139,7 +145,8 @@ def _likely(
 ) -> pd.DataFrame:
     """Tabulate classes of a picture; shares, ranked: (2, n_names), before and after features are off."""
     named = {code for code, name in enumerate(predictor.names) if name in also}
-    first = named.union(ranked[0, :2].tolist(), ranked[1, :MOST_CLASSES].tolist())
+    most = FEW_CLASSES if len(predictor.names) <= FEW_CLASSES else MOST_CLASSES
+    first = named.union(ranked[0, :2].tolist(), ranked[1, :most].tolist())
     codes = [code for code in ranked[1].tolist() if code in first]
     return pd.DataFrame(
         {

@@ -56,14 +56,15 @@ PARTS = {**KEYS, Picture: lambda one: one.digest, Alteration: repr}
 
 
 @st.cache_resource(max_entries=48, show_spinner=False, hash_funcs=PARTS)
-def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Tried:
-    """Let the encoder look at a picture; waits until it is loaded.
+def tried(study: Study | None, picture: Picture, alteration: Alteration, against: str | None = None) -> Tried:
+    """Let the encoder look at a picture; waits until it is loaded. against: see `decide`.
 
     Raises:
         UnreadableImage, EncoderError: one line with what is wrong.
     """
     seen = resident_models.see(study, picture.data, alteration)
-    shown = decide(classifier(study), seen, true=picture.true).features["feature"].head(SHOWN).tolist()
+    made = decide(classifier(study), seen, true=picture.true, against=against)
+    shown = made.features["feature"].head(SHOWN).tolist()
     whole = _of_whole(study, seen)
     if not len(seen.features) and (study is None or not study.why_skipped("heatmaps")):
         whole = sorted(whole, key=lambda feature: -seen.raw[feature])[:SHOWN]  # each takes a pass of its own
@@ -78,10 +79,16 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
 
 
 def look(
-    study: Study | None, picture: Picture, one: Tried, off: tuple[int, ...], also: Sequence[str] = ()
+    study: Study | None,
+    picture: Picture,
+    one: Tried,
+    off: tuple[int, ...],
+    also: Sequence[str] = (),
+    *,
+    against: str | None = None,
 ) -> Look:
     """What the answer makes of it without some features: nothing is computed but products of numbers."""
-    return decide(classifier(study), one.seen, off=off, true=picture.true, also=also)
+    return decide(classifier(study), one.seen, off=off, true=picture.true, against=against, also=also)
 
 
 def classifier(study: Study | None) -> Predictor | None:

@@ -22,7 +22,8 @@ from dashboard.state.pages import TRY_PICTURE
 # Where a picture of the reader's comes in: chosen, dropped anywhere on the page, pasted, or a sample.
 
 
-SAMPLE, OF, CROP, COVERED, OFF = "sample", "of", "crop", "covered", "off"  # parts of the address
+SAMPLE, OF, CROP, COVERED = "sample", "of", "crop", "covered"  # parts of the address
+OFF, AGAINST = "off", "against"
 FILE, BROUGHT, TROUBLE, FILES = "try_file", "_try_brought", "_try_trouble", "_try_files"
 
 
@@ -97,7 +98,7 @@ def take_picture(leads_there: bool, **parts: str) -> None:
         session.set_widget(name, None)
     if leads_there:
         return session.go(TRY_PICTURE, **parts)
-    for name in (SAMPLE, OF, CROP, COVERED, OFF):
+    for name in (SAMPLE, OF, CROP, COVERED, OFF, AGAINST):
         session.set_url(name, parts.get(name))
 
 

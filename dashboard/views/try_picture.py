@@ -1,7 +1,7 @@
 """A picture of the reader's: the answer, the features that fire and where, and what changes the answer.
 
 The address holds which picture (`sample=NAME` or `of=IMAGE`; an uploaded one is in no address), its `crop`,
-what is `covered`, and which features are `off`.
+what is `covered`, which features are `off`, and the class that the answer is compared with (`against`).
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,15 @@ from core.study.missing import nothing
 from dashboard.cache import reads, tried_reads
 from dashboard.cache.tried_reads import Picture, Tried
 from dashboard.components import widgets
+from dashboard.components.choose_one import select_class
 from dashboard.components.feature_heat_list import feature_heat_list, heat_views
 from dashboard.components.job_follower import follow_model
 from dashboard.components.picture_input import Box, Boxes, picture_marks
 from dashboard.jobs import resident_models
 from dashboard.panels import tried_picture
-from dashboard.panels.detail import UNLIKE_ALL, how_alike, in_the_study, mostly_covered
+from dashboard.panels.detail import THE_SAME, UNLIKE_ALL, how_alike, in_the_study, mostly_covered
 from dashboard.panels.tried_picture import (
+    AGAINST,
     BROUGHT,
     COVERED,
     CROP,
@@ -43,6 +45,7 @@ from dashboard.state.pages import PAGES, TRY_PICTURE
 
 OFFERED = 18  # images of the study
 VIEWS = "try_views"
+COMPARE_WITH = "Compare the answer with"
 WITHOUT = (
     "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
 )
@@ -55,7 +58,7 @@ def try_picture_page(study: Study | None) -> None:
         session.notify("A picture is tried with the encoder's own units, whatever the basis of the study.")
     widgets.page_header(page.title, page.question if study is not None else f"{page.question} {WITHOUT}")
     picture = _picture(study)
-    for part in (CROP, COVERED, OFF):  # now, or a link would lose them while the encoder loads
+    for part in (CROP, COVERED, OFF, AGAINST):  # now, or a link would lose them while the encoder loads
         session.url_text(part)
     state = resident_models.prepare_encoder(study)  # begins to load while the reader looks for a picture
     if state.name in ("refused", "failed"):
@@ -117,16 +120,17 @@ def _tried(study: Study | None, picture: Picture) -> None:
     """Everything that changes with the boxes and switches, and nothing else of the page."""
     if session.is_leaving():
         st.rerun()
-    alteration = _alteration()
+    alteration, against = _alteration(), session.url_text(AGAINST)
     try:
-        whole = tried_reads.tried(study, picture, Alteration())
-        one = tried_reads.tried(study, picture, alteration)
+        whole = tried_reads.tried(study, picture, Alteration(), against)
+        one = tried_reads.tried(study, picture, alteration, against)
     except PeregrineError as error:
         st.error(widgets.plain(full_sentence(str(error))), icon=":material/error:")
         return
     off = switched_off(OFF, len(one.seen.raw))
     before = tried_reads.look(study, picture, whole, ())
-    after = tried_reads.look(study, picture, one, off, words(before.classes, "name")[:1])
+    answered = words(before.classes, "name")[:1]
+    after = tried_reads.look(study, picture, one, off, answered, against=against)
     before = tried_reads.look(study, picture, whole, (), words(after.classes, "name"))  # of the same classes
     alike = "" if study is None else _how_alike(study, one)
     is_unlike = isinstance(alike, Record) and alike.kind == UNLIKE_ALL
@@ -156,6 +160,8 @@ def _tried(study: Study | None, picture: Picture) -> None:
             st.caption(f":material/info: {widgets.plain(line)}")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
+    if after.pushes:
+        _compare_with(study, picture, whole, after)
     _features(study, one, after, off)
     if study is not None:
         _similar(study, one, "" if is_unlike else alike)
@@ -180,6 +186,20 @@ def _changed(alteration: Alteration, off: tuple[int, ...]) -> str:
 def _undo() -> None:
     for name in (CROP, COVERED, OFF):
         session.set_url(name, None)
+
+
+def _compare_with(study: Study | None, picture: Picture, whole: Tried, made: Look) -> None:
+    """Offer the classes that the answer can be weighed against: first that of the picture, if it is known."""
+    predictor = tried_reads.classifier(study)
+    if predictor is None or len(predictor.names) < 3:
+        return
+    answer, rival = made.names
+    if session.url_text(AGAINST) == answer:  # it has become the answer since
+        session.set_url(AGAINST, None)
+    class_of_picture = picture.true or _class_of_same_image(study, whole)
+    others = [name for name in predictor.names if name != answer]
+    others.sort(key=lambda name: name != class_of_picture)
+    select_class(COMPARE_WITH, others, key=AGAINST, default=rival, width=280, shows_label=True)
 
 
 def _features(study: Study | None, one: Tried, made: Look, off: tuple[int, ...]) -> None:
@@ -243,6 +263,17 @@ def _in_the_study(study: Study | None, whole: Tried) -> Record | str:
     answers = study.answering(asked.name) if asked is not None and asked.name in study.answers else None
     is_seen = answers is not None and bool(reads.answer_has_seen(answers)[rows[0]])
     return in_the_study(study, int(rows[0]), float(cosines[0]), is_seen=is_seen)
+
+
+def _class_of_same_image(study: Study | None, whole: Tried) -> str | None:
+    """The label of the image of the study that the whole picture is; None where it is none."""
+    if study is None:
+        return None
+    rows, cosines = tried_reads.similar(study, whole.seen.raw)
+    if not len(rows) or cosines[0] <= THE_SAME:
+        return None
+    label = study.column("images", "label").iat[int(rows[0])]
+    return None if widgets.undefined(label) else str(label)
 
 
 def _how_alike(study: Study, one: Tried) -> Record | str:

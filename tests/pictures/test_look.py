@@ -14,7 +14,7 @@ from core.analysis.heatmaps_on_demand import study_encoder
 from core.analysis.predictor import of_outputs, predictor_of, predictor_of_images
 from core.answers.class_logits import Classifier
 from core.errors import SettingsError
-from core.pictures.look import decide, heat_of, nearest_images, picture_overlay
+from core.pictures.look import FEW_CLASSES, decide, heat_of, nearest_images, picture_overlay
 from core.pictures.of_image import look_at
 from core.pictures.resident_encoder import see
 from core.pictures.seen import Alteration, how_to_see
@@ -166,3 +166,20 @@ def test_covered_share__matches_a_raster(rng):
             left, top, right, bottom = np.round(np.array(region) * side).astype(int)
             share = Alteration(covered=tuple(boxes)).covered_share(region)
             assert share == pytest.approx(covered[top:bottom, left:right].mean())
+
+
+def test_decide__weighs_the_answer_against_a_class_of_choice(study, encoder):
+    seen = see(encoder, study.image(ROW), **how_to_see(study))
+    predictor = predictor_of(study)
+    first = decide(predictor, seen)
+    names = list(predictor.names)
+    if len(names) <= FEW_CLASSES:
+        assert sorted(first.classes["name"]) == sorted(names)
+    answer = names[predictor.spoken.index(first.answer)]
+    for against in (name for name in names if name != answer):
+        made = decide(predictor, seen, against=against, true=names[0])
+        assert (made.answer, made.rival) == (first.answer, predictor.spoken[names.index(against)])
+        assert against in set(made.classes["name"])
+    same = decide(predictor, seen, against=answer)
+    assert (same.rival, same.lead) == (first.rival, first.lead)
+    assert decide(predictor, seen, against="no such class").rival == first.rival

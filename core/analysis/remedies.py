@@ -46,6 +46,7 @@ TABLE, IMAGES = "remedies", "remedy_images"
 RULED_OUT = 0.02  # a gain that intervals may reach where it is said that no remedy of the head helps
 TIMES_CROSSFIT = 4.5  # as long as `crossfit`: 3.5 times for 118 photographs, 5.1 for 5,000 images
 LEAST_DISCORDANT = 8  # images that change side: of fewer nothing is said
+LOG_LOSS_DIGITS = 3  # of a log loss, in templates
 BINS = 15  # of the calibration error
 RESAMPLES = 2000
 
@@ -282,12 +283,15 @@ def _best_finding(table: pd.DataFrame) -> Record:
 
 
 def _best_of_confidence(table: pd.DataFrame) -> Record:
-    """Name the remedy that lowers the log loss most, of those that do so for certain."""
+    """Name the remedy that lowers the log loss most, of those that do so for certain.
+
+    A pair comes after one of its remedies that lowers it as much, to the digits that are shown.
+    """
     rows = [row for row in table.to_dict("records") if row["remedy"] != REFIT and row["outcome"] != LOSES]
     lower = [row for row in rows if moves_log_loss(row) and row["log_loss_gain"] > 0]
     if not lower:
         return _say("none")
-    row = max(lower, key=lambda row: float(row["log_loss_gain"]))
+    row = max(lower, key=lambda row: round(float(row["log_loss_gain"]), LOG_LOSS_DIGITS))
     change = _log_loss_change(row)
     name = remedy_name(str(row["remedy"]))
     return _say("best_confidence", what=name, value=change.value, interval=change.interval, parts=(change,))

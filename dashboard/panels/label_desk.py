@@ -129,7 +129,7 @@ def _run_again(study: Study) -> None:
     )
     path, started = session.recall(STARTED) or (None, "")
     is_made = open_made(
-        further_studies.next_studies(study),
+        dict.fromkeys([*further_studies.next_studies(study), *further_studies.corrected_studies(study)]),
         started if path == study.path else "",
         lambda name: (study, {"compare_what": "Studies", "compare_with": name}),
         key=AGAIN,

@@ -153,6 +153,16 @@ def test_log_loss__certain_gains_are_told_as_harm_is():
     assert remedies_finding(table).parts[0].what == remedy_name("corrected")
 
 
+def test_log_loss__a_pair_that_lowers_it_no_further_than_one_alone_is_not_named():
+    table = table_of(("refit", 0.0, -0.1, 50), ("corrected", 0.1748, -0.1, 13),
+                     ("corrected+balanced", 0.1752, -0.1, 13))  # fmt: skip
+    table["log_loss_gain"], table["log_loss_low"], table["log_loss_high"] = [0.0, 0.1748, 0.1752], 0.1, 0.3
+    table["outcome"] = remedies.NO_DIFFERENCE
+    assert remedies_finding(table).what == remedy_name("corrected")
+    table.loc[2, "log_loss_gain"] = 0.1762
+    assert remedies_finding(table).what == remedy_name("corrected+balanced")
+
+
 def test_finding__names_what_does_harm():
     table = table_of(("refit", 0.0, -0.1, 50), ("slices", -0.1, -0.2, 10), ("balanced", 0.2, -0.1, 20),
                      ("without_wrong+slices", -0.1, -0.2, 9), ("temperature", -0.1, -0.2, 0))  # fmt: skip

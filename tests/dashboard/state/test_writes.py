@@ -65,7 +65,7 @@ READING = {
         "kept_figures.shortened_caption",
     ),
     *("my_figures.figures", "my_figures.count", "my_figures.name", "my_figures.take_back"),
-    *("my_figures.remove", "my_figures.set_caption"),  # by kept.remove_figure and kept.set_caption
+    *("my_figures.remove", "my_figures.set_caption", "my_figures.move"),  # by those of kept_figures
     *("launcher.refusal", "launcher.folder_of", "launcher.all_jobs", "launcher.can_stop", "launcher.home"),
     *("launcher.resume_command", "launcher.offered", "launcher.can_remove", "launcher.of_earlier_versions"),
     *("runner.remembered", "runner.command_to_resume"),

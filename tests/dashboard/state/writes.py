@@ -77,6 +77,9 @@ WRITES: dict[str, Callable[[Study], object]] = {
     "kept_figures.add_figure": lambda study: kept_figures.add_figure(_folder(study), FIGURE),
     "kept_figures.set_caption": lambda study: kept_figures.set_caption(_folder(study), "000001", "other"),
     "kept_figures.remove_figure": lambda study: kept_figures.remove_figure(_folder(study), "000001"),
+    "kept_figures.move_figure": lambda study: kept_figures.move_figure(
+        _folder(study), "000001", kept_figures.LATER
+    ),
     "my_figures.mark": lambda study: my_figures.mark(FIGURE),
     "dropped_images.keep": lambda study: dropped_images.keep([("a.png", PNG)]),
     "dropped_images.keep_masks": lambda study: dropped_images.keep_masks([("core/a.png", PNG)]),

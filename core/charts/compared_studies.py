@@ -218,6 +218,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     if not np.any([change, lows, highs]):
         return "No class differs"
     sentence = _say("apart", what=other, parts=tuple(parts)) if parts else "No class differs"
+    if not np.isfinite(lows).any():
+        return sentence
     if not sure:
         return _say("none_significant", what=sentence)
     which = tuple(sorted(name for name, is_sure in zip(names, clear, strict=True) if is_sure))
@@ -265,7 +267,8 @@ def class_changes(
     for mask, colour, name in (
         (low > 0, theme.correct, "better"),
         (high < 0, theme.misclassified, "worse"),
-        (~leaves_out_0(low, high) & ~same, theme.neutral, "could be chance"),
+        (np.isfinite(low) & ~leaves_out_0(low, high) & ~same, theme.neutral, "could be chance"),
+        (np.isnan(low), theme.muted, "not judged"),
         (same, theme.neutral, "the same"),
     ):
         if mask.any():

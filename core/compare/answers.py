@@ -13,7 +13,7 @@ from core.common.topics import function_of_option
 from core.compare.compare import EVERYTHING, Comparison, fact_table, sort_measures
 from core.compare.images import Shared, side_table, with_known_outcomes
 from core.compare.measures import judged_of, measure_table
-from core.compare.notes import Note, chosen_by_result, few_error_notes
+from core.compare.notes import Note, chosen_by_result, few_error_notes, unjudged
 from core.compare.separation import separation_table
 from core.errors import SettingsError
 from core.measures.design_effect import groups_among
@@ -56,13 +56,16 @@ def compare_answers(
     pair = paired_accuracy(correct, np.array(predicted, object), groups)
     measures = sort_measures(measure_table(scores, names, resamples=resamples, seed=seed))
     measures = measures.loc[measures["measure"].isin(OF_ANSWERS).to_numpy()].reset_index(drop=True)
-    notes = [*shared.notes, *chosen_by_result(among, shared)]
-    notes += few_error_notes(dict(zip(names, correct, strict=True)))
+    chosen = chosen_by_result(among, shared)
+    notes = [*map(Note, shared.notes), *chosen]
+    notes += map(Note, few_error_notes(dict(zip(names, correct, strict=True))))
     facts = fact_table(shared).assign(**dict.fromkeys(NOT_OF_ANSWERS))
     by_class = accuracy_by_class(correct, shared.labels[shared.judged], names, groups)
     no_estimates = function_of_option("compare of estimates")(pd.DataFrame())
     no_transfers = function_of_option("compare of transfers")()
     paired, sides = _paired(measures, pair, names, correct, groups), side_table(shared)
+    if chosen:
+        paired, by_class = unjudged(paired), unjudged(by_class)
     separation = separation_table(shared, measures)
     return Comparison(
         shared,
@@ -75,7 +78,7 @@ def compare_answers(
         no_estimates,
         None,
         no_transfers,
-        list(map(Note, notes)),
+        notes,
         frozenset(),
         pair,
     )

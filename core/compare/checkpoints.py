@@ -97,6 +97,8 @@ def checkpoints_finding(data: Checkpoints) -> str:
         change = data.comparison.value("accuracy", last)
         clear = leaves_out_0(change["difference_low"], change["difference_high"])
         kind = "goes" if clear else "goes_by_chance"
+        if data.comparison.is_chosen_by_result:
+            kind = "goes_unjudged"
         if accuracy[first] == accuracy[last]:
             kind = "stays"
         parts.append(_say(kind, names=(percent(accuracy[first]), percent(accuracy[last]))))

@@ -29,6 +29,7 @@ from core.compare.notes import (
     penalty_notes,
     precision_notes,
     relabelled_notes,
+    unjudged,
 )
 from core.compare.separation import separation_table
 from core.encoders.readout import chosen_readout
@@ -169,6 +170,11 @@ class Comparison:
         return self.among not in (EVERYTHING, Slice(split="val"))
 
     @property
+    def is_chosen_by_result(self) -> bool:
+        """True when images were chosen by what the first study makes of them: no change is judged then."""
+        return bool(chosen_by_result(self.among, self.shared))
+
+    @property
     def population(self) -> str:
         """The images that the numbers are of, and how many are left out: "50 evaluation images of bird"."""
         n, among = int(self.shared.judged.sum()), self.among
@@ -266,7 +272,9 @@ def compare(
     few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
     classes, sides = _one_class_as_accuracy(by_class, measures), side_table(shared)
     notes = [*common.first_notes, *correction_notes(shared), *relabelled_notes(shared.names[0], sides)]
-    notes += [*map(Note, chosen_by_result(among, shared)), *estimates.notes(shared)]
+    if chosen := chosen_by_result(among, shared):
+        measures, classes = unjudged(measures), unjudged(classes)
+    notes += [*chosen, *estimates.notes(shared)]
     notes += [*common.last_notes, *map(Note, few_errors)]
     separation = separation_table(shared, measures)
     estimated = estimates.of(shared)

@@ -144,11 +144,13 @@ def relabelled_notes(first: str, sides: pd.DataFrame) -> list[Note]:
     ]
 
 
-def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
+def chosen_by_result(among: Slice, shared: Shared) -> list[Note]:
     """A note where compared images were chosen by the first study's results: that favours the others."""
     if not of_results(among, shared.studies[0]):
         return []
-    return [
-        f"these images were chosen by what {shared.names[0]} makes of them, so part of each change is "
-        "regression to the mean, which a study that is no better shows too; a choice by class has none"
-    ]
+    return [Note(_say("chosen", what=shared.names[0]))]
+
+
+def unjudged(changes: pd.DataFrame) -> pd.DataFrame:
+    """Take the intervals out of a table of changes between compared studies: none of them is judged."""
+    return changes.assign(difference_low=np.nan, difference_high=np.nan)

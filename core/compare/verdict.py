@@ -98,7 +98,12 @@ def judged_changes(comparison: Comparison, other: str) -> dict[str, list[Change]
 
 
 def unjudged_changes(comparison: Comparison, other: str) -> list[Change]:
-    """Return the changes of measures that both compared studies have, but that too little tells of."""
+    """Return the changes of measures that both compared studies have, but that too little tells of.
+
+    None where no change is judged, since the images were chosen by results.
+    """
+    if comparison.is_chosen_by_result:
+        return []
     changes = [change_of(comparison, name, other) for name, measure in MEASURES.items() if measure.better]
     return [one for one in changes if one.verdict == UNKNOWN and np.isfinite(one.difference)]
 
@@ -120,6 +125,8 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
     What has no good direction is counted apart (`changed_sentence` names it), so that the sentence agrees
     with every row of the table.
     """
+    if comparison.is_chosen_by_result:
+        return _say("chosen", names=(other, comparison.names[0]))
     judged = judged_changes(comparison, other)
     if not judged:
         return ""

@@ -16,11 +16,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binomtest
 
 from core.answers.requests import add_answer
+from core.common.dataframes import numbers
 from core.compare.compare import compare, differences_in_setup, report
 from core.compare.images import GAINED, LOST, RIGHT, WRONG, judged_images, partly_shared, shared_images
 from core.compare.measures import AUROCS, StudyScores, change_interval, class_accuracy_changes, measure_table
 from core.compare.notes import answer_notes, few_error_notes, precision_notes
 from core.compare.text import amount, change, comparison_text, head, premise_lines
+from core.compare.verdict import judged_changes
 from core.errors import SettingsError, SliceError, StudyError
 from core.measures import saved_slices
 from core.measures.slice import Slice
@@ -462,7 +464,11 @@ def test_among__a_choice_by_results_is_noted(pair):
     by_image = ["", "label=bee", "split=val", "@bees", "label=bee split=val"]
     for text, noted in [(one, True) for one in by_result] + [(one, False) for one in by_image]:
         comparison = compare(pair, among=Slice.parse(text), resamples=2)
-        assert any("regression" in note.text for note in comparison.notes) == noted, text
+        assert comparison.is_chosen_by_result == noted, text
+        assert np.isnan(numbers(comparison.measures, "difference_low")).all() == noted, text
+        assert np.isfinite(numbers(comparison.measures, "difference")).any(), text
+        assert bool(judged_changes(comparison, comparison.names[1])) != noted, text
+        assert noted == np.isnan(numbers(comparison.classes, "difference_low")).all(), text
 
 
 def test_among__without_evaluation_images_has_no_numbers(pair):

@@ -84,7 +84,7 @@ def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.ndarray]:
-    """Return image and feature of the `each` images of every class on which a feature fires most.
+    """Select image and feature for Grad-CAM: the `each` images of every class on which a feature fires most.
 
     So every feature that fires on a class has pictures there, also one that is not discriminative. At most
     one pair for each feature that fires on an evaluation image; images without a class are a class.

@@ -256,7 +256,7 @@ def why_not_tried(remedy: str) -> Record:
 
 
 def why_none_left_out() -> Record:
-    """Say why no likely wrong label is left out where people have decided on all of them."""
+    """Say why the remedy of leaving out likely wrong labels is not tried: people have decided on them all."""
     return _say("all_labels_decided")
 
 

@@ -43,7 +43,7 @@ def train_means(study: StudyReader) -> np.ndarray:
 
 
 def reads_unit_rows(study: StudyReader) -> bool:
-    """Whether a study's answer, for switching features off, is linear on representations of length 1.
+    """Whether an answer to be asked again without features is linear on representations of length 1.
 
     Never in a basis, whose latents have no weights of such an answer.
     """
@@ -88,7 +88,7 @@ def strongest_features(
     codes: np.ndarray | None = None,
     units: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The features of each image, at most `top`, that come first in an order, to be switched off.
+    """The features, first in an order, without which an answer is asked again: at most `top` of each image.
 
     'contribution': h_j U'_yj for the predicted class y, as failures are explained. 'gradient': gradient times
     input of the probability of y, h_j (U'_yj - sum_c p_c U'_cj). 'activation': h_j.

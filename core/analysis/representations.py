@@ -447,7 +447,7 @@ def _check_some_readable(unreadable: Sequence[tuple[int, str]], source: ImageSou
 
 
 def open_ready_representations(path: str) -> np.ndarray:
-    """Open the user's own representations, (N, r), memory-mapped.
+    """Open the user's own representations, on which the steps compute, (N, r), memory-mapped.
 
     Raises:
         ShapeError: not a readable .npy file, or not a two-dimensional float array.

@@ -7,7 +7,7 @@ from core.study.reader import StudyReader
 
 
 def seconds_per_operation(study: StudyReader, kind: str, on: str, n: int) -> float | None:
-    """Return the pace of the largest fit of a kind whose time a study knows; None where it knows none.
+    """Return the pace of the largest fit of a basis of a kind whose time a study knows; None without one.
 
     Args:
         kind: a name in KINDS. on: the vectors, "pooled" or "positions". n: vectors that are learned from.

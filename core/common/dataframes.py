@@ -151,7 +151,7 @@ def group_codes(groups: pd.Series) -> np.ndarray:
 
 
 def one_of_each_first(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Return values with the first one of each kind in front, then the second ones, in their order.
+    """Order the values of an array: the first one of each kind in front, then the second ones, as they were.
 
     >>> one_of_each_first(np.array([9, 8, 7, 6, 5]), np.array([0, 0, 1, 0, 1])).tolist()
     [9, 7, 8, 5, 6]

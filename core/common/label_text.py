@@ -77,7 +77,7 @@ say_of_names = Templates.beside(__file__)
 def distinct_names(
     ids: Sequence[Hashable], names: Sequence[str | None]
 ) -> tuple[list[str | None], list[Record]]:
-    """Tell classes of one name apart by their ids: a label for each, all different, and what is said of it.
+    """Spell names of classes so that all differ, repeated ones by their ids; and what is said of it.
 
     Where no two classes have one name, the names are the labels. Else the labels of a list whose classes all
     have WordNet ids are these, whose words are shown; in another list the id stands behind a repeated name.

@@ -249,7 +249,7 @@ def line_form(
 
 
 def choose_columns(names: Sequence[str], texts: Sequence[bool], column: str | None) -> tuple[int, ...]:
-    """Choose the columns of captions: the named one, else those with a usual name, else the only text.
+    """Choose columns of a caption bank for concepts: the named one, else usual names, else the only text.
 
     Raises:
         UnclearColumn: several may be it. ValueError: there is none of this name.

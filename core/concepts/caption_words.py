@@ -106,7 +106,7 @@ def base_of(word: str, part: str) -> str | None:
 
 @cache
 def compounds() -> dict[str, bool]:
-    """Compounds of things, such as "fire hydrant", and whether such a thing is what its last word says.
+    """Compounds to find in captions, "fire hydrant", and whether such a thing is what its last word says.
 
     >>> compounds()["fire hydrant"], compounds()["hot dog"], "dog hydrant" in compounds()
     (True, False, False)

@@ -172,7 +172,7 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
 
 
 def counterfactual_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
-    """Table `counterfactuals`: images similar to those of a group in everything but its features."""
+    """Table `counterfactuals`, to contrast words: images similar to a group's in all but its features."""
     counts = [len(unit.counter_dots) for unit in units]
     positions = [np.empty(0, np.int64), *(unit.counter_positions for unit in units)]
     similarities = [np.empty(0), *(unit.counter_dots for unit in units)]

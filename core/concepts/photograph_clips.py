@@ -34,7 +34,7 @@ FETCH_CLIP = command_line("fetch", "clip", DEFAULT_CLIP)
 
 
 def photograph_clip(name: str) -> PhotographClip:
-    """Return the row of a CLIP of photographs that can be downloaded, by its name.
+    """Return the row of a CLIP of photographs to download for concepts and the search, by its name.
 
     Raises:
         ClipError: there is none; the message lists those that there are.

@@ -35,7 +35,7 @@ say_of_texts = Templates.beside(__file__)
 
 
 def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
-    """Let CLIP's text tower find the class whose words are most like each image: the answer `zero-shot`.
+    """Compare words for classes with each image by CLIP's text tower, which gives the answer `zero-shot`.
 
     Raises:
         SettingsError: the encoder has no text tower, its embeddings are not stored, or classes have no names.
@@ -77,7 +77,9 @@ def _logits(raw: ChunkedArray, weights: np.ndarray, device: Any, start: int, sto
 
 
 def text_tower(study: StudyReader) -> str:
-    """The CLIP whose image tower the encoder is, with its settings: MODEL@TAG, MODEL?SETTING=VALUE@FILE.
+    """The CLIP to embed words for classes with, whose image tower the encoder is, with its settings.
+
+    As MODEL@TAG or MODEL?SETTING=VALUE@FILE.
 
     Raises:
         SettingsError: it is the image tower of none, has random weights, or something else of it is stored.

@@ -77,5 +77,5 @@ def usual_map(n_images: int) -> str:
 
 
 def has_umap() -> bool:
-    """Check for a setting of the map: True when umap-learn is installed."""
+    """For the check of the map's setting `method`: True when umap-learn is installed."""
     return bool(sys.modules.get("umap")) or ("umap" not in sys.modules and find_spec("umap") is not None)

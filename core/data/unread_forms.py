@@ -220,7 +220,7 @@ def _is_tfrecord(head: bytes, path: str) -> bool:
 
 
 def masked_checksum(data: bytes) -> int:
-    """Return CRC-32C of some bytes as TFRecord writes it: turned by 15 bits, with a constant added."""
+    """The CRC-32C that tells files of images as TFRecord: turned by 15 bits, with a constant added."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

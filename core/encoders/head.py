@@ -148,7 +148,7 @@ def _sum_logits(logits: Sequence[Tensor]) -> Tensor:
 
 
 def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | str:
-    """The classifier of the encoder's own network, or the reason why there is none.
+    """Find an encoder's own classifier in its network, or say the reason why there is none.
 
     Args:
         built: the network as `core.encoders.factories` made it. beside: None without a checkpoint.
@@ -196,7 +196,7 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
 
 
 def head_of_file(encoder: Any, path: str) -> Head:
-    """The classifier of a file (`head_file`) in place of the encoder's own.
+    """Give an encoder the classifier of a file (`head_file`) in place of its own.
 
     Raises:
         CheckpointError: the file cannot be read, or its head does not fit the representation.

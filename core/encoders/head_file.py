@@ -120,7 +120,9 @@ def head_metadata(names: list[str], **about: str) -> dict[str, str]:
 
 
 def head_bytes(weights: np.ndarray, bias: np.ndarray, names: list[str], **about: str) -> bytes:
-    """Return the bytes of a classifier's file that `read_head` reads as an encoder's own: z = W r + b.
+    """Return bytes of a file that gives an encoder a classifier in place of its own: z = W r + b.
+
+    `read_head` reads them.
 
     Args:
         weights: (n_classes, n_features), bias: (n_classes,) float. names: of the classes, in their order.

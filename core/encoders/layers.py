@@ -60,11 +60,11 @@ def pool_map(map_: Tensor, pool: str) -> Tensor:
 
 
 def times_mean_gradient(map_: Tensor, pool: str) -> Tensor:
-    """Weight the channels of an encoder's layer by its pooling: n times the mean gradient, for Grad-CAM.
+    """Weight the channels of an encoder's layer by the gradient of its pooling: n times the mean one.
 
-    The gradients of gap, max and top4 add up to 1 over the positions, so the map stays as it is. Those of
-    gem3 add up to mean(x^2) / mean(x^3)^(2/3), x = max(A, 0): between 0 and 1, 0 for a channel without a
-    positive value (docs/method.md 4.1).
+    Grad-CAM needs it. The gradients of gap, max and top4 add up to 1 over the positions, so the map stays as
+    it is. Those of gem3 add up to mean(x^2) / mean(x^3)^(2/3), x = max(A, 0): between 0 and 1, 0 for a
+    channel without a positive value (docs/method.md 4.1).
 
     Args:
         map_: (B, C, h, w) float. pool: one of POOLINGS.

@@ -61,8 +61,11 @@ NONE = -1
 
 
 def repetition(study: StudyReader, column: str) -> np.ndarray:
-    """(n_images,) bool: of DUPLICATE and NEAR_DUPLICATE, images that repeat an earlier one; of LEAK,
-    evaluation images of which train has an exact or near duplicate."""
+    """Tell for a filter (slice) which images repeat others, (n_images,) bool.
+
+    Of DUPLICATE and NEAR_DUPLICATE, images that repeat an earlier one; of LEAK, evaluation images of which
+    train has an exact or near duplicate.
+    """
     if column == LEAK:
         return leaks(first_of_family(study), study.is_val)
     return _repeated(study, column).notna().to_numpy()

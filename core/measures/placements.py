@@ -50,7 +50,7 @@ def ranking(score: np.ndarray) -> np.ndarray:
 
 
 def ties(score: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether each image of the order `order` has the score of the one before it."""
+    """(n,) bool, for metrics of a score: whether each image of `order` has the score of the one before it."""
     ordered = score[order]
     return np.concatenate([[False], ordered[1:] == ordered[:-1]])[: len(order)]
 

@@ -65,7 +65,9 @@ def auroc_within_predicted(
     predicted: pd.Series,
     units: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Add `auroc_within`, `auroc_within_low` and `auroc_within_high` to a table `quality_metrics`.
+    """Add the AUROC of each score among images of one prediction, with its interval, to `quality_metrics`.
+
+    The columns `auroc_within`, `auroc_within_low` and `auroc_within_high`.
 
     Args:
         units: (n_images,) codes of patients, lesions or sequences; None: each image is for itself.

@@ -217,7 +217,7 @@ def split_of(study: StudyReader, where: Slice) -> np.ndarray:
 
 
 def train_images(study: StudyReader) -> np.ndarray:
-    """(n_images,) bool: the train split as stored, of which all that is fitted has learned.
+    """(n_images,) bool: the population of which all that is fitted has learned, the train split as stored.
 
     An answer that was not fitted may be judged on these, too.
     """

@@ -60,9 +60,9 @@ def places_of_images(study: StudyReader, rows: np.ndarray) -> tuple[np.ndarray, 
 
 
 def firing_blocks(study: StudyReader) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the images on which the features fire, feature after feature: a start and a block of image rows.
+    """Yield, for counts of firing features in slices, the images of each: a start and a block of rows.
 
-    `firing_by_feature_ptr` says where the images of each feature begin.
+    Feature after feature; `firing_by_feature_ptr` says where the images of each feature begin.
     """
     stored = study.array("firing_by_feature_rows")
     end = int(study.vector("firing_by_feature_ptr")[-1])
@@ -202,7 +202,7 @@ class FiringClass:
 
 
 def partly_labelled(study: StudyReader) -> bool:
-    """Return True where some images have a label and others none."""
+    """Whether classes on which features fire leave out images: some have a label and others none."""
     return study.labelled and bool((class_column(study, "label") < 0).any())
 
 

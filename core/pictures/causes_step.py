@@ -188,7 +188,7 @@ TIMED = 4  # images
 
 
 def plan_of_causes(study: Study, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Count images and passes of a run that finds why images are wrong, and measure a few of them.
+    """Before changed pictures tell why images are wrong: count images and passes, and measure a few of them.
 
     Args:
         options: as for `core.pipeline.run.run_step`.

@@ -99,7 +99,7 @@ def _box(values: Sequence[Any]) -> ShareBox:
 
 
 def in_pixels(box: ShareBox, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the pixels that a box on a picture touches.
+    """Return the pixels that a box touches on one picture, to crop or cover it before an encoder sees it.
 
     >>> in_pixels((0.25, 0.0, 0.5, 1.0), 10, 4)
     (2, 0, 5, 4)

@@ -26,7 +26,7 @@ class Entry:
 
 
 def studies_folder() -> Path:
-    """The folder whose studies are served: PEREGRINE_STUDIES, else `studies/` below the working directory."""
+    """Folder whose studies servers share: PEREGRINE_STUDIES, else `studies/` in the working directory."""
     return study_folder(os.environ.get("PEREGRINE_STUDIES") or "studies").resolve()
 
 

@@ -137,7 +137,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def numeric_address(address: str) -> IPv4Address | IPv6Address | None:
-    """The IP address, without a scope, at which a server listens or is opened; None for a name."""
+    """The IP address, without a scope, at which a sharing server listens or is opened; None for a name."""
     try:
         number = ip_address(address.strip("[]").partition("%")[0])
     except ValueError:

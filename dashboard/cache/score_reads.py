@@ -5,6 +5,7 @@ import pandas as pd
 
 from core.analysis import recommendation
 from core.common.dataframes import numbers
+from core.common.records import Record
 from core.common.step_facts import EmbedFacts
 from core.common.verdict_words import Verdict
 from core.measures.confidence import confidence_sentence as measured_confidence
@@ -13,6 +14,7 @@ from core.measures.score_verdicts import score_verdicts
 from core.measures.scores import SCORE_COLUMNS
 from core.measures.slice import Slice
 from core.measures.slice_comparison import shown_images, with_split
+from core.measures.unusual_picture import unusual_picture as measured_picture
 from core.pictures.cause_words import (
     cost_of_all,
     cost_of_one,
@@ -116,6 +118,12 @@ def causes_of_image(study: Study, row: int) -> pd.DataFrame | None:
     table = reads.table(study, TABLE)
     rows = table.loc[table["image_id"].to_numpy(object) == study.column("images", "image_id").iat[row]]
     return rows if len(rows) else None
+
+
+@cached_read(max_entries=256)
+def unusual_picture(study: Study, row: int) -> Record | None:
+    """See `core.measures.unusual_picture`: how dark, pale or blurred a picture is beside the others."""
+    return measured_picture(study, row)
 
 
 def trials_cost(study: Study) -> str:

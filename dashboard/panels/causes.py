@@ -11,7 +11,7 @@ from core.charts.causes import ERROR_CAUSES
 from core.common.captions import with_class_names
 from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts, EmbedFacts
-from core.measures.image_columns import CAUSES, NO_CAUSE, TABLE, WHY, cause_name, tells_causes
+from core.measures.image_columns import CAUSES, NO_CAUSE, PICTURE, TABLE, WHY, cause_name, tells_causes
 from core.measures.slice import Slice
 from core.pictures.cause_words import (
     DECIDED,
@@ -151,9 +151,14 @@ ABOUT = "Tries crops, turns, light and features on it, in the background."
 
 @widgets.stable_container
 def known_reasons(study: Study, row: int, facts: dict[str, Any]) -> None:
-    """What the page of a misclassified image says of it; nothing where no change was tried on it yet."""
+    """What is known of a misclassified image: whether its picture is unusual, and why it is wrong, where
+    changes of it were tried; nothing for others.
+    """
     correct = facts.get("correct")
-    rows = None if widgets.undefined(correct) or correct else score_reads.causes_of_image(study, row)
+    if widgets.undefined(correct) or correct:
+        return
+    rows = score_reads.causes_of_image(study, row)
+    _unusual(study, row, rows)
     if rows is not None:
         _reasons(rows)
 
@@ -164,6 +169,7 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
     if widgets.undefined(correct) or correct:
         return
     rows = score_reads.causes_of_image(study, row)
+    _unusual(study, row, rows)
     if rows is not None:
         _reasons(rows)
     elif not (study.facts(EmbedFacts).encoder.is_given or guest_is_asking()):
@@ -177,6 +183,17 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
                 return
             reason = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
         st.caption(widgets.plain(full_sentence(reason or score_reads.trials_cost_of_image(study))))
+
+
+def _unusual(study: Study, row: int, tried: pd.DataFrame | None) -> None:
+    """How dark, pale or blurred the picture is beside the others, unless that was tried and is a cause.
+
+    tried: rows of the image in table `causes`.
+    """
+    if tried is not None and ((tried["cause"] == PICTURE) & (tried["rank"] > 0)).any():
+        return
+    if sentence := score_reads.unusual_picture(study, row):
+        st.markdown(f":orange[:material/brightness_4:] {widgets.plain(sentence)}")
 
 
 def _reasons(rows: pd.DataFrame) -> None:

@@ -16,6 +16,7 @@ from core.measures.plain_names import plain_name
 from core.measures.slice import Slice
 from core.measures.slice_comparison import compare_traits
 from core.measures.traits import picture_cuts
+from core.measures.unusual_picture import unusual_picture
 from core.store import Study
 from core.study.writer import write_study
 
@@ -111,3 +112,13 @@ def test_old_study__says_what_to_run(tmp_path):
     for text in ("brightness=..0.2", "leak=true"):
         with pytest.raises(SliceError, match=r"pictures.*--redo"):
             Slice.parse(text).mask(old)
+
+
+def test_an_unusual_picture__is_one_of_the_darkest_tenth_and_no_other(study):
+    values = study.table("pictures")["brightness"].to_numpy(np.float64)
+    darkest_first = np.argsort(values)
+    sentences = [unusual_picture(study, row) for row in darkest_first.tolist()]
+    assert all(sentences[: N // 10])
+    assert not any(sentences[N // 10 :])
+    shares = [sentence.parts[0].value for sentence in sentences[: N // 10]]
+    assert shares == [(100 * (N - 1 - rank) // N) / 100 for rank in range(N // 10)]  # rounded down

@@ -250,6 +250,18 @@ def remedy_name(remedy: str) -> str:
     return f" {TOGETHER} ".join(NAMES.get(one, one) for one in remedy.split(TOGETHER))
 
 
+def compared_name(row: Mapping[str, Any]) -> str:
+    """Name a remedy, and for refitting alone what it is compared with: the answer in use, on fewer images.
+
+    Args:
+        row: of table `remedies`.
+    """
+    name = remedy_name(str(row["remedy"]))
+    if row["remedy"] != REFIT or row["outcome"] == NOT_TRIED:
+        return name
+    return _say("refit_alone", what=name, n=int(row["n"]))
+
+
 def why_not_tried(remedy: str) -> Record:
     """Say why there was no reason to try a remedy."""
     return _say(UNTRIED[remedy])
@@ -308,11 +320,17 @@ def moves_log_loss(row: Mapping[str, Any]) -> bool:
 
 
 def _log_loss_change(row: Mapping[str, Any]) -> Record:
-    """Say by how much a remedy lowers or raises the log loss, or that this is within chance."""
+    """Say by how much a remedy lowers or raises the log loss, with a size of 0 or more, or that this is
+    within chance."""
     low, gain, high = (float(row[f"log_loss_{part}"]) for part in ("low", "gain", "high"))
-    if high < 0:
-        return _say("higher_log_loss", value=-gain, interval=(-high, -low))
-    return _say("lower_log_loss" if low > 0 else "same_log_loss", value=gain, interval=(low, high))
+    is_higher = gain < 0
+    least, most = (-high, -low) if is_higher else (low, high)
+    if moves_log_loss(row):
+        return _say(
+            "higher_log_loss" if is_higher else "lower_log_loss", value=abs(gain), interval=(least, most)
+        )
+    kind = "higher_by_chance" if is_higher else "lower_by_chance"
+    return _say(kind, value=abs(gain), interval=(max(-least, 0.0), max(most, 0.0)))
 
 
 def base_sentence(facts: RemediesFacts) -> Record:
@@ -436,7 +454,7 @@ def remedy_sentence(row: Mapping[str, Any]) -> Record:
     Args:
         row: of table `remedies`.
     """
-    name = remedy_name(str(row["remedy"]))
+    name = compared_name(row)
     if row["outcome"] == NOT_TRIED:
         return _say("not_tried", what=name, why=str(row["why"]))
     if row["remedy"] == TEMPERATURE:

@@ -12,9 +12,9 @@ from core.analysis.remedies import (
     TABLE,
     TEMPERATURE,
     TOO_FEW,
+    compared_name,
     points_text,
     remedies_finding,
-    remedy_name,
     tried,
 )
 from core.charts.chart import Chart
@@ -76,10 +76,10 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 
 
 def _row_name(row: dict[str, Any], theme: Theme) -> str:
-    """The remedy as markup, and below it its gain with the interval, in points."""
+    """The remedy as markup, a part a line, and below it its gain with the interval, in points."""
+    name = as_text(compared_name(row)).replace(" + ", " +<br>").replace(", ", ",<br>")
     few = FEW if row["outcome"] == TOO_FEW else ""
-    name = as_text(f"{remedy_name(str(row['remedy']))}{few}").replace(" + ", " +<br>")
-    return f'{name}<br><span style="color:{theme.muted}">{points_text(row)}</span>'
+    return f'{name}<br><span style="color:{theme.muted}">{points_text(row)}{few}</span>'
 
 
 def _table(study: Study, options: FigureOptions) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from core.analysis.remedies import (
 from core.analysis.remedy_recipes import best_temperature
 from core.common.step_facts import RemediesFacts
 from tests import reference
-from tests.sentences import numbers
+from tests.sentences import as_record, numbers
 
 N = 60
 
@@ -161,6 +161,32 @@ def test_log_loss__a_pair_that_lowers_it_no_further_than_one_alone_is_not_named(
     assert remedies_finding(table).what == remedy_name("corrected")
     table.loc[2, "log_loss_gain"] = 0.1762
     assert remedies_finding(table).what == remedy_name("corrected+balanced")
+
+
+@pytest.mark.parametrize(
+    ("gain", "low", "high", "kind", "shown"),
+    [
+        (0.05, 0.01, 0.09, "lower_log_loss", ["0.050", "0.010", "0.090"]),
+        (-0.05, -0.09, -0.01, "higher_log_loss", ["0.050", "0.010", "0.090"]),
+        (0.02, -0.01, 0.05, "lower_by_chance", ["0.020", "0.010", "0.050"]),
+        (-0.019, -0.044, 0.008, "higher_by_chance", ["0.019", "0.008", "0.044"]),
+        (-0.01, -0.03, 0.0, "higher_by_chance", ["0.010", "0.000", "0.030"]),
+    ],
+)
+def test_log_loss__is_lower_or_higher_by_a_number_above_0(gain, low, high, kind, shown):
+    table = table_of(("temperature", 0.0, 0.0, 0))
+    table[["log_loss_gain", "log_loss_low", "log_loss_high"]] = [gain, low, high]
+    (change,) = remedy_sentence(table.iloc[0].to_dict()).parts
+    assert change.kind == kind and numbers(change) == shown
+
+
+def test_refit__is_compared_with_the_answer_in_use_on_its_own_images():
+    table = table_of(("refit", 0.5, 0.4, 50), ("slices", 0.1, 0.05, 10))
+    table.loc[0, "n"] = 24
+    refit, slices = (remedies.compared_name(row) for row in table.to_dict("records"))
+    assert as_record(refit).n == 24 and as_record(refit).what == remedy_name("refit")
+    assert slices == remedy_name("slices")
+    assert as_record(remedy_sentence(table.iloc[0].to_dict()).parts[0]).what == refit
 
 
 def test_finding__names_what_does_harm():

@@ -120,6 +120,6 @@ def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
 
 
 def next_smaller(outcomes: Sequence[Outcome], epsilon: float) -> float | None:
-    """Return the largest firing threshold below `epsilon` with nonempty D; None if there is none."""
+    """For the step `features`: the largest firing threshold below `epsilon` with nonempty D, or None."""
     below = [outcome.epsilon for outcome in outcomes if outcome.discriminative and outcome.epsilon < epsilon]
     return max(below, default=None)

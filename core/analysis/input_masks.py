@@ -33,7 +33,7 @@ def mask_inputs(study: Study, options: MaskOptions, run: RunOptions) -> dict[str
 
 
 def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarray]:
-    """Find the images of a study that have a mask.
+    """Find for `overlap` and the trials of causes the images with a core or spurious mask.
 
     Returns:
         rows (n,) int64, ascending; exists (n, 2) bool: has a core, has a spurious mask.

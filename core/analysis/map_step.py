@@ -239,7 +239,7 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
         init=init,
         low_memory=True,
         transform_seed=config.seed,
-        precomputed_knn=neighbour_graph(reduced, neighbours) if searched else (None, None, None),
+        precomputed_knn=_neighbour_graph(reduced, neighbours) if searched else (None, None, None),
     )
     placed = np.empty((len(reduced), 2), np.float32)
     # numba starts as many OpenMP threads as there are cores, and torch's in this process would stay as many
@@ -256,7 +256,7 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
     return placed
 
 
-def neighbour_graph(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _neighbour_graph(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the k nearest points of each by Euclidean distance, exactly, as UMAP counts them: itself first.
 
     From EXACT_BY_UMAP points on UMAP searches approximately, by code that cannot be kept compiled: compiling

@@ -118,7 +118,7 @@ def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
 
 
 def centre_gaussian(size: int | Sequence[int]) -> np.ndarray:
-    """(height, width) float32: a control heatmap, largest in the middle of the input view."""
+    """(height, width) float32: a control heatmap of `overlap`, largest in the middle of the view."""
     places = ((np.arange(side) + 0.5) / side - 0.5 for side in sides_of(size))
     bells = [np.exp(-np.square(offsets) / (2 * CENTRE_WIDTH**2)) for offsets in places]
     return np.outer(*bells).astype(np.float32)

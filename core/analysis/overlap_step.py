@@ -165,7 +165,7 @@ def _stretched_note(scores: pd.DataFrame, stretched: np.ndarray) -> list[Record]
 def feature_keywords(
     study: Study, pairs: pd.DataFrame, masks: MaskSource
 ) -> Mapping[tuple[int, str], Sequence[str]]:
-    """Describe features by workers' words for masks that their heat overlaps (Salient ImageNet), best first.
+    """For the step `overlap`: workers' words for masks (Salient ImageNet) on which features' heat lies.
 
     The encoder's features differ from the annotated ones: a feature gets the descriptions of those on whose
     images its heat lies on the mask, ordered by the share of heat summed over the images.

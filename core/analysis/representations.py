@@ -299,7 +299,7 @@ def input_views(source: ImageSource, transform: Transform) -> Pictures:
 
 
 def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[range]:
-    """Divide images to be represented into batches that never cross a chunk border, always the same."""
+    """Batches in which images' representations are computed: across no chunk border, always the same."""
     return [
         range(start, min(start + batch_size, (chunk + 1) * CHUNK_ROWS, n_rows))
         for chunk in chunks

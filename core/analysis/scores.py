@@ -36,9 +36,9 @@ def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:
 
 
 def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
-    """Score of sparsity: share of entries of a representation with raw_ij < threshold * max_j raw_ij.
+    """Score of an image by sparsity: share of entries of its representation that are near zero.
 
-    Share of near-zero entries of each row: raw_ij < threshold * max_j raw_ij (docs/method.md 2.5).
+    Near zero is raw_ij < threshold * max_j raw_ij (docs/method.md 2.5).
 
     Returns:
         (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as near

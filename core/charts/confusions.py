@@ -28,8 +28,9 @@ NO_ERRORS = "No image was misclassified, so there are no confusions."
 def confused_classes(
     pairs: pd.DataFrame, class_names: Sequence[str], *, most: int = MOST_CLASSES
 ) -> list[str]:
-    """Return the classes of the most common confusions, in the study's order; after them those that no image
-    has as label.
+    """Choose the classes that a chart of confusions shows: of the most common ones, in the study's order.
+
+    Those that no image has as label come after them.
 
     Args:
         pairs: one row per confusion (true, predicted, n_images).

@@ -114,12 +114,12 @@ def letters_in_words(figure: go.Figure) -> Record | None:
         lacking = letters_without_glyph(lacking, font=font)
     if not lacking:
         return None
-    without = "".join(letter for letter in lacking if not machine_has(letter))
+    without = "".join(letter for letter in lacking if not _machine_has(letter))
     letters, kind = (without, "boxes") if without else (lacking, "other_font")
     return say_of_letters(kind, n=len(letters), what=letters[:SOME] + "…" * (len(letters) > SOME))
 
 
-def machine_has(letter: str) -> bool:
+def _machine_has(letter: str) -> bool:
     """Whether a font of this machine has a letter, as fontconfig says; True where there is no fontconfig."""
     program = shutil.which("fc-list")
     if program is None:

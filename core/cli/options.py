@@ -238,7 +238,7 @@ def _help_text(about: Mapping[str, Any], default: Any) -> str:
 
 
 def default_text(default: Any) -> str:
-    """Return a default as help texts write it; empty for a flag and where there is none."""
+    """Return an option's default as the help of a command writes it; empty for a flag or without one."""
     return "" if default is dataclasses.MISSING else written(default)
 
 

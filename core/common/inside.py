@@ -43,7 +43,7 @@ class _Bounded(io.RawIOBase):
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading; one that ends in .gz is unpacked on the way."""
+    """Open any file for reading; one that ends in .gz is unpacked on the way."""
     if path.suffix.lower() == PACKED:
         return io.BufferedReader(_Bounded(path))
     return open(path, "rb")

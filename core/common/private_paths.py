@@ -32,7 +32,7 @@ def relative_paths(paths: pd.Series, *folders: str) -> pd.Series:
 
 
 def folder_of_ids(ids: pd.Series) -> str:
-    """Return the folder, with a slash, in which all images lie whose ids are paths; "" for other ids.
+    """Return the user's folder, with a slash, that holds all images, if ids are paths; "" for other ids.
 
     Ids are shown as they are below it: apart from each other, and without a folder of this machine.
     """

@@ -80,7 +80,7 @@ def topics() -> tuple[Topic, ...]:
 
 
 def function_of_option(option: str) -> Any:
-    """Import the function of a research topic that does what an option of the workbench asks for."""
+    """Import a function of a topic of research by the name of the workbench's option that asks for it."""
     return function_named({name: row for topic in topics() for name, row in topic.options.items()}[option])
 
 

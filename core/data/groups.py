@@ -226,7 +226,7 @@ def in_train_alone(labels: pd.Series, is_val: np.ndarray) -> list[str]:
     return sorted(classes.names[code] for code in np.flatnonzero(n_val == 0))
 
 
-def both_sides(groups: pd.Series, is_val: np.ndarray) -> int:
+def _both_sides(groups: pd.Series, is_val: np.ndarray) -> int:
     """How many groups have images in train and in val."""
     group_of, names = pd.factorize(groups)
     n_images = np.bincount(group_of, minlength=len(names))
@@ -237,7 +237,7 @@ def both_sides(groups: pd.Series, is_val: np.ndarray) -> int:
 def given_note(what: str, groups: pd.Series, is_val: np.ndarray) -> Record:
     """What is said of the groups of a split of images that was given."""
     n_groups = n_different(groups)
-    if n_both := both_sides(groups, is_val):
+    if n_both := _both_sides(groups, is_val):
         return _say("both_sides", what=what, n=n_both, of=n_groups)
     return _say("given_by_group", what=what, n=len(groups), of=n_groups)
 

@@ -168,9 +168,10 @@ def _clear_classes(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
-    """Return the classes of the images on which a feature is strongest, the most common first, at most
-    `MOST_CLASSES`: those that are clear there (`_clear_classes`) and that pages show (`_shown_classes`).
-    Features without are missing.
+    """Name features by the classes of the images on which they are strongest, the most common first.
+
+    At most `MOST_CLASSES` each: those that are clear there (`_clear_classes`) and that pages show
+    (`_shown_classes`). Features without are missing.
     """
     counts, names = _strongest_counts(study), study.class_names
     if not len(counts):

@@ -43,7 +43,7 @@ def has_both(scores: pd.DataFrame) -> np.ndarray:
 
 
 def values_of(scores: pd.DataFrame) -> np.ndarray:
-    """(n_rows, 4) float64: the variants of the overlap of heatmaps with masks."""
+    """(n_rows, 4) float64: the overlaps with masks of which means are taken, a column a variant."""
     return scores[list(VARIANTS)].to_numpy(float)
 
 

@@ -40,7 +40,7 @@ def listed(study: StudyReader) -> list[dict[str, Any]]:
 
 
 def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> str:
-    """Save a slice of a study under a name; return the name as stored.
+    """Save a study's filter of images (slice) under a name; return the name as stored.
 
     Raises:
         SliceError: the name is empty, too long or taken by another slice, or too many are saved.

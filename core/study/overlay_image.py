@@ -114,7 +114,7 @@ class OverlayStyle:
 
 @lru_cache
 def colour_table(name: str) -> np.ndarray:
-    """Return a colour map for heatmaps as (256, 3) uint8 RGB.
+    """Return a colour map of heatmaps laid over images, as (256, 3) uint8 RGB.
 
     Raises:
         SettingsError: unknown.

@@ -136,7 +136,7 @@ def _check_study(study: Study) -> Encoder:
 
 
 def recorded_settings(spec: str) -> dict[str, Any]:
-    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none.
+    """Return for fine-tuning how a SPEC's checkpoint was trained: its sidecar's settings; empty without.
 
     The SPEC may come from a foreign study: only a small regular JSON file is read.
     """

@@ -17,7 +17,7 @@ def test_fonts__know_what_they_lack(text: str, lacking: str) -> None:
     ("there", "kind", "n"), [("狗猫", "other_font", 2), ("狗", "boxes", 1), ("", "boxes", 2)]
 )
 def test_letters__are_said_once(monkeypatch: pytest.MonkeyPatch, there: str, kind: str, n: int) -> None:
-    monkeypatch.setattr(fonts, "machine_has", lambda letter: letter in there)
+    monkeypatch.setattr(fonts, "_machine_has", lambda letter: letter in there)
     note = letters_in_words(go.Figure(go.Bar(x=["狗", "猫", "dog"], y=[1, 2, 3], hovertext=["鸟"] * 3)))
     assert note is not None and (note.kind, note.n) == (kind, n)
 

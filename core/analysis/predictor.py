@@ -72,7 +72,7 @@ class Predictor:
 
 
 def predictor_of(study: Study) -> Predictor | None:
-    """Return what asks a study's answer again: its classifier, with all classes; else its default answer's."""
+    """Return what asks a study's answer again: its classifier with all classes; else the default answer's."""
     kind = study.answer_kind
     if kind not in (HEAD, PROBE) and study.has("probe_weights"):
         return _linear(study, kind)

@@ -110,7 +110,7 @@ def _pushes(
 def behind_confusion(
     study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: str, predicted: str
 ) -> pd.DataFrame:
-    """Explain why confused images are wrong: features that push to the answer, and those that push to the truth.
+    """Explain why confused images are wrong: features that push to the answer, and those to the truth.
 
     Args:
         probe: of the study. rows: (n,) int, images of the class `true` that are taken for `predicted`, which

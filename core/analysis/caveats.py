@@ -127,7 +127,7 @@ BETWEEN = 0.3  # ratio of neighbouring candidates, about
 
 
 def rate_note(lr: float, searched: Mapping[float, float]) -> str:
-    """Note that the probe's learning rate is at an end of those compared; empty where it is not.
+    """Caveat of a study's accuracy: the probe's learning rate is at an end of those compared; else empty.
 
     Args:
         lr: of the probe. searched: rate -> accuracy on held-out train images; empty where `lr` was given.

@@ -58,7 +58,7 @@ def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> 
 
 
 def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
-    """(n_features,) bool: P_low(A) <= A_j <= P_high(A), ties included; may include silent features."""
+    """(n_features,) bool by firing rates: P_low(A) <= A_j <= P_high(A), ties included, even silent ones."""
     rate = as_tensor(rate).double()
     bottom, top = percentile_bounds(rate, low=low, high=high)
     return (rate >= bottom) & (rate <= top)

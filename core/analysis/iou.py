@@ -114,7 +114,7 @@ def heat_lift(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> Lift:
-    """Share of a feature's heat on a mask, divided by the mask's share of the input view.
+    """For the step `overlap`: a feature's share of heat on a mask, divided by the mask's share of the view.
 
     lift = mean energy / mean area over the images with defined energy. It is 1 for a feature with uniform
     heat, so a large background gains nothing by its size. The ratio of means is used because small masks

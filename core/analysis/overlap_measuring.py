@@ -78,7 +78,7 @@ def control_heatmaps(
 def control_overlaps(
     masks: np.ndarray, *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int, threshold: float
 ) -> np.ndarray:
-    """Score the control heatmaps of each image: the scale on which its own overlap stands.
+    """For the step `overlap`: score each image's control heatmaps, the scale on which its own stands.
 
     The ceiling is the mask itself at the resolution of the encoder's maps; the others are those of
     `control_heatmaps`.

@@ -208,8 +208,8 @@ def _add_steps(
 
 
 def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> Record:
-    """State whether correct or misclassified images score higher, by their medians; of fewer than 8 of either
-    only these.
+    """State below a chart whether correct or misclassified images score higher, by their medians; of fewer
+    than 8 of either only these.
 
     Args:
         values, correct: of single images; 1 correct, 0 misclassified, NaN unknown.

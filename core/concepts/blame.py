@@ -88,7 +88,7 @@ class PlantedAttributes:
 def best_attributes(
     raw: np.ndarray, values: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The concept (an attribute's value, as a word of scenes) that each feature tells best from others.
+    """The concept that each feature stands for where it is known: the attribute's value it tells best.
 
     The area under the ROC curve of value v is (sum of the ranks of its images - n_v (n_v + 1) / 2) /
     (n_v (n - n_v)), with mean ranks at ties.

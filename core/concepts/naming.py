@@ -165,7 +165,7 @@ class ShownWords:
 
 
 def shown_words(word_mass: WordMass, there: np.ndarray, *, least_mass: float = LEAST_MASS) -> ShownWords:
-    """Split each word's masses over all images in two groups; the upper one shows the word.
+    """Say which images show each word of captions: the upper of two groups, split by the word's mass.
 
     Words whose upper group has a mean mass below `least_mass` are left out: captions name them here and
     there, but no image calls for them.

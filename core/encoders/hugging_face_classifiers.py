@@ -86,7 +86,7 @@ class AroundEncoder:
 
 
 def own_head_note(beside: AroundEncoder, model: Any, tensors: Mapping[str, Tensor]) -> Record | None:
-    """The note that what the classifier in a file reads is assumed; None where it is known, or for none.
+    """The note that what a checkpoint's classifier reads is assumed; None where it is known, or for none.
 
     A ViT's reads the network's output either way, or that of its pooler where that was trained.
     """

@@ -94,7 +94,7 @@ def _first_of_images(table: pd.DataFrame) -> dict[str, str]:
 
 
 def decided_causes(study: StudyReader, stored: pd.DataFrame) -> pd.DataFrame:
-    """Table `causes` with what people decided on labels in place of what models make of them.
+    """The stored table `causes` with people's decisions on labels in place of what models make of them.
 
     A label that somebody left is no cause. One that somebody took for wrong is the cause, and the only one:
     the other trials asked for that label.

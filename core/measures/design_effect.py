@@ -128,5 +128,5 @@ def _bounded(ratio: float, n_groups: int, n: int) -> float:
 
 
 def groups_among(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
-    """The groups of some images, by rows or by a mask; None where each image is for itself."""
+    """The groups of some images, for an interval: by rows or a mask; None where each is for itself."""
     return None if groups is None else groups[rows]

@@ -259,7 +259,7 @@ def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def vectors_of(means: GroupMeans) -> dict[str, np.ndarray]:
-    """Name the means of right and of wrong evaluation images, and their counts, that `quality` stores."""
+    """Name a population's means of right and of wrong evaluation images, and counts, as `quality` does."""
     right, wrong = means.class_means()
     return {
         "class_means_correct": right,

@@ -99,8 +99,8 @@ MOST_IMAGES = 0.9  # of those that any score has, from which on a score is ranke
 
 
 def resamples_of(n_images: int, resamples: int) -> int:
-    """Return how many of the resamples of a study a slice of n images gets: as many as MOST_DRAWS
-    allows, and 0 (no interval) where that is less than LEAST_RESAMPLES.
+    """Return how many resamples the intervals of a slice of n images get: as many of the study's as
+    MOST_DRAWS allows, and 0 (no interval) where that is less than LEAST_RESAMPLES.
 
     >>> resamples_of(400, 1000), resamples_of(20_000, 1000), resamples_of(60_000, 1000), resamples_of(9, 50)
     (1000, 200, 0, 50)

@@ -128,7 +128,7 @@ def best_words(
     doubtful: Collection[tuple[str, str]] = (),
     useless: Collection[tuple[str, str]] = (),
 ) -> dict[int, list[str]]:
-    """Name each single feature by its best words, none a part of another; see `best_first`.
+    """Name each single feature from table `concepts` by its best words (`best_first`), none part of another.
 
     Args:
         concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:

@@ -38,7 +38,7 @@ class TurnedView:
 
 
 def compute_rotation(study: Study, step: StepWriter, config: RotationConfig, run: StepRun) -> None:
-    """Read each picture in four turns through the encoder; write as a table after which it is read best.
+    """Find pictures that are turned: of four turns of each, the one of which the answer is most confident.
 
     Write the table `rotation`: for each image the turn, in degrees counter-clockwise, after which the
     answer is most confident, and by how much its confidence exceeds that of the picture as it is; NaN where

@@ -84,7 +84,7 @@ class ImageRates:
 def image_rates(
     encoder: Encoder, pictures: list[Image.Image], decode: float, run: RunOptions, epsilon: float
 ) -> ImageRates:
-    """Measure the encoder and its maps on at most BATCH images, on few where they take long.
+    """For `--dry-run`, time an encoder and its maps on at most BATCH images, on few where they take long.
 
     Args:
         decode: seconds to read an image, with all workers together.

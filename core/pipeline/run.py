@@ -241,7 +241,7 @@ def check_needs(step: str, folder: str | Path) -> None:
 
 
 def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Compute maps of single images that the study does not hold, and store them beside its items.
+    """Run the step `heatmaps` for images and features without a stored map; keep these beside its items.
 
     Args:
         options: `image` (list of image ids), `feature` (list of numbers), and the fields of RunOptions.

@@ -95,7 +95,7 @@ def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the steps and items that a basis's manifest has itself, not through the study below."""
+    """Return the steps and items that the manifest of a basis on disk has itself, not through its study."""
     return {
         part: {name: entry for name, entry in manifest[part].items() if SHOWN_THROUGH not in entry}
         for part in ("steps", "items")

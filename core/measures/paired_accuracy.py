@@ -115,7 +115,7 @@ def difference_interval(both: float, only_first: float, only_second: float, n: f
 def accuracy_by_class(
     correct: np.ndarray, labels: np.ndarray, names: tuple[str, str], groups: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """From two arrays of verdicts, the accuracy on each class, and the difference with its interval.
+    """From verdicts of two answers, the accuracy on each class, and the difference with its interval.
 
     Columns CLASS_COLUMNS, by class name.
     """

@@ -60,7 +60,7 @@ def places_of_images(study: StudyReader, rows: np.ndarray) -> tuple[np.ndarray, 
 
 
 def firing_blocks(study: StudyReader) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield, for counts of firing features in slices, the images of each: a start and a block of rows.
+    """Yield, to count firing features in slices, the images of each feature: a start and a block of rows.
 
     Feature after feature; `firing_by_feature_ptr` says where the images of each feature begin.
     """

@@ -1,36 +1,39 @@
-// Ctrl+K from the first moment of a page, and what is typed until the field of the palette is there.
+// Ctrl+K from the first moment of a page, and what is typed until the field of the palette takes letters itself.
 //
 // Until the button of the palette is there, which answers the key itself, the browser would take it for its own search:
 // it is kept, and pressed as soon as the button is drawn. The dialog comes with the run that the button asks for, and a
-// slow page takes its time: letters typed meanwhile are written into the field when it comes.
+// slow page takes its time: letters typed meanwhile are written into the field when it comes. They are so once more
+// where a later run draws another field, until the reader has chosen.
 (() => {
   const BUTTON = ".st-key-palette_open button";
   const FIELD = "[role=dialog] .st-key-palette_choice input";
   const PATIENCE = 60000; // milliseconds: a page without a palette forgets the keys
+  const ENDS = ["Enter", "Escape", "Tab"]; // keys that choose, give up, or leave the field
   let [pressed, typed] = [false, null]; // whether the button is still to be pressed; the text, null while none is kept
-  let timer = 0;
+  let [field, takes, timer] = [null, false, 0]; // the field that is there, and whether it has the text and takes letters
 
   const end = () => {
-    [pressed, typed] = [false, null];
+    [pressed, typed, field, takes] = [false, null, null, false];
     observer.disconnect();
     clearTimeout(timer);
   };
-  const write = (field, text) => {
+  const write = () => {
+    if (typed === null || !field?.isConnected) return;
+    takes = true;
     field.focus();
-    if (!text) return;
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
-    field.dispatchEvent(new InputEvent("input", { bubbles: true, data: text, inputType: "insertText" }));
+    if (field.value === typed) return;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, typed);
+    field.dispatchEvent(new InputEvent("input", { bubbles: true, data: typed, inputType: "insertText" }));
   };
   const observer = new MutationObserver(() => {
-    const [button, field] = [document.querySelector(BUTTON), document.querySelector(FIELD)];
+    const [button, drawn] = [document.querySelector(BUTTON), document.querySelector(FIELD)];
     if (pressed && button) {
       pressed = false;
       button.click();
     }
-    if (!field) return;
-    const text = typed;
-    end();
-    setTimeout(() => write(field, text)); // after the frame in which the field begins to listen
+    if (drawn === field) return;
+    [field, takes] = [drawn, false];
+    if (field) setTimeout(write); // after the frame in which the field begins to listen
   });
   const begin = () => {
     end();
@@ -38,11 +41,12 @@
     observer.observe(document, { subtree: true, childList: true });
     timer = setTimeout(end, PATIENCE);
   };
-  // Whether a key belongs to the text that is kept; Escape gives it up. Where no palette is, fields have their keys.
+  const isText = (target) => target.matches?.("input, textarea, [contenteditable=true]");
+  // Whether a key belongs to the text that is kept. Where no palette is, fields have their keys.
   const keep = ({ ctrlKey, metaKey, altKey, key, target }) => {
-    if (key === "Escape") end();
-    if (typed === null || ctrlKey || metaKey || altKey) return false;
-    if (!document.querySelector(BUTTON) && target.matches?.("input, textarea, [contenteditable=true]")) return false;
+    if (ENDS.includes(key) && (field || key === "Escape")) end();
+    if (typed === null || takes || ctrlKey || metaKey || altKey) return false;
+    if (!document.querySelector(BUTTON) && isText(target)) return false;
     if (key === "Backspace") typed = typed.slice(0, -1);
     else if (key.length === 1) typed += key;
     else return false;
@@ -61,6 +65,9 @@
       event.preventDefault();
       event.stopImmediatePropagation();
     }
+  }, true);
+  addEventListener("input", ({ target }) => {
+    if (takes && target === field) typed = field.value;
   }, true);
   addEventListener("pointerdown", () => typed !== null && end(), true);
 })();

@@ -205,3 +205,19 @@ def test_palette__has_what_was_typed_before_its_field_was_there(visitor, address
         page.keyboard.type("Ma")
     expect(page.locator("[role=dialog] input").first).to_have_value("Ma")
     page.keyboard.press("Escape")
+
+
+def test_palette__has_each_letter_typed_while_its_field_comes(visitor, address):
+    page = visitor().open(f"{address}/images?study=demo")
+    text = "abcdefghijklmnopqrstuvwxyz" * 2
+    for delay in (0, 15, 40):  # so that some letters fall before the field, some into it, and some in between
+        page.keyboard.press("Control+k")
+        page.keyboard.type(text, delay=delay)
+        field = page.locator("[role=dialog] input").first
+        expect(field).to_have_value(text)
+        come_to_rest(page)
+        expect(field).to_have_value(text)
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")  # the first closes the list
+        expect(page.locator("[role=dialog]")).to_have_count(0)
+        come_to_rest(page)

@@ -39,7 +39,7 @@ PARTS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("palette_parts.toml").read_text(encoding="utf-8")
 )
 KINDS = ("", "Class ", "View ", "Slice ", "Study ")  # what stands before a name
-KEYS = "Enter goes to what has this name, else lists what has it in its name; other words search the images."
+KEYS = "Enter goes to the first name that has the text; a text that no name has searches the images."
 say = Templates.beside(__file__)
 Go = Callable[[], None]
 

@@ -23,6 +23,24 @@ def go(page, text: str) -> None:
     expect(page.locator("[role=dialog]")).to_have_count(0)
 
 
+def focused_option(page):
+    return page.locator("[role=option][data-focused]")
+
+
+def test_enter__takes_the_first_name_that_has_the_text(visitor, address, served):
+    page = visitor().open(f"{address}/images?study=demo")
+    named = [name for name in open_study(served / "demo").images["image_id"] if "00008" in name]
+    assert len(named) > 1
+    go(page, "00008")
+    page.wait_for_url(f"**/image?*image={quote(named[0], safe='')}*")
+    settle(page)
+    go(page, "no such thing")
+    page.wait_for_url("**/images?*search=no*")
+    settle(page)
+    go(page, "sparse auto")
+    page.wait_for_url("**/features?*features_as=Bases*")
+
+
 def test_names_numbers_and_words(visitor, address, served):
     study = open_study(served / "seen")
     image = str(study.images["image_id"].iat[int(study.is_val.nonzero()[0][0])])
@@ -69,7 +87,9 @@ def test_part_of_names__offers_these_images_and_the_search(visitor, address):
         dialog = page.locator("[role=dialog]")
         expect(dialog.locator("input").first).to_be_focused()
         page.keyboard.type("00008")
-        page.wait_for_timeout(300)
+        expect(focused_option(page)).to_contain_text("000008")
+        page.keyboard.press("ArrowUp")  # to "Find: …"
+        expect(focused_option(page)).to_have_text("Find: 00008")
         page.keyboard.press("Enter")
         expect(dialog.locator("button.tile")).to_have_count(11)  # 000008, which only holds it, is last
         settle(page)
@@ -88,7 +108,9 @@ def test_keys__reach_the_pictures_and_turn_no_page_behind(visitor, address, serv
     dialog = page.locator("[role=dialog]")
     expect(dialog.locator("input").first).to_be_focused()
     page.keyboard.type("00008")
-    page.wait_for_timeout(300)
+    expect(focused_option(page)).to_contain_text("000008")
+    page.keyboard.press("ArrowUp")  # to "Find: …"
+    expect(focused_option(page)).to_have_text("Find: 00008")
     page.keyboard.press("Enter")
     expect(dialog.locator("button.tile")).to_have_count(11)
     settle(page)

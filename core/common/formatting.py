@@ -123,6 +123,20 @@ def percent(share: float | None, digits: int = 1, *, undefined: str = UNDEFINED)
     return number(None if share is None else 100 * share, digits, unit=" %", undefined=undefined)
 
 
+def percent_of_answer(probability: float, digits: int = 1) -> str:
+    """Return the probability of an answer as a percentage; only 0 and 1 are 0 % and 100 %.
+
+    >>> percent_of_answer(0.9966), percent_of_answer(0.99996), percent_of_answer(1), percent_of_answer(1e-6)
+    ('99.7 %', '> 99.9 %', '100.0 %', '< 0.1 %')
+    >>> percent_of_answer(float("nan"))
+    'not defined'
+    """
+    text, least = percent(probability, digits), 10.0 ** -(digits + 2)
+    if probability < 1 and text == percent(1, digits):
+        return f"> {percent(1 - least, digits)}"
+    return f"< {percent(least, digits)}" if probability > 0 and text == percent(0, digits) else text
+
+
 def signed(value: float, digits: int) -> str:
     """Format a change of a number with its sign in front.
 

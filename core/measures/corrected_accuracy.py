@@ -25,12 +25,14 @@ class CorrectedAccuracy:
 
     Attributes:
         n_corrections: labels of these images that people changed, or took for wrong without a better one.
+        n_elsewhere: the same of the other images of the study.
         n, accuracy: images with a known outcome, and the share of them that is right; NaN of none.
         n_corrected, accuracy_corrected: the same by the corrected labels. An image without a label, or with
             one that the answer never gives, has no outcome.
     """
 
     n_corrections: int
+    n_elsewhere: int
     n: int
     accuracy: float
     n_corrected: int
@@ -49,8 +51,9 @@ def corrected_accuracy(study: StudyReader, mask: np.ndarray) -> CorrectedAccurac
     after = right_by_corrected_labels(study)
     made = decisions(study)
     changed = made.loc[(made["by_decision"] != LEFT).to_numpy(bool), "image_id"]
-    inside = [row for row in study.rows_held(changed.tolist()).values() if mask[row]]
-    return CorrectedAccuracy(len(inside), *_share(correct[mask]), *_share(after[mask]))
+    rows = [*study.rows_held(changed.tolist()).values()]
+    n_inside = int(np.count_nonzero(mask[rows]))
+    return CorrectedAccuracy(n_inside, len(rows) - n_inside, *_share(correct[mask]), *_share(after[mask]))
 
 
 def right_by_corrected_labels(study: StudyReader) -> np.ndarray:
@@ -95,7 +98,9 @@ def before_corrections(study: StudyReader, mask: np.ndarray) -> Record | str:
         return ""
     kind = "after" if both.n == both.n_corrected else "after_of"
     after = _say(kind, value=both.accuracy_corrected, n=both.n_corrected)
-    return _say("before", n=both.n_corrections, value=both.accuracy, of=both.n, parts=(after,))
+    n_made = both.n_corrections + both.n_elsewhere
+    made = _say("made_here" if both.n_elsewhere else "made", n=both.n_corrections, of=n_made)
+    return _say("before", n=both.n_corrections, value=both.accuracy, of=both.n, parts=(after, made))
 
 
 def outcome_after_all(correct: bool, label: str, predicted: str, decision: str) -> Record | str:

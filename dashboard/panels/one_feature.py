@@ -322,14 +322,15 @@ def activations_chart(study: Study, feature: int, tail: str, population: Slice) 
         height=220,
     )
     data = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts})
-    alt = f"Activation of {study.feature_kind} {feature} over the {bars}"
+    of_ticks = f", with a tick at each of the {name} on which it fires" if len(marked) else ""
+    alt = f"Activation of {study.feature_kind} {feature} over the {bars}{of_ticks}"
     file = file_of(study, feature, "histogram")
     chart(
         study,
         "feature_histogram",
         lambda theme: histogram(colour=theme.tail(tail), theme=theme),
         feature,
-        population,
+        str(population),  # the filter moves the ticks; the numbers are of the bars, whatever it is
         alt=alt,
         data=data,
         file=file,

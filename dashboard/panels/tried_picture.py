@@ -5,7 +5,7 @@ import html
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.common.formatting import full_sentence
+from core.common.formatting import full_sentence, percent_of_answer
 from core.errors import PeregrineError
 from core.pictures.look import Look
 from core.pictures.seen import samples
@@ -119,7 +119,7 @@ def answer_bars(before: Look, after: Look, *, changed: str) -> None:
         st.caption("This study has no classifier, so there is no answer: these are the features that fire.")
         return
     first = after.classes.iloc[0]
-    spoken, sure = widgets.plain(first["spoken"]), widgets.percent(first["after"], digits=0)
+    spoken, sure = widgets.plain(first["spoken"]), percent_of_answer(first["after"])
     was = before.classes.iloc[0]
     if changed and was["name"] == first["name"]:
         title = f"Still **{spoken}**, {sure}"
@@ -141,8 +141,8 @@ def answer_bars(before: Look, after: Look, *, changed: str) -> None:
 def _answer_line(name: str, share: float, was: float | None, first: bool) -> str:
     mark = "" if was is None else f'<span class="was" style="left:{100 * was:.2f}%"></span>'
     kind = "name first" if first else "name"
-    text = html.escape(name)
+    text, shown = html.escape(name), html.escape(percent_of_answer(share))
     return (
         f'<span class="{kind}" title="{text}">{text}</span><span class="track"><span class="now" '
-        f'style="width:{100 * share:.2f}%"></span>{mark}</span><span class="share">{100 * share:.1f} %</span>'
+        f'style="width:{100 * share:.2f}%"></span>{mark}</span><span class="share">{shown}</span>'
     )

@@ -42,6 +42,9 @@ def test_counts__by_hand(study):
     part = np.arange(len(IDS)) == 3
     assert corrected_accuracy(study, part).accuracy_corrected == 1.0
     assert as_record(as_record(before_corrections(study, part)).parts[0]).kind == "after"
+    made = as_record(as_record(before_corrections(study, part)).parts[1])
+    assert (made.kind, made.n, made.of) == ("made_here", 1, 3)
+    assert (both.n_elsewhere, as_record(sentence.parts[1]).kind) == (0, "made")
     assert before_corrections(study, np.arange(len(IDS)) == 0) == ""  # nobody corrected it
 
 

@@ -8,6 +8,7 @@ import pytest
 from core.analysis.predictor import without_features
 from core.analysis.removal import harm, harm_finding, random_gains, switched_off_table
 from core.answers.class_logits import class_push
+from core.common.captions import split_images
 from core.common.formatting import counted
 from core.measures.feature_names import feature_names
 from core.measures.feature_rates import feature_differences
@@ -17,6 +18,7 @@ from core.measures.slice_features import at_levels, class_firing, feature_activa
 from core.store import open_study
 from core.study.writer import write_study
 from dashboard.cache import feature_reads, reads
+from dashboard.components import chart as chart_module
 from dashboard.components import widgets
 from dashboard.panels import one_feature
 from dashboard.panels.feature_cards import VERDICTS
@@ -217,6 +219,17 @@ def test_histogram__holds_the_stored_counts_and_the_filters_images(demo, open_pa
     mask = population(demo, Slice.parse("label=ant"))[0]
     wanted = feature_activations(demo, feature, mask)[1]
     assert grid(ticks["x"]).tolist() == pytest.approx(wanted.tolist())
+
+
+def test_captions__name_the_images_of_their_numbers_once(demo, open_page, monkeypatch):
+    drawings = {}
+    monkeypatch.setattr(chart_module, "chart_menu", drawings.__setitem__)
+    open_page("feature", study="demo", feature=busiest(demo))
+    assert {"feature_histogram", "feature_classes", "feature_push"} <= drawings.keys()
+    assert drawings["feature_histogram"].table.among is None  # its bars are of train images
+    for drawing in drawings.values():
+        among = drawing.table.among
+        assert among is None or among.split == "val" and split_images("train") not in drawing.alt
 
 
 def test_push__what_the_probe_adds(demo, open_page):

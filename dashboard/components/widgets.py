@@ -324,17 +324,17 @@ def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | 
 
 
 def _traces(trace: ImageTrace | None) -> tuple[tuple[str, str], ...]:
-    """What people left on an image, as badges: a flag for a wrong label, a tick for a right one, its tags, a
-    pen for a note.
+    """What people left on an image, as badges: a flag for a wrong label, words for a right one (a tick
+    says that the answer is right), its tags, a pen for a note.
     """
     if not trace:
         return ()
     should = "" if trace.wrong_label == UNSURE else f" {with_class_names(trace.wrong_label)}"
     mark = f"label is wrong{f', should be{should}' if should else ''}"
     flag = ((f"⚑{should}", mark),) if trace.wrong_label else ()
-    tick = (("✓", "label was looked at and is right"),) if trace.right_label else ()
+    right = (("right label", "label was looked at and is right"),) if trace.right_label else ()
     note = (("✎", f"note: {trace.note}"),) if trace.note else ()
-    return (*flag, *tick, *((tag, f"tagged {tag}") for tag in trace.tags), *note)
+    return (*flag, *right, *((tag, f"tagged {tag}") for tag in trace.tags), *note)
 
 
 def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
             better = "" if now.wrong_label == UNSURE else f": should be {widgets.plain(now.wrong_label)}"
             st.badge(f"wrong label{better}", icon=":material/flag:", color="orange")
         if now.right_label:
-            st.badge("right label", icon=":material/check:", color="blue")
+            st.badge("right label", icon=":material/visibility:", color="blue")
         _tags(now.tags)
         if guest_is_asking():
             return

@@ -98,6 +98,7 @@ def with_menu(
         drawing = Drawing(
             alt=alt,
             print_as=partial(_print_pictures, galleries, alt),
+            print_above_caption=partial(_print_pictures, galleries, ""),
             table=table_of(study, file or name, partial(picture_table, study, galleries), *depends_on),
             column=own_column(galleries),
             answer=served_studies.answer_option(study),

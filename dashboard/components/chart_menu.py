@@ -37,6 +37,7 @@ class Drawing:
         source: the figure of a paper that it is drawn as, or "".
         screen: draws it as on the page, where the browser holds no plot that it could save itself.
         study: name of the study whose page it stands on.
+        print_above_caption: draws it for print where its caption stands below it; None: as alone.
     """
 
     alt: str
@@ -47,6 +48,7 @@ class Drawing:
     source: str = ""
     screen: Callable[[], go.Figure] | None = None
     study: str = ""
+    print_above_caption: Callable[..., go.Figure] | None = None
 
     @property
     def caption(self) -> str:
@@ -61,7 +63,8 @@ class Drawing:
 
     def kept(self, font: str) -> KeptFigure:
         """Draw it at its own size, with its numbers."""
-        figure = self.print_as(column=self.column, font=font)
+        draw = self.print_above_caption or self.print_as
+        figure = draw(column=self.column, font=font)
         return kept_figure(figure, self.table.stem, self.caption, self.table.content())
 
 

@@ -173,13 +173,15 @@ def harm_text(study: Study, feature: int, population: Slice) -> str:
         return ""
     paired = harm(one.made, one.units)
     finding = harm_finding(paired, random_gains(one.made))
-    changed = paired.only_first + paired.only_second
-    return f"{finding}. {_accuracy_change(paired)}." if changed else f"{finding}."
+    if not paired.only_first + paired.only_second:
+        return f"{finding}."
+    kind = "change" if finding.value is None else "interval"  # the finding says the change itself
+    return f"{finding}. {_accuracy_change(paired, kind)}."
 
 
-def _accuracy_change(paired: PairedAccuracy) -> Record:
+def _accuracy_change(paired: PairedAccuracy, kind: str = "change") -> Record:
     interval = 100 * paired.low, 100 * paired.high
-    return _say("change", value=100 * paired.difference, interval=interval)
+    return _say(kind, value=100 * paired.difference, interval=interval)
 
 
 def _harmed_classes(study: Study, table: pd.DataFrame, paired: PairedAccuracy) -> None:

@@ -51,7 +51,11 @@ function fill(link, card) {
     title.append(" ", note);
   }
   head.append(title);
-  if (card.tag) head.append(element("span", `tag ${card.tone}`, card.tag));
+  if (card.tag) {
+    const tag = element("span", `tag ${card.tone}`, card.tag);
+    if (card.tag_help) tag.title = card.tag_help;
+    head.append(tag);
+  }
   const pictures = element("span", "pictures");
   pictures.append(...card.pictures.map(picture));
   const rest = [...card.bars.map(bar), ...card.lines.map((text) => element("span", "line", text))];

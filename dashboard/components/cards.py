@@ -58,8 +58,8 @@ class Card:
     """One card. `id` is what `on_open` gets, `href` the page that it opens (see `session.href`).
 
     note stands in grey after the title ("#168"), note_help is said where the pointer rests on it, tag at the
-    right in its tone ("on the object"), subtitle below the title, lines below pictures and bars, action at
-    the end ("Open the slice").
+    right in its tone ("on the object"), tag_help where the pointer rests on that, subtitle below the title,
+    lines below pictures and bars, action at the end ("Open the slice").
     buttons stand beside the link, since a link may not hold buttons.
     """
 
@@ -69,6 +69,7 @@ class Card:
     note: str = ""
     note_help: str = ""
     tag: str = ""
+    tag_help: str = ""
     tone: Tone = "quiet"
     subtitle: str = ""
     pictures: tuple[Picture, ...] = ()

@@ -17,6 +17,7 @@ from core.study.overlay_image import OverlayStyle
 from dashboard.cache import feature_reads, heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
+from dashboard.panels.heat_words import verdict_text
 from dashboard.state import served_studies, session
 from dashboard.state.overlay_images import overlay_urls
 
@@ -171,6 +172,7 @@ def _card(
         note_help=legend([note]),
         href=address,
         tag=tag,
+        tag_help=str(verdict_text(study, row["feature"])) if tag else "",
         tone=tone,
         pictures=pictures,
         bars=bars,

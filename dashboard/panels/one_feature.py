@@ -14,10 +14,10 @@ from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
 from core.charts.shown_names import shortened
 from core.charts.table_file import file_stem
-from core.common.captions import ON_MASKS, cut_text, split_images, with_class_names
+from core.common.captions import cut_text, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted, formatted
-from core.common.records import Record, Templates
+from core.common.records import Templates
 from core.measures.slice import Slice
 from core.measures.slice_comparison import train_images
 from core.measures.slice_features import at_levels, firing_class, partly_labelled
@@ -34,6 +34,7 @@ from dashboard.components.job_follower import why_not
 from dashboard.components.page_link import link
 from dashboard.panels import feature_list, further_steps, traces, without_features, word_evidence
 from dashboard.panels.feature_cards import VERDICTS, others_name, population_name, title_and_note
+from dashboard.panels.heat_words import heat_on_masks, heat_rows
 from dashboard.state import served_studies, session
 from dashboard.state.overlay_images import overlay_urls
 from dashboard.state.pages import PAGES
@@ -386,7 +387,7 @@ def push_chart(study: Study, feature: int, row: dict[str, Any], population: Slic
 
 def heat_chart(study: Study, feature: int) -> None:
     """Whether it looks at the object or at the background."""
-    rows = _heat_rows(study, feature)
+    rows = heat_rows(study, feature)
     st.header(figures.heat_finding(rows), help=widgets.help_text("feature_heat"))
     if further_steps.briefly_explained(study) or not widgets.needs(
         study, "overlap_by_feature", "The overlap of single features"
@@ -406,35 +407,17 @@ def heat_chart(study: Study, feature: int) -> None:
         data=rows,
         file=file,
     )
-    st.caption(_heat_on_masks(rows))
+    st.caption(heat_on_masks(rows))
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))
 
 
-def _heat_rows(study: Study, feature: int) -> pd.DataFrame:
-    """The rows of `overlap_by_feature` of a feature."""
-    there = study.has("overlap_by_feature")
-    table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
-    return table.loc[table["feature"].to_numpy() == feature].reset_index(drop=True)
-
-
 def _heat_text(study: Study, feature: int, verdict: str) -> str:
     """The verdict of the page on where its heat lies, and the numbers behind it; "" without masks."""
-    rows = _heat_rows(study, feature)
+    rows = heat_rows(study, feature)
     if rows.empty or verdict not in VERDICTS:
         return ""
-    return _say("heat_verdict", what=VERDICTS[verdict][0], parts=(_heat_on_masks(rows),))
-
-
-def _heat_on_masks(rows: pd.DataFrame) -> Record:
-    parts = [_heat_on_mask(row) for row in rows.to_dict("records") if row["mask"] in ON_MASKS]
-    return _say("over_masks", parts=tuple(parts))
-
-
-def _heat_on_mask(row: dict) -> Record:
-    """State how much of a feature's heat lies on a mask, beside what a uniform heatmap has there."""
-    kind = "heat" if widgets.undefined(row["lift"]) else "heat_and_uniform"
-    return _say(kind, value=row["energy"], what=ON_MASKS[row["mask"]], chance=row["lift"], n=int(row["n"]))
+    return _say("heat_verdict", what=VERDICTS[verdict][0], parts=(heat_on_masks(rows),))
 
 
 # The images on which a feature fires: the most and least active ones and those between, with heatmaps.

@@ -33,7 +33,7 @@ def write_gradients(
     request: Request,
     progress: Progress,
 ) -> str | None:
-    """Compute for the misclassified images of a study the gradients of its head's logits, and write them.
+    """Compute at the representations of misclassified images the gradients of the head's logits; write them.
 
     `item`_gradients, (n, n_features) float32: of each image that is misclassified as a class of the study
     the gradient of the predicted minus the true logit with respect to the raw representation.

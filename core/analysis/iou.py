@@ -139,7 +139,7 @@ def heat_lift(
 
 
 def mask_preference(core: Lift, spurious: Lift) -> str:
-    """Decide what a feature is active on, from its lift on core and on spurious masks.
+    """Decide what a feature's heatmaps overlap, from its lift on core and on spurious masks.
 
     "core" if the whole interval of its lift on core lies above that of its lift on spurious, and above 1 (the
     lift of uniform heat); "spurious" the other way round; else "undecided", also with fewer than 10 images of

@@ -70,7 +70,7 @@ def located(text: str) -> str:
 
 
 def study_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the path that the address of a study, or of studies, means: a path or `file://`, no other URL.
+    """Return the folder that a user's address, a path or `file://`, means; refuse any other URL.
 
     >>> study_folder("studies/demo").as_posix(), study_folder("file:///data/a%20b").as_posix()
     ('studies/demo', '/data/a b')

@@ -326,7 +326,7 @@ def read_image_rows(path: str) -> pd.DataFrame:
 
 
 def check_image_rows(path: str) -> None:
-    """Raise ValueError for a Parquet file of too many rows, or too much text, for a data frame of images."""
+    """Raise ValueError for a Parquet file whose footer tells of too many rows, or too much text."""
     n_rows = check_unpacked(path, most=MOST_UNPACKED)
     if n_rows > MOST_ROWS:
         raise ValueError(f"it has {n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")

@@ -75,7 +75,7 @@ class Topic:
 
 @cache
 def topics() -> tuple[Topic, ...]:
-    """Return what each topic of research adds to the workbench, in the order of TOPICS."""
+    """Import by its name what each topic of research adds to the workbench, in the order of TOPICS."""
     return tuple(import_module(f"core.research.{name}_topic").TOPIC for name in TOPICS)
 
 

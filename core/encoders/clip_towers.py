@@ -108,7 +108,7 @@ def tower_transform(tower: nn.Module, agreed: Mapping[str, Any] | None = None) -
 
 @contextmanager
 def silent_logs() -> Iterator[None]:
-    """Silence open_clip and huggingface_hub as they load a checkpoint: we report one line ourselves."""
+    """Silence open_clip and huggingface_hub as they load an encoder or a CLIP: we report one line."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -177,7 +177,7 @@ def _names_stated_in(metadata: dict[str, str] | None) -> list[str]:
 
 
 def names_in_metadata(path: Path) -> list[list[str]]:
-    """The class names that the metadata of a .safetensors file state, one list an output; [] for others."""
+    """The class names in the metadata of a .safetensors checkpoint, one list an output; [] of others."""
     from safetensors import SafetensorError, safe_open
 
     if path.suffix != ".safetensors" or not path.is_file():

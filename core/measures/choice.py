@@ -68,7 +68,7 @@ class Decision:
 
 
 def choose(right: np.ndarray, *, of: int | None = None, groups: np.ndarray | None = None) -> Decision:
-    """Choose by McNemar's test the guess, of several, that labels favour over the documented one.
+    """Test (McNemar) which of several candidates gets more images right than the documented one, if any.
 
     A candidate is ahead where it gets more images right than the first one and McNemar's exact p, times the
     number of candidates beside the first (Bonferroni), is below LEVEL. Of those that are ahead the one with

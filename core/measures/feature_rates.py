@@ -86,7 +86,7 @@ def _mean_differences(study: StudyReader, mask: np.ndarray, against: np.ndarray)
 
 
 def activation_moments(study: StudyReader, mask: np.ndarray) -> Moments:
-    """Moments of each feature of h over the images of a mask; chunks without any are not read."""
+    """Mean and variance of each feature of h over a population of images; skip chunks without any."""
     array = study.array("representations")
     moments = Moments.empty(array.shape[1])
     for number in range(array.n_chunks):
@@ -155,7 +155,7 @@ CURVE_POINTS = 200
 
 
 def curve_ranks(n_features: int, *, points: int = CURVE_POINTS) -> np.ndarray:
-    """Return the ranks of features at which sorted representations of a slice are measured.
+    """Return the ranks at which the mean sorted features of each group of images are kept for its curve.
 
     Ranks (1 = largest) at which a sorted representation is stored: every rank of the first half, where a
     sparse representation has its mass, then evenly spaced to the last.

@@ -85,7 +85,7 @@ def rename(folder: Path, old: str, new: str) -> str:
 
 
 def delete(folder: Path, name: str) -> None:
-    """Delete a saved slice of a study by its name."""
+    """Delete a saved filter of images (a slice) by its name."""
 
     def drop(slices: dict[str, str]) -> None:
         _must_know(folder, slices, name)

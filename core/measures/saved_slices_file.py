@@ -54,7 +54,7 @@ NAMES_FEATURES = re.compile(r"(^|\s)fires=")
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """Map the name of every saved slice to its text form, in alphabetical order; empty if none is saved.
+    """Map the names of saved filters of images (slices), in alphabetical order, to text forms; {} of none.
 
     A basis has those of its study, too, but for slices that name features, themselves or by another slice:
     there a number is another one. So is a name that the basis has given to a slice of its own.

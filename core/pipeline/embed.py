@@ -349,7 +349,7 @@ def _check_nothing_skipped(folder: Path) -> None:
 
 
 def open_source(config: EmbedConfig) -> ImageSource:
-    """Open the images of a study that is embedded; with ready representations, a table will do."""
+    """Open the images that `embed` runs over, by its settings; of ready representations, a table will do."""
     from core.analysis.representations import open_ready_representations
     from core.data.images import open_images, open_representation_table
     from core.data.pixel_values import reading_of

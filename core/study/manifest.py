@@ -309,7 +309,7 @@ def input_digests(manifest: dict[str, Any], inputs: tuple[str, ...]) -> dict[str
 
 
 def formulas_of(step: str) -> dict[str, str]:
-    """Name the formulas of a study's step among its inputs; nothing for those that it always had."""
+    """Return the version of a step's formulas as a study's manifest lists it; {} for its first ones."""
     return {OF_FORMULAS: str(FORMULAS[step])} if step in FORMULAS else {}
 
 

@@ -34,7 +34,7 @@ class Damaged(PeregrineError):
 
 
 def sealed_json(value: Mapping[str, Any]) -> bytes:
-    """Return a JSON object whose first entry is a checksum of all its other bytes."""
+    """Return an object as JSON of a study, whose first entry is a checksum of all its other bytes."""
     body = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
     head = f'{{\n "{CHECKSUM}": "{hashlib.sha256(body).hexdigest()}",\n'.encode()
     return head + body.removeprefix(b"{\n")

@@ -87,7 +87,10 @@ def view_settings(augment: AugmentConfig, n_views: int) -> list[AugmentConfig]:
 
 
 def complete_right(augment: dict[str, Any]) -> dict[str, Any]:
-    """Complete plain values of `[augment.right]` by those of the left; other values stay as they are."""
+    """Complete the augmentations of a training's right view, `[augment.right]`, by those of the left.
+
+    What is no table is left as it is.
+    """
     right = augment.get("right")
     if not isinstance(right, dict):
         return augment

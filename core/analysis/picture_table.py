@@ -217,7 +217,7 @@ STRIP = 1 << 20  # pixels that are converted at a time
 
 
 def measure_picture(picture: Image.Image | None) -> tuple[np.ndarray, np.ndarray]:
-    """Measure an upright RGB picture at its stored size, and take its prints.
+    """For the table `pictures`: measure an upright RGB picture at its stored size, and take its prints.
 
     With the luma Y = .299 R + .587 G + .114 B in [0, 1]: brightness is its mean, dark its 99th and light its
     5th percentile, contrast its standard deviation, sharpness as `sharpness` says; saturation is the mean of

@@ -118,7 +118,7 @@ def of_outputs(
     restrict: bool = False,
     code: np.ndarray | None = None,
 ) -> Predictor:
-    """Make a classifier to ask again, also without features; outputs mean labels, else their own names.
+    """Make what answers again without some features; outputs mean labels, else their own names.
 
     Args:
         names: what each output may be called, as `match_classes` reads them. code: (n_outputs,) the label

@@ -182,7 +182,7 @@ def outcome_table(study: StudyReader, answer: AnswerValues) -> pd.DataFrame:
 def answer_facts(
     study: StudyReader, table: pd.DataFrame, answer: AnswerValues, kind: str, evaluated: np.ndarray
 ) -> dict:
-    """What the summary of a study says of an answer, over its evaluation images."""
+    """Facts that a study keeps of an answer added to it, such as its accuracy on evaluation images."""
     judged = evaluated & table["correct"].notna().to_numpy()
     right = table["correct"].fillna(False).to_numpy(bool)
     n = int(judged.sum())

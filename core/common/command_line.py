@@ -100,7 +100,7 @@ def _option(flag: str, value: object) -> list[str]:
 
 
 def with_options(spec: str) -> tuple[str, dict[str, str]]:
-    """Split `FILE?key=value&…`, as commands have it, into path and options; a file of that name has none.
+    """Split a command's word `FILE?key=value&…` into path and options; a file of that name has none.
 
     >>> with_options("photos.parquet?label=fine_label"), with_options("shard-0?.tar")
     (('photos.parquet', {'label': 'fine_label'}), ('shard-0?.tar', {}))

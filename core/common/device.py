@@ -42,7 +42,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """Return on which device, and in how many processes and batches, to compute, by a command's options."""
+    """Return by options on which of the machine's devices, in how many processes and batches, to compute."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
     return RunOptions(**{name: value for name, value in options.items() if name in names})
 

@@ -201,7 +201,7 @@ def _holds(question: Callable[[], bool]) -> bool:
 
 
 def captions_beside(paths: Sequence[str], walk: Walk) -> list[str | None] | None:
-    """Read each caption in a folder of images, NAME.txt beside NAME.jpg; None if under half have one.
+    """Read the captions that lie beside a folder's images as NAME.txt; None if under half have one.
 
     A text without a letter, such as the boxes of an object detector, is no caption.
     """

@@ -254,7 +254,7 @@ def split_of_folder(name: str) -> str | None:
 
 
 def splits_alike(names: Collection[str]) -> dict[str, str]:
-    """Return the splits that folders' names say, which differ in the split's word alone; train is one.
+    """The splits that names of folders of images say, alike but for the split's word; train is one.
 
     >>> splits_alike(["asl_alphabet_train", "asl_alphabet_test", "cars_test"])
     {'asl_alphabet_train': 'train', 'asl_alphabet_test': 'test'}

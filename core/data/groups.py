@@ -251,5 +251,5 @@ def drawn_note(why: str, *, seed: int, what: str = "", groups: pd.Series | None 
 
 
 def lonely_note(n: int, which: str, *, of_groups: bool = False) -> Record:
-    """What is said of classes whose images are in train alone."""
+    """What is said of a drawn split of images: of classes with images in train alone."""
     return _say("lonely_group" if of_groups else "lonely", n=n, why=which)

@@ -98,8 +98,9 @@ def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource
 def in_encoder_frame(
     mask: np.ndarray, frame: str, transform: Transform, image_size: tuple[int, int]
 ) -> np.ndarray:
-    """Map a mask to the encoder's input view by its crop and resize, bilinear, averaging when downscaling.
+    """Map an image's mask, as it is read from its file, to the input view of an encoder.
 
+    It is cropped and resized as the image is, bilinear, averaging when downscaling:
     x_mask = (x - left) W / (right - left),  with left and right in original pixels: of the whole image
     ("image"), or of Resize 256 + CenterCrop 224 ("crop"). A mask in the encoder's own geometry is only
     resized.

@@ -98,7 +98,7 @@ def choose(right: np.ndarray, *, of: int | None = None, groups: np.ndarray | Non
 
 
 def deciding_rows(labelled: np.ndarray, is_val: np.ndarray) -> np.ndarray:
-    """The rows of the images whose labels may decide: those of the training split, else all with a label.
+    """The rows of images on which candidates are tested: of the training split, else all with a label.
 
     Args:
         labelled: (n,) bool, images with a label that counts. is_val: (n,) bool, evaluation images.

@@ -159,7 +159,7 @@ def of_right_images(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_counts(causes: pd.DataFrame) -> dict[str, int]:
-    """Count the images that are wrong by the first cause of each, the most common cause first."""
+    """For the step `causes`: count wrong images by the first cause of each, the most common cause first."""
     return causes.drop_duplicates("image_id")[WHY].value_counts().astype(int).to_dict()
 
 

@@ -104,7 +104,7 @@ def cause_sentence(row: Mapping[str, Any]) -> Record:
 
 
 def corrected_class(row: Mapping[str, Any]) -> str | None:
-    """The class that somebody gave a wrong image in place of its label, a cause of its error.
+    """Of why an image is wrong: the class that somebody gave it in place of its label.
 
     "" for a wrong label without a better one; None where nobody took its label for wrong.
 

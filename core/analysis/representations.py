@@ -294,7 +294,7 @@ def _together(looks: list[Any]) -> Any:
 
 
 def input_views(source: ImageSource, transform: Transform) -> Pictures:
-    """Open pictures to compute representations of, by the encoder's input view alone: `Batch.pixels`."""
+    """Open pictures for a step that computes representations, in the input view alone: `Batch.pixels`."""
     return Pictures(source, (transform.pixels,), look_bytes=3 * math.prod(transform.sides))
 
 
@@ -310,7 +310,7 @@ def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[rang
 def picture_batches(
     pictures: Pictures, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
 ) -> Iterator[Batch]:
-    """Yield pictures to compute representations or heatmaps of, in batches, prefetched by `workers`."""
+    """Yield pictures to a step that computes representations or heatmaps: batches prefetched by `workers`."""
     largest = max(map(len, batches), default=0) * getattr(pictures, "look_bytes", 0)
     loader = DataLoader(
         pictures,

@@ -170,7 +170,7 @@ def explains_errors(study: StudyReader) -> bool:
 
 
 def can_switch_off(study: StudyReader) -> bool:
-    """Whether the answer without some features is known: the layers of its classifier are stored."""
+    """Whether the classifier's logits without some features are known: its layers are stored."""
     return study.has("probe_weights") or (study.has(OUTPUTS) and own_classifier(study) is not None)
 
 

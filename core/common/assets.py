@@ -38,7 +38,7 @@ def asset_names(folder: str, ending: str) -> list[str]:
 
 
 def configs_folder() -> Path:
-    """Find the folder of the example configs (of trainings) among the files that the package ships."""
+    """Find, among the files that the package ships, the folder of example configs."""
     return _shipped(INSTALLED_CONFIGS, "configs")
 
 

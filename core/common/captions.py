@@ -26,7 +26,7 @@ def split_images(split: str | None) -> str:
 
 
 def headline(fact: Mapping[str, Any]) -> str:
-    """Return the headline of an image, the same wherever it is shown; the file name if nothing is known.
+    """Name an image, the same wherever it is shown, by label and prediction; by its file if none is known.
 
     Args:
         fact: `image_id`, and as far as known `label`, `predicted`, `confidence` (in [0, 1]).

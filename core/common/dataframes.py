@@ -136,7 +136,7 @@ def evenly(count: int, n: int) -> np.ndarray:
 
 
 def group_codes(groups: pd.Series) -> np.ndarray:
-    """Number the values of a column of groups; a row without one is a group of its own.
+    """Number the values of a data frame's column of groups; a row without one is a group of its own.
 
     >>> group_codes(pd.Series(["a", None, "b", "a", None])).tolist()
     [0, 2, 1, 0, 3]

@@ -137,7 +137,7 @@ def map_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.Data
 
 
 def average_precision_of_entries(entries: Entries, has: np.ndarray, n_features: int) -> np.ndarray:
-    """How well each latent marks each concept of the masks: `average_precision` of its sparse codes.
+    """How well each latent stands for each concept of masks: `average_precision` of its sparse codes.
 
     Entries that are not there are 0, and tie.
 

@@ -171,7 +171,7 @@ def why_none(probe: ProbeImages, activations: HighActivations, threshold: Thresh
 
 
 def check_k(k: float | str) -> None:
-    """Raise SettingsError if the threshold k, above which images show a feature's concept, is not >= 0."""
+    """Check k, above which images show the concept that names a feature: raise SettingsError if not >= 0."""
     if k != "auto" and not (isinstance(k, (int, float)) and 0 <= k < float("inf")):
         raise SettingsError(f"k must be a number of standard deviations (0 or more) or 'auto', not {k!r}")
 

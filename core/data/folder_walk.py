@@ -284,5 +284,5 @@ def _leads_above(folder: str, root: str) -> bool:
 
 
 def readable(name: str) -> str:
-    r"""Return the name of an image file as text; bytes that are not valid UTF-8 are written as hex."""
+    r"""Return the name of an image in a folder as text; bytes that are not valid UTF-8 are written as hex."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

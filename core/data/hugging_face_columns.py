@@ -295,7 +295,11 @@ def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:
 
 
 def open_column_file(path: str) -> ColumnFile:
-    """Open a .parquet or .arrow file, also by address. Raises OSError or ValueError, RemoteError."""
+    """Open a .parquet or .arrow file of a Hugging Face data set, also by address.
+
+    Raises:
+        OSError, ValueError, RemoteError: it cannot be opened.
+    """
     if not is_url(path) and not os.path.isfile(path):  # a pipe would be waited for
         raise FileNotFoundError(errno.ENOENT, "no such file", path)
     if path.lower().endswith(".parquet"):

@@ -128,7 +128,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def read_after_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read a checkpoint behind a line of JSON, as saev writes it, without running its code: two dictionaries.
+    """Read a checkpoint without running code that it names, behind a line of JSON (saev): two dictionaries.
 
     Raises:
         CheckpointError: as `read_checkpoint`, or the line is no JSON object.

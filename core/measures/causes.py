@@ -51,7 +51,7 @@ FALSE_RATE = 0.05  # a trial that is wrong as often as this is said to be
 
 
 def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Sort arrays of causes of errors, the best first: a wrong label, then by gain in logits.
+    """Order the rows of a table of causes of errors, the best first: a wrong label, then by gain in logits.
 
     Args:
         cause: (n,) names. gain: (n,) float.
@@ -63,7 +63,7 @@ def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 
 def with_ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank the causes of each error that hold, by the outcome of its trials.
+    """Add to a table of causes of errors which of them hold, and their rank for each image.
 
     Args:
         table: image_id, cause, gain and outcome, and any others; the rows of an image anywhere.

@@ -130,7 +130,7 @@ def overlap_by_class(scores: pd.DataFrame, units: np.ndarray | None = None) -> p
 def control_table(
     parts: Mapping[tuple[str, str], Sequence[np.ndarray]], variants: Sequence[str] = VARIANTS
 ) -> pd.DataFrame:
-    """Average the overlap of control heatmaps, such as a uniform one, with masks.
+    """Tabulate the mean overlap of control heatmaps, such as a uniform one, with masks.
 
     Table `overlap_controls`: control, mask, variant, mean, low, high, n.
 

@@ -100,7 +100,7 @@ FEW_OF_A_CLASS = 5  # images on average, below which classes say little of featu
 
 
 def classes_tell(study: StudyReader) -> bool:
-    """True where a study has several classes of `FEW_OF_A_CLASS` images or more on average."""
+    """Whether classes tell what features fire on: several, of `FEW_OF_A_CLASS` images or more on average."""
     n = len(study.class_names)
     return n > 1 and int(np.count_nonzero(class_column(study, "label") >= 0)) >= FEW_OF_A_CLASS * n
 

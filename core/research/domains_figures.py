@@ -93,8 +93,9 @@ def part_maps(
     titles: Mapping[str, str],
     theme: Theme,
 ) -> go.Figure:
-    """Plot every image by each part (Kalibhat, dissertation, Figs 2.4, 2.5): a column a part, a row a
-    colouring.
+    """Plot a map by each part, in domains (research; Kalibhat, dissertation, Figs 2.4, 2.5).
+
+    A column a part, a row a colouring.
 
     Args:
         places: (n, 2) by part. rows: a colouring by names of the same images, by what it shows.

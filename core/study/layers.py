@@ -194,7 +194,7 @@ def _kind_of(item: str) -> str | None:
 
 
 def read_made(whole: Any, name: str, item: str, made: str) -> ChunkedArray:
-    """An array of a study in a basis that is computed as it is read.
+    """Read an array of a study in a basis that is not on disk, but computed as it is read.
 
     Args:
         whole: the reader of the study below. name: of the basis. made: CODES, WEIGHTS or BIAS.

@@ -307,7 +307,7 @@ def read_config(path: str | Path, **changes: Any) -> TrainConfig:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Read the content of a .toml or .json config of a training. Raises SettingsError."""
+    """Read a training's config, a .toml or .json file, unchecked. Raises SettingsError."""
     try:
         text = read_bounded(path).decode("utf-8")
         return parse_json(text) if path.suffix == ".json" else tomllib.loads(text)

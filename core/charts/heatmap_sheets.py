@@ -31,7 +31,7 @@ from core.charts.panels import Header, Strip, picture_grid
 from core.charts.shown_names import as_text
 from core.charts.theme import Theme
 from core.common.dataframes import numbers
-from core.compare.images import GAINED, LOST, SIDES, side_table, study_names, surest_first
+from core.compare.images import GAINED, LOST, SIDES, WRONG, side_table, study_names, surest_first
 from core.errors import SettingsError, StudyError
 from core.store import Study
 
@@ -245,7 +245,8 @@ def _draw_changed(data: Changed, options: FigureOptions, theme: Theme) -> go.Fig
         strips.append(Strip(as_text(layer), pictures))
     stops = np.cumsum([len(side) for side in data.sides.values()]).tolist()
     spans = zip(data.sides, [0, *stops], stops, strict=False)
-    headers = [Header(title, start, stop) for title, start, stop in spans if stop > start]
+    titles = {GAINED: f"Only {after} right", LOST: f"Only {before} right", WRONG: "Neither right"}
+    headers = [Header(titles.get(side, side), start, stop) for side, start, stop in spans if stop > start]
     breaks = [header.start for header in headers[1:]]
     return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 

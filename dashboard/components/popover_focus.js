@@ -4,6 +4,7 @@
 // A popover that keys opened takes the focus, keeps Tab inside while it is open, and gives the focus back to its
 // button when it closes: by Escape, or because what was saved in it is done. Streamlit leaves the focus on the button,
 // and its content at the end of the page, behind everything that stands between.
+// One that Go to opens is opened by keys, too.
 const BODY = "[data-testid=stPopoverBody]";
 const BUTTON = "[data-testid=stPopoverButton]";
 const TAKES_FOCUS = ["a[href]", "button:not([disabled])", "input:not([disabled])", "textarea:not([disabled])",
@@ -41,6 +42,7 @@ function followLinksFromPopovers() {
 
 function focusPopovers() {
   let opened = null; // {key, button, body, focused, acted}: the popover that keys opened
+  let goes = false; // whether the last key went to something by its name
   const isLost = () => !document.activeElement || document.activeElement === document.body;
 
   // Its content comes in parts, with the next run and as scripts load: the first field has the focus until the
@@ -72,7 +74,18 @@ function focusPopovers() {
     opened = byKeys ? { button, key: keyOf(button), body: null, focused: null, acted: false } : null;
   }, true);
 
-  document.addEventListener("pointerdown", () => (opened = null), true);
+  document.addEventListener("pointerdown", () => ((opened = null), (goes = false)), true);
+
+  const opensByName = () => {
+    const button = document.querySelector(`${BUTTON}[aria-expanded=true]`);
+    if (!button || document.querySelector("[role=dialog] .st-key-palette_choice")) return;
+    goes = false;
+    opened = { button, key: keyOf(button), body: null, focused: null, acted: false };
+  };
+
+  window.addEventListener("keydown", (event) => {
+    goes = event.key === "Enter" && Boolean(event.target.closest?.(".st-key-palette_choice"));
+  }, true);
 
   document.addEventListener("keydown", (event) => {
     if (opened?.body) opened.acted = true;
@@ -90,12 +103,13 @@ function focusPopovers() {
   let waits = false;
   const follow = () => {
     waits = false;
+    if (goes && document.querySelector(BODY)) opensByName();
     if (!opened) return;
     if (opened.body && !document.querySelector(BODY)) leave();
     else enter();
   };
   new MutationObserver(() => {
-    if (!opened || waits) return;
+    if (!(opened || goes) || waits) return;
     waits = true;
     setTimeout(follow);
   }).observe(document.body, { subtree: true, childList: true });

@@ -17,9 +17,10 @@ from core.concepts.search import SHORTEST
 from core.errors import PeregrineError
 from core.measures.slice import Slice
 from core.store import Study
+from core.study.write_access import guest_is_asking
 from dashboard.cache import reads, search_reads, slice_reads
 from dashboard.components import widgets
-from dashboard.panels import saved_slices
+from dashboard.panels import saved_slices, traces
 from dashboard.panels.saved_views import known_views
 from dashboard.state import served_studies, session
 from dashboard.state.pages import PAGES
@@ -40,6 +41,7 @@ PARTS: dict[str, dict[str, Any]] = tomllib.loads(
 )
 KINDS = ("", "Class ", "View ", "Slice ", "Study ")  # what stands before a name
 KEYS = "Enter goes to the first name that has the text; a text that no name has searches the images."
+NOTES = "Note and tags of this image"
 say = Templates.beside(__file__)
 Go = Callable[[], None]
 
@@ -157,9 +159,21 @@ def _to_image(study: Study, row: int) -> None:
 
 def _options(study: Study) -> dict[str, Place]:
     """What the field completes, by name."""
-    places = _places(study)
+    places = _notes_place(study) | _places(study)
     images = {name: place for name, place in _image_places(study).items() if name not in places}
     return places | images | _feature_places(study)
+
+
+def _notes_place(study: Study) -> dict[str, Place]:
+    """The fields of the image that is open, which many stops of the Tab key come before."""
+    if (opened := session.opened_image(study)) is None or guest_is_asking():
+        return {}
+    return {NOTES: Place(":material/edit_note:", partial(_to_notes, study, opened.row))}
+
+
+def _to_notes(study: Study, row: int) -> None:
+    _to_image(study, row)
+    traces.open_fields_of_image(str(study.column("images", "image_id").iat[row]))
 
 
 def _places(study: Study) -> dict[str, Place]:

@@ -69,6 +69,11 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
                 _image_fields(study, image_id, now, traces.image_tags)
 
 
+def open_fields_of_image(image_id: str) -> None:
+    """Open the popover of an image's notes where its page draws it next. Meant for callbacks."""
+    session.set_widget(_key("image", image_id), True)
+
+
 @widgets.stable_container
 def note_of_image(study: Study, facts: dict[str, Any]) -> None:
     """The note on an image, as plain text."""

@@ -130,3 +130,25 @@ def test_keys__reach_the_pictures_and_turn_no_page_behind(visitor, address, serv
     expect(dialog).to_have_count(0)
     settle(page)
     assert "image=train%2F00008" in page.url != before
+
+
+def test_notes_of_the_open_image__by_keys_alone(visitor, address, served):
+    study = open_study(served / "demo")
+    image, other = (str(study.images["image_id"].iat[row]) for row in (5, 83))
+    page = visitor().open(f"{address}/image?study=demo&image={quote(image, safe='')}")
+    go(page, "note and tags")
+    note = page.get_by_role("textbox", name="Note")
+    expect(note).to_be_visible()
+    settle(page)
+    assert page.evaluate("() => document.activeElement.closest('[data-testid=stPopoverBody]') !== null")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if note.evaluate("(field) => field === document.activeElement"):
+            break
+    page.keyboard.type("by keys")
+    page.keyboard.press("Control+Enter")
+    expect(note).to_have_count(0)
+    settle(page)
+    expect(page.get_by_test_id("stMain").get_by_role("button", name="Notes").first).to_be_focused()
+    go(page, other)
+    page.wait_for_url(f"**/image?*image={quote(other, safe='')}*")

@@ -17,7 +17,7 @@ from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
 from core.charts.theme import layout_of, traces_of
 from core.cli import main
-from core.compare.images import GAINED, LOST, WRONG
+from core.compare.images import GAINED, LOST, WRONG, study_names
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
 from core.store import Study, open_study
 from core.study.writer import write_study
@@ -165,7 +165,7 @@ def test_changed_heatmaps__images_that_one_study_gets_right_with_both_answers(pi
         surest = rows[np.argsort(-now["confidence"].to_numpy(float)[rows], kind="stable")][:n]
         assert sorted(rows_of(fig)) == sorted([*surest] * 3)
         notes = [note.text for note in layout_of(fig).annotations]
-        assert f"<b>{side}</b>" in notes
+        assert f"<b>Only {study_names(pair)[side == GAINED]} right</b>" in notes
         for table in (was, now):
             for row in surest:
                 assert table["predicted"][row] in notes

@@ -1,5 +1,7 @@
 """The pages, the study selector, and what stands above every page: notes, progress, clear errors."""
 
+from collections.abc import Collection
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -136,12 +138,14 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
                     study.bases[one].title if one in study.bases else "units of the encoder"
                 ),
                 help=WHAT_A_BASIS_IS,
-                **session.show_in_widget(BASIS_FIELD, name, _choose_basis),
+                **session.show_in_widget(BASIS_FIELD, name, partial(_choose_basis, names)),
             )
     return read
 
 
-def _choose_basis(basis: str) -> None:
+def _choose_basis(names: Collection[str], basis: str) -> None:
+    if basis not in names:  # the browser's field, which was of another study, says so as it goes
+        return
     session.set_url(session.BASIS, None if basis == UNITS else basis)
     session.drop_parts(address_parts.FEATURES)
     session.drop_conditions(session.OF_ANOTHER_BASIS, keeps_saved=True)
@@ -164,11 +168,14 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
                 names.index(head),
                 format_func=lambda name: _title(study.answers[name]),
                 help=widgets.help_text("answer"),
-                **session.show_in_widget(
-                    ANSWER_FIELD, head, lambda name: session.set_url(session.ANSWER, name)
-                ),
+                **session.show_in_widget(ANSWER_FIELD, head, partial(_choose_answer, names)),
             )
     return study.answering(head if head in names else None)
+
+
+def _choose_answer(names: Collection[str], answer: str) -> None:
+    if answer in names:  # else it is the browser's field of another study
+        session.set_url(session.ANSWER, answer)
 
 
 def _title(answer: Answer) -> str:

@@ -35,7 +35,7 @@ TITLES = {
 }  # fmt: skip
 WORDS = {
     CORRECT: {"true": "Correct", "false": "Misclassified"},
-    WRONG_LABEL: {"true": "Marked as wrong", "false": "Not marked"},
+    WRONG_LABEL: {"true": "Marked as wrong", "false": "Not marked as wrong"},
     SPLIT: SPLITS,
 }
 SEVERAL = {LABEL: "labels", PREDICTED: "predicted"}  # fields of a slice that hold any number of values

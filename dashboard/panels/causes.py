@@ -190,7 +190,7 @@ def _unusual(study: Study, row: int, tried: pd.DataFrame | None) -> None:
 
     tried: rows of the image in table `causes`.
     """
-    if tried is not None and ((tried["cause"] == PICTURE) & (tried["rank"] > 0)).any():
+    if tried is not None and np.any((tried["cause"] == PICTURE) & (tried["rank"] > 0)):
         return
     if sentence := score_reads.unusual_picture(study, row):
         st.markdown(f":orange[:material/brightness_4:] {widgets.plain(sentence)}")

@@ -325,7 +325,7 @@ def _table_of_scores(ranked: pd.DataFrame, worth: Mapping[str, Verdict]) -> None
         cells[title] = [
             "" if widgets.undefined(row[name]) else text for row, text in zip(rows, texts, strict=True)
         ]
-    table = pd.DataFrame(cells)[list(described)]
+    table = pd.DataFrame({title: cells[title] for title in described})
     widgets.fitted_table(table, described, alt="Every score with all its metrics and intervals")
 
 

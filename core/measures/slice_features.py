@@ -159,12 +159,14 @@ class FiringClass:
     """The class that most of the images belong to on which a feature fires: `n` of the `of` images.
 
     partly: it may fire on images without a label, too, which are not counted.
+    evaluated: they are the evaluation images alone, where others may stand beside the words.
     """
 
     name: str
     n: int
     of: int
     partly: bool = False
+    evaluated: bool = False
 
     @property
     def few(self) -> bool:
@@ -177,8 +179,13 @@ class FiringClass:
 
     @property
     def images(self) -> str:
-        """Say how many images are counted."""
-        return counted(self.of, "labelled image" if self.partly else "image")
+        """Say how many images are counted, and of which.
+
+        >>> FiringClass("dog", 1, 1, evaluated=True).images, FiringClass("dog", 5, 9, partly=True).images
+        ('1 evaluation image', '9 labelled images')
+        """
+        kinds = ["labelled"] * self.partly + ["evaluation"] * self.evaluated
+        return counted(self.of, " ".join([*kinds, "image"]))
 
     @property
     def words(self) -> str:
@@ -206,17 +213,19 @@ def partly_labelled(study: StudyReader) -> bool:
     return study.labelled and bool((class_column(study, "label") < 0).any())
 
 
-def firing_class(counts: np.ndarray, names: Sequence[str], *, partly: bool = False) -> FiringClass | None:
+def firing_class(
+    counts: np.ndarray, names: Sequence[str], *, partly: bool = False, evaluated: bool = False
+) -> FiringClass | None:
     """Return the class of most images on which one feature fires, of equals the first; None without any.
 
     Args:
         counts: (n_classes,) images of each class on which the feature fires.
-        partly: the study is `partly_labelled`.
+        partly: the study is `partly_labelled`. evaluated: see `FiringClass`.
     """
     if not counts.any():
         return None
     top = int(counts.argmax())
-    return FiringClass(str(names[top]), int(counts[top]), int(counts.sum()), partly)
+    return FiringClass(str(names[top]), int(counts[top]), int(counts.sum()), partly, evaluated)
 
 
 def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
@@ -225,9 +234,10 @@ def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
     """
     if not (study.labelled and study.has_firing):
         return {}
-    counts, _ = class_firing(study, study.is_val if study.is_val.any() else ~study.is_val)
-    names, partly = study.class_names, partly_labelled(study)
-    classes = {feature: firing_class(row, names, partly=partly) for feature, row in enumerate(counts)}
+    evaluated = bool(study.is_val.any())
+    counts, _ = class_firing(study, study.is_val if evaluated else ~study.is_val)
+    kinds = {"partly": partly_labelled(study), "evaluated": evaluated}
+    classes = {feature: firing_class(row, study.class_names, **kinds) for feature, row in enumerate(counts)}
     return {feature: firing for feature, firing in classes.items() if firing is not None}
 
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.answers.class_logits import class_push
+from core.common.formatting import counted
 from core.measures import slice_features
 from core.measures.slice import Slice
 from core.measures.slice_features import (
@@ -114,6 +115,7 @@ def test_feature_classes__count_the_evaluation_images_on_which_it_fires(study):
             continue
         known = found[feature]
         assert known.of == len(own) and known.n == own.count(known.name) == max(map(own.count, own))
+        assert known.evaluated and known.images == counted(len(own), "evaluation image")
         assert known.few == (len(own) < 5) and known.words.startswith("fires on ") == known.few
     assert {known.few for known in found.values()} == {True, False}
 

@@ -15,6 +15,7 @@ export default function ({ data, setTriggerValue }) {
   dialogKeys(data.asking);
   nameFindOption(data.asking);
   focusPopovers();
+  focusMovedFigures();
   keepPercentSigns();
   nameParts();
   saveByKeys();

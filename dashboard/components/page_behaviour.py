@@ -124,9 +124,9 @@ def fold_button(share: str) -> None:
 # list of a field closes after a choice. dialog_keys.js: Tab reaches the pictures of a dialog, arrow keys stay
 # in it. find_option.js: where one goes to things by name, a text is found and not added. focus_field.js: a
 # dialog that asks for one thing begins in its field. popover_focus.js: a popover opened by keys takes the
-# focus and gives it back. percent_signs.js: no line begins with a percent sign. roles.js: parts of Streamlit
-# have names and roles. save_by_keys.js: Ctrl+Enter saves a note. toasts.js: what was just done is said on its
-# page alone. keep_figures.js: my figures outlive a reload.
+# focus and gives it back, and a figure that keys move keeps it. percent_signs.js: no line begins with a
+# percent sign. roles.js: parts of Streamlit have names and roles. save_by_keys.js: Ctrl+Enter saves a note.
+# toasts.js: what was just done is said on its page alone. keep_figures.js: my figures outlive a reload.
 
 
 BEHAVIOUR_KEY = "page_behaviour"

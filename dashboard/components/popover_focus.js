@@ -5,8 +5,11 @@
 // button when it closes: by Escape, or because what was saved in it is done. Streamlit leaves the focus on the button,
 // and its content at the end of the page, behind everything that stands between.
 // One that Go to opens is opened by keys, too.
+//
+// A figure that keys move earlier or later keeps the focus, at an end on its other button.
 const BODY = "[data-testid=stPopoverBody]";
 const BUTTON = "[data-testid=stPopoverButton]";
+const MOVES = ["earlier", "later"].map((way) => `[class*="st-key-figure_${way}_"] button`).join(",");
 const TAKES_FOCUS = ["a[href]", "button:not([disabled])", "input:not([disabled])", "textarea:not([disabled])",
   "select:not([disabled])", "[tabindex]"].join(",");
 
@@ -113,4 +116,28 @@ function focusPopovers() {
     waits = true;
     setTimeout(follow);
   }).observe(document.body, { subtree: true, childList: true });
+}
+
+// The run that moves a figure may draw its buttons anew, and disables one of them at an end.
+function focusMovedFigures() {
+  let moved = null; // {key, other}: of the button that keys pressed, and of the one beside it
+  const buttonOf = (key) => document.querySelector(`.${CSS.escape(key)} button`);
+  const drop = () => (moved = null);
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.(MOVES);
+    if (!button || event.detail !== 0) return;
+    const key = keyOf(button);
+    const ways = key.includes("_earlier_") ? ["_earlier_", "_later_"] : ["_later_", "_earlier_"];
+    moved = { key, other: key.replace(...ways) };
+  }, true);
+  for (const type of ["keydown", "pointerdown"]) document.addEventListener(type, drop, true);
+
+  const follow = () => {
+    if (!moved) return;
+    const button = [moved.key, moved.other].map(buttonOf).find((one) => one && !one.disabled);
+    if (button && button !== document.activeElement) button.focus();
+  };
+  new MutationObserver(() => moved && setTimeout(follow))
+    .observe(document.body, { subtree: true, childList: true, attributeFilter: ["disabled"] });
 }

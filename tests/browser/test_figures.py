@@ -55,3 +55,26 @@ def test_figures__are_marked_listed_and_handed_out(visitor, address):
     page.wait_for_function(PAPER)
     page.get_by_role("button", name="Remove").first.click()
     expect(page.get_by_label("Caption")).to_have_count(1)
+
+
+def test_figure__moved_by_keys_keeps_the_focus(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/predicting_errors?study=seen&quality_plot=Distribution")
+    page.wait_for_function(DRAWN)
+    mark(page, "score_histogram", "1 figure")
+    page = one.open(f"{address}/heatmaps?study=seen")
+    page.wait_for_selector(".st-key-heat_framed .peregrine-menu")
+    settle(page)
+    mark(page, "heat", "2 figures")
+    page.locator("#peregrine-toast").get_by_role("button").click()
+    page.wait_for_function(PAPER)
+    settle(page)
+    earlier, later = (page.get_by_role("button", name=name) for name in ("Earlier", "Later"))
+    moved = page.get_by_label("Caption").last.input_value()
+    earlier.last.focus()
+    for key, is_first in (("Enter", True), ("Enter", False), ("Space", True)):
+        page.keyboard.press(key)
+        expect(page.get_by_label("Caption").nth(0 if is_first else 1)).to_have_value(moved)
+        expect(later.first if is_first else earlier.last).to_be_focused()
+        settle(page)
+        expect(later.first if is_first else earlier.last).to_be_focused()

@@ -55,10 +55,12 @@ LABEL_COLUMNS = ("path", "label", "split")
 def labels_table(study: Study, *, corrected: bool = False) -> pd.DataFrame:
     """Return the exported table of labels: image_id and COLUMNS, one row per image in study order.
 
+    Splits are those of the study's default answer: by answers out of fold every image is an evaluation image.
+
     Args:
         corrected: with what people decided; a label that is wrong without a better one is missing then.
     """
-    images = study.images.loc[:, ["image_id", *LABEL_COLUMNS]]
+    images = study.answering().images.loc[:, ["image_id", *LABEL_COLUMNS]]
     return images.assign(label=corrected_labels(study)) if corrected else images
 
 

@@ -22,7 +22,7 @@ from core.errors import SettingsError
 from core.measures.label_issues import label_issues, why_not_checked
 from core.measures.slice import Slice
 from core.pipeline.run import run_step
-from core.publish.export_files import COLUMNS, export_table
+from core.publish.export_files import COLUMNS, export_table, labels_table
 from core.publish.summary import info
 from core.store import Study, open_study
 from core.study.progress import Progress
@@ -144,6 +144,10 @@ def test_crossfit__finds_planted_labels_of_both_splits(noisy):
 def test_answer__is_of_all_images_and_never_the_default(noisy, tmp_path):
     assert list(noisy.answers) == ["probe", "crossfit"] and noisy.answer is None
     read = noisy.answering("crossfit")
+    splits = noisy.images["split"].tolist()
+    assert (
+        labels_table(read)["split"].tolist() == labels_table(read.where(Slice()))["split"].tolist() == splits
+    )
     assert read.is_val.all() and read.evaluation.n_chosen == N and not read.is_fitted
     probe = read.table("probe")
     table = label_issues(noisy, np.ones(N, bool)).set_index("image_id").loc[probe["image_id"]]

@@ -158,11 +158,16 @@ def _likely(
     )
 
 
-def nearest_images(study: Study, raw: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and cosines of the images most like a picture with the representation `raw` (n_features,)."""
+def nearest_images(
+    study: Study, raw: np.ndarray, k: int, *, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and cosines of the images most like a picture with the representation `raw` (n_features,).
+
+    among: (n_images,) bool, the images that are asked; None for all.
+    """
     if not np.any(raw):
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    return most_alike(study.array("representations"), raw, k)
+    return most_alike(study.array("representations"), raw, k, among=among)
 
 
 def heat_of(seen: Glance, features: Sequence[int]) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import KEYS, cached_read
 from dashboard.jobs import resident_models
+from dashboard.state import served_studies
 
 _say = Templates.beside(__file__)
 NEAREST = 12
@@ -120,6 +121,18 @@ def speaks_for(study: Study | None, feature: int) -> str:
 def similar(study: Study, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and cosines of the images most like a picture."""
     return nearest_images(study, raw, NEAREST)
+
+
+def nearest_train(study: Study, raw: np.ndarray, but: int | None) -> float:
+    """The cosine of the train image most like a picture; but: a row of the study that does not count.
+
+    Train images are those of the study as it is stored, whoever answers. NaN where there are none.
+    """
+    train = ~served_studies.open_current(study.below or study.path).is_val
+    if but is not None:
+        train[but] = False
+    cosines = nearest_images(study, raw, 1, among=train)[1]
+    return float(cosines[0]) if len(cosines) else float("nan")
 
 
 def sample(name: str) -> Picture | None:

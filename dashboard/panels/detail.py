@@ -424,9 +424,8 @@ def mostly_covered(share: float) -> Record | str:
 
 
 def how_alike(study: Study, cosine: float) -> Record | str:
-    """Say how near a picture is to its most similar image, against evaluation images and their nearest train
-    image: of which kind, with n of the evaluation images that are further from theirs; "" for an image of
-    the study.
+    """Say how near a picture is to its nearest train image, against evaluation images and theirs: of which
+    kind, with n of the evaluation images that are further from theirs; "" for an image of the study.
     """
     nearest = reads.vector(study, "neighbour_similarity").max(1, initial=-np.inf)
     if not len(nearest) or cosine > THE_SAME:

@@ -132,7 +132,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
     answered = words(before.classes, "name")[:1]
     after = tried_reads.look(study, picture, one, off, answered, against=against)
     before = tried_reads.look(study, picture, whole, (), words(after.classes, "name"))  # of the same classes
-    alike = "" if study is None else _how_alike(study, one)
+    alike = "" if study is None else _how_alike(study, one, _row_of(study, whole))
     is_unlike = isinstance(alike, Record) and alike.kind == UNLIKE_ALL
     with st.container(key="stacked_try"):
         left, middle, right = st.columns([4, 4, 5], gap="medium")
@@ -265,20 +265,29 @@ def _in_the_study(study: Study | None, whole: Tried) -> Record | str:
     return in_the_study(study, int(rows[0]), float(cosines[0]), is_seen=is_seen)
 
 
-def _class_of_same_image(study: Study | None, whole: Tried) -> str | None:
-    """The label of the image of the study that the whole picture is; None where it is none."""
+def _row_of(study: Study | None, whole: Tried) -> int | None:
+    """The row of the image of the study that the whole picture is; None where it is none."""
     if study is None:
         return None
     rows, cosines = tried_reads.similar(study, whole.seen.raw)
-    if not len(rows) or cosines[0] <= THE_SAME:
+    return int(rows[0]) if len(rows) and cosines[0] > THE_SAME else None
+
+
+def _class_of_same_image(study: Study | None, whole: Tried) -> str | None:
+    """The label of the image of the study that the whole picture is; None where it is none."""
+    row = _row_of(study, whole)
+    if study is None or row is None:
         return None
-    label = study.column("images", "label").iat[int(rows[0])]
+    label = study.column("images", "label").iat[row]
     return None if widgets.undefined(label) else str(label)
 
 
-def _how_alike(study: Study, one: Tried) -> Record | str:
-    cosines = tried_reads.similar(study, one.seen.raw)[1]
-    return how_alike(study, float(cosines[0])) if len(cosines) and study.has("neighbour_similarity") else ""
+def _how_alike(study: Study, one: Tried, itself: int | None) -> Record | str:
+    """How near the picture is to the train images, without itself where it is one of them."""
+    if not study.has("neighbour_similarity"):
+        return ""
+    cosine = tried_reads.nearest_train(study, one.seen.raw, itself)
+    return "" if np.isnan(cosine) else how_alike(study, cosine)
 
 
 def _similar(study: Study, one: Tried, alike: str) -> None:

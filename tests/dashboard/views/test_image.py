@@ -23,6 +23,7 @@ from core.research.visual_tokens_beside_study import keep_tables
 from core.research.visual_tokens_graph import Node, SceneGraph
 from core.store import Study, open_study
 from dashboard.cache import reads
+from dashboard.cache.tried_reads import nearest_train
 from dashboard.components import widgets
 from dashboard.jobs import launcher
 from dashboard.panels.detail import (
@@ -385,3 +386,15 @@ def test_how_alike__few_evaluation_images_call_no_picture_unlike_them(studies, m
     line = how_alike(study, 0.5)
     assert isinstance(line, Record) and (line.kind == UNLIKE_ALL) == unlike
     assert line.value == 0.5 and line.n == (n if unlike else 0)
+
+
+def test_nearest_train__asks_train_images_alone_and_not_the_picture_itself(studies):
+    study = open_study(studies / "demo")
+    raw = study.array("representations")[:].astype(float)
+    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    train = np.flatnonzero(~study.is_val)
+    for row in (int(train[0]), int(np.flatnonzero(study.is_val)[0])):
+        others = train[train != row]
+        expected = float((unit[others] @ unit[row]).max())
+        for read in (study, study.answering("crossfit") if "crossfit" in study.answers else study):
+            assert np.isclose(nearest_train(read, raw[row], row), expected, atol=1e-5)

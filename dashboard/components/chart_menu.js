@@ -176,10 +176,27 @@ function act(self, item) {
   else mark(self);
 }
 
-// What is marked is drawn by the server, which takes seconds for many pictures: its answer replaces this.
+// What is marked is drawn by the server, which takes seconds for many pictures: its answer replaces this. Another
+// page would end that, and nothing be marked: a link that is clicked meanwhile is followed when the answer has come.
 function mark(self) {
   say(self, "Adding to my figures …");
   clearTimeout(hiding);
+  self.release?.();
+  let link = null;
+  const hold = (event) => {
+    const clicked = event.target.closest?.("a[href]:not([download])");
+    if (!clicked || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    link = clicked;
+  };
+  window.addEventListener("click", hold, true);
+  self.release = () => {
+    window.removeEventListener("click", hold, true);
+    link?.click();
+    link = null;
+  };
+  setTimeout(self.release, PATIENCE);
   self.emit("mark", typeface);
 }
 
@@ -239,8 +256,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (data.said && data.said.number !== known) {
     say(self, data.said.text, true);
     keepFigures(data.said.figures); // a menu is drawn again alone, without what else tells the browser of them
+    self.release?.();
   }
   return () => {
+    self.release?.();
     document.removeEventListener("pointerdown", self.outside, true);
     instances.delete(parentElement);
   };

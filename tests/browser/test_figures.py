@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import axe
-from tests.browser.harness import settle
+from tests.browser.harness import settle, visit
 
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
@@ -78,3 +78,14 @@ def test_figure__moved_by_keys_keeps_the_focus(visitor, address):
         expect(later.first if is_first else earlier.last).to_be_focused()
         settle(page)
         expect(later.first if is_first else earlier.last).to_be_focused()
+
+
+def test_figure__is_marked_although_the_reader_goes_on_at_once(visitor, address):
+    page = visitor().open(f"{address}/heatmaps?study=seen")
+    page.wait_for_selector(".st-key-heat_framed .peregrine-menu")
+    settle(page)
+    page.locator(".st-key-heat_framed .peregrine-menu .more").last.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="To my figures", exact=True).click()
+    visit(page, "Figures")
+    expect(page.get_by_label("Caption")).to_have_count(1)

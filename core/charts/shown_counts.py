@@ -17,7 +17,7 @@ def shown_count(frame: pd.DataFrame) -> str:
     >>> str(shown_count(pd.DataFrame({"image_id": ["a", "b", "b"]})))
     '2 images'
     >>> str(shown_count(pd.DataFrame({"remedy": ["refit", "corrected"], "n": [24, 1180]})))
-    'each number of 24 to 1,180 images'
+    'the rows of its table are of 24 to 1,180 images each'
     """
     for column, kind in ROWS.items():
         if column in frame:

@@ -209,7 +209,10 @@ def _subject(study: Study) -> Record:
     """Name what gives the answers."""
     if study.answer is None:
         return _say("probe")
-    return _say("head") if study.answer.kind == "head" else _say("another", what=study.answer.name)
+    if study.answer.kind == "head":
+        return _say("head")
+    name, title = study.answer.name, study.answer.title
+    return _say("another" if title == name else "of_kind", what=title)
 
 
 def _begun(sentence: str) -> str:

@@ -308,6 +308,10 @@ similar = cached_read(max_entries=64)(reads.of_filter(similar_features))
 
 @cached_read(max_entries=64)
 def push(study: Study, feature: int) -> pd.DataFrame:
-    """See `core.answers.class_logits.class_push`, on the images on which the feature is largest."""
+    """See `core.answers.class_logits.class_push`, on those images on which the feature is largest and fires.
+
+    On all on which it is largest where it fires on none: in a small study these are most of the images.
+    """
     rows = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
-    return class_push(study, feature, rows)
+    fires = rows[np.isin(rows, firing_rows(study, feature, np.ones(study.n_images, bool)))]
+    return class_push(study, feature, fires if len(fires) else rows)

@@ -232,7 +232,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
             colour = (
                 "green" if feature["discriminative"] else "violet" if feature["tail"] == "upper" else "gray"
             )
-            rare = {"upper": "fires on many images", "lower": "fires on few images"}
+            rare = {"upper": "fires more often than most", "lower": "fires less often than most"}
             st.badge(rare.get(feature["tail"], "discriminative"), color=colour)
             st.caption(_feature_words(study, feature), width="content")
         rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]

@@ -235,7 +235,10 @@ def test_captions__name_the_images_of_their_numbers_once(demo, open_page, monkey
 def test_push__what_the_probe_adds(demo, open_page):
     feature = busiest(demo)
     rows = demo.vector("top_images")[feature]
-    wanted = class_push(demo, feature, rows[rows >= 0])
+    begin, end = demo.vector("firing_by_feature_ptr")[feature : feature + 2]
+    fires = np.intersect1d(rows[rows >= 0], demo.vector("firing_by_feature_rows")[begin:end])
+    assert 0 < len(fires) < np.count_nonzero(rows >= 0)
+    wanted = class_push(demo, feature, fires)
     app = open_page("feature", study="demo", feature=feature)
     bar = spec(app, "feature_push")["data"][0]
     assert grid(bar["x"]).tolist() == pytest.approx(wanted["push"].tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def test_old_study__says_what_to_run(tmp_path):
 def test_an_unusual_picture__is_one_of_the_darkest_tenth_and_no_other(study):
     values = study.table("pictures")["brightness"].to_numpy(np.float64)
     darkest_first = np.argsort(values)
-    sentences = [unusual_picture(study, row) for row in darkest_first.tolist()]
+    sentences: list[Any] = [unusual_picture(study, row) for row in darkest_first.tolist()]
     assert all(sentences[: N // 10])
     assert not any(sentences[N // 10 :])
     shares = [sentence.parts[0].value for sentence in sentences[: N // 10]]

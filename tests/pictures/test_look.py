@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,7 +171,7 @@ def test_covered_share__matches_a_raster(rng):
 
 def test_decide__weighs_the_answer_against_a_class_of_choice(study, encoder):
     seen = see(encoder, study.image(ROW), **how_to_see(study))
-    predictor = predictor_of(study)
+    predictor: Any = predictor_of(study)
     first = decide(predictor, seen)
     names = list(predictor.names)
     if len(names) <= FEW_CLASSES:

@@ -110,7 +110,7 @@ def test_fitted_table__last_columns_that_would_be_cut_are_named_below():
         titled = st.column_config.NumberColumn("Rank (of all)", width=80)
         described = {"word": {"width": widgets.ROOM - 100}, "score": {"width": 100}, "rank": titled}
         frame = pd.DataFrame({"word": ["sea"], "score": [0.5], "rank": [1]})
-        widgets.fitted_table(frame[["word", "score"]], described, alt="two fit")
+        widgets.fitted_table(frame.loc[:, ["word", "score"]], described, alt="two fit")
         widgets.fitted_table(frame, described, alt="the third does not")
 
     app = AppTest.from_function(page).run()

@@ -92,6 +92,12 @@ def _put(name: str, values: list[str]) -> None:
         st.query_params[name] = values[0] if len(values) == 1 else values
 
 
+def forget() -> None:
+    """Forget what this session wrote, as a page is gone to with a query of its own, maybe the same page."""
+    if (memory := st.session_state.get(_MEMORY)) is not None:
+        memory.written = {}
+
+
 def drawn() -> set[str]:
     """Note that the page was drawn to its end; return the parts of its address that the browser's history has
     set, those that it took away included. Called by `session.leave_page` alone.

@@ -172,8 +172,11 @@ def is_leaving() -> bool:
 
 
 def take_target() -> Target | None:
-    """The page that `go` asked for, once. Called by `main.py` alone."""
-    return st.session_state.pop(_TARGET, None)
+    """The page that `go` asked for, once; its query is all that counts. Called by `main.py` alone."""
+    target = st.session_state.pop(_TARGET, None)
+    if target is not None:
+        address.forget()
+    return target
 
 
 def href(page: str, study: str | Study | None, **parts: str) -> str:

@@ -62,6 +62,17 @@ def test_names_numbers_and_words(visitor, address, served):
         assert page.locator("[data-testid=stException]").count() == 0
 
 
+def test_an_image__from_the_page_of_an_image_that_an_arrow_key_led_to(visitor, address, served):
+    names = open_study(served / "demo").images["image_id"].tolist()
+    page = visitor().open(f"{address}/image?study=demo&image={quote(names[0], safe='')}")
+    settle(page)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(lambda url: quote(names[0], safe="") not in url)
+    settle(page)
+    go(page, names[0])
+    page.wait_for_url(f"**/image?*image={quote(names[0], safe='')}*")
+
+
 def test_escape__closes_it_and_leaves_the_page(visitor, address):
     page = visitor().open(f"{address}/images?study=seen")
     before = page.url

@@ -14,10 +14,12 @@ IMAGES = "n"  # column with the number of images that the numbers of a row are o
 def shown_count(frame: pd.DataFrame) -> str:
     """State how many images or features the numbers of a chart are of; "" where its table has no such column.
 
+    "" where they are of different numbers of images, too: a chart may leave rows of its table out.
+
     >>> str(shown_count(pd.DataFrame({"image_id": ["a", "b", "b"]})))
     '2 images'
-    >>> str(shown_count(pd.DataFrame({"remedy": ["refit", "corrected"], "n": [24, 1180]})))
-    'the rows of its table are of 24 to 1,180 images each'
+    >>> shown_count(pd.DataFrame({"remedy": ["refit", "corrected"], "n": [24, 1180]}))
+    ''
     """
     for column, kind in ROWS.items():
         if column in frame:
@@ -28,7 +30,6 @@ def shown_count(frame: pd.DataFrame) -> str:
     counts = counts[np.isfinite(counts) & (counts > 0)]
     if not len(counts):
         return ""
-    least, most = int(counts.min()), int(counts.max())
-    if least == most:
-        return _say("images" if len(counts) == 1 else "each_alike", n=most)
-    return _say("each", n=least, of=most)
+    if counts.min() < counts.max():
+        return ""
+    return _say("images" if len(counts) == 1 else "each_alike", n=int(counts[0]))

@@ -17,7 +17,7 @@ function show(figure, src, alt, caption) {
 function look({ root, data }, row) {
   const overlay = data.overlay ? root.lastElementChild : null;
   if (!overlay) return;
-  const words = row && `${row.title} ${row.note}`;
+  const words = row?.title;
   if (row?.src) show(overlay, row.src, `Where ${words} looks`, `Where ${words} looks`);
   else show(overlay, data.overlay, `Heatmap of ${data.name}`, row ? `${words}: its heatmap is not stored` : data.said);
 }

@@ -69,4 +69,10 @@ set -- $second; echo "4,095 rows, second process: $1 functions of umap compiled,
 set -- $more; echo "4,096 rows, first process: $1 functions of umap compiled, $2 of the search, $3 s"
 set -- $again; echo "4,096 rows, second process: $1 functions of umap compiled, $2 of the search, $3 s"; search_again=$2
 echo "functions of umap in the cache: $kept"
-[ "$umap_again" -gt 0 ] && [ "$kept" -le 1 ] && [ "$search_small" -eq 0 ] && [ "$search_again" -gt 0 ]
+"$python" - "$umap_again" "$kept" "$search_small" "$search_again" <<'PYTHON'
+import sys
+
+umap_again, kept, search_small, search_again = map(int, sys.argv[1:])
+assert umap_again > kept <= 1, "changed: umap-learn keeps what it compiles"
+assert search_small == 0 < search_again, "changed: when the search of neighbours is compiled"
+PYTHON

@@ -157,7 +157,7 @@ def _change(row: Mapping[str, Any]) -> Record:
 
 
 def shares_sentence(rates: pd.DataFrame) -> str:
-    """Say why images are wrong: of how many each cause is first, the commonest first; empty without errors.
+    """Say why images are wrong: for how many each cause ranks first, most frequent first; empty without errors.
 
     Args:
         rates: table `cause_rates`.

@@ -124,9 +124,9 @@ def similar(study: Study, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest_train(study: Study, raw: np.ndarray, but: int | None) -> float:
-    """The cosine of the train image most like a picture; but: a row of the study that does not count.
+    """Return the largest cosine of a picture to a train image; NaN without train images.
 
-    Train images are those of the study as it is stored, whoever answers. NaN where there are none.
+    The split is the stored one, whichever answer is chosen. but: a row to leave out, such as the picture's.
     """
     train = ~served_studies.open_current(study.below or study.path).is_val
     if but is not None:

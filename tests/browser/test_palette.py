@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -71,6 +71,8 @@ def test_an_image__from_the_page_of_an_image_that_an_arrow_key_led_to(visitor, a
     settle(page)
     go(page, names[0])
     page.wait_for_url(f"**/image?*image={quote(names[0], safe='')}*")
+    settle(page)
+    assert parse_qs(urlsplit(page.url).query)["image"] == [names[0]]
 
 
 def test_escape__closes_it_and_leaves_the_page(visitor, address):

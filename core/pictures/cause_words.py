@@ -157,7 +157,7 @@ def _change(row: Mapping[str, Any]) -> Record:
 
 
 def shares_sentence(rates: pd.DataFrame) -> str:
-    """Say why images are wrong: for how many each cause ranks first, most frequent first; empty without errors.
+    """Say for how many errors each cause ranks first, most frequent first; empty without errors.
 
     Args:
         rates: table `cause_rates`.
